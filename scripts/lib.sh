@@ -1,0 +1,35 @@
+# Shared by the scripts beside it: where we are, what is said, which Go.
+# A script sources this first: . "$(dirname -- "$0")/lib.sh"
+# shellcheck shell=bash
+set -euo pipefail
+me=${0##*/}
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+# cache keeps what is built or unpacked; removing it costs time, nothing else.
+cache=${GATEPOST_CACHE:-$root/.cache}
+
+# Debian's packages that running and testing need: the two scanners, the
+# internal MTA, the tool a mail admin tests with, and a C compiler for the race
+# detector.
+packages=(clamav-daemon spamassassin spamd postfix swaks libnet-ssleay-perl gcc libc6-dev)
+
+say() { printf '%s: %s\n' "$me" "$*" >&2; }
+die() { say "$*"; exit 2; }
+
+# usage prints the comment at the head of the script, which is its manual.
+usage() { sed -n '2,/^[^#]/{s/^# \{0,1\}//;t p;d;:p;p}' "$root/scripts/$me"; }
+
+# find_go puts Go into PATH and refuses one older than go.mod asks for.
+find_go() {
+	if ! command -v go >/dev/null; then
+		[ -x /usr/local/go/bin/go ] || die "Go is missing: put it into /usr/local/go or into PATH"
+		PATH=$PATH:/usr/local/go/bin
+	fi
+	local want have
+	want=$(awk '$1 == "go" {print $2}' go.mod)
+	have=$(go env GOVERSION) || die "go does not work"
+	have=${have#go}
+	[ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
+		die "go is $have, go.mod asks for $want"
+}
