@@ -1,0 +1,158 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sort"
+	"strings"
+)
+
+// Action is what the operator wants done with what a check found.
+type Action string
+
+// The actions of a check, from none to the hardest. Pass is only for what Unknown costs.
+const (
+	Off        Action = "off"        // the check does not run
+	Observe    Action = "observe"    // it runs, and what it would have done is written down
+	Score      Action = "score"      // its measures are priced and added up
+	Tag        Action = "tag"        // a Fail marks the message
+	Quarantine Action = "quarantine" // a Fail keeps the message
+	Defer      Action = "defer"      // a Fail is answered with 4xx
+	Reject     Action = "reject"     // a Fail is answered with 5xx
+	Drop       Action = "drop"       // a Fail closes the connection
+	Pass       Action = "pass"       // Unknown counts as nothing, with a mark
+)
+
+// Section describes the table [checks.NAME] of one check. The check's package makes it; this package binds it.
+type Section struct {
+	Name     string    // the check's name, also with a dot: "rbl.client" is [checks.rbl.client]
+	Doc      string    // one or two sentences
+	RFC      string    // may be empty
+	Action   Action    // default of the key action; "" is Score
+	Unknown  Action    // default of the key unknown; "" is Defer, because what cannot be told is never silently passed
+	Measures []Measure // what the key prices may name
+	// Options is nil or a pointer to a struct with the tags of this package. Every decode binds into a fresh copy of
+	// it: the pointed-to struct is the start, its default tags are laid over the fields that are zero.
+	Options any
+}
+
+// Measure is one thing a check measures and what it costs unless the operator says otherwise.
+type Measure struct {
+	Name  string  // a closed word, or a prefix and "*" where names depend on the options: "list.*"
+	Doc   string  // one sentence
+	Price float64 // points; a name with "*" has no default price
+}
+
+// Sections are the checks that a policy may configure, by name.
+type Sections map[string]Section
+
+// Check is one bound section.
+type Check struct {
+	Name    string
+	Action  Action
+	Unknown Action
+	Prices  map[string]float64 // every measure with a price, the operator's laid over the defaults
+	Options any                // the same type as Section.Options, fresh for each decode; nil if the section has none
+}
+
+// Checks are the bound sections by name: one entry for every known check, whether the document mentions it or not.
+type Checks map[string]*Check
+
+// generic are the keys that every section has.
+type generic struct {
+	Action  Action             `toml:"action" enum:"off,observe,score,tag,quarantine,defer,reject,drop" doc:"What a Fail of this check does. off: it does not run; observe: what it would have done is only written down; score: its measures are priced."`
+	Unknown Action             `toml:"unknown" enum:"pass,observe,score,tag,quarantine,defer,reject,drop" doc:"What it costs when the check cannot tell. pass: nothing, with a mark in the journal."`
+	Prices  map[string]float64 `toml:"prices" unit:"points" min:"-100" max:"100" doc:"Points for each measure of this check, laid over the defaults. Negative points speak for the message."`
+}
+
+func (s Section) generic() generic {
+	g := generic{Action: s.Action, Unknown: s.Unknown, Prices: map[string]float64{}}
+	if g.Action == "" {
+		g.Action = Score
+	}
+	if g.Unknown == "" {
+		g.Unknown = Defer
+	}
+	for _, m := range s.Measures {
+		if !strings.HasSuffix(m.Name, "*") {
+			g.Prices[m.Name] = m.Price
+		}
+	}
+	return g
+}
+
+// options makes the fresh copy that a decode binds into; nil if the section has none.
+func (s Section) options() reflect.Value {
+	if s.Options == nil {
+		return reflect.Value{}
+	}
+	p := reflect.New(reflect.TypeOf(s.Options).Elem())
+	p.Elem().Set(reflect.ValueOf(s.Options).Elem())
+	return p
+}
+
+func (s Section) measures(name string) bool {
+	for _, m := range s.Measures {
+		if prefix, open := strings.CutSuffix(m.Name, "*"); m.Name == name || open && len(name) > len(prefix) && strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s Section) measureNames() []string {
+	names := make([]string, len(s.Measures))
+	for i, m := range s.Measures {
+		names[i] = m.Name
+	}
+	return names
+}
+
+func (s Sections) names() []string {
+	names := make([]string, 0, len(s))
+	for name := range s {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Verify finds mistakes in the sections themselves: a name that differs from its key, a wrong default, options that
+// are no pointer to a struct, an option that hides a generic key, a field without doc. It is for the tests of the
+// package that defines checks.
+func (s Sections) Verify() error {
+	var errs []error
+	for _, name := range s.names() {
+		if err := s[name].verify(name); err != nil {
+			errs = append(errs, fmt.Errorf("section %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s Section) verify(name string) error {
+	if s.Name != name {
+		return fmt.Errorf("its Name is %q", s.Name)
+	}
+	if s.Doc == "" {
+		return errors.New("no Doc")
+	}
+	g := s.generic()
+	if err := VerifyTags(&g); err != nil {
+		return err
+	}
+	if s.Options == nil {
+		return nil
+	}
+	t := reflect.TypeOf(s.Options)
+	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
+		return fmt.Errorf("options are %s, not a pointer to a struct", t)
+	}
+	for _, f := range fieldsOf(t.Elem()) {
+		if f.name == "action" || f.name == "unknown" || f.name == "prices" {
+			return fmt.Errorf("option %s hides the generic key", f.name)
+		}
+	}
+	return VerifyTags(s.Options)
+}
