@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"strings"
+	"time"
+)
+
+// Address is a mailbox as an envelope names it, already parsed by the RFCs. The zero value is the null reverse-path `<>`.
+type Address struct {
+	Text   string // as it is written on the wire, quoted exactly; "" for the null reverse-path
+	Local  string // unquoted local part; its case is kept
+	Domain string // A-label, lower case, or an address literal in brackets; "" for the null path and for <postmaster>
+	UTF8   bool   // cannot be written without SMTPUTF8 (RFC 6531)
+}
+
+// IsNull reports whether it is the null reverse-path.
+func (a Address) IsNull() bool { return a.Text == "" }
+
+// Path returns the address in angle brackets.
+func (a Address) Path() string { return "<" + a.Text + ">" }
+
+// Key is the address as a key of caches and lists: the domain folded, the local part as it is.
+func (a Address) Key() string {
+	if a.Domain == "" {
+		return strings.ToLower(a.Local)
+	}
+	return a.Local + "@" + a.Domain
+}
+
+// RoleOf returns "postmaster" or "abuse" for the mailboxes that must be reachable (RFC 5321 section 4.5.1, RFC 2142).
+func (a Address) RoleOf() string {
+	for _, role := range [...]string{"postmaster", "abuse"} {
+		if strings.EqualFold(a.Local, role) {
+			return role
+		}
+	}
+	return ""
+}
+
+// MarshalText writes the wire form.
+func (a Address) MarshalText() ([]byte, error) { return []byte(a.Text), nil }
+
+// UnmarshalText reads what MarshalText wrote. It is no parser of hostile input: the text was parsed before it was written.
+func (a *Address) UnmarshalText(text []byte) error {
+	s := string(text)
+	*a = Address{Text: s, Local: s}
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		a.Local, a.Domain = s[:i], strings.ToLower(s[i+1:])
+		a.UTF8 = strings.ContainsFunc(s[:i], func(r rune) bool { return r > 126 })
+		if l := len(a.Local); l > 1 && a.Local[0] == '"' {
+			a.Local = unquote(a.Local[1 : l-1])
+		}
+	}
+	return nil
+}
+
+func unquote(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// MailOptions are the parameters of MAIL that were given.
+type MailOptions struct {
+	Size     int64  // SIZE=, octets (RFC 1870); 0 when absent
+	EightBit bool   // BODY=8BITMIME (RFC 6152)
+	UTF8     bool   // SMTPUTF8 (RFC 6531)
+	Return   string // RET=FULL or HDRS (RFC 3461 section 4.3)
+	EnvID    string // ENVID=, as xtext
+}
+
+// RcptOptions are the parameters of RCPT that were given.
+type RcptOptions struct {
+	Notify   []string // NEVER, or any of SUCCESS, FAILURE, DELAY (RFC 3461 section 4.1)
+	Original string   // ORCPT=, address type and xtext
+}
+
+// Recipient is one recipient of an envelope and what was said about it.
+type Recipient struct {
+	Address Address
+	Options RcptOptions
+	Route   string // the route of its domain; "" where we serve none
+	Reply   Reply  // what RCPT was answered
+}
+
+// Accepted reports whether RCPT was answered with 250.
+func (r *Recipient) Accepted() bool { return r.Reply.Code == 250 }
+
+// Envelope is what is true of one transaction. It is born at MAIL and dropped whole at RSET or at its end.
+type Envelope struct {
+	ID       ID
+	Session  *Session
+	Started  time.Time
+	From     Address // the reverse-path
+	Options  MailOptions
+	Rcpts    []Recipient // in the order of RCPT, the refused ones as well
+	Route    string      // of the first accepted recipient; one transaction has one route
+	Body     Body        // nil before the message was read whole
+	Header   *Header     // of the body; nil before
+	Measured Measured
+	Facts    Facts
+	Findings []Finding
+}
+
+// Measured is what the reader of the body counted on the way in.
+type Measured struct {
+	Octets      int64 // message size by RFC 1870
+	Lines       int64
+	LongestLine int
+	EightBit    bool
+	Normalised  bool // bare CR or LF became CRLF, by exception
+	Chunked     bool // came by BDAT
+}
+
+// AcceptedRcpts returns the recipients that were accepted at RCPT.
+func (e *Envelope) AcceptedRcpts() []Recipient {
+	var out []Recipient
+	for i := range e.Rcpts {
+		if e.Rcpts[i].Accepted() {
+			out = append(out, e.Rcpts[i])
+		}
+	}
+	return out
+}

@@ -1,0 +1,301 @@
+package gateway
+
+import (
+	"strconv"
+	"strings"
+)
+
+// ProtocolCheck is the name under which the edge records what it refuses itself. Its findings lead to what is natural for
+// their reason, whatever the policy.
+const ProtocolCheck = "smtp"
+
+// AllowMeasure, in a finding of a ClassList check, waives the opinions of all others.
+const AllowMeasure = "allow"
+
+// Judge prices the measures of a Record and decides. It is a pure function of the policy and the Record, and the only
+// place that decides: the edge, trace, what-if and replay all call it.
+//
+// Worst wins for each recipient. SMTP has one reply after the dot, which must be true for all recipients that were
+// accepted: so a recipient whose thresholds refuse what another's take is quarantined, and malware is refused for all.
+func (p *Policy) Judge(r *Record) Verdict {
+	t := p.tally(r, p.Mode, false)
+	v := Verdict{Decision: t.whole, Stage: r.Stage, Score: t.score, Rcpts: t.rcpts, Priced: t.priced,
+		Marks: t.marks, Waived: t.waived}
+	if p.Mode != Enforce || t.observed {
+		if w := p.tally(r, Enforce, true).whole; w.Outcome > v.Outcome {
+			v.Would = &w
+		}
+	}
+	v.Reply = Word(v.Outcome, v.Reason, v.Args).WithReference(r.ID)
+	if n := len(v.Rcpts); r.Stage == Rcpt && n > 0 && v.Rcpts[n-1].Reason == RcptUnknown {
+		v.Delay = p.Delays.UnknownRecipient // the last recipient is the one at hand
+	}
+	if !v.Reply.IsZero() {
+		v.Reply = p.withContact(v.Reply, r)
+	}
+	return v
+}
+
+// withContact adds how to reach the site, where the first recipient's domain says so.
+func (p *Policy) withContact(reply Reply, r *Record) Reply {
+	if len(r.Rcpts) > 0 {
+		if d := p.Domain(r.Rcpts[0].To.Domain); d != nil && d.Contact != "" && reply.Code >= 500 {
+			reply.Text += ". Contact " + d.Contact
+		}
+	}
+	return reply
+}
+
+// tally is the work of one judgement.
+type tally struct {
+	p        *Policy
+	r        *Record
+	mode     Mode
+	intended bool // judge observed checks as if they were not
+	observed bool // there were some
+	score    float64
+	priced   []Price
+	marks    []string
+	waived   string
+	whole    Decision
+	rcpts    []Decision
+}
+
+func (p *Policy) tally(r *Record, mode Mode, intended bool) *tally {
+	t := &tally{p: p, r: r, mode: mode, intended: intended, rcpts: make([]Decision, len(r.Rcpts))}
+	t.waived = p.allowedBy(r)
+	for i := range r.Findings {
+		t.finding(&r.Findings[i])
+	}
+	if r.Stage == Data {
+		t.thresholds()
+	}
+	t.combine()
+	return t
+}
+
+// allowedBy returns the entry of an allow list that the Record meets, or "".
+func (p *Policy) allowedBy(r *Record) string {
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if p.Checks[f.Check].Class != ClassList || p.Checks[f.Check].Action <= ActionObserve {
+			continue
+		}
+		for _, m := range f.Measures {
+			if m.Name == AllowMeasure && m.Value > 0 {
+				return m.Text
+			}
+		}
+	}
+	return ""
+}
+
+// finding prices one finding and lets it decide.
+func (t *tally) finding(f *Finding) {
+	if f.Result == NotRun {
+		return
+	}
+	c := t.p.Checks[f.Check]
+	if f.Check == ProtocolCheck {
+		t.decide(f, Decision{Outcome: f.Reason.Natural(), Reason: f.Reason, Args: f.Args, Check: f.Check,
+			Line: "RFC 5321, not a matter of policy", class: ClassProtocol})
+		return
+	}
+	if t.waived != "" && c.Class <= ClassLimiting {
+		return
+	}
+	action, key := c.Action, "action"
+	switch {
+	case action == ActionObserve && t.intended:
+		action = c.Intended
+	case action <= ActionObserve:
+		t.observed = t.observed || action == ActionObserve
+		return
+	}
+	t.price(f, &c)
+	switch f.Result {
+	case Unknown:
+		action, key = c.Unknown, "unknown"
+		if action == ActionPass || action == ActionTag {
+			t.marks = append(t.marks, f.Check)
+		}
+	case Fail:
+		for i := range c.Cases {
+			if c.Cases[i].match(f) {
+				action, key = c.Cases[i].Action, c.Cases[i].Key
+				break
+			}
+		}
+	default:
+		return
+	}
+	if o := action.Outcome(); o > Accept {
+		line := t.p.Line("checks."+f.Check+"."+key, strconv.Quote(action.String()))
+		t.decide(f, Decision{Outcome: o, Reason: f.Reason, Args: f.Args, Check: f.Check, Line: line, class: c.Class})
+	}
+}
+
+// price adds the points of a finding's measures. A total is lowered by what another check prices, and never below what is
+// left of it without a sign change: ham rules keep their credit.
+func (t *tally) price(f *Finding, c *CheckPolicy) {
+	if len(c.Prices) == 0 {
+		return
+	}
+	ignored := 0.0
+	for i := range f.Measures {
+		if m := &f.Measures[i]; m.Name != c.Total && c.ignores(m) {
+			ignored += m.Value
+		}
+	}
+	for i := range f.Measures {
+		m := &f.Measures[i]
+		points, ok := c.Prices[m.Name]
+		if !ok || points == 0 {
+			continue
+		}
+		value := m.Value
+		if m.Name == c.Total {
+			value -= ignored
+		}
+		if value == 0 {
+			continue
+		}
+		t.score += points * value
+		t.priced = append(t.priced, Price{Check: f.Check, Measure: m.Name, Text: m.Text, Points: points * value,
+			Line: t.p.Line("checks."+f.Check+".prices."+m.Name, strconv.FormatFloat(points, 'g', -1, 64))})
+	}
+}
+
+// decide lets a decision count for those it is about: one recipient, or all; where it is a list's, not for the mailboxes
+// that must be reachable.
+func (t *tally) decide(f *Finding, d Decision) {
+	d = t.inMode(d)
+	if f.Rcpt >= 0 && f.Stage == Rcpt {
+		if f.Rcpt < len(t.rcpts) {
+			worse(&t.rcpts[f.Rcpt], d)
+		}
+		return
+	}
+	worse(&t.whole, d)
+	for i := range t.rcpts {
+		if f.Stage < Rcpt && d.class <= ClassLimiting && t.r.Rcpts[i].To.RoleOf() != "" {
+			continue
+		}
+		worse(&t.rcpts[i], d)
+	}
+}
+
+// inMode softens a decision while a site cuts over (PRODUCT: cut-over).
+func (t *tally) inMode(d Decision) Decision {
+	if d.class >= ClassMalware || t.mode == Enforce {
+		return d
+	}
+	before := d.Outcome
+	switch {
+	case t.mode == ObserveOnly, d.class == ClassLimiting:
+		d.Outcome = Accept
+	case d.Outcome >= Reject:
+		d.Outcome = Quarantine
+	}
+	if d.Outcome != before {
+		d.Line += "; softened by " + t.p.Line("mode", strconv.Quote(t.mode.String()))
+	}
+	return d
+}
+
+func worse(d *Decision, by Decision) {
+	if by.Outcome > d.Outcome {
+		*d = by
+	}
+}
+
+// thresholds compares the sum of points with those of each recipient's domain.
+func (t *tally) thresholds() {
+	for i := range t.rcpts {
+		limits, key := t.p.Thresholds, "thresholds."
+		if d := t.p.Domain(t.r.Rcpts[i].To.Domain); d != nil && d.Thresholds != nil {
+			limits, key = *d.Thresholds, "domain."+d.Name+".thresholds."
+		}
+		steps := [...]struct {
+			limit float64
+			name  string
+			o     Outcome
+		}{{limits.Reject, "reject", Reject}, {limits.Quarantine, "quarantine", Quarantine}, {limits.Tag, "tag", Tag}}
+		for _, s := range steps {
+			if s.limit > 0 && t.score >= s.limit-1e-9 {
+				worse(&t.rcpts[i], t.inMode(Decision{Outcome: s.o, Reason: SpamScore,
+					Line: t.p.Line(key+s.name, strconv.FormatFloat(s.limit, 'g', -1, 64))}))
+				break
+			}
+		}
+	}
+}
+
+// combine makes the one decision of the transaction of those on its accepted recipients. Before one is accepted, what is
+// about all stands.
+func (t *tally) combine() {
+	var taken []int
+	for i := range t.rcpts {
+		if t.r.Rcpts[i].Code == 250 {
+			taken = append(taken, i)
+		}
+	}
+	if len(taken) == 0 || t.r.Stage < Data {
+		return
+	}
+	whole, refused, milder := Decision{}, 0, Decision{Outcome: Drop + 1}
+	for _, i := range taken {
+		d := t.rcpts[i]
+		if d.class == ClassMalware && d.Outcome >= Reject {
+			t.same(taken, d)
+			return
+		}
+		if d.Outcome.Refuses() {
+			refused++
+		}
+		worse(&whole, d)
+		if d.Outcome < milder.Outcome {
+			milder = d
+		}
+	}
+	switch {
+	case refused == len(taken):
+		whole = milder // one reply for all: the most lenient refusal is true for each
+		t.same(taken, whole)
+	case refused > 0:
+		whole = Decision{}
+		for _, i := range taken {
+			if t.rcpts[i].Outcome.Refuses() {
+				t.rcpts[i].Outcome = Quarantine
+				t.rcpts[i].Line += "; quarantined, since other recipients of the message take it"
+			}
+			worse(&whole, t.rcpts[i])
+		}
+		t.whole = whole
+	default:
+		t.whole = whole
+	}
+}
+
+func (t *tally) same(taken []int, d Decision) {
+	t.whole = d
+	for _, i := range taken {
+		t.rcpts[i] = d
+	}
+}
+
+// Explain returns the verdict in one sentence for people.
+func (v *Verdict) Explain() string {
+	var b strings.Builder
+	b.WriteString(v.Outcome.String())
+	switch {
+	case v.Check != "":
+		b.WriteString(" because of " + v.Check + " (" + string(v.Reason) + ")")
+	case v.Reason == SpamScore:
+		b.WriteString(" because of the sum of points, " + strconv.FormatFloat(v.Score, 'f', 1, 64))
+	}
+	if v.Line != "" {
+		b.WriteString(", policy line " + v.Line)
+	}
+	return b.String()
+}

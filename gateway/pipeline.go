@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Row is checks that run at the same time.
+type Row struct {
+	Checks   []Check
+	Deadline time.Duration // for the whole row; zero takes the context's
+	// When, if set, is asked with the verdict so far whether the row is needed; "" means yes, a reason leaves it out.
+	When func(v *Verdict, in *Input) Reason
+}
+
+// Pipeline is the plan: rows of checks for each stage, in order. It is immutable and shared by all sessions of a snapshot.
+type Pipeline struct {
+	Rows [Data + 1][]Row
+}
+
+// Run runs the checks of a stage and judges. A row in which the verdict is final is the last one that runs: what is left
+// out is recorded as NotRun with the reason. Findings are added to the session (Connect) or the envelope. A panic in a
+// check is Unknown. Run returns when all its checks have returned: a check keeps nothing of the input.
+func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
+	policy := in.Session.Snapshot.Policy
+	verdict := policy.Judge(NewRecord(stage, in.Session, in.Envelope))
+	for i := range pl.Rows[stage] {
+		row := &pl.Rows[stage][i]
+		why := Reason("")
+		switch {
+		case decided(&verdict, in):
+			why = LeftDecided
+		case row.When != nil:
+			why = row.When(&verdict, in)
+		}
+		findings := make([]Finding, len(row.Checks))
+		if why != "" {
+			for k := range row.Checks {
+				findings[k] = Finding{Result: NotRun, Reason: why}
+			}
+		} else {
+			runRow(ctx, row, in, policy, findings)
+		}
+		for k := range findings {
+			findings[k].Check, findings[k].Stage, findings[k].Rcpt = row.Checks[k].Name, stage, in.Rcpt
+		}
+		if in.Envelope != nil {
+			in.Envelope.Findings = append(in.Envelope.Findings, findings...)
+		} else {
+			in.Session.Findings = append(in.Session.Findings, findings...)
+		}
+		if why == "" {
+			verdict = policy.Judge(NewRecord(stage, in.Session, in.Envelope))
+		}
+	}
+	return verdict
+}
+
+// decided reports whether the verdict, for the recipient at hand where there is one, can only get worse.
+func decided(v *Verdict, in *Input) bool {
+	if in.Recipient() != nil && in.Rcpt < len(v.Rcpts) {
+		return v.Rcpts[in.Rcpt].Outcome.Refuses()
+	}
+	return v.Final()
+}
+
+func runRow(ctx context.Context, row *Row, in *Input, policy *Policy, findings []Finding) {
+	if row.Deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, row.Deadline)
+		defer cancel()
+	}
+	var running []int
+	for k := range row.Checks {
+		if policy.Runs(row.Checks[k].Name) {
+			running = append(running, k)
+		} else {
+			findings[k] = Finding{Result: NotRun, Reason: LeftOff}
+		}
+	}
+	if len(running) == 1 {
+		findings[running[0]] = runCheck(ctx, &row.Checks[running[0]], in)
+		return
+	}
+	var wg sync.WaitGroup
+	for _, k := range running {
+		wg.Go(func() { findings[k] = runCheck(ctx, &row.Checks[k], in) })
+	}
+	wg.Wait()
+}
+
+// runCheck runs one check, measures it, and turns a panic into Unknown: never silently into Pass.
+func runCheck(ctx context.Context, c *Check, in *Input) (f Finding) {
+	began := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			f = CouldNotTell(CheckPanicked).Show("panic", fmt.Sprint(p))
+		}
+		f.Took = time.Since(began)
+	}()
+	f = c.Run(ctx, in)
+	if f.Result == Unknown && f.Reason == "" {
+		f.Reason = CheckTimeout
+	}
+	return f
+}

@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"time"
+)
+
+// NextHop relays to the MTA behind the gateway.
+type NextHop interface {
+	// Carries returns what the next hops of a route were last seen to carry. It never waits.
+	Carries(route string) Carries
+	// Relay hands a message over in one transaction. It never reports Delivered unless the next hop said 250 after the
+	// end of the message.
+	Relay(ctx context.Context, d *Delivery) Relayed
+}
+
+// Carries is what a next hop can take, as its EHLO last said; the zero value is a next hop of which nothing is known.
+type Carries struct {
+	Known      bool
+	Size       int64 // its SIZE; 0 for no limit said
+	EightBit   bool
+	UTF8       bool
+	Chunking   bool
+	DSN        bool
+	Recipients int // the most it takes in a transaction (RFC 9422); 0 for no limit said
+}
+
+// Delivery is one message for one route.
+type Delivery struct {
+	ID      ID
+	Route   string
+	From    Address
+	Options MailOptions
+	Rcpts   []Recipient
+	Content Content
+}
+
+// Content is the message as it goes out: our fields, then what came in without the fields that were removed.
+type Content struct {
+	Parts []io.Reader // each read once, in order
+	Size  int64
+	// EightBit and UTF8 say what the next hop must carry.
+	EightBit, UTF8 bool
+}
+
+// RelayResult is how a relay ended.
+type RelayResult uint8
+
+// The ends of a relay. The zero value is the one after which the sender must come back.
+const (
+	NotDelivered   RelayResult = iota // nothing was taken; the sender is told 451
+	Delivered                         // the next hop said 250 after the end of the message
+	RefusedByHop                      // the next hop refused with 5xx
+	DeferredByHop                     // the next hop refused with 4xx
+	MixedByHop                        // its replies to RCPT differed; no body octet was sent; each was learned
+	OutcomeUnknown                    // the end of the message was sent, and no answer came: 451, and a duplicate is possible
+)
+
+var relayNames = []string{"not delivered", "delivered", "refused", "deferred", "mixed", "unknown"}
+
+func (r RelayResult) String() string                { return name(relayNames, r) }
+func (r RelayResult) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }
+func (r *RelayResult) UnmarshalText(b []byte) error { return parse(relayNames, "relay result", b, r) }
+
+// Relayed is what came of a relay.
+type Relayed struct {
+	Result  RelayResult   `json:"result"`
+	Reply   Reply         `json:"reply"`              // what the sender is told; mapped from the next hop's, cleaned
+	NextHop string        `json:"next_hop,omitempty"` // host:port that answered
+	Said    string        `json:"said,omitempty"`     // the next hop's own reply, cleaned
+	At      string        `json:"at,omitempty"`       // the step that decided: "dial", "ehlo", "mail", "rcpt", "data", "body", "dot"
+	TLS     string        `json:"tls,omitempty"`
+	Took    time.Duration `json:"took"`
+	Rcpts   []Reply       `json:"rcpts,omitempty"` // the replies to RCPT, where they decided
+}
+
+// Vault keeps quarantined mail. It is absent until the quarantine is built; a policy that needs it is refused by check
+// only where marking cannot stand in for it.
+type Vault interface {
+	// Prepare stores the message durably and invisibly; the copy appears only by Publish.
+	Prepare(ctx context.Context, e *Envelope, v *Verdict, rcpts []Recipient) (Kept, error)
+}
+
+// Kept is a message in the vault that nobody sees yet.
+type Kept interface {
+	Publish() error
+	Drop()
+}
+
+// Spool takes the responsibility for a message: after Put returned nil the message survives a power cut.
+type Spool interface {
+	Put(ctx context.Context, d *Delivery) error
+}
+
+// Ledger remembers what was delivered, so that a retry of the sender is no second copy. It may forget; then a duplicate
+// is possible, and never a loss.
+type Ledger interface {
+	// Begin claims the digest. When the message was delivered before it returns done; when it is on its way, it waits.
+	Begin(ctx context.Context, digest [32]byte) (done bool, finish func(delivered bool), err error)
+}
+
+// Journal takes what happened. It never makes the mail path wait: what it cannot keep it counts.
+type Journal interface {
+	// Write takes the event of a connection or a transaction.
+	Write(e *Event)
+	// Early counts a connection that was refused before the banner, by network, reason and minute.
+	Early(client netip.Addr, reason Reason)
+}
+
+// EventKind tells the two kinds of event apart.
+type EventKind uint8
+
+// The kinds of event.
+const (
+	ConnectionEvent EventKind = iota
+	TransactionEvent
+)
+
+var kindNames = []string{"connection", "transaction"}
+
+func (k EventKind) String() string                { return name(kindNames, k) }
+func (k EventKind) MarshalText() ([]byte, error)  { return []byte(k.String()), nil }
+func (k *EventKind) UnmarshalText(b []byte) error { return parse(kindNames, "event kind", b, k) }
+
+// Event is the whole story of one connection or one transaction. The journal owns it after Write.
+type Event struct {
+	Kind    EventKind
+	Record  *Record
+	Verdict Verdict
+	Policy  string        // version
+	Reply   Reply         // the last word to the client
+	Took    time.Duration // from the beginning to the last word
+	Session Summary
+
+	// Of a transaction.
+	Subject   string // as the domain's policy lets it be logged
+	MessageID string
+	Relayed   *Relayed
+	Replies   []Reply  // what each RCPT was answered
+	Removed   []string // incoming fields that were removed
+	ScannedBy []string
+
+	// Evidence is that of the findings of the Record, in their order.
+	Evidence [][]Evidence
+}
+
+// Summary is what a connection came to.
+type Summary struct {
+	Client       netip.AddrPort `json:"client"`
+	Reverse      string         `json:"reverse,omitempty"` // verified name
+	TLS          TLS            `json:"tls"`
+	End          string         `json:"end,omitempty"`
+	Transactions int            `json:"transactions"`
+	Accepted     int            `json:"accepted"`
+	Errors       int            `json:"errors"`
+	Commands     int            `json:"commands"`
+	Octets       int64          `json:"octets"`
+	Refused      []string       `json:"refused,omitempty"` // the first refused commands and their replies
+}

@@ -1,0 +1,155 @@
+package gateway
+
+import "fmt"
+
+// Reason says why, in one word of a closed list, so that logs can be counted and policy can name it. Its reply text and
+// codes stand in the table below and nowhere else.
+type Reason string
+
+// What the edge itself refuses (check "smtp").
+const (
+	BareNewline        Reason = "smtp.bare_newline"
+	MessageTooBig      Reason = "smtp.message_too_big"
+	HeaderTooBig       Reason = "smtp.header_too_big"
+	TooManyHops        Reason = "smtp.too_many_hops"
+	OtherRoute         Reason = "smtp.other_route"
+	TooManyRecipients  Reason = "smtp.too_many_recipients"
+	RcptTooBig         Reason = "smtp.too_big_for_recipient"
+	NeedsEightBit      Reason = "smtp.needs_8bitmime"
+	NeedsUTF8          Reason = "smtp.needs_smtputf8"
+	NoStorage          Reason = "smtp.no_storage"
+	TooManyConnections Reason = "smtp.too_many_connections"
+	TooManyFromClient  Reason = "smtp.too_many_from_client"
+	ShuttingDown       Reason = "smtp.shutting_down"
+	OutOfTime          Reason = "smtp.out_of_time"
+)
+
+// What checks see.
+const (
+	RelayDenied      Reason = "relay.denied"
+	RcptUnknown      Reason = "rcpt.unknown"
+	RcptRefused      Reason = "rcpt.refused"  // the next hop's own words: Args are code, enhanced code and text
+	NextHopAway      Reason = "next_hop.away" // it cannot be asked
+	AccessBlocked    Reason = "access.blocked"
+	HeloInvalid      Reason = "helo.invalid"
+	HeloOurs         Reason = "helo.ours"
+	HeloLiteral      Reason = "helo.literal_mismatch"
+	HeloUnresolved   Reason = "helo.unresolved"
+	RDNSNone         Reason = "rdns.none"
+	RDNSUnconfirmed  Reason = "rdns.unconfirmed"
+	SenderNoDomain   Reason = "sender.no_domain"
+	SenderNullMX     Reason = "sender.null_mx"
+	SenderNoMailHost Reason = "sender.no_mail_host"
+	DNSFailed        Reason = "dns.failed"
+	ShapeFrom        Reason = "shape.from"
+	ShapeDate        Reason = "shape.date"
+	ShapeFields      Reason = "shape.fields"
+	ShapeLoop        Reason = "shape.loop"
+	MalwareFound     Reason = "malware.found"
+	MalwareDoubtful  Reason = "malware.doubtful" // unofficial, heuristic or unwanted
+	MalwareLimits    Reason = "malware.limits"   // the scanner gave up inside: never clean
+	SpamRules        Reason = "spam.rules"
+	SpamScore        Reason = "spam.score" // the sum over all checks
+	ScannerFailed    Reason = "scanner.failed"
+	TooBigToScan     Reason = "scanner.too_big"
+	CheckPanicked    Reason = "check.panicked"
+	CheckTimeout     Reason = "check.timeout"
+)
+
+// Why a check was left out (results NotRun).
+const (
+	LeftOff       Reason = "off"
+	LeftDecided   Reason = "decided"    // the verdict was final before
+	LeftNotNeeded Reason = "not_needed" // its row's condition did not hold
+	LeftNoInput   Reason = "no_input"   // what it looks at is not there
+)
+
+// words is how a reason is told to the sender's postmaster.
+type words struct {
+	code     int    // of Reject
+	enhanced string // RFC 3463
+	natural  Outcome
+	text     string // %s are the Args, in order
+}
+
+// reasonWords is the one table of refusals.
+var reasonWords = map[Reason]words{
+	BareNewline:        {550, "5.6.0", Reject, "Message refused: %s at octet %s; every line must end in CRLF and nothing else (RFC 5321 section 2.3.8)"},
+	MessageTooBig:      {552, "5.3.4", Reject, "Message too big: at most %s octets are taken here"},
+	HeaderTooBig:       {552, "5.3.4", Reject, "Header section too big: at most %s octets are taken here"},
+	TooManyHops:        {554, "5.4.6", Reject, "Too many hops: %s Received fields, at most %s; this looks like a mail loop"},
+	OtherRoute:         {452, "4.5.3", Defer, "Send to this recipient in a transaction of its own: its mail goes another way"},
+	TooManyRecipients:  {452, "4.5.3", Defer, "Too many recipients in one transaction: at most %s; send to the others in another"},
+	RcptTooBig:         {552, "5.3.4", Reject, "Message too big for this recipient: its mail server takes at most %s octets"},
+	NeedsEightBit:      {554, "5.6.3", Reject, "The mail server of this recipient does not take 8-bit messages; send it encoded as 7-bit"},
+	NeedsUTF8:          {553, "5.6.7", Reject, "The mail server of this recipient does not take internationalized mail (SMTPUTF8)"},
+	NoStorage:          {452, "4.3.1", Defer, "No room to take a message right now; try again later"},
+	TooManyConnections: {421, "4.7.0", Drop, "Too many connections to this host right now; try again later"},
+	TooManyFromClient:  {421, "4.7.0", Drop, "Too many connections at once from your address; at most %s; close some and try again"},
+	ShuttingDown:       {421, "4.3.2", Drop, "This host is closing for maintenance; try again in a minute"},
+	OutOfTime:          {421, "4.4.2", Drop, "Timeout: nothing complete arrived in time; connect again"},
+
+	RelayDenied:      {550, "5.7.1", Reject, "Relaying denied: this host takes mail for its own domains only, and %s is none of them"},
+	RcptUnknown:      {550, "5.1.1", Reject, "No such recipient here: <%s>; check the address for typing errors"},
+	RcptRefused:      {0, "", Reject, ""},
+	NextHopAway:      {451, "4.4.1", Defer, "The mail server behind this host cannot be reached right now; try again later"},
+	AccessBlocked:    {554, "5.7.1", Reject, "Refused by this site's own block list: %s"},
+	HeloInvalid:      {550, "5.7.1", Reject, "Refused: the name in your HELO or EHLO (%s) is not a domain name or an address literal (RFC 5321 section 4.1.1.1)"},
+	HeloOurs:         {550, "5.7.1", Reject, "Refused: your HELO or EHLO (%s) claims to be this host; use the name of your own"},
+	HeloLiteral:      {550, "5.7.1", Reject, "Refused: the address literal in your HELO or EHLO (%s) is not the address you connect from"},
+	HeloUnresolved:   {550, "5.7.1", Reject, "Refused: the name in your HELO or EHLO (%s) has no address in DNS"},
+	RDNSNone:         {550, "5.7.25", Reject, "Refused: your address %s has no reverse name (PTR record); ask your network provider for one"},
+	RDNSUnconfirmed:  {550, "5.7.25", Reject, "Refused: the reverse name of your address %s does not lead back to it; set a matching A or AAAA record"},
+	SenderNoDomain:   {550, "5.1.8", Reject, "Sender refused: the domain %s does not exist, so that no reply could reach it"},
+	SenderNullMX:     {550, "5.7.27", Reject, "Sender refused: the domain %s says that it takes no mail (null MX), so that no reply could reach it"},
+	SenderNoMailHost: {550, "5.1.8", Reject, "Sender refused: the domain %s has neither an MX nor an address record, so that no reply could reach it"},
+	DNSFailed:        {451, "4.4.3", Defer, "DNS gave no answer for %s right now; try again later"},
+	ShapeFrom:        {550, "5.6.0", Reject, "Message refused: it must have exactly one From field with one author, and has %s (RFC 5322 section 3.6)"},
+	ShapeDate:        {550, "5.6.0", Reject, "Message refused: it must have exactly one Date field, and has %s (RFC 5322 section 3.6)"},
+	ShapeFields:      {550, "5.6.0", Reject, "Message refused: its header section is malformed: %s (RFC 5322)"},
+	ShapeLoop:        {554, "5.4.6", Reject, "Message refused: it has passed this host before (%s); this is a mail loop"},
+	MalwareFound:     {550, "5.7.1", Reject, "Message refused: malware was found in it (%s)"},
+	MalwareDoubtful:  {550, "5.7.1", Reject, "Message refused: it looks like malware (%s)"},
+	MalwareLimits:    {550, "5.7.1", Reject, "Message refused: its attachments are too deeply packed or too big to be scanned (%s)"},
+	SpamRules:        {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
+	SpamScore:        {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
+	ScannerFailed:    {451, "4.7.1", Defer, "The message cannot be scanned right now; try again later"},
+	TooBigToScan:     {552, "5.3.4", Reject, "Message too big to be scanned: at most %s octets"},
+	CheckPanicked:    {451, "4.3.0", Defer, "The message cannot be checked right now; try again later"},
+	CheckTimeout:     {451, "4.4.5", Defer, "The message cannot be checked in time right now; try again later"},
+}
+
+// Reasons returns every reason that has words for the sender.
+func Reasons() []Reason {
+	out := make([]Reason, 0, len(reasonWords))
+	for r := range reasonWords {
+		out = append(out, r)
+	}
+	return out
+}
+
+// Natural returns what the reason leads to when no policy says otherwise; Reject for one that is not in the table.
+func (r Reason) Natural() Outcome {
+	if w, ok := reasonWords[r]; ok {
+		return w.natural
+	}
+	return Reject
+}
+
+// say fills the text of the reason. Args that are missing read as "?", so that a mistake shows and never panics.
+func (w words) say(args []string) string {
+	n := 0
+	for i := 0; i+1 < len(w.text); i++ {
+		if w.text[i] == '%' && w.text[i+1] == 's' {
+			n++
+		}
+	}
+	fill := make([]any, n)
+	for i := range fill {
+		fill[i] = "?"
+		if i < len(args) {
+			fill[i] = CleanText(args[i], 200)
+		}
+	}
+	return fmt.Sprintf(w.text, fill...)
+}

@@ -1,0 +1,48 @@
+package gateway
+
+import "time"
+
+// Snapshot is one configuration in force: what a reload swaps as one. A session keeps the snapshot it began under.
+type Snapshot struct {
+	Policy   *Policy
+	Pipeline *Pipeline
+	Limits   Limits
+	NextHop  NextHop // the routes of this policy
+	Hostname string  // our name in banner, EHLO, Received and Authentication-Results
+	Banner   string  // text behind the name
+	Offers   Offers
+	// Normalise are networks whose bare CR and LF become CRLF, by exception.
+	Normalise func(*Session) bool
+}
+
+// Offers are the ESMTP extensions that we may offer; what the next hops cannot carry is left out besides.
+type Offers struct {
+	Pipelining, Size, EightBitMIME, SMTPUTF8, Chunking, DSN, StartTLS bool
+}
+
+// Limits bound what one client can take (PRODUCT: defaults). Zero never means without limit: the configuration fills each.
+type Limits struct {
+	Connections      int           // in all
+	PerClient        int           // at once from one address
+	CommandLine      int           // octets of a command line with its CRLF
+	HeaderSize       int           // octets of a header section
+	Hops             int           // Received fields
+	Recipients       int           // in a transaction
+	Transactions     int           // in a session
+	MessageSize      int64         // octets of a message, as offered in SIZE
+	Errors           int           // replies of 5xx to commands before 421
+	SlowAfter        int           // errors before each further one costs ErrorDelay
+	ErrorDelay       time.Duration //
+	UnknownCommands  int           // before 421
+	TransactionDelay time.Duration // at most, of all delays in one transaction
+	CommandTimeout   time.Duration // to read one command line
+	SessionTime      time.Duration // of a session, not counting messages on their way in
+	DataTimeout      time.Duration // between two reads in a message
+	DataTime         time.Duration // for a whole message, at least
+	DataRate         int64         // octets a second, over DataRateWindow
+	DataRateWindow   time.Duration
+	HandshakeTimeout time.Duration
+	WriteTimeout     time.Duration
+	VerdictTime      time.Duration // for all checks after the dot
+	ReplyTime        time.Duration // from the dot to our reply
+}

@@ -1,0 +1,46 @@
+package gateway
+
+import "time"
+
+// Decision is one outcome and who decided it.
+type Decision struct {
+	Outcome Outcome  `json:"outcome"`
+	Reason  Reason   `json:"reason,omitempty"`
+	Args    []string `json:"args,omitempty"`
+	Check   string   `json:"check,omitempty"` // "" when the sum of points decided
+	Line    string   `json:"line,omitempty"`  // the policy line
+	class   Class
+}
+
+// Price is one measure and what it cost.
+type Price struct {
+	Check   string  `json:"check"`
+	Measure string  `json:"measure"`
+	Text    string  `json:"text,omitempty"`
+	Points  float64 `json:"points"`
+	Line    string  `json:"line"`
+}
+
+// Verdict is what Judge makes of a Record. The embedded Decision is that of the transaction (or of the connection, before
+// there is one); Rcpts are those of each recipient of the Record, in its order.
+type Verdict struct {
+	Decision
+	Stage  Stage         `json:"stage"`
+	Score  float64       `json:"score"`
+	Rcpts  []Decision    `json:"rcpts,omitempty"`
+	Priced []Price       `json:"priced,omitempty"`
+	Marks  []string      `json:"marks,omitempty"`  // checks that could not tell and were let pass
+	Waived string        `json:"waived,omitempty"` // the allow entry that overruled opinions
+	Would  *Decision     `json:"would,omitempty"`  // what it would have been with every check and the mode in force
+	Reply  Reply         `json:"reply"`            // of a refusal; zero otherwise
+	Delay  time.Duration `json:"delay,omitempty"`  // how long the reply is held back; slept by the edge
+}
+
+// Rcpt returns the decision on a recipient and its reply, with the reference of the Record it came from.
+func (v *Verdict) Rcpt(i int, id ID) (Decision, Reply) {
+	d := v.Rcpts[i]
+	return d, Word(d.Outcome, d.Reason, d.Args).WithReference(id)
+}
+
+// Final reports whether nothing that later checks see can change the verdict to a milder one for anybody.
+func (v *Verdict) Final() bool { return v.Outcome.Refuses() }
