@@ -1,0 +1,238 @@
+package smtpwire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+)
+
+// Limits bound one message. The zero value is strict and takes messages of
+// DefaultMaxSize.
+type Limits struct {
+	// MaxSize is the most octets a message may have, counted as RFC 1870
+	// section 3 does: with line ends, dots unstuffed, without the final dot.
+	// A message of exactly MaxSize is taken. 0 means DefaultMaxSize.
+	MaxSize int64
+	// MaxDiscard is how many more octets of a refused message are read, so
+	// that the refusal can be spoken in step. 0 means DefaultMaxDiscard.
+	MaxDiscard int64
+	// Normalise writes CRLF for every bare CR and bare LF and drops NULs,
+	// instead of refusing the message. Also then only CRLF.CRLF as it came
+	// over the wire ends a message, and only a dot behind a true CRLF is
+	// unstuffed. The outcome may hold CRLF.CRLF: send it through a DotWriter.
+	Normalise bool
+}
+
+// Defaults of [Limits], in octets.
+const (
+	DefaultMaxSize    = 50 << 20
+	DefaultMaxDiscard = 64 << 20
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxSize <= 0 {
+		l.MaxSize = DefaultMaxSize
+	}
+	if l.MaxDiscard <= 0 {
+		l.MaxDiscard = DefaultMaxDiscard
+	}
+	return l
+}
+
+// Result is what was measured of a message. After an error the measures hold
+// for what was read.
+type Result struct {
+	Size        int64 // octets of the message, as Limits.MaxSize counts
+	Delivered   int64 // octets written to the destination
+	Lines       int64 // line ends
+	LongestLine int64 // octets between LFs as they came, without line end; RFC 5321 section 4.5.3.1.6 wants 998
+	Repaired    int64 // bare CRs, bare LFs and NULs that were normalised
+	EightBit    bool  // an octet over 127 was seen (RFC 6152)
+	Unended     bool  // not empty and without CRLF at its end (BDAT only)
+}
+
+// content takes the octets of a message in pieces, dots already unstuffed:
+// judges, counts and delivers them. No piece ends between CR and LF.
+type content struct {
+	lim     Limits
+	dst     io.Writer
+	res     Result
+	fault   error // the first; nothing is delivered after it
+	line    int64 // octets of the unfinished line
+	scratch []byte
+}
+
+// layout is what the line scan found in a piece.
+type layout struct {
+	crlf   int // line ends
+	bareLF int // index of the first bare LF, -1 if none
+}
+
+// scanLines measures the lines of b and returns where the line ends are.
+func (c *content) scanLines(b []byte) layout {
+	found := layout{bareLF: -1}
+	for p := 0; ; {
+		i := bytes.IndexByte(b[p:], '\n')
+		if i < 0 {
+			c.longer(len(b) - p)
+			return found
+		}
+		c.endLine(b, p, p+i, &found)
+		p += i + 1
+	}
+}
+
+// endLine notes the line that ends with the LF at b[i] and of which the
+// octets from b[p] on are new.
+func (c *content) endLine(b []byte, p, i int, found *layout) {
+	if i > p && b[i-1] == '\r' {
+		found.crlf++
+		c.longer(i - p - 1)
+	} else {
+		if found.bareLF < 0 {
+			found.bareLF = i
+		}
+		c.longer(i - p)
+	}
+	c.res.Lines++
+	c.line = 0
+}
+
+func (c *content) longer(n int) {
+	c.line += int64(n)
+	c.res.LongestLine = max(c.res.LongestLine, c.line)
+}
+
+// take judges and delivers the piece b, which found describes. b may be
+// changed. lines is the count of lines before b.
+func (c *content) take(b []byte, found layout, lines int64) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if !c.res.EightBit {
+		c.res.EightBit = hasEightBit(b)
+	}
+	kind, at := firstViolation(b, found)
+	if kind != 0 && c.lim.Normalise {
+		b, kind = c.normalise(b), 0
+	}
+	if c.fault == nil {
+		if kind == 0 {
+			at = len(b)
+		}
+		c.deliver(b[:at])
+		if kind != 0 && c.fault == nil {
+			line := lines + int64(bytes.Count(b[:at], []byte{'\n'})) + 1
+			c.fault = &ContentError{kind, c.res.Size + int64(at), line}
+		}
+	}
+	if len(b) > 0 {
+		c.res.Unended = b[len(b)-1] != '\n'
+	}
+	c.res.Size += int64(len(b))
+	return c.flood()
+}
+
+// deliver writes b, or as much of it as the size limit leaves.
+func (c *content) deliver(b []byte) {
+	var over error
+	if left := c.lim.MaxSize - c.res.Delivered; int64(len(b)) > left {
+		b, over = b[:left], ErrTooBig
+	}
+	if len(b) > 0 {
+		n, err := c.dst.Write(b)
+		c.res.Delivered += int64(n)
+		if err == nil && n < len(b) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			c.fault = &SinkError{err}
+			return
+		}
+	}
+	c.fault = over
+}
+
+// flood tells when more of a refused message came than is worth reading.
+func (c *content) flood() error {
+	if c.fault != nil && c.res.Size-c.res.Delivered > c.lim.MaxDiscard {
+		return ErrFlood
+	}
+	// Dropped NULs count nowhere else.
+	if c.res.Repaired > c.lim.MaxDiscard {
+		return ErrFlood
+	}
+	return nil
+}
+
+// firstViolation finds the first octet of b that no message may have. found
+// is of all of b.
+func firstViolation(b []byte, found layout) (kind Violation, at int) {
+	at = len(b)
+	if found.bareLF >= 0 {
+		kind, at = BareLF, found.bareLF
+	}
+	if i := bytes.IndexByte(b[:at], 0); i >= 0 {
+		kind, at = NUL, i
+	}
+	if kind == 0 && bytes.Count(b, []byte{'\r'}) == found.crlf {
+		return 0, 0
+	}
+	for p := 0; ; {
+		i := bytes.IndexByte(b[p:at], '\r')
+		if i < 0 {
+			return kind, at
+		}
+		if p += i + 1; p == len(b) || b[p] != '\n' {
+			return BareCR, p - 1
+		}
+	}
+}
+
+// normalise returns b with CRLF for each bare CR and LF and without NULs.
+func (c *content) normalise(b []byte) []byte {
+	out := c.scratch[:0]
+	for len(b) > 0 {
+		i := bytes.IndexAny(b, "\r\n\x00")
+		if i < 0 {
+			out = append(out, b...)
+			break
+		}
+		out = append(out, b[:i]...)
+		rest := b[i+1:]
+		switch {
+		case b[i] == '\r' && len(rest) > 0 && rest[0] == '\n':
+			rest = rest[1:]
+			out = append(out, '\r', '\n')
+		case b[i] == 0:
+			c.res.Repaired++
+		default:
+			c.res.Repaired++
+			if b[i] == '\r' {
+				c.res.Lines++
+			}
+			out = append(out, '\r', '\n')
+		}
+		b = rest
+	}
+	c.scratch = out
+	return out
+}
+
+// hasEightBit tells whether b has an octet over 127, eight at a time.
+func hasEightBit(b []byte) bool {
+	const high = 0x8080808080808080
+	for ; len(b) >= 32; b = b[32:] {
+		v := binary.NativeEndian.Uint64(b) | binary.NativeEndian.Uint64(b[8:]) |
+			binary.NativeEndian.Uint64(b[16:]) | binary.NativeEndian.Uint64(b[24:])
+		if v&high != 0 {
+			return true
+		}
+	}
+	for _, x := range b {
+		if x >= 0x80 {
+			return true
+		}
+	}
+	return false
+}

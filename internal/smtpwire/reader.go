@@ -1,0 +1,179 @@
+package smtpwire
+
+import (
+	"bytes"
+	"io"
+	"sync"
+)
+
+const (
+	// LineBuffer is the size of the buffer that an idle connection keeps,
+	// and so the greatest limit that ReadLine takes, in octets.
+	LineBuffer = 4 << 10
+	// bodyBuffer is borrowed while a message is read.
+	bodyBuffer = 64 << 10
+	// lineDiscard is the most that is thrown away of one overlong line.
+	lineDiscard = 64 << 10
+	// emptyReads in a row end in io.ErrNoProgress.
+	emptyReads = 100
+)
+
+// Reader reads one side of an SMTP dialogue: lines, then the octets of a
+// message, then lines again, all from one buffer. It is not safe for
+// concurrent use. Get it from a [Pool] or from [NewReader].
+type Reader struct {
+	src        io.Reader
+	beforeRead func() error
+	pool       *Pool
+	small      []byte // LineBuffer, always there
+	buf        []byte // small, or a bodyBuffer while a message is read
+	r, w       int    // buf[r:w] is read and not yet consumed
+	err        error  // of src; sticky
+	consumed   int64
+}
+
+// Pool keeps Readers and the large buffers that they borrow while a message
+// is read, for all connections. The zero value is ready; it must not be
+// copied.
+type Pool struct {
+	readers sync.Pool // *Reader
+	bodies  sync.Pool // *[bodyBuffer]byte
+}
+
+// Get returns an empty Reader on src.
+func (p *Pool) Get(src io.Reader) *Reader {
+	r, ok := p.readers.Get().(*Reader)
+	if !ok {
+		r = &Reader{small: make([]byte, LineBuffer), pool: p}
+		r.buf = r.small
+	}
+	r.src = src
+	return r
+}
+
+// Put takes r back; it must not be used afterwards. What it held is wiped.
+func (p *Pool) Put(r *Reader) {
+	if r.pool != p {
+		return
+	}
+	r.Reset(nil)
+	r.beforeRead, r.consumed = nil, 0
+	p.readers.Put(r)
+}
+
+// NewReader returns a Reader of its own, without a pool.
+func NewReader(src io.Reader) *Reader {
+	small := make([]byte, LineBuffer)
+	return &Reader{src: src, small: small, buf: small}
+}
+
+// Reset drops and wipes what is buffered and goes on with src, as after
+// STARTTLS. Look at Buffered before: what a client sent in clear behind
+// STARTTLS must never be executed, and its presence is reason to close. The
+// hook of BeforeRead stays.
+func (r *Reader) Reset(src io.Reader) {
+	clear(r.buf[:r.w])
+	r.r, r.w, r.err = 0, 0, nil
+	r.shrink()
+	clear(r.small)
+	r.src = src
+}
+
+// BeforeRead sets a function that is called before every read from the
+// connection, and only then: the place to flush replies (RFC 2920 section
+// 3.2), to renew a deadline and to demand a minimum rate (see Consumed). Its
+// error ends the reading as an error of the connection. Nil removes it.
+func (r *Reader) BeforeRead(hook func() error) { r.beforeRead = hook }
+
+// Buffered returns how many octets were received and not yet consumed.
+func (r *Reader) Buffered() int { return r.w - r.r }
+
+// LineBuffered tells whether the next ReadLine needs no read from the
+// connection: a pipelined command waits.
+func (r *Reader) LineBuffered() bool { return bytes.IndexByte(r.buf[r.r:r.w], '\n') >= 0 }
+
+// Consumed returns the octets consumed since the Reader was got.
+func (r *Reader) Consumed() int64 { return r.consumed }
+
+// Peek waits for input and returns up to n octets of what is there (at least
+// one) without consuming it. They are valid until the next call. It is how a
+// TLS hello is noticed, which may never have a line end (see [Sniff]).
+func (r *Reader) Peek(n int) ([]byte, error) {
+	if r.r == r.w {
+		if err := r.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return r.buf[r.r:min(r.w, r.r+n)], nil
+}
+
+func (r *Reader) advance(n int) {
+	r.r += n
+	r.consumed += int64(n)
+	if r.r == r.w {
+		r.r, r.w = 0, 0
+	}
+}
+
+// fill reads once more from src, behind what is buffered. The buffer must not
+// be full of unconsumed octets.
+func (r *Reader) fill() error {
+	if r.err != nil {
+		return r.err
+	}
+	if r.r > 0 {
+		copy(r.buf, r.buf[r.r:r.w])
+		r.r, r.w = 0, r.w-r.r
+	}
+	for range emptyReads {
+		if r.beforeRead != nil {
+			if err := r.beforeRead(); err != nil {
+				r.err = err
+				return err
+			}
+		}
+		n, err := r.src.Read(r.buf[r.w:])
+		r.w += n
+		r.err = err
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.err = io.ErrNoProgress
+	return r.err
+}
+
+// grow borrows a large buffer for a message.
+func (r *Reader) grow() {
+	if len(r.buf) == bodyBuffer {
+		return
+	}
+	var large *[bodyBuffer]byte
+	if r.pool != nil {
+		large, _ = r.pool.bodies.Get().(*[bodyBuffer]byte)
+	}
+	if large == nil {
+		large = new([bodyBuffer]byte)
+	}
+	r.move(large[:])
+}
+
+// shrink gives the large buffer back as soon as what is left fits the small.
+func (r *Reader) shrink() {
+	if len(r.buf) != bodyBuffer || r.Buffered() > LineBuffer {
+		return
+	}
+	large := r.buf
+	r.move(r.small)
+	if r.pool != nil {
+		r.pool.bodies.Put((*[bodyBuffer]byte)(large))
+	}
+}
+
+func (r *Reader) move(to []byte) {
+	n := copy(to, r.buf[r.r:r.w])
+	r.buf, r.r, r.w = to, 0, n
+}
