@@ -1,0 +1,121 @@
+package dns
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+)
+
+// answer makes the caller's own Answer out of a shared result.
+func answer[T any](f found, pick func(*Record) T) Answer[T] {
+	a := Answer[T]{
+		Status: f.status, Kind: f.kind, Name: f.name, Cut: f.cut, AD: f.ad, TTL: f.ttl,
+		Server: f.server, Duration: f.took, Cached: f.cached, Detail: f.detail,
+		Chain: slices.Clone(f.chain),
+	}
+	if len(f.records) > 0 {
+		a.Records = make([]T, len(f.records))
+		for i := range f.records {
+			a.Records[i] = pick(&f.records[i])
+		}
+	}
+	return a
+}
+
+// Query looks up records of any type that a zone can hold, for those that have
+// no method of their own, as SRV and TLSA. A type that stands for several
+// (ANY, AXFR and their like) is Failed: an answer to it proves nothing.
+func (r *Resolver) Query(ctx context.Context, name string, typ Type) Answer[Record] {
+	const opt, firstMeta, lastMeta = 41, 128, 255 // RFC 6895 section 3.1
+	if typ == 0 || typ == opt || firstMeta <= typ && typ <= lastMeta {
+		return Answer[Record]{Kind: Refused, Name: printable(name, maxName), Detail: "type cannot be looked up"}
+	}
+	return answer(r.resolve(ctx, name, typ), func(rec *Record) Record {
+		own := *rec
+		own.Data = slices.Clone(rec.Data)
+		return own
+	})
+}
+
+// A looks up the IPv4 addresses of a name.
+func (r *Resolver) A(ctx context.Context, name string) Answer[netip.Addr] {
+	return answer(r.resolve(ctx, name, TypeA), func(rec *Record) netip.Addr { return rec.Addr })
+}
+
+// AAAA looks up the IPv6 addresses of a name.
+func (r *Resolver) AAAA(ctx context.Context, name string) Answer[netip.Addr] {
+	return answer(r.resolve(ctx, name, TypeAAAA), func(rec *Record) netip.Addr { return rec.Addr })
+}
+
+// TXT looks up the texts of a name, each with its strings joined, raw octets.
+func (r *Resolver) TXT(ctx context.Context, name string) Answer[string] {
+	return answer(r.resolve(ctx, name, TypeTXT), func(rec *Record) string { return rec.Text })
+}
+
+// MX looks up the mail exchangers of a domain, most preferred first, those of
+// equal preference by name. NullMX says whether they are a refusal.
+func (r *Resolver) MX(ctx context.Context, name string) Answer[MX] {
+	a := answer(r.resolve(ctx, name, TypeMX), func(rec *Record) MX { return MX{Host: rec.Host, Pref: rec.Pref} })
+	slices.SortFunc(a.Records, func(x, y MX) int {
+		return cmp.Or(cmp.Compare(x.Pref, y.Pref), cmp.Compare(x.Host, y.Host))
+	})
+	return a
+}
+
+// NullMX reports whether the MX records of a domain say that it takes no mail
+// (RFC 7505 section 3): a single one whose host is the root. The preference is
+// not looked at; it should be 0, and where it is not the intent is the same.
+func NullMX(records []MX) bool { return len(records) == 1 && records[0].Host == "." }
+
+// PTR looks up the names of an address. They are whatever the holder of the
+// address wrote; see ConfirmedReverse.
+func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) Answer[string] {
+	return answer(r.resolve(ctx, ReverseName(addr), TypePTR), func(rec *Record) string { return rec.Host })
+}
+
+// AddrLookup is the part of a Resolver that Addrs needs.
+type AddrLookup interface {
+	A(ctx context.Context, name string) Answer[netip.Addr]
+	AAAA(ctx context.Context, name string) Answer[netip.Addr]
+}
+
+// Addrs looks up the IPv4 and IPv6 addresses of a name at the same time.
+// Found: at least one family has addresses, Cut if the other could not be
+// looked up. None: neither has. Otherwise Bogus or Failed, as the family that
+// could not be looked up.
+func Addrs(ctx context.Context, r AddrLookup, name string) Answer[netip.Addr] {
+	six := make(chan Answer[netip.Addr], 1)
+	go func() { six <- r.AAAA(ctx, name) }()
+	return mergeAddrs(r.A(ctx, name), <-six)
+}
+
+// Addrs is the function Addrs over this resolver.
+func (r *Resolver) Addrs(ctx context.Context, name string) Answer[netip.Addr] {
+	return Addrs(ctx, r, name)
+}
+
+func mergeAddrs(four, six Answer[netip.Addr]) Answer[netip.Addr] {
+	// The one that decides is the first of: found, bogus, failed, none.
+	rank := func(s Status) int { return slices.Index([]Status{Found, Bogus, Failed, None}, s) }
+	out, other := four, six
+	if rank(six.Status) < rank(four.Status) {
+		out, other = six, four
+	}
+	if out.Status == Found && other.Status != Found && other.Status != None {
+		out.Cut = true
+		out.Detail = "one address family: " + other.Kind.String()
+	}
+	if out.Status == Found && other.Status == Found {
+		out.Records = append(out.Records, other.Records...)
+		out.Cut = out.Cut || other.Cut
+	}
+	if out.Status == None && other.Kind == NXDomain {
+		out.Kind = NXDomain
+	}
+	out.AD = four.AD && six.AD
+	out.TTL = min(four.TTL, six.TTL)
+	out.Duration = max(four.Duration, six.Duration)
+	out.Cached = four.Cached && six.Cached
+	return out
+}
