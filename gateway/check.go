@@ -100,3 +100,23 @@ func (f Finding) Show(name, text string) Finding {
 
 // Yes is a measure that is only true.
 func Yes(name string) Measure { return Measure{Name: name, Value: 1} }
+
+// Names of evidence that others look for: what scanned the message with its version, the verified reverse name of the
+// client, and the list of rules as SpamAssassin users know it.
+const (
+	EvidenceScanner = "scanner"
+	EvidenceReverse = "reverse name"
+	EvidenceRules   = "rules"
+)
+
+// Evident returns the first evidence of a name among findings, or "".
+func Evident(findings []Finding, name string) string {
+	for i := range findings {
+		for _, e := range findings[i].Evidence {
+			if e.Name == name {
+				return e.Text
+			}
+		}
+	}
+	return ""
+}

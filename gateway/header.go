@@ -87,7 +87,7 @@ func ParseHeader(raw []byte) *Header {
 		f := Field{Start: at, End: end, value: at}
 		line := h.Raw[at:end]
 		colon := bytes.IndexByte(line, ':')
-		name := bytes.TrimRight(line[:max(colon, 0)], " \t")
+		name := bytes.TrimRight(line[:max(colon, 0)], " \t\r\n") // a name may even be folded before its colon
 		if colon > 0 && isFieldName(name) {
 			f.Name, f.value, f.SpacedName = string(name), at+colon+1, len(name) < colon
 		} else {

@@ -1,0 +1,212 @@
+package accept
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"gatepost/gateway"
+)
+
+// Fields is what is written before the message and what of it is left out.
+type Fields struct {
+	Added     []byte
+	Removed   []string
+	ScannedBy []string
+	kept      [][2]int // spans of the header section that go out
+}
+
+// Compose makes all the fields that we add, in this order from the top: the verdict, what scanned it, the spam fields,
+// Authentication-Results (RFC 8601 section 4 wants it above what it vouches for), and Received. It is the only function
+// that adds or removes a header field.
+func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
+	f := Fields{}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "X-Gatepost-Verdict: %s\r\n", v.Outcome)
+	fmt.Fprintf(&b, "X-Gatepost-Trace: %s\r\n", e.ID)
+	f.ScannedBy = scanners(e)
+	if len(f.ScannedBy) > 0 {
+		fmt.Fprintf(&b, "X-Gatepost-Scanned: %s\r\n", strings.Join(f.ScannedBy, ";\r\n\t"))
+	}
+	if len(v.Marks) > 0 {
+		fmt.Fprintf(&b, "X-Gatepost-Unscanned: %s\r\n", strings.Join(v.Marks, ", "))
+	}
+	spamFields(&b, e, v)
+	authenticationResults(&b, e)
+	b.WriteString(gateway.Received(e, at))
+	f.strip(e.Header, e.Session.Snapshot.Hostname)
+	if first := f.firstOctet(e.Header.Raw); first == ' ' || first == '\t' {
+		// Without a field of its own, the first line of a malformed message would become part of our Received.
+		b.WriteString("X-Gatepost-Malformed: the header section began with white space\r\n")
+	}
+	f.Added = b.Bytes()
+	return f
+}
+
+// scanners lists what looked at the content, with versions.
+func scanners(e *gateway.Envelope) []string {
+	var out []string
+	for i := range e.Findings {
+		for _, ev := range e.Findings[i].Evidence {
+			if ev.Name == gateway.EvidenceScanner {
+				out = append(out, gateway.CleanText(ev.Text, 200))
+			}
+		}
+	}
+	return out
+}
+
+// spamFields writes what SpamAssassin users and their filters expect, with our own sum of points.
+func spamFields(b *bytes.Buffer, e *gateway.Envelope, v *gateway.Verdict) {
+	flag, yes := "NO", "No"
+	if v.Outcome >= gateway.Tag && v.Score > 0 {
+		flag, yes = "YES", "Yes"
+	}
+	required := e.Session.Snapshot.Policy.Thresholds.Tag
+	fmt.Fprintf(b, "X-Spam-Flag: %s\r\nX-Spam-Score: %.1f\r\n", flag, v.Score)
+	if stars := min(int(v.Score), 50); stars > 0 {
+		fmt.Fprintf(b, "X-Spam-Level: %s\r\n", strings.Repeat("*", stars))
+	}
+	fmt.Fprintf(b, "X-Spam-Status: %s, score=%.1f required=%.1f\r\n\ttests=%s\r\n", yes, v.Score, required, tests(e, v))
+}
+
+// tests names the rules that hit and the measures that cost something, folded so that no line is too long.
+func tests(e *gateway.Envelope, v *gateway.Verdict) string {
+	var names []string
+	for _, p := range v.Priced {
+		names = append(names, strings.ToUpper(p.Check+"_"+p.Measure))
+	}
+	if rules := gateway.Evident(e.Findings, gateway.EvidenceRules); rules != "" {
+		names = append(names, strings.Split(rules, ",")...)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	var b strings.Builder
+	width := 0
+	for i, n := range names {
+		n = gateway.CleanText(n, 60)
+		if i > 0 {
+			b.WriteByte(',')
+			if width > 60 {
+				b.WriteString("\r\n\t")
+				width = 0
+			}
+		}
+		b.WriteString(n)
+		width += len(n) + 1
+	}
+	return b.String()
+}
+
+// authenticationResults writes what we verified of the sender (RFC 8601). Until SPF, DKIM and DMARC are checked that is
+// the reverse name (section 2.7.3).
+func authenticationResults(b *bytes.Buffer, e *gateway.Envelope) {
+	fmt.Fprintf(b, "Authentication-Results: %s;", e.Session.Snapshot.Hostname)
+	result := ""
+	for i := range e.Findings {
+		if e.Findings[i].Check == "rdns" {
+			result = map[gateway.Result]string{gateway.Pass: "pass", gateway.Fail: "fail", gateway.Unknown: "temperror"}[e.Findings[i].Result]
+		}
+	}
+	if result == "" {
+		b.WriteString(" none\r\n")
+		return
+	}
+	addr := e.Session.Client.Addr().Unmap().WithZone("").String()
+	if strings.Contains(addr, ":") {
+		addr = `"` + addr + `"`
+	}
+	fmt.Fprintf(b, "\r\n\tiprev=%s policy.iprev=%s\r\n", result, addr)
+}
+
+// strip leaves out the fields that only we may write, and Authentication-Results that claim to be ours: a stranger's
+// would be believed behind us.
+func (f *Fields) strip(h *gateway.Header, hostname string) {
+	at := 0
+	for _, field := range h.Fields {
+		if !ours(field.Name) && !(strings.EqualFold(field.Name, "Authentication-Results") && claims(h.Value(field), hostname)) {
+			continue
+		}
+		if field.Start > at {
+			f.kept = append(f.kept, [2]int{at, field.Start})
+		}
+		at = field.End
+		f.Removed = append(f.Removed, gateway.CleanText(field.Name, 80))
+	}
+	if at < len(h.Raw) {
+		f.kept = append(f.kept, [2]int{at, len(h.Raw)})
+	}
+}
+
+// ours reports whether a field is one that only the gateway or the internal MTA may write.
+func ours(name string) bool {
+	for _, prefix := range [...]string{"X-Spam-", "X-Gatepost-", "X-MS-Exchange-Organization-"} {
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// claims reports whether an Authentication-Results value names us as its authserv-id, however it is dressed: behind
+// comments, quoted, in another case, with a version or a trailing dot behind it.
+func claims(value, hostname string) bool {
+	id := strings.TrimSpace(withoutComments(value))
+	if rest, quoted := strings.CutPrefix(id, `"`); quoted {
+		id, _, _ = strings.Cut(strings.ReplaceAll(rest, `\`, ""), `"`)
+	}
+	if i := strings.IndexAny(id, "; \t/=\r\n"); i >= 0 {
+		id = id[:i]
+	}
+	return strings.EqualFold(strings.TrimSuffix(id, "."), hostname)
+}
+
+// withoutComments drops comments, nested ones too (RFC 5322 section 3.2.2); text in a comment that does not end is dropped.
+func withoutComments(s string) string {
+	var b strings.Builder
+	depth, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && i+1 < len(s):
+			if depth == 0 {
+				b.WriteString(s[i : i+2])
+			}
+			i++
+		case c == '"' && depth == 0:
+			quoted = !quoted
+			b.WriteByte(c)
+		case c == '(' && !quoted:
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case depth == 0:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func (f *Fields) firstOctet(raw []byte) byte {
+	if len(f.kept) == 0 {
+		return 0
+	}
+	return raw[f.kept[0][0]]
+}
+
+// Content is the message as it goes out: our fields, the header section without what was removed, and the rest octet for
+// octet as it came in, so that signatures stay good.
+func (f *Fields) Content(e *gateway.Envelope) gateway.Content {
+	c := gateway.Content{Parts: []io.Reader{bytes.NewReader(f.Added)}, Size: int64(len(f.Added)),
+		EightBit: e.Measured.EightBit, UTF8: e.Options.UTF8}
+	for _, span := range f.kept {
+		c.Parts = append(c.Parts, bytes.NewReader(e.Header.Raw[span[0]:span[1]]))
+		c.Size += int64(span[1] - span[0])
+	}
+	from := int64(len(e.Header.Raw))
+	c.Parts = append(c.Parts, io.NewSectionReader(e.Body, from, e.Body.Size()-from))
+	c.Size += e.Body.Size() - from
+	return c
+}

@@ -1,0 +1,111 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"gatepost/gateway"
+)
+
+// TestBodyReadsBackWhatWasWritten writes sizes around every border in pieces of every kind.
+func TestBodyReadsBackWhatWasWritten(t *testing.T) {
+	bodies := &Bodies{Dir: t.TempDir(), Memory: 100_000}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, size := range []int{0, 1, smallBuffer - 1, smallBuffer, smallBuffer + 1, midBuffer, midBuffer + 1, 99_999,
+		100_000, 100_001, 100_000 + fileBuffer, 1 << 20} {
+		want := make([]byte, size)
+		for i := range want {
+			want[i] = byte(rng.Uint32())
+		}
+		for _, piece := range []int{1 << 30, 70_000, 4096, 1000} {
+			w := bodies.New()
+			for rest := want; len(rest) > 0; {
+				n := min(piece, len(rest))
+				if _, err := w.Write(rest[:n]); err != nil {
+					t.Fatalf("size %d, piece %d: %v", size, piece, err)
+				}
+				rest = rest[n:]
+			}
+			b, err := w.Done()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(gateway.Reader(b))
+			if err != nil || !bytes.Equal(got, want) || b.Size() != int64(size) {
+				t.Fatalf("size %d, piece %d: read %d octets, err %v", size, piece, len(got), err)
+			}
+			if onDisk := bodies.OnDisk(); (onDisk > 0) != (size > 100_000) {
+				t.Errorf("size %d: %d octets on disk", size, onDisk)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.ReadAt(make([]byte, 1), 0); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("read after close: %v", err)
+			}
+		}
+	}
+	if bodies.OnDisk() != 0 || bodies.Open() != 0 {
+		t.Errorf("left: %d octets, %d bodies", bodies.OnDisk(), bodies.Open())
+	}
+	if names, _ := os.ReadDir(bodies.Dir); len(names) != 0 {
+		t.Errorf("files with names were left: %v", names)
+	}
+}
+
+// TestBodyDoesNotLeakIntoTheNext shows that a reused buffer holds nothing of the message before.
+func TestBodyDoesNotLeakIntoTheNext(t *testing.T) {
+	bodies := &Bodies{Dir: t.TempDir()}
+	for i := range 50 {
+		w := bodies.New()
+		want := bytes.Repeat([]byte{byte(i)}, 1000*(50-i))
+		w.Write(want)
+		b, _ := w.Done()
+		if got, _ := io.ReadAll(gateway.Reader(b)); !bytes.Equal(got, want) {
+			t.Fatalf("body %d differs", i)
+		}
+		b.Close()
+	}
+}
+
+func TestBodyRefusesBeyondItsBounds(t *testing.T) {
+	full := &Bodies{Dir: t.TempDir(), Memory: 1000, Disk: 500_000}
+	w := full.New()
+	var err error
+	for range 10 {
+		if _, err = w.Write(make([]byte, 100_000)); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrNoRoom) {
+		t.Errorf("beyond Disk: %v", err)
+	}
+	w.Discard()
+	if full.OnDisk() != 0 {
+		t.Errorf("%d octets still counted", full.OnDisk())
+	}
+	reserved := &Bodies{Dir: t.TempDir(), Memory: 1000, Reserve: 1 << 60}
+	if _, err := reserved.New().Write(make([]byte, 2000)); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("below the reserve: %v", err)
+	}
+	lost := &Bodies{Dir: t.TempDir() + "/gone", Memory: 1000}
+	if _, err := lost.New().Write(make([]byte, 2000)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without its folder: %v", err)
+	}
+}
+
+func BenchmarkBody10K(b *testing.B) {
+	bodies := &Bodies{}
+	p := make([]byte, 10<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := bodies.New()
+		w.Write(p)
+		d, _ := w.Done()
+		d.Close()
+	}
+}
