@@ -23,7 +23,7 @@
 // (nil: not written), slices of structs (arrays of tables), and Checks (the sections of the checks, see Section).
 //
 // Formats: hostname (fully qualified), domain (IDN becomes A-labels, lower case), host (name or address), address
-// (host:port or unix:/path), path (absolute), fingerprint (SHA-256), header (field name), regexp, word (letters,
+// (host:port or unix:/path), server (IP address, port 53 unless written), path (absolute), fingerprint (SHA-256), header (field name), regexp, word (letters,
 // digits, '-', '_', '.'), url (https or http). The empty string means "not set" unless the key is required.
 //
 // A struct may have the methods

@@ -24,6 +24,10 @@ func checkFormat(format, text string) (string, *ValueError) {
 		return checkHost(text)
 	case "address":
 		return checkAddress(text)
+	case "server":
+		return checkServer(text)
+	case "syslog":
+		return checkSyslog(text)
 	case "path":
 		if !filepath.IsAbs(text) {
 			return "", &ValueError{"is not an absolute path", "write the path from the root, beginning with /"}
@@ -141,4 +145,33 @@ func checkHeader(text string) (string, *ValueError) {
 		}
 	}
 	return text, nil
+}
+
+// checkServer reads a resolver: an IP address with or without a port; 53 is added (RFC 1035 section 4.2).
+func checkServer(text string) (string, *ValueError) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		return netip.AddrPortFrom(a.Unmap(), 53).String(), nil
+	}
+	a, err := netip.ParseAddrPort(text)
+	if err != nil || a.Port() == 0 {
+		return "", &ValueError{"is not the IP address of a server", `write for example "127.0.0.1" or "127.0.0.1:5353"`}
+	}
+	return a.String(), nil
+}
+
+func checkSyslog(text string) (string, *ValueError) {
+	if text == "none" {
+		return text, nil
+	}
+	scheme, rest, _ := strings.Cut(text, ":")
+	switch scheme {
+	case "unix":
+		return checkAddress(text)
+	case "udp", "tcp":
+		address, bad := checkAddress(rest)
+		if bad == nil && !strings.HasPrefix(rest, "unix:") {
+			return scheme + ":" + address, nil
+		}
+	}
+	return "", &ValueError{"is not a place for syslog", `write "none", "unix:/dev/log", "udp:192.0.2.1:514" or "tcp:192.0.2.1:514"`}
 }

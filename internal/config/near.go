@@ -9,13 +9,24 @@ func nearest(word string, candidates []string) string {
 		return ""
 	}
 	word = strings.ToLower(word)
-	best, at := "", 1+len(word)/3
+	best, at := "", 1+max(1, len(word)/3)
 	for _, c := range candidates {
-		if d := distance(word, strings.ToLower(c)); d < at || d == at && best == "" && d < len(c) {
+		if d := distance(word, strings.ToLower(c)); d < at && d < len(c) {
 			best, at = c, d
 		}
 	}
 	return best
+}
+
+// resembling finds a candidate that has the word in it, or is in it: "size" for "message_size".
+func resembling(word string, candidates []string) string {
+	const shortest, longest = 4, 64
+	for _, c := range candidates {
+		if len(word) >= shortest && len(word) <= longest && (strings.Contains(c, word) || len(c) >= shortest && strings.Contains(word, c)) {
+			return c
+		}
+	}
+	return ""
 }
 
 // distance counts the inserted, deleted, changed and swapped octets between two words (optimal string alignment).

@@ -68,20 +68,18 @@ func ParseDuration(s string) (time.Duration, error) {
 	return total, nil
 }
 
-// FormatDuration writes what ParseDuration reads back as the same duration, down to milliseconds.
+// FormatDuration writes a duration in the largest unit that leaves no rest, down to milliseconds: "36h", "90s", "2d".
+// ParseDuration reads it back as the same duration.
 func FormatDuration(d time.Duration) string {
-	var b strings.Builder
-	for _, name := range []string{"d", "h", "m", "s", "ms"} {
-		unit := unitOf(name)
-		if n := d / unit; n > 0 {
-			b.WriteString(strconv.FormatInt(int64(n), 10) + name)
-			d -= n * unit
+	for _, name := range []string{"d", "h", "m", "s"} {
+		if unit := unitOf(name); d != 0 && d%unit == 0 {
+			return strconv.FormatInt(int64(d/unit), 10) + name
 		}
 	}
-	if b.Len() == 0 {
+	if d == 0 {
 		return "0s"
 	}
-	return b.String()
+	return strconv.FormatInt(int64(d/time.Millisecond), 10) + "ms"
 }
 
 func unitOf(name string) time.Duration {

@@ -104,6 +104,10 @@ func (f field) setInt(v reflect.Value, n int64) *ValueError {
 
 // setOther reads the types of net/netip, whose own error texts name Go functions, and any TextUnmarshaler.
 func (f field) setOther(v reflect.Value, text string) *ValueError {
+	if text == "" && !f.required {
+		v.SetZero()
+		return nil
+	}
 	switch p := v.Addr().Interface().(type) {
 	case *netip.Prefix:
 		return setPrefix(p, text)

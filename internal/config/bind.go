@@ -1,0 +1,247 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// MaxFile is the largest document that is read, in octets.
+const MaxFile = 1 << 20
+
+// Options is what Decode must know beside the document.
+type Options struct {
+	Sections Sections           // the checks, for a field of type Checks
+	Others   map[string]Pointer // the other documents by file name, to say where a misplaced key belongs
+}
+
+// Pointer is a pointer to a document's struct; only its type is looked at.
+type Pointer any
+
+// Decode binds one document to the struct that into points to, whose fields are first set to their defaults. It
+// returns everything that is wrong, in the order of the lines; a value with a problem keeps its default. The file
+// name is only for the problems. Decode panics when a tag is wrong, which VerifyTags finds in a test.
+func Decode(file string, data []byte, into any, opts Options) Problems {
+	if len(data) > MaxFile {
+		return Problems{{File: file, Message: "the file is larger than 1 MiB", Instead: "check that it is the right file"}}
+	}
+	s := newSource(file, data)
+	b := &binder{source: s, opts: opts, top: reflect.TypeOf(into).Elem()}
+	v := reflect.ValueOf(into).Elem()
+	setDefaults(v)
+	b.table(v, s.grow())
+	s.problems.sort()
+	return s.problems
+}
+
+type binder struct {
+	*source
+	opts Options
+	top  reflect.Type
+}
+
+// setDefaults lays the default tags over the fields of a struct that are zero, tables included.
+func setDefaults(v reflect.Value) {
+	for _, f := range fieldsOf(v.Type()) {
+		fv := v.FieldByIndex(f.index)
+		switch {
+		case f.form == formTable && !f.pointer:
+			setDefaults(fv)
+		case f.hasDef && f.def != "" && !f.pointer && fv.IsZero():
+			if bad := f.setDefault(fv, f.def); bad != nil {
+				panic(fmt.Sprintf("config: default of %s: %q %s", f.name, f.def, bad.Message))
+			}
+		}
+	}
+}
+
+// table binds the keys of n to the struct v; then come the struct's own rules.
+func (b *binder) table(v reflect.Value, n *node) {
+	fields := fieldsOf(v.Type())
+	b.keys(v, n, fields)
+	b.missing(n, fields)
+	b.rules(v, n)
+}
+
+func (b *binder) keys(v reflect.Value, n *node, fields []field) {
+	byName := map[string]field{}
+	for _, f := range fields {
+		byName[f.name] = f
+		if n.index[f.name] != nil {
+			continue
+		}
+		switch fv := v.FieldByIndex(f.index); {
+		case f.form == formChecks:
+			fv.Set(reflect.ValueOf(b.checks(nil)))
+		case f.form == formTable && !f.pointer:
+			b.table(fv, newTable(n, f.name, n.at, implicit)) // its rules hold without it too
+		}
+	}
+	for _, e := range n.keys {
+		f, known := byName[e.name]
+		if !known {
+			b.unknownKey(n, e, fields)
+			continue
+		}
+		b.bind(v.FieldByIndex(f.index), f, e.value, e.at)
+	}
+}
+
+func (b *binder) missing(n *node, fields []field) {
+	if b.cut {
+		return
+	}
+	for _, f := range fields {
+		if f.required && n.index[f.name] == nil {
+			b.report(Problem{Key: join(n.path(), f.name), Message: "is missing", Instead: "write " + f.line()}, n.at)
+		}
+	}
+}
+
+// rules calls the methods that a struct may have.
+func (b *binder) rules(v reflect.Value, n *node) {
+	if !v.CanAddr() {
+		return
+	}
+	p := v.Addr().Interface()
+	if f, ok := p.(interface{ Fill() }); ok {
+		f.Fill()
+	}
+	if b.cut {
+		return
+	}
+	if r, ok := p.(interface {
+		Validate(report func(key, message, instead string))
+	}); ok {
+		r.Validate(b.reporter(n, false))
+	}
+	if r, ok := p.(interface {
+		Warn(report func(key, message, instead string))
+	}); ok {
+		r.Warn(b.reporter(n, true))
+	}
+}
+
+// bind sets one field from one value.
+func (b *binder) bind(v reflect.Value, f field, n *node, keyAt int) {
+	if f.pointer {
+		p := reflect.New(f.typ)
+		if f.form == formTable {
+			setDefaults(p.Elem())
+		}
+		v.Set(p)
+		v = p.Elem()
+	}
+	switch f.form {
+	case formTable:
+		if b.want(n, kindTable, f, keyAt) {
+			b.table(v, n)
+		}
+	case formChecks:
+		if b.want(n, kindTable, f, keyAt) {
+			v.Set(reflect.ValueOf(b.checks(n)))
+		} else {
+			v.Set(reflect.ValueOf(b.checks(nil)))
+		}
+	case formTables:
+		b.bindTables(v, f, n, keyAt)
+	case formList:
+		b.bindList(v, f, n, keyAt)
+	case formMap:
+		if b.want(n, kindTable, f, keyAt) {
+			b.bindMap(v, f, n)
+		}
+	default:
+		b.scalar(v, f, n, keyAt)
+	}
+}
+
+func (b *binder) bindTables(v reflect.Value, f field, n *node, keyAt int) {
+	if !b.want(n, kindList, f, keyAt) {
+		return
+	}
+	list := reflect.MakeSlice(f.typ, 0, len(n.items))
+	for _, item := range n.items {
+		if item.kind != kindTable {
+			b.report(Problem{Key: item.path(), Message: describe(item) + ", not a table", Instead: "write [[" + f.name + "]] and its keys below it"}, item.at)
+			continue
+		}
+		e := reflect.New(f.typ.Elem()).Elem()
+		setDefaults(e)
+		b.table(e, item)
+		list = reflect.Append(list, e)
+	}
+	v.Set(list)
+}
+
+func (b *binder) bindList(v reflect.Value, f field, n *node, keyAt int) {
+	if !b.want(n, kindList, f, keyAt) {
+		return
+	}
+	e := f.element()
+	list := reflect.MakeSlice(f.typ, 0, len(n.items))
+	seen := map[string]bool{}
+	for _, item := range n.items {
+		x := reflect.New(e.typ).Elem()
+		if !b.scalar(x, e, item, item.at) {
+			continue
+		}
+		text := e.text(x)
+		if seen[text] {
+			b.report(Problem{Key: n.path(), Message: shown(text) + " is in the list twice", Instead: "remove one of them"}, item.at)
+			continue
+		}
+		seen[text] = true
+		list = reflect.Append(list, x)
+	}
+	v.Set(list)
+}
+
+func (b *binder) bindMap(v reflect.Value, f field, n *node) {
+	e := f.element()
+	m := reflect.MakeMap(f.typ)
+	for it := v.MapRange(); v.Len() > 0 && it.Next(); {
+		m.SetMapIndex(it.Key(), it.Value())
+	}
+	for _, k := range n.keys {
+		x := reflect.New(e.typ).Elem()
+		if b.scalar(x, e, k.value, k.at) {
+			m.SetMapIndex(reflect.ValueOf(k.name).Convert(f.typ.Key()), x)
+		}
+	}
+	v.Set(m)
+}
+
+// scalar sets a value that is no table and no list, and says whether it could.
+func (b *binder) scalar(v reflect.Value, f field, n *node, at int) bool {
+	key := n.path()
+	if n.number > 0 {
+		key = n.parent.path()
+	}
+	if !f.accepts(n.kind) {
+		b.report(Problem{Key: key, Message: describe(n) + ", not " + f.noun(), Instead: f.insteadOf(n)}, at)
+		return false
+	}
+	if bad := f.setText(v, n.text); bad != nil {
+		p := Problem{Key: key, Message: literalOf(n) + " " + bad.Message, Instead: bad.Instead}
+		if p.Instead == "" {
+			p.Instead = f.instead()
+		}
+		b.report(p, at)
+		return false
+	}
+	return true
+}
+
+// want checks the shape of a value that is no scalar.
+func (b *binder) want(n *node, k kind, f field, keyAt int) bool {
+	if n.kind == k && !(f.form == formList && n.tables) {
+		return true
+	}
+	p := Problem{Key: n.path(), Message: describe(n) + ", not " + f.noun(), Instead: f.instead()}
+	if f.form == formTables && n.kind == kindTable {
+		p.Message, p.Instead = "is a list of tables, but this is one table", "write [["+strings.TrimPrefix(n.path(), ".")+"]]"
+	}
+	b.report(p, keyAt)
+	return false
+}

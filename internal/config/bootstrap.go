@@ -1,0 +1,210 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// BootstrapFile is the name of the bootstrap document.
+const BootstrapFile = "gatepost.toml"
+
+// maxSocketPath is the room in sun_path of Linux, without the closing NUL.
+const maxSocketPath = 107
+
+// Bootstrap is gatepost.toml: what the process needs to start. It is only a file; the console never changes it.
+type Bootstrap struct {
+	Hostname     string       `toml:"hostname" format:"hostname" example:"mx.example.org" rfc:"RFC 5321 section 2.3.5" doc:"The name this gateway greets with and writes into Received. Fully qualified; it should resolve to the address that senders connect to. Not set: the machine's name."`
+	StateDir     string       `toml:"state_dir" format:"path" default:"/var/lib/gatepost" doc:"The folder of everything the gateway keeps. One process owns it; a lock says so."`
+	Listeners    []Listener   `toml:"listener" doc:"Where clients connect. Without any: one listener named smtp on port 25 of all addresses."`
+	TLS          TLS          `toml:"tls" doc:"The certificate for STARTTLS."`
+	DNS          DNS          `toml:"dns" doc:"Who resolves names."`
+	ClamAV       ClamAV       `toml:"clamav" doc:"Where clamd listens. What its findings do is said in the policy."`
+	SpamAssassin SpamAssassin `toml:"spamassassin" doc:"Where spamd listens. What its score does is said in the policy."`
+	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
+	Web          Web          `toml:"web" doc:"The listener for monitoring: /metrics, /healthz and /readyz."`
+	Control      Control      `toml:"control" doc:"The private socket through which the gatepost command asks the running daemon."`
+	Shutdown     Shutdown     `toml:"shutdown" doc:"How the daemon ends."`
+	Body         Body         `toml:"body" doc:"The buffer of a message while it is received and scanned."`
+}
+
+// Listener is one named place where clients connect.
+type Listener struct {
+	Name      string           `toml:"name" format:"word" required:"true" example:"smtp" doc:"The listener's name in the log."`
+	Addresses []netip.AddrPort `toml:"addresses" required:"true" example:"0.0.0.0:25, [::]:25" doc:"The addresses and ports to listen on."`
+}
+
+// TLS names the certificate for STARTTLS.
+type TLS struct {
+	Certificate string `toml:"certificate" format:"path" example:"/etc/gatepost/tls/fullchain.pem" doc:"The certificate and its chain in PEM. Not set: a self-signed one is made in the state folder at the first start."`
+	Key         string `toml:"key" format:"path" example:"/etc/gatepost/tls/key.pem" doc:"The private key of the certificate in PEM."`
+}
+
+// DNS names the resolvers.
+type DNS struct {
+	Servers []string      `toml:"servers" format:"server" example:"127.0.0.1:53" doc:"Resolvers to ask, in this order; port 53 unless written. Not set: those of /etc/resolv.conf. They should validate DNSSEC and be near; DNS lists refuse public resolvers."`
+	Timeout time.Duration `toml:"timeout" default:"5s" min:"100ms" max:"30s" doc:"How long one question may take, with all its tries."`
+}
+
+// ClamAV names the clamd daemons.
+type ClamAV struct {
+	Addresses      []string       `toml:"addresses" format:"address" default:"unix:/run/clamav/clamd.ctl" doc:"The clamd daemons, as unix:/path or address:port. One that does not answer is left out until it does."`
+	Networks       []netip.Prefix `toml:"networks" default:"127.0.0.0/8, ::1/128" doc:"Where a clamd over TCP may be: the protocol neither encrypts nor authenticates, so only loopback and private networks named here."`
+	Timeout        time.Duration  `toml:"timeout" default:"60s" min:"1s" max:"5m" doc:"How long one scan may take, waiting for a connection included."`
+	MaxConnections int            `toml:"max_connections" default:"10" min:"1" max:"1000" doc:"Scans at the same time on each daemon; not more than MaxThreads of clamd."`
+	LocalOnly      bool           `toml:"local_only" doc:"The daemon has only local signatures, on purpose: no warning about a missing or old official database."`
+}
+
+// SpamAssassin names the spamd daemons.
+type SpamAssassin struct {
+	Addresses      []string       `toml:"addresses" format:"address" default:"127.0.0.1:783" doc:"The spamd daemons, as unix:/path or address:port. One that does not answer is left out until it does."`
+	Networks       []netip.Prefix `toml:"networks" default:"127.0.0.0/8, ::1/128" doc:"Where a spamd over TCP may be: the protocol neither encrypts nor authenticates, so only loopback and private networks named here."`
+	Timeout        time.Duration  `toml:"timeout" default:"30s" min:"1s" max:"5m" doc:"How long one scan may take, waiting for a connection included."`
+	MaxSize        Size           `toml:"max_size" default:"512K" min:"16K" max:"64M" doc:"How much of a message spamd gets: of a bigger one only the beginning."`
+	MaxConnections int            `toml:"max_connections" default:"5" min:"1" max:"1000" doc:"Scans at the same time on each daemon; not more than --max-children of spamd."`
+}
+
+// Log is where the journal goes and how long it is kept.
+type Log struct {
+	Syslog    string        `toml:"syslog" format:"syslog" default:"none" example:"unix:/dev/log" rfc:"RFC 5424" doc:"Where events go beside stdout: none, unix:/dev/log, udp:host:port or tcp:host:port."`
+	Keep      time.Duration `toml:"keep" default:"21d" min:"1d" max:"3650d" doc:"How long the message log is kept. Older days go, day by day."`
+	KeepBytes Size          `toml:"keep_bytes" default:"4G" min:"16M" doc:"How big the message log may become. The oldest days go first."`
+	Level     string        `toml:"level" enum:"debug,info,warn,error" default:"info" doc:"What the daemon says about itself on stderr. Events of the journal do not depend on it."`
+}
+
+// Web is the listener for monitoring.
+type Web struct {
+	Metrics netip.AddrPort `toml:"metrics" default:"127.0.0.1:9625" doc:"Address and port of /metrics, /healthz and /readyz. It has no login: keep it on loopback. An empty text: none."`
+}
+
+// Control is the private socket of the command line.
+type Control struct {
+	Socket string `toml:"socket" format:"path" example:"/run/gatepost/control.sock" doc:"The socket's path. Not set: control.sock in the state folder."`
+}
+
+// Shutdown is how the daemon ends.
+type Shutdown struct {
+	Grace time.Duration `toml:"grace" default:"60s" max:"10m" doc:"How long transactions may go on after SIGTERM. Idle clients get 421 at once."`
+}
+
+// Body is the buffer of a message on its way.
+type Body struct {
+	Memory  Size   `toml:"memory" default:"256K" min:"4K" max:"16M" doc:"How much of one message is held in memory; the rest goes to an unlinked file."`
+	Dir     string `toml:"dir" format:"path" example:"/var/lib/gatepost/tmp" doc:"The folder of these files. Not set: tmp in the state folder."`
+	MaxDisk Size   `toml:"max_disk" default:"4G" min:"64M" doc:"How much all these files together may take. Beyond it new messages are deferred with 452."`
+}
+
+// Fill derives what depends on other keys.
+func (b *Bootstrap) Fill() {
+	if b.StateDir == "" {
+		b.StateDir = "/var/lib/gatepost"
+	}
+	if b.Listeners == nil {
+		b.Listeners = []Listener{{Name: "smtp", Addresses: []netip.AddrPort{
+			netip.AddrPortFrom(netip.IPv4Unspecified(), 25), netip.AddrPortFrom(netip.IPv6Unspecified(), 25),
+		}}}
+	}
+	if b.Control.Socket == "" {
+		b.Control.Socket = filepath.Join(b.StateDir, "control.sock")
+	}
+	if b.Body.Dir == "" {
+		b.Body.Dir = filepath.Join(b.StateDir, "tmp")
+	}
+}
+
+// Validate checks what goes over several keys.
+func (b *Bootstrap) Validate(report func(key, message, instead string)) {
+	names, places := map[string]bool{}, map[netip.AddrPort]bool{}
+	for i, l := range b.Listeners {
+		at := "listener[" + strconv.Itoa(i) + "]"
+		if l.Name != "" && names[l.Name] {
+			report(at+".name", shown(l.Name)+" is the name of two listeners", "give each a name of its own")
+		}
+		names[l.Name] = true
+		for _, a := range l.Addresses {
+			if a.Port() != 0 && places[a] {
+				report(at+".addresses", shown(a.String())+" is in two listeners", "remove it from one of them")
+			}
+			places[a] = true
+		}
+	}
+	if len(b.Listeners) == 0 {
+		report("listener", "is an empty list: no client could connect", "remove the key for the default, or write [[listener]]")
+	}
+
+	if len(b.Control.Socket) > maxSocketPath {
+		report("control.socket", "the path of a socket may have 107 octets, this one has "+strconv.Itoa(len(b.Control.Socket)), "write a shorter path")
+	}
+}
+
+// Validate checks that a listener listens somewhere.
+func (l *Listener) Validate(report func(key, message, instead string)) {
+	if l.Addresses != nil && len(l.Addresses) == 0 {
+		report("addresses", "is an empty list", `write for example addresses = ["0.0.0.0:25", "[::]:25"]`)
+	}
+}
+
+// Validate checks that certificate and key come together.
+func (t *TLS) Validate(report func(key, message, instead string)) {
+	switch {
+	case t.Certificate != "" && t.Key == "":
+		report("certificate", "has no key", "write the key too, or neither for a self-signed certificate")
+	case t.Certificate == "" && t.Key != "":
+		report("key", "has no certificate", "write the certificate too, or neither for a self-signed one")
+	}
+}
+
+// Validate keeps scanner traffic in private networks.
+func (c *ClamAV) Validate(report func(key, message, instead string)) {
+	privateOnly(c.Addresses, c.Networks, report)
+}
+
+// Validate keeps scanner traffic in private networks.
+func (s *SpamAssassin) Validate(report func(key, message, instead string)) {
+	privateOnly(s.Addresses, s.Networks, report)
+}
+
+// privateOnly refuses a scanner over TCP outside the named networks, and networks that are not private.
+func privateOnly(addresses []string, networks []netip.Prefix, report func(key, message, instead string)) {
+	for i, n := range networks {
+		if a := n.Addr(); !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() || n.Bits() < 7 {
+			report("networks["+strconv.Itoa(i)+"]", shown(n.String())+" is not a private network", "write loopback or a private network (RFC 1918, RFC 4193)")
+		}
+	}
+	for i, address := range addresses {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil || strings.HasPrefix(address, "unix:") {
+			continue
+		}
+		at := "addresses[" + strconv.Itoa(i) + "]"
+		ip, err := netip.ParseAddr(host)
+		if err != nil {
+			if host != "localhost" {
+				report(at, shown(address)+" is a name, so its network cannot be known", "write its IP address")
+			}
+			continue
+		}
+		if !within(ip, networks) {
+			report(at, shown(address)+" is outside the networks of this scanner", "name its private network in networks, or use a unix socket")
+		}
+	}
+}
+
+func within(ip netip.Addr, networks []netip.Prefix) bool {
+	for _, n := range networks {
+		if n.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// Warn says what works but should not stay.
+func (b *Bootstrap) Warn(report func(key, message, instead string)) {
+	if b.Web.Metrics.IsValid() && !b.Web.Metrics.Addr().IsLoopback() {
+		report("web.metrics", shown(b.Web.Metrics.String())+" can be reached from outside and has no login", `write a loopback address, for example "127.0.0.1:9625"`)
+	}
+}

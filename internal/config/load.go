@@ -1,0 +1,138 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// BuiltinVersion is the version of the policy that is used without a policy.toml; it serves no domain.
+const BuiltinVersion = "builtin"
+
+// Config is both documents, ready for use.
+type Config struct {
+	Bootstrap     *Bootstrap
+	Policy        *Policy
+	BootstrapPath string // "" if the document is missing and every key has its default
+	PolicyPath    string // "" if the built-in policy is used
+	PolicyVersion string // the first 12 hex digits of the SHA-256 of the document's octets, or BuiltinVersion
+}
+
+// Load reads gatepost.toml and, beside it, policy.toml. The path is a folder, in which both may be missing, or a file,
+// which must be there and may have any name. The Config is nil when the problems refuse it; otherwise the problems are
+// warnings. Nothing is written, and nothing that the documents name is opened.
+func Load(path string, sections Sections) (*Config, Problems) {
+	bootstrap, named := path, true
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		bootstrap, named = filepath.Join(path, BootstrapFile), false
+	}
+	c := &Config{}
+	var all Problems
+	data, problem := readFile(bootstrap)
+	switch {
+	case problem != nil && (named || !errors.Is(problem, fs.ErrNotExist)):
+		all = append(all, unreadable(bootstrap, problem))
+	default:
+		if problem == nil {
+			c.BootstrapPath = bootstrap
+		}
+		var found Problems
+		c.Bootstrap, found = DecodeBootstrap(bootstrap, data)
+		all = append(all, found...)
+	}
+	policy := filepath.Join(filepath.Dir(bootstrap), PolicyFile)
+	data, problem = readFile(policy)
+	switch {
+	case errors.Is(problem, fs.ErrNotExist):
+		c.Policy, c.PolicyVersion = BuiltinPolicy(sections), BuiltinVersion
+		all = append(all, Problem{File: policy, Warning: true, Message: "is missing, so no domain is served",
+			Instead: "write it; gatepost policy default prints one to begin with"})
+	case problem != nil:
+		all = append(all, unreadable(policy, problem))
+	default:
+		var found Problems
+		c.Policy, found = DecodePolicy(policy, data, sections)
+		c.PolicyPath, c.PolicyVersion = policy, Version(data)
+		all = append(all, found...)
+	}
+	if all.Refused() {
+		return nil, all
+	}
+	return c, append(all, c.machineName(bootstrap)...)
+}
+
+// machineName takes the machine's name where the document has none.
+func (c *Config) machineName(file string) Problems {
+	if c.Bootstrap.Hostname != "" {
+		return nil
+	}
+	name, err := os.Hostname()
+	if err == nil {
+		c.Bootstrap.Hostname = name
+		if canonical, bad := checkHostname(name); bad == nil {
+			c.Bootstrap.Hostname = canonical
+			return nil
+		}
+	}
+	return Problems{{File: file, Key: "hostname", Warning: true,
+		Message: "is not set, and the machine's name " + shown(name) + " is not fully qualified",
+		Instead: `write for example hostname = "mx.example.org"`}}
+}
+
+// DecodeBootstrap reads gatepost.toml; the file name is only for the problems. Hostname stays empty if not written.
+func DecodeBootstrap(file string, data []byte) (*Bootstrap, Problems) {
+	b := new(Bootstrap)
+	return b, Decode(file, data, b, Options{Others: map[string]Pointer{PolicyFile: (*Policy)(nil)}})
+}
+
+// DecodePolicy reads policy.toml; the file name is only for the problems.
+func DecodePolicy(file string, data []byte, sections Sections) (*Policy, Problems) {
+	p := new(Policy)
+	return p, Decode(file, data, p, Options{Sections: sections, Others: map[string]Pointer{BootstrapFile: (*Bootstrap)(nil)}})
+}
+
+// BuiltinPolicy is the policy without a document: every key has its default and no domain is served.
+func BuiltinPolicy(sections Sections) *Policy {
+	p, _ := DecodePolicy(PolicyFile, nil, sections)
+	return p
+}
+
+// Version names a policy document by its octets: 12 hex digits.
+func Version(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:6])
+}
+
+// readFile reads a regular file, one octet more than is allowed at most: Decode says that it is too large.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	return data, nil
+}
+
+func unreadable(file string, err error) Problem {
+	p := Problem{File: file, Message: "cannot be read: " + err.Error(), Instead: "check the path and the rights of the user gatepost"}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		p.Message = "cannot be read: " + pe.Err.Error()
+	}
+	return p
+}

@@ -1,0 +1,143 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// reporter lets a struct's rules name a key; the place is found in the tree.
+func (b *binder) reporter(n *node, warning bool) func(key, message, instead string) {
+	return func(key, message, instead string) {
+		at, path := locate(n, key)
+		if b.taken[place{at, path, false}] {
+			return
+		}
+		b.report(Problem{Key: path, Message: message, Instead: instead, Warning: warning}, at)
+	}
+}
+
+// locate walks a key like "next_hop[0].port" below a table. What is not in the document is placed at the nearest
+// table above it that is.
+func locate(n *node, key string) (at int, path string) {
+	at, path = n.at, n.path()
+	for _, word := range strings.Split(key, ".") {
+		name, index, indexed := strings.Cut(word, "[")
+		var e *entry
+		if n != nil && n.kind == kindTable {
+			e = n.index[name]
+		}
+		if e == nil {
+			n = nil
+			path = join(path, name)
+		} else {
+			n, at, path = e.value, e.at, e.value.path()
+		}
+		if !indexed {
+			continue
+		}
+		i, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
+		if err == nil && n != nil && i >= 0 && i < len(n.items) {
+			n = n.items[i]
+			at, path = n.at, n.path()
+			continue
+		}
+		n = nil
+		path += "[" + strconv.Itoa(i+1) + "]"
+	}
+	return at, path
+}
+
+// unknownKey reports a key that its table does not have, with the best advice that can be found.
+func (b *binder) unknownKey(n *node, e *entry, fields []field) {
+	p := Problem{Key: e.value.path(), Message: "unknown key"}
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.name)
+	}
+	place := schemaPath(e.value)
+	if file := b.otherDocument(place); file != "" {
+		p.Message, p.Instead = "belongs in "+file, "move it there"
+	} else if near := nearest(e.name, names); near != "" {
+		p.Instead = "did you mean " + near + "?"
+	} else if p.Instead = b.elsewhere(e.name, place); p.Instead != "" {
+	} else if near := resembling(e.name, names); near != "" {
+		p.Instead = "did you mean " + near + "?"
+	} else {
+		p.Instead = b.lastAdvice(e.name, names)
+	}
+	b.report(p, e.at)
+}
+
+// schemaPath is the path of a node without the numbers of elements: domain.route.
+func schemaPath(n *node) string {
+	var words []string
+	for ; n.parent != nil; n = n.parent {
+		if n.number == 0 {
+			words = append(words, n.name)
+		}
+	}
+	slices.Reverse(words)
+	return strings.Join(words, ".")
+}
+
+func (b *binder) otherDocument(path string) string {
+	for file, doc := range b.opts.Others {
+		if slices.Contains(paths(reflect.TypeOf(doc).Elem(), ""), path) {
+			return file
+		}
+	}
+	return ""
+}
+
+// elsewhere looks for the same key in other tables of this document.
+func (b *binder) elsewhere(name, path string) string {
+	var tables []string
+	for _, p := range paths(b.top, "") {
+		table, found := strings.CutSuffix("."+p, "."+name)
+		switch table = strings.TrimPrefix(table, "."); {
+		case !found || p == path:
+		case table == "":
+			return "it stands at the top of the file, before the first [table]"
+		default:
+			tables = append(tables, table)
+		}
+	}
+	const most = 4
+	if len(tables) == 0 || len(tables) > most {
+		return ""
+	}
+	return "it is a key of " + strings.Join(tables, ", ")
+}
+
+// lastAdvice names the other document if it has such a key anywhere, else the keys that are right here.
+func (b *binder) lastAdvice(name string, names []string) string {
+	for file, doc := range b.opts.Others {
+		for _, p := range paths(reflect.TypeOf(doc).Elem(), "") {
+			if strings.HasSuffix(p, "."+name) {
+				return p + " belongs in " + file
+			}
+		}
+	}
+	const most = 12
+	if len(names) > most {
+		return "gatepost explain lists the keys of a table"
+	}
+	return "the keys here are " + strings.Join(names, ", ")
+}
+
+// paths lists every key of a document, tables before their keys.
+func paths(t reflect.Type, prefix string) []string {
+	var all []string
+	for _, f := range fieldsOf(t) {
+		all = append(all, prefix+f.name)
+		switch f.form {
+		case formTable:
+			all = append(all, paths(f.typ, prefix+f.name+".")...)
+		case formTables:
+			all = append(all, paths(f.typ.Elem(), prefix+f.name+".")...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,125 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// PolicyFile is the name of the policy document.
+const PolicyFile = "policy.toml"
+
+// Policy is policy.toml: what the operator wants done with mail.
+type Policy struct {
+	Mode       Mode       `toml:"mode" enum:"observe,soft,enforce" default:"enforce" doc:"observe: everything is judged, and only malware, relaying and recipients that the next hop refuses are refused. soft: also unknown recipients are refused; every other refusal becomes quarantine. enforce: verdicts are carried out."`
+	Thresholds Thresholds `toml:"thresholds" doc:"From how many points something happens to a message. The scale is SpamAssassin's."`
+	Trusted    Trusted    `toml:"trusted" doc:"Clients of our own."`
+	Limits     Limits     `toml:"limits" doc:"What one client, session, transaction and message may take."`
+	SMTP       SMTP       `toml:"smtp" doc:"How the gateway speaks to clients."`
+	Routes     []Route    `toml:"route" doc:"A way to the internal mail server, for one or more domains."`
+	Domains    []Domain   `toml:"domain" doc:"A domain that the gateway serves. Mail for any other is refused with 550 5.7.1."`
+	Checks     Checks     `toml:"checks" doc:"What each check does; gatepost explain NAME says what it looks at."`
+}
+
+// Mode is how far verdicts are carried out.
+type Mode string
+
+// The modes of PRODUCT.md, section Cut-over.
+const (
+	ModeObserve Mode = "observe"
+	ModeSoft    Mode = "soft"
+	ModeEnforce Mode = "enforce"
+)
+
+// Thresholds are the points from which a message is tagged, quarantined, rejected.
+type Thresholds struct {
+	Tag        float64 `toml:"tag" unit:"points" default:"5" min:"0.1" max:"1000" doc:"From here a message is delivered with marks."`
+	Quarantine float64 `toml:"quarantine" unit:"points" default:"7" min:"0.1" max:"1000" doc:"From here a message is kept in quarantine."`
+	Reject     float64 `toml:"reject" unit:"points" default:"15" min:"0.1" max:"1000" doc:"From here a message is refused with 550."`
+}
+
+// DomainThresholds replaces some thresholds for one domain.
+type DomainThresholds struct {
+	Tag        *float64 `toml:"tag" unit:"points" min:"0.1" max:"1000" example:"4" doc:"As thresholds.tag."`
+	Quarantine *float64 `toml:"quarantine" unit:"points" min:"0.1" max:"1000" example:"6" doc:"As thresholds.quarantine."`
+	Reject     *float64 `toml:"reject" unit:"points" min:"0.1" max:"1000" example:"12" doc:"As thresholds.reject."`
+}
+
+// Trusted names clients of our own.
+type Trusted struct {
+	Networks []netip.Prefix `toml:"networks" default:"127.0.0.0/8, ::1/128" doc:"Their clients skip the pre-greeting wait, connection caps and rates; never a check and never the relay rules."`
+}
+
+// SMTP is how the gateway speaks to clients.
+type SMTP struct {
+	Banner       string         `toml:"banner" max:"200" default:"ESMTP" rfc:"RFC 5321 section 4.2" doc:"What follows the host name in the greeting. It must begin with ESMTP."`
+	Without      []string       `toml:"without" enum:"PIPELINING,SIZE,8BITMIME,SMTPUTF8,CHUNKING,DSN,LIMITS,STARTTLS" doc:"Extensions that are not offered, for peers that break on them."`
+	NormaliseFor []netip.Prefix `toml:"normalise_for" example:"192.0.2.0/28" rfc:"RFC 5321 section 2.3.8" doc:"Clients whose bare CR and bare LF are made CRLF. From all others such a message is refused with 550 5.6.0, because it can smuggle a second one."`
+}
+
+// Domain is a mail domain that the gateway serves.
+type Domain struct {
+	Name       string            `toml:"name" format:"domain" required:"true" example:"example.org" doc:"The domain. U-labels become A-labels."`
+	Subdomains bool              `toml:"subdomains" doc:"Serve every name below it too. Without it example.org is not mail.example.org."`
+	Route      string            `toml:"route" format:"word" required:"true" example:"internal" doc:"The name of the route its mail takes."`
+	LogSubject string            `toml:"log_subject" enum:"full,cut,off" default:"full" doc:"How the subject of its mail is kept in the message log: full, cut to its first words, or not at all."`
+	Contact    string            `toml:"contact" max:"100" example:"postmaster@example.org or +49 30 1234567" doc:"An address or telephone shown to senders in refusals."`
+	Thresholds *DomainThresholds `toml:"thresholds" doc:"Thresholds for this domain that differ from [thresholds]."`
+}
+
+// Route is a way to the internal mail server.
+type Route struct {
+	Name         string    `toml:"name" format:"word" required:"true" example:"internal" doc:"The name that domains use."`
+	NextHops     []NextHop `toml:"next_hop" doc:"The servers of the route; the lowest order that answers gets the mail."`
+	TLS          RouteTLS  `toml:"tls" enum:"none,opportunistic,required,fingerprint" default:"opportunistic" rfc:"RFC 3207" doc:"none: never; opportunistic: where it is offered, unverified; required: verified by name, else the mail is deferred; fingerprint: the certificate must be one of fingerprints."`
+	Fingerprints []string  `toml:"fingerprints" format:"fingerprint" doc:"SHA-256 of the certificates that tls = fingerprint takes. Name the next one before a change."`
+	CAFile       string    `toml:"ca_file" format:"path" example:"/etc/gatepost/internal-ca.pem" doc:"The authorities in PEM that tls = required believes. Not set: those of the system."`
+	ServerName   string    `toml:"server_name" format:"hostname" example:"mail.example.org" rfc:"RFC 6125" doc:"The name that the certificate must have. Not set: the next hop's host."`
+	Recipients   string    `toml:"recipients" enum:"call-ahead,none" default:"call-ahead" doc:"How recipients are checked. call-ahead: the next hop is asked at RCPT, and answers are remembered; none: every recipient is taken for good."`
+	Pool         int       `toml:"pool" unit:"connections" default:"10" min:"1" max:"1000" doc:"Connections to each next hop at the same time."`
+	Timeouts     Timeouts  `toml:"timeouts" doc:"How long the next hop may take."`
+}
+
+// RouteTLS is how the next hop is spoken to.
+type RouteTLS string
+
+// The values of the key tls of a route.
+const (
+	TLSNone          RouteTLS = "none"
+	TLSOpportunistic RouteTLS = "opportunistic"
+	TLSRequired      RouteTLS = "required"
+	TLSFingerprint   RouteTLS = "fingerprint"
+)
+
+// Timeouts bound each stage of a relay.
+type Timeouts struct {
+	Connect time.Duration `toml:"connect" default:"10s" min:"1s" max:"5m" doc:"For the connection."`
+	Command time.Duration `toml:"command" default:"60s" min:"1s" max:"10m" rfc:"RFC 5321 section 4.5.3.2" doc:"For the greeting, the TLS handshake and the reply to each command."`
+	Data    time.Duration `toml:"data" default:"180s" min:"10s" max:"30m" rfc:"RFC 5321 section 4.5.3.2.5" doc:"For each piece of a message to be taken."`
+	Final   time.Duration `toml:"final" default:"300s" min:"10s" max:"30m" rfc:"RFC 5321 section 4.5.3.2.6" doc:"For the reply after the last octet. Without it the outcome is unknown and the sender gets 451."`
+}
+
+// NextHop is one server of a route.
+type NextHop struct {
+	Host   string `toml:"host" format:"host" required:"true" example:"mail.example.org" doc:"Its name or IP address."`
+	Port   int    `toml:"port" default:"25" min:"1" max:"65535" doc:"Its port."`
+	Order  int    `toml:"order" default:"10" min:"0" max:"65535" rfc:"RFC 2782" doc:"Lower is asked first."`
+	Weight int    `toml:"weight" default:"1" min:"1" max:"65535" rfc:"RFC 2782" doc:"The share of the mail among hops of the same order."`
+}
+
+// ThresholdsOf are the thresholds of one domain: the policy's, where the domain does not say otherwise. A nil domain
+// stands for none.
+func (p *Policy) ThresholdsOf(d *Domain) Thresholds {
+	t := p.Thresholds
+	if d == nil || d.Thresholds == nil {
+		return t
+	}
+	for _, o := range []struct {
+		to   *float64
+		from *float64
+	}{{&t.Tag, d.Thresholds.Tag}, {&t.Quarantine, d.Thresholds.Quarantine}, {&t.Reject, d.Thresholds.Reject}} {
+		if o.from != nil {
+			*o.to = *o.from
+		}
+	}
+	return t
+}
