@@ -54,9 +54,13 @@ func (a Address) IsASCII() bool { return isASCII(a.Local) && isASCII(a.Domain) }
 func (a Address) Routed() bool { return strings.ContainsAny(a.Local, "%!@") }
 
 // Key is the address for caches and lists: the local part as it is, and
-// quoted only where it must be, at the ASCII domain.
+// quoted only where it must be, at the ASCII domain. Empty for the null
+// reverse-path.
 func (a Address) Key() string {
-	if a.ASCII == "" {
+	if a.IsNull() {
+		return ""
+	}
+	if a.Domain == "" {
 		return QuoteLocal(a.Local)
 	}
 	return QuoteLocal(a.Local) + "@" + a.ASCII
@@ -88,7 +92,8 @@ func (a Address) String() string {
 func (a Address) Wire() string { return "<" + a.String() + ">" }
 
 // WireASCII is the path for a next hop without SMTPUTF8: the domain as
-// A-labels. ok is false when the local part cannot be written so.
+// A-labels. ok is false when the local part cannot be written so, or the path
+// becomes too long.
 func (a Address) WireASCII() (path string, ok bool) {
 	if !isASCII(a.Local) {
 		return "", false
@@ -96,7 +101,11 @@ func (a Address) WireASCII() (path string, ok bool) {
 	if a.Domain != "" {
 		a.Domain = a.ASCII
 	}
-	return a.Wire(), true
+	path = a.Wire()
+	if len(path) > MaxPath {
+		return "", false
+	}
+	return path, true
 }
 
 // QuoteLocal writes a local part as RFC 5321 section 4.1.2 asks: as it is if

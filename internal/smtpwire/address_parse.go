@@ -30,7 +30,7 @@ func ParseAddress(s string, utf8 bool) (Address, error) {
 	if err == nil && p.lax != 0 {
 		err = fmt.Errorf("%w: empty atom", ErrAddress)
 	}
-	if err == nil && len(s)+2 > MaxPath {
+	if err == nil && max(len(s)+2, len(a.Wire())) > MaxPath {
 		err = ErrAddressLength
 	}
 	if err != nil {
@@ -86,7 +86,7 @@ func (p *pathParser) path() (Address, error) {
 	if !p.eat('>') {
 		return Address{}, fmt.Errorf("%w: no > after the domain", ErrBrackets)
 	}
-	if whole-len(p.in) > MaxPath {
+	if max(whole-len(p.in), len(a.Wire())) > MaxPath {
 		return Address{}, ErrAddressLength
 	}
 	return a, nil

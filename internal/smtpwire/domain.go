@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -69,7 +70,14 @@ func parseLiteral(s string) (ascii string, literal netip.Addr, err error) {
 func toASCII(s string) (string, error) {
 	profile := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(),
 		idna.CheckJoiners(true), idna.CheckHyphens(false), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
+	if !utf8.ValidString(s) {
+		return "", fmt.Errorf("%w: not UTF-8", ErrDomain)
+	}
 	ascii, err := profile.ToASCII(s)
+	if err == nil {
+		// What was mapped must itself be valid.
+		_, err = profile.ToASCII(ascii)
+	}
 	if err != nil {
 		return "", fmt.Errorf("%w: IDN: %v", ErrDomain, Clean(err.Error(), 100))
 	}
