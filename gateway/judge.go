@@ -39,7 +39,7 @@ func (p *Policy) Judge(r *Record) Verdict {
 // withContact adds how to reach the site, where the first recipient's domain says so.
 func (p *Policy) withContact(reply Reply, r *Record) Reply {
 	if len(r.Rcpts) > 0 {
-		if d := p.Domain(r.Rcpts[0].To.Domain); d != nil && d.Contact != "" && reply.Code >= 500 {
+		if d := p.Serves(r.Rcpts[0].To); d != nil && d.Contact != "" && reply.Code >= 500 {
 			reply.Text += ". Contact " + d.Contact
 		}
 	}
@@ -213,7 +213,7 @@ func worse(d *Decision, by Decision) {
 func (t *tally) thresholds() {
 	for i := range t.rcpts {
 		limits, key := t.p.Thresholds, "thresholds."
-		if d := t.p.Domain(t.r.Rcpts[i].To.Domain); d != nil && d.Thresholds != nil {
+		if d := t.p.Serves(t.r.Rcpts[i].To); d != nil && d.Thresholds != nil {
 			limits, key = *d.Thresholds, "domain."+d.Name+".thresholds."
 		}
 		steps := [...]struct {

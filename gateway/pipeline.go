@@ -18,6 +18,16 @@ type Row struct {
 // Pipeline is the plan: rows of checks for each stage, in order. It is immutable and shared by all sessions of a snapshot.
 type Pipeline struct {
 	Rows [Data + 1][]Row
+	// Ahead is started when a connection begins, so that what a later stage needs is under way while the client talks.
+	// Each must only fill facts of the session, end soon after ctx, and not panic.
+	Ahead []func(ctx context.Context, s *Session)
+}
+
+// Begin starts what is worth knowing early. ctx is the session's.
+func (pl *Pipeline) Begin(ctx context.Context, s *Session) {
+	for _, f := range pl.Ahead {
+		go f(ctx, s)
+	}
 }
 
 // Run runs the checks of a stage and judges. A row in which the verdict is final is the last one that runs: what is left

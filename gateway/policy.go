@@ -15,6 +15,7 @@ type Policy struct {
 	Thresholds Thresholds
 	Checks     map[string]CheckPolicy
 	Domains    map[string]*Domain // by name, lower case A-label
+	Postmaster *Domain            // takes mail for <postmaster> without a domain (RFC 5321 section 4.5.1); nil when none is served
 	Trusted    []netip.Prefix
 	Delays     Delays
 	Where      map[string]string // key path -> "policy.toml:12", for keys that the document states
@@ -62,7 +63,7 @@ type Case struct {
 	Key     string // the key path that says so
 }
 
-// Domain returns what is said of the domain name serves, or nil when we serve it not. name is a lower-case A-label.
+// Domain returns what is said of a domain, or nil when we do not serve it. name is a lower-case A-label.
 func (p *Policy) Domain(name string) *Domain {
 	if d := p.Domains[name]; d != nil {
 		return d
@@ -77,6 +78,14 @@ func (p *Policy) Domain(name string) *Domain {
 			return d
 		}
 	}
+}
+
+// Serves returns what is said of the domain of a recipient, or nil when mail for it is not ours to take.
+func (p *Policy) Serves(to Address) *Domain {
+	if to.Domain == "" && strings.EqualFold(to.Local, "postmaster") {
+		return p.Postmaster
+	}
+	return p.Domain(to.Domain)
 }
 
 // Trusts reports whether the address is in a trusted network.
