@@ -1,0 +1,203 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// GoSMTP is a next hop made of the go-smtp library's server: a second, foreign
+// reading of the RFCs beside Postfix.
+type GoSMTP struct {
+	listener net.Listener
+	server   *smtp.Server
+	done     chan struct{}
+	errors   *lockedBuffer
+
+	mu       sync.Mutex
+	messages []GoSMTPMessage
+}
+
+// GoSMTPMessage is one message that the server took over.
+type GoSMTPMessage struct {
+	From        string
+	MailOptions smtp.MailOptions
+	To          []string
+	Body        []byte
+}
+
+// StartGoSMTP starts a go-smtp server that takes everything. With a TLS
+// configuration it offers STARTTLS.
+func StartGoSMTP(config *tls.Config) (*GoSMTP, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("go-smtp: %w", err)
+	}
+	g := &GoSMTP{listener: l, done: make(chan struct{}), errors: &lockedBuffer{}}
+	g.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
+		return &goSMTPSession{to: g}, nil
+	}))
+	g.server.Domain = "go-smtp.lab.test"
+	g.server.TLSConfig = config
+	g.server.EnableSMTPUTF8 = true
+	g.server.EnableDSN = true
+	g.server.MaxMessageBytes = 64 << 20
+	g.server.MaxLineLength = 64 << 10
+	g.server.ReadTimeout = 2 * time.Minute
+	g.server.WriteTimeout = 2 * time.Minute
+	g.server.ErrorLog = log.New(g.errors, "", 0)
+	go func() {
+		defer close(g.done)
+		_ = g.server.Serve(l)
+	}()
+	return g, nil
+}
+
+// Addr is its host:port.
+func (g *GoSMTP) Addr() string { return g.listener.Addr().String() }
+
+// Close ends the server and its connections.
+func (g *GoSMTP) Close() {
+	_ = g.server.Close()
+	<-g.done
+}
+
+// Messages are the messages taken over so far.
+func (g *GoSMTP) Messages() []GoSMTPMessage {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.messages)
+}
+
+// Await waits until at least n messages were taken over.
+func (g *GoSMTP) Await(ctx context.Context, n int) ([]GoSMTPMessage, error) {
+	if err := poll(ctx, func() (bool, error) { return len(g.Messages()) >= n, nil }); err != nil {
+		return nil, fmt.Errorf("go-smtp: has %d messages, not %d: %w\n%s", len(g.Messages()), n, err, g.errors.String())
+	}
+	return g.Messages(), nil
+}
+
+// goSMTPSession is one connection to the server.
+type goSMTPSession struct {
+	to      *GoSMTP
+	message GoSMTPMessage
+}
+
+func (s *goSMTPSession) Reset()        { s.message = GoSMTPMessage{} }
+func (s *goSMTPSession) Logout() error { return nil }
+
+func (s *goSMTPSession) Mail(from string, o *smtp.MailOptions) error {
+	s.message = GoSMTPMessage{From: from}
+	if o != nil {
+		s.message.MailOptions = *o
+	}
+	return nil
+}
+
+func (s *goSMTPSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.message.To = append(s.message.To, to)
+	return nil
+}
+
+func (s *goSMTPSession) Data(r io.Reader) error {
+	message := s.message
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	message.Body = body
+	s.to.mu.Lock()
+	s.to.messages = append(s.to.messages, message)
+	s.to.mu.Unlock()
+	return nil
+}
+
+// GoSMTPSend is what the go-smtp library's client shall send.
+type GoSMTPSend struct {
+	Hello string // its name; empty: client.lab.test
+	From  string
+	Mail  *smtp.MailOptions
+	To    []string
+	Body  []byte
+	TLS   *tls.Config // nil: in clear
+}
+
+// Send sends a message to addr with the go-smtp library's client and returns the
+// text of the server's last reply. A refusal is a *smtp.SMTPError.
+func (m GoSMTPSend) Send(ctx context.Context, addr string) (string, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("go-smtp client: %w", err)
+	}
+	// Its writer of bodies has no deadline of its own.
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	defer conn.Close()
+	if m.Hello == "" {
+		m.Hello = "client.lab.test"
+	}
+	client := smtp.NewClient(conn)
+	if m.TLS != nil {
+		if client, err = smtp.NewClientStartTLS(conn, m.TLS); err != nil {
+			return "", fmt.Errorf("go-smtp client: %w", err)
+		}
+	} else if err := client.Hello(m.Hello); err != nil {
+		return "", fmt.Errorf("go-smtp client: EHLO: %w", err)
+	}
+	return m.transaction(client)
+}
+
+func (m GoSMTPSend) transaction(client *smtp.Client) (string, error) {
+	if err := client.Mail(m.From, m.Mail); err != nil {
+		return "", fmt.Errorf("go-smtp client: MAIL: %w", err)
+	}
+	for _, to := range m.To {
+		if err := client.Rcpt(to, nil); err != nil {
+			return "", fmt.Errorf("go-smtp client: RCPT: %w", err)
+		}
+	}
+	w, err := client.Data()
+	if err != nil {
+		return "", fmt.Errorf("go-smtp client: DATA: %w", err)
+	}
+	if _, err := io.Copy(w, bytes.NewReader(m.Body)); err != nil {
+		return "", fmt.Errorf("go-smtp client: body: %w", err)
+	}
+	reply, err := w.CloseWithResponse()
+	if err != nil {
+		return "", fmt.Errorf("go-smtp client: %w", err)
+	}
+	if err := client.Quit(); err != nil {
+		return reply.StatusText, errors.Join(errors.New("go-smtp client: QUIT"), err)
+	}
+	return reply.StatusText, nil
+}
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package lab
+
+// raceEnabled says whether this program has the race detector.
+const raceEnabled = false
