@@ -162,6 +162,8 @@ func (r *Resolver) guarded(ctx context.Context, k key) (res *result) {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // select may take a slot that came too late
 		return failure(Overload, "too many lookups under way")
 	}
 	return r.lookup(ctx, k)
