@@ -1,0 +1,235 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows says what each package may import of ours. A name ending in "/..." is the package and all below it. What is not
+// named may import gateway only. Engines, which import nothing of ours, are named in engines.
+var arrows = map[string][]string{
+	"cmd/gatepost":       {"..."},
+	"gateway":            {},
+	"gateway/accept":     {"gateway"},
+	"gateway/smtpd":      {"gateway", "gateway/accept", "internal/smtpwire"},
+	"gateway/relay":      {"gateway", "tls/...", "internal/smtpwire"},
+	"gateway/recipients": {"gateway", "gateway/relay"},
+	"filters":            {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
+	"console":            {"gateway", "internal/config", "internal/control"},
+	"internal/arc":       {"internal/dkim"},
+	"internal/redis":     {"greylist", "internal/limit"},
+	"internal/memory":    {"greylist", "internal/limit"},
+	"internal/lab":       {"gateway", "internal/..."},
+	"internal/lab/...":   {"gateway", "internal/..."},
+	"internal/archtest":  {},
+}
+
+// engines know one subject and nothing of Gatepost.
+var engines = []string{"rbl", "greylist", "tls/certs", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
+	"internal/dkim", "internal/dmarc", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
+	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool"}
+
+// owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
+var owners = map[string][]string{
+	"github.com/miekg/dns":                {"internal/dns", "internal/lab/..."},
+	"github.com/redis/go-redis":           {"internal/redis"},
+	"golang.org/x/time":                   {"internal/limit"},
+	"cel.dev/cel-go":                      {"internal/rules"},
+	"github.com/emersion/go-smtp":         {"gateway/smtpd", "gateway/relay", "internal/smtpwire", "internal/lab/..."},
+	"github.com/emersion/go-sasl":         {"internal/lab/..."},
+	"github.com/dutchcoders/go-clamd":     {"internal/clamd"},
+	"github.com/pelletier/go-toml":        {"internal/config"},
+	"github.com/prometheus/client_golang": {"gateway/journal"},
+	"modernc.org/sqlite":                  {"internal/store"},
+}
+
+// topLevel are the folders of the design.
+var topLevel = []string{"cmd", "gateway", "filters", "rbl", "greylist", "tls", "appliance", "rootfs", "scripts", "console", "docs", "internal"}
+
+type source struct {
+	pkg  string // folder below the module's root
+	file string
+	tree *ast.File
+	test bool
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []source
+	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && name != root) {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, name)
+		out = append(out, source{pkg: path.Dir(filepath.ToSlash(rel)), file: filepath.ToSlash(rel), tree: tree, test: strings.HasSuffix(name, "_test.go")})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 20 {
+		t.Fatalf("only %d files were found below %s", len(out), root)
+	}
+	return out
+}
+
+// under reports whether the package is what the pattern names.
+func under(pkg, pattern string) bool {
+	if base, all := strings.CutSuffix(pattern, "..."); all {
+		return base == "" || pkg == strings.TrimSuffix(base, "/") || strings.HasPrefix(pkg, base)
+	}
+	return pkg == pattern
+}
+
+func allowed(pkg string) []string {
+	if slices.Contains(engines, pkg) {
+		return arrows[pkg]
+	}
+	if list, ok := arrows[pkg]; ok {
+		return list
+	}
+	for pattern, list := range arrows {
+		if strings.HasSuffix(pattern, "/...") && under(pkg, pattern) {
+			return list
+		}
+	}
+	return []string{"gateway"}
+}
+
+// TestArrows shows that no package imports one of ours that the design does not draw. Tests may import what they drive,
+// but for engines, whose tests stay leaves too, with the lab as their world.
+func TestArrows(t *testing.T) {
+	for _, s := range sources(t) {
+		may := allowed(s.pkg)
+		if s.test {
+			may = append(slices.Clone(may), "internal/lab/...")
+			if !slices.Contains(engines, s.pkg) && s.pkg != "gateway" {
+				may = []string{"..."}
+			}
+		}
+		for _, i := range s.tree.Imports {
+			to, _ := strconv.Unquote(i.Path.Value)
+			to, ours := strings.CutPrefix(to, "gatepost/")
+			if !ours || to == s.pkg {
+				continue
+			}
+			if !slices.ContainsFunc(may, func(p string) bool { return under(to, p) }) {
+				t.Errorf("%s imports %s, which the design does not draw; allowed: %v", s.file, to, may)
+			}
+		}
+	}
+}
+
+// TestOwners shows that each third-party module is imported by the one folder that hides it, and that the contract
+// imports the standard library only.
+func TestOwners(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, i := range s.tree.Imports {
+			to, _ := strconv.Unquote(i.Path.Value)
+			if !strings.Contains(strings.SplitN(to, "/", 2)[0], ".") {
+				continue
+			}
+			if s.pkg == "gateway" {
+				t.Errorf("%s imports %s: the contract imports the standard library only", s.file, to)
+			}
+			if s.test || strings.HasPrefix(to, "golang.org/x/") && !strings.HasPrefix(to, "golang.org/x/time") {
+				continue
+			}
+			known := false
+			for module, folders := range owners {
+				if to != module && !strings.HasPrefix(to, module+"/") {
+					continue
+				}
+				known = true
+				if !slices.ContainsFunc(folders, func(p string) bool { return under(s.pkg, p) }) {
+					t.Errorf("%s imports %s, which belongs to %v", s.file, to, folders)
+				}
+			}
+			if !known {
+				t.Errorf("%s imports %s, which no folder owns: add it to the table and write a decision record", s.file, to)
+			}
+		}
+	}
+}
+
+// TestHouse shows the rules that a machine can see: no init, no exit outside cmd, no package named tls, no file over 400
+// lines, no function over 100, a package comment everywhere, and only the folders of the design.
+func TestHouse(t *testing.T) {
+	commented := map[string]bool{}
+	packages := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.tree.Name.Name == "tls" {
+			t.Errorf("%s: no package is ever named tls", s.file)
+		}
+		if !s.test {
+			packages[s.pkg] = true
+			commented[s.pkg] = commented[s.pkg] || s.tree.Doc != nil
+		}
+		if !slices.Contains(topLevel, strings.SplitN(s.pkg, "/", 2)[0]) {
+			t.Errorf("%s: %s is no folder of the design", s.file, s.pkg)
+		}
+		house(t, s)
+	}
+	for pkg := range packages {
+		if !commented[pkg] {
+			t.Errorf("%s has no package comment", pkg)
+		}
+	}
+}
+
+func house(t *testing.T, s source) {
+	text, err := os.ReadFile("../../" + s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "\n"); n > 400 && !s.test {
+		t.Errorf("%s has %d lines, at most 400", s.file, n)
+	}
+	line := func(p token.Pos) int { return strings.Count(string(text[:int(p)-int(s.tree.FileStart)]), "\n") }
+	for _, d := range s.tree.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok || s.test {
+			continue
+		}
+		if f.Name.Name == "init" && f.Recv == nil {
+			t.Errorf("%s has an init", s.file)
+		}
+		if n := line(f.End()) - line(f.Pos()) + 1; n > 100 {
+			t.Errorf("%s: %s has %d lines, at most 100", s.file, f.Name.Name, n)
+		}
+	}
+	if s.test || strings.HasPrefix(s.pkg, "cmd/") || strings.HasPrefix(s.pkg, "internal/lab") && s.tree.Name.Name == "main" {
+		return
+	}
+	ast.Inspect(s.tree, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok && (x.Name == "os" && sel.Sel.Name == "Exit" || x.Name == "log" && strings.HasPrefix(sel.Sel.Name, "Fatal")) {
+				t.Errorf("%s ends the process: only cmd may", s.file)
+			}
+		}
+		return true
+	})
+}
