@@ -1,0 +1,292 @@
+package accept
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost/gateway"
+)
+
+// hop is a next hop that answers what the test says and keeps what it was given.
+type hop struct {
+	answer  gateway.Relayed
+	panics  bool
+	calls   int
+	rcpts   []string
+	content string
+	order   *[]string
+}
+
+func (h *hop) Carries(string) gateway.Carries { return gateway.Carries{} }
+
+func (h *hop) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed {
+	h.calls++
+	if h.panics {
+		panic("fault")
+	}
+	if _, bounded := ctx.Deadline(); !bounded || ctx.Err() != nil {
+		return gateway.Relayed{Result: gateway.NotDelivered}
+	}
+	for _, r := range d.Rcpts {
+		h.rcpts = append(h.rcpts, r.Address.Text)
+	}
+	b, _ := io.ReadAll(io.MultiReader(d.Content.Parts...))
+	h.content = string(b)
+	if d.Content.Size != int64(len(b)) {
+		h.content = "size is wrong"
+	}
+	if h.order != nil {
+		*h.order = append(*h.order, "relay")
+	}
+	return h.answer
+}
+
+type memory struct{ *bytes.Reader }
+
+func (m memory) Close() error { return nil }
+
+// envelope makes a transaction with a message for two recipients, one of which was refused at RCPT.
+func envelope(h gateway.NextHop, message string) *gateway.Envelope {
+	s := &gateway.Session{ID: 1, Client: netip.MustParseAddrPort("192.0.2.7:4000"), Helo: gateway.Hello{Name: "mail.sender.example", Extended: true},
+		Snapshot: &gateway.Snapshot{Hostname: "mx.example.org", NextHop: h, Policy: &gateway.Policy{Thresholds: gateway.Thresholds{Tag: 5}}}}
+	ok, no := gateway.Reply{Code: 250}, gateway.Reply{Code: 550}
+	b := memory{bytes.NewReader([]byte(message))}
+	header, _ := gateway.ReadHeader(b, 1<<20)
+	return &gateway.Envelope{ID: 2 << 20, Session: s, Body: b, Header: header, Route: "r", Rcpts: []gateway.Recipient{
+		{Address: gateway.Address{Text: "a@example.org", Local: "a", Domain: "example.org"}, Reply: ok},
+		{Address: gateway.Address{Text: "no@example.org", Local: "no", Domain: "example.org"}, Reply: no},
+		{Address: gateway.Address{Text: "a@example.org", Local: "a", Domain: "example.org"}, Reply: ok}}}
+}
+
+const message = "From: x@y.example\r\nMessage-ID: <1@y>\r\nDate: now\r\n\r\nhello\r\n"
+
+func TestOnlyDeliveredIsA250(t *testing.T) {
+	for r := gateway.NotDelivered; r <= gateway.OutcomeUnknown+1; r++ {
+		for _, code := range []int{0, 220, 250, 354, 421, 451, 550, 600} {
+			h := &hop{answer: gateway.Relayed{Result: r, Reply: gateway.Reply{Code: code, Enhanced: "x", Text: "said"}}}
+			got := (&Acceptor{}).Deliver(t.Context(), envelope(h, message), &gateway.Verdict{})
+			if (got.Reply.Code == 250) != (r == gateway.Delivered) {
+				t.Errorf("%s with %d is told as %s", r, code, got.Reply)
+			}
+			if got.Reply.Code/100 == 5 && (r != gateway.RefusedByHop || code != 550) {
+				t.Errorf("%s with %d is told as %s: a permanent refusal that nobody made", r, code, got.Reply)
+			}
+			if got.Reply.Code != 250 && !strings.Contains(got.Reply.Text, "Reference ") {
+				t.Errorf("no reference in %s", got.Reply)
+			}
+		}
+	}
+}
+
+func TestRefusalIsNeverRelayed(t *testing.T) {
+	for _, o := range []gateway.Outcome{gateway.Defer, gateway.Reject, gateway.Drop} {
+		h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}
+		v := &gateway.Verdict{Decision: gateway.Decision{Outcome: o}, Reply: gateway.Word(o, gateway.MalwareFound, nil)}
+		if r := (&Acceptor{}).Deliver(t.Context(), envelope(h, message), v); h.calls != 0 || r.Reply.Code < 400 {
+			t.Errorf("%s: %d relays, %s", o, h.calls, r.Reply)
+		}
+		v.Reply = gateway.Reply{}
+		if r := (&Acceptor{}).Deliver(t.Context(), envelope(h, message), v); r.Reply.Code != 451 {
+			t.Errorf("%s without words: %s", o, r.Reply)
+		}
+	}
+}
+
+func TestFaultsAreTold451(t *testing.T) {
+	if r := (&Acceptor{}).Deliver(t.Context(), envelope(&hop{panics: true}, message), &gateway.Verdict{}); r.Reply.Code != 451 {
+		t.Errorf("panic: %s", r.Reply)
+	}
+	none := envelope(&hop{}, message)
+	none.Body = nil
+	if r := (&Acceptor{}).Deliver(t.Context(), none, &gateway.Verdict{}); r.Reply.Code != 451 {
+		t.Errorf("no message: %s", r.Reply)
+	}
+	nobody := envelope(&hop{answer: gateway.Relayed{Result: gateway.Delivered}}, message)
+	nobody.Rcpts = nobody.Rcpts[1:2]
+	if r := (&Acceptor{}).Deliver(t.Context(), nobody, &gateway.Verdict{}); r.Reply.Code != 451 {
+		t.Errorf("no recipient: %s", r.Reply)
+	}
+}
+
+func TestClientThatLeavesDoesNotStopTheRelay(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}
+	if r := (&Acceptor{}).Deliver(ctx, envelope(h, message), &gateway.Verdict{}); r.Reply.Code != 250 {
+		t.Errorf("%s", r.Reply)
+	}
+	if !slices.Equal(h.rcpts, []string{"a@example.org"}) {
+		t.Errorf("relayed to %v: the refused must not be in it, and nobody twice", h.rcpts)
+	}
+}
+
+// vault records the order of what happens.
+type vault struct {
+	order *[]string
+	err   error
+}
+
+func (v vault) Prepare(context.Context, *gateway.Envelope, *gateway.Verdict, []gateway.Recipient) (gateway.Kept, error) {
+	*v.order = append(*v.order, "prepare")
+	return v, v.err
+}
+func (v vault) Publish() error { *v.order = append(*v.order, "publish"); return nil }
+func (v vault) Drop()          { *v.order = append(*v.order, "drop") }
+
+type ledger struct {
+	order *[]string
+	done  bool
+	err   error
+}
+
+func (l ledger) Begin(context.Context, [32]byte) (bool, func(bool), error) {
+	return l.done, func(delivered bool) {
+		*l.order = append(*l.order, map[bool]string{true: "done", false: "undone"}[delivered])
+	}, l.err
+}
+
+// TestOrderAroundTheDot shows that a quarantined copy is durable before the relay and seen only after it, and what the
+// ledger is told.
+func TestOrderAroundTheDot(t *testing.T) {
+	quarantined := func(all bool) *gateway.Verdict {
+		q := gateway.Decision{Outcome: gateway.Quarantine}
+		v := &gateway.Verdict{Decision: q, Rcpts: []gateway.Decision{q, {Outcome: gateway.Reject}, {}}}
+		if all {
+			v.Rcpts[2] = q
+		}
+		return v
+	}
+	fault := errors.New("fault")
+	tests := []struct {
+		name   string
+		vault  error
+		ledger ledger
+		relay  gateway.RelayResult
+		all    bool
+		order  string
+		code   int
+	}{
+		{"delivered", nil, ledger{}, gateway.Delivered, false, "prepare,relay,done,publish", 250},
+		{"quarantined for all", nil, ledger{}, gateway.NotDelivered, true, "prepare,done,publish", 250},
+		{"not delivered", nil, ledger{}, gateway.DeferredByHop, false, "prepare,relay,undone,drop", 451},
+		{"unknown", nil, ledger{}, gateway.OutcomeUnknown, false, "prepare,relay,undone,drop", 451},
+		{"vault fails", fault, ledger{}, gateway.Delivered, false, "prepare,undone", 451},
+		{"delivered before", nil, ledger{done: true}, gateway.Delivered, false, "", 250},
+		{"ledger fails open", nil, ledger{err: fault}, gateway.Delivered, false, "prepare,relay,publish", 250},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var order []string
+			tt.ledger.order = &order
+			h := &hop{answer: gateway.Relayed{Result: tt.relay}, order: &order}
+			a := &Acceptor{Vault: vault{&order, tt.vault}, Ledger: tt.ledger}
+			e := envelope(h, message)
+			e.Rcpts[2].Address.Text, e.Rcpts[2].Address.Local = "b@example.org", "b"
+			r := a.Deliver(t.Context(), e, quarantined(tt.all))
+			if got := strings.Join(order, ","); got != tt.order || r.Reply.Code != tt.code {
+				t.Errorf("%s and %s, want %s and %d", got, r.Reply, tt.order, tt.code)
+			}
+		})
+	}
+}
+
+func TestFieldsAndContent(t *testing.T) {
+	in := "X-Spam-Flag: NO\r\nFrom: x@y.example\r\nx-GATEPOST-verdict: accept\r\n folded\r\nX-MS-Exchange-Organization-SCL: -1\r\n" +
+		"Authentication-Results: (hi (there)) \"MX.example.org\"/1; dkim=pass\r\nAuthentication-Results: other.example; spf=pass\r\n" +
+		"X-Spam-Level : ****\r\nx-ms-exchange-organization-AuthAs\r\n : Internal\r\nSubject: hello\r\n\r\nbody\r\n.\r\nX-Spam-Flag: stays, in the body\r\n"
+	h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}
+	e := envelope(h, in)
+	e.Findings = []gateway.Finding{gateway.Passed().Show(gateway.EvidenceScanner, "ClamAV 1.4.3/27500"),
+		{Check: "rdns", Result: gateway.Pass, Evidence: []gateway.Evidence{{Name: gateway.EvidenceReverse, Text: "out.sender.example"}}}}
+	v := &gateway.Verdict{Decision: gateway.Decision{Outcome: gateway.Tag}, Score: 5.25, Marks: []string{"spamassassin"}}
+	r := (&Acceptor{}).Deliver(t.Context(), e, v)
+	want := []string{"X-Spam-Flag", "x-GATEPOST-verdict", "X-MS-Exchange-Organization-SCL", "Authentication-Results", "X-Spam-Level", "x-ms-exchange-organization-AuthAs"}
+	if !slices.Equal(r.Removed, want) {
+		t.Errorf("removed %q", r.Removed)
+	}
+	kept := "From: x@y.example\r\nAuthentication-Results: other.example; spf=pass\r\nSubject: hello\r\n\r\nbody\r\n.\r\nX-Spam-Flag: stays, in the body\r\n"
+	added, ok := strings.CutSuffix(h.content, kept)
+	if !ok {
+		t.Fatalf("what came in did not go out as it was:\n%s", h.content)
+	}
+	names := []string{}
+	header := gateway.ParseHeader([]byte(added + "\r\n"))
+	for _, f := range header.Fields {
+		names = append(names, f.Name)
+	}
+	if got := strings.Join(names, " "); got != "X-Gatepost-Verdict X-Gatepost-Trace X-Gatepost-Scanned X-Gatepost-Unscanned X-Spam-Flag X-Spam-Score X-Spam-Level X-Spam-Status Authentication-Results Received" {
+		t.Errorf("order of our fields: %s", got)
+	}
+	for name, value := range map[string]string{"X-Gatepost-Verdict": "tag", "X-Spam-Flag": "YES", "X-Spam-Level": "*****", "X-Gatepost-Unscanned": "spamassassin",
+		"Authentication-Results": "mx.example.org;\tiprev=pass policy.iprev=192.0.2.7", "X-Gatepost-Trace": e.ID.String()} {
+		if header.Get(name) != value {
+			t.Errorf("%s: %q, want %q", name, header.Get(name), value)
+		}
+	}
+	received := header.Get("Received")
+	if !strings.HasPrefix(received, "from mail.sender.example (out.sender.example [192.0.2.7])\tby mx.example.org (Gatepost) with ESMTP id ") {
+		t.Errorf("Received: %s", received)
+	}
+	if strings.Contains(added, "X-MS-Exchange") {
+		t.Errorf("a field of the internal MTA was written:\n%s", added)
+	}
+}
+
+// TestHostileWordsStayInTheirField shows that nothing a stranger says can end a field or begin one.
+func TestHostileWordsStayInTheirField(t *testing.T) {
+	h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}
+	e := envelope(h, " X-Folded: into ours\r\nFrom: a\r\n\r\n")
+	evil := "evil\r\nX-Injected: yes\r\n\r\n(\";)"
+	e.Session.Helo.Name = evil
+	e.Session.TLS = gateway.TLS{Version: "TLS1.3", Cipher: evil}
+	e.Findings = []gateway.Finding{gateway.Passed().Show(gateway.EvidenceScanner, evil).Show(gateway.EvidenceReverse, evil).Show(gateway.EvidenceRules, evil+",B")}
+	(&Acceptor{}).Deliver(t.Context(), e, &gateway.Verdict{})
+	header := gateway.ParseHeader([]byte(h.content))
+	if header.Count("X-Injected") != 0 || header.Malformed != 0 || header.Count("Received") != 1 || header.Count("From") != 1 {
+		t.Errorf("%s", h.content)
+	}
+	if f := header.All("Received")[0]; strings.Contains(header.Value(f), "X-Folded") {
+		t.Errorf("the first line of the message became part of our Received")
+	}
+}
+
+func FuzzClaims(f *testing.F) {
+	f.Add("mx.example.org; none")
+	f.Add("(a(b)\\)) \"mx.example.org\"")
+	f.Fuzz(func(t *testing.T, s string) {
+		claims(s, "mx.example.org")
+		if plain := "(" + strings.Repeat("x", 3) + ") mx.example.org; " + s; !claims(plain, "MX.example.org") {
+			t.Fatalf("%q is not seen as a claim", plain)
+		}
+	})
+}
+
+func FuzzCompose(f *testing.F) {
+	f.Add([]byte(message))
+	f.Add([]byte("X-Spam-Flag: a\r\n b\r\nFrom: x\r\n\r\nbody"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		e := envelope(nil, string(in))
+		fields := Compose(e, &gateway.Verdict{}, time.Unix(0, 0))
+		c := fields.Content(e)
+		out, err := io.ReadAll(io.MultiReader(c.Parts...))
+		if err != nil || int64(len(out)) != c.Size || !bytes.HasPrefix(out, fields.Added) {
+			t.Fatalf("%d octets, said %d, %v", len(out), c.Size, err)
+		}
+		rest := out[len(fields.Added):]
+		if !bytes.HasSuffix(in, rest[len(rest)-int(int64(len(in))-int64(len(e.Header.Raw))):]) {
+			t.Fatal("the content changed")
+		}
+		for _, field := range gateway.ParseHeader(rest).Fields {
+			if ours(field.Name) && len(fields.Removed) == 0 {
+				t.Fatalf("%s came through", field.Name)
+			}
+		}
+	})
+}
