@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"strings"
 )
 
 // MaxFile is the largest document that is read, in octets.
@@ -30,8 +29,7 @@ func Decode(file string, data []byte, into any, opts Options) Problems {
 	v := reflect.ValueOf(into).Elem()
 	setDefaults(v)
 	b.table(v, s.grow())
-	s.problems.sort()
-	return s.problems
+	return s.found()
 }
 
 type binder struct {
@@ -163,7 +161,7 @@ func (b *binder) bindTables(v reflect.Value, f field, n *node, keyAt int) {
 	list := reflect.MakeSlice(f.typ, 0, len(n.items))
 	for _, item := range n.items {
 		if item.kind != kindTable {
-			b.report(Problem{Key: item.path(), Message: describe(item) + ", not a table", Instead: "write [[" + f.name + "]] and its keys below it"}, item.at)
+			b.report(Problem{Key: item.path(), Message: describe(item) + ", not a table", Instead: "write [[" + schemaPath(n) + "]] and its keys below it"}, item.at)
 			continue
 		}
 		e := reflect.New(f.typ.Elem()).Elem()
@@ -184,6 +182,7 @@ func (b *binder) bindList(v reflect.Value, f field, n *node, keyAt int) {
 	for _, item := range n.items {
 		x := reflect.New(e.typ).Elem()
 		if !b.scalar(x, e, item, item.at) {
+			b.taken[place{keyAt, n.path(), false}] = true // no rule needs to say that the list is too short
 			continue
 		}
 		text := e.text(x)
@@ -215,9 +214,6 @@ func (b *binder) bindMap(v reflect.Value, f field, n *node) {
 // scalar sets a value that is no table and no list, and says whether it could.
 func (b *binder) scalar(v reflect.Value, f field, n *node, at int) bool {
 	key := n.path()
-	if n.number > 0 {
-		key = n.parent.path()
-	}
 	if !f.accepts(n.kind) {
 		b.report(Problem{Key: key, Message: describe(n) + ", not " + f.noun(), Instead: f.insteadOf(n)}, at)
 		return false
@@ -239,8 +235,13 @@ func (b *binder) want(n *node, k kind, f field, keyAt int) bool {
 		return true
 	}
 	p := Problem{Key: n.path(), Message: describe(n) + ", not " + f.noun(), Instead: f.instead()}
-	if f.form == formTables && n.kind == kindTable {
-		p.Message, p.Instead = "is a list of tables, but this is one table", "write [["+strings.TrimPrefix(n.path(), ".")+"]]"
+	switch {
+	case f.form == formTables && n.kind == kindTable:
+		p.Message, p.Instead = "is a list of tables, but this is one table", "write [["+schemaPath(n)+"]]"
+	case f.form == formTables:
+		p.Instead = "write [[" + schemaPath(n) + "]] and its keys below it"
+	case f.form != formList:
+		p.Instead = "write [" + schemaPath(n) + "] and its keys below it"
 	}
 	b.report(p, keyAt)
 	return false

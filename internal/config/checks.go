@@ -102,7 +102,7 @@ func (b *binder) section(s Section, n *node, others []*entry) *Check {
 		}
 		switch {
 		case i == len(fields):
-			b.unknownKey(n, e, fields)
+			b.unknownKey(n, e, append(fields, b.below(s.Name)...))
 		case e.name == "prices" && i < generics:
 			b.prices(&g, s, e)
 		case i < generics:
@@ -120,6 +120,17 @@ func (b *binder) section(s Section, n *node, others []*entry) *Check {
 		check.Options = own.Interface()
 	}
 	return check
+}
+
+// below are the checks whose names begin with this one's, as if they were keys: they are as right in its table.
+func (b *binder) below(name string) []field {
+	var fields []field
+	for _, other := range b.opts.Sections.names() {
+		if rest, ok := strings.CutPrefix(other, name+"."); ok {
+			fields = append(fields, field{name: rest})
+		}
+	}
+	return fields
 }
 
 // prices lays the operator's prices over the defaults; only measures that the check declares have one.

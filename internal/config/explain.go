@@ -128,7 +128,10 @@ func (f field) explain(file, path string, v reflect.Value) string {
 		row("Default", f.defaultText(v))
 	}
 	row("RFC", f.rfc)
-	if f.form < formTable {
+	switch {
+	case f.form == formMap:
+		row("Example", "["+path+"]")
+	case f.form < formTable:
 		row("Example", f.line())
 	}
 	switch {
@@ -168,7 +171,7 @@ func keyTable(b *strings.Builder, v reflect.Value) {
 		if f.form < formTable {
 			def = f.defaultText(v.FieldByIndex(f.index))
 		}
-		fmt.Fprintf(b, "  %-26s %s\n", f.name, def)
+		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-26s %s", f.name, def), " ") + "\n")
 	}
 }
 

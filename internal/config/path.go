@@ -56,18 +56,25 @@ func (b *binder) unknownKey(n *node, e *entry, fields []field) {
 	for _, f := range fields {
 		names = append(names, f.name)
 	}
-	place := schemaPath(e.value)
-	if file := b.otherDocument(place); file != "" {
+	if file := b.otherDocument(schemaPath(e.value)); file != "" {
 		p.Message, p.Instead = "belongs in "+file, "move it there"
-	} else if near := nearest(e.name, names); near != "" {
-		p.Instead = "did you mean " + near + "?"
-	} else if p.Instead = b.elsewhere(e.name, place); p.Instead != "" {
-	} else if near := resembling(e.name, names); near != "" {
-		p.Instead = "did you mean " + near + "?"
 	} else {
-		p.Instead = b.lastAdvice(e.name, names)
+		p.Instead = b.advice(e, names)
 	}
 	b.report(p, e.at)
+}
+
+func (b *binder) advice(e *entry, names []string) string {
+	if near := nearest(e.name, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	if tables := b.elsewhere(e.name, schemaPath(e.value)); tables != "" {
+		return tables
+	}
+	if near := resembling(e.name, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return b.lastAdvice(e.name, names)
 }
 
 // schemaPath is the path of a node without the numbers of elements: domain.route.

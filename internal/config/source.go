@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -59,6 +60,17 @@ func (s *source) report(p Problem, at int) {
 	s.problems = append(s.problems, p)
 }
 
+// found gives the problems in the order of the lines. Warnings are left out where something is refused: they judge
+// what the document says, and that is not known yet.
+func (s *source) found() Problems {
+	ps := s.problems
+	if ps.Refused() {
+		ps = slices.DeleteFunc(ps, func(p Problem) bool { return p.Warning })
+	}
+	ps.sort()
+	return ps
+}
+
 // syntax reports the error at which the parser stopped.
 func (s *source) syntax(err error, p *unstable.Parser) {
 	s.cut = true
@@ -91,6 +103,9 @@ func (s *source) line(n int) string {
 func syntaxHint(line, message string) string {
 	if strings.HasPrefix(message, "unterminated") || strings.Contains(message, "cannot have new lines") || strings.Contains(message, "not terminated") {
 		return "close the text with the same quotes that opened it, in the same line"
+	}
+	if strings.Contains(message, "array") {
+		return "close the list with ] and put commas between its values"
 	}
 	if strings.HasPrefix(line, "[") {
 		return "write a table as [name] and an element of a list of tables as [[name]], alone in its line"

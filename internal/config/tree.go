@@ -75,6 +75,8 @@ func (n *node) path() string {
 	switch {
 	case n.parent == nil:
 		return ""
+	case n.number > 0 && n.kind != kindTable:
+		return n.parent.path() // a value of a list goes by the list's name; its column tells which
 	case n.number > 0:
 		label := strconv.Itoa(n.number)
 		if n.kind == kindTable && n.parent.tables {

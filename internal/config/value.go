@@ -32,13 +32,13 @@ func (f field) setText(v reflect.Value, text string) *ValueError {
 	case formSize:
 		n, err := ParseSize(text)
 		if err != nil {
-			return asValueError(err)
+			return &ValueError{Message: asValueError(err).Message} // the key's own example says more
 		}
 		return f.setInt(v, int64(n))
 	case formDuration:
 		d, err := ParseDuration(text)
 		if err != nil {
-			return asValueError(err)
+			return &ValueError{Message: asValueError(err).Message}
 		}
 		return f.setInt(v, int64(d))
 	case formFloat:

@@ -163,13 +163,9 @@ func (f field) textSample() string {
 	return `"text"`
 }
 
-// instead says what to write, with a value to show.
+// instead says what to write, with a value to show. Tables are for want to say, which knows their path.
 func (f field) instead() string {
 	switch f.form {
-	case formTable, formMap, formChecks:
-		return "write [" + f.name + "] and its keys below it"
-	case formTables:
-		return "write [[" + f.name + "]] and its keys below it"
 	case formList:
 		return "write a list, for example " + f.sample()
 	case formBool:

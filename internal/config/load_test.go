@@ -1,0 +1,145 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const (
+	goodBootstrap = "hostname = \"mx.example.org\"\n"
+	goodPolicy    = "[[domain]]\nname = \"example.org\"\nroute = \"in\"\n[[route]]\nname = \"in\"\nnext_hop = [{ host = \"192.0.2.1\" }]\n"
+)
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoadFolder(t *testing.T) {
+	dir := t.TempDir()
+	bootstrap, policy := write(t, dir, BootstrapFile, goodBootstrap), write(t, dir, PolicyFile, goodPolicy)
+	for _, path := range []string{dir, bootstrap} {
+		c, problems := Load(path, testSections())
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		if c.BootstrapPath != bootstrap || c.PolicyPath != policy || c.Bootstrap.Hostname != "mx.example.org" || len(c.Policy.Domains) != 1 {
+			t.Errorf("Load(%s) = %+v", path, c)
+		}
+		if c.PolicyVersion != Version([]byte(goodPolicy)) || len(c.PolicyVersion) != 12 {
+			t.Errorf("version %q", c.PolicyVersion)
+		}
+	}
+}
+
+func TestLoadNothing(t *testing.T) {
+	dir := t.TempDir()
+	c, problems := Load(dir, testSections())
+	if problems.Refused() {
+		t.Fatal(problems)
+	}
+	if c.PolicyVersion != BuiltinVersion || c.PolicyPath != "" || c.BootstrapPath != "" || len(c.Policy.Domains) != 0 || len(c.Policy.Checks) != 3 {
+		t.Errorf("got %+v", c)
+	}
+	want := filepath.Join(dir, PolicyFile) + ": warning: is missing, so no domain is served; write it; gatepost policy default prints one to begin with"
+	if !strings.Contains(problems.Error(), want) {
+		t.Errorf("got %s\nwant %s", problems, want)
+	}
+	if name, err := os.Hostname(); err == nil && !strings.EqualFold(c.Bootstrap.Hostname, name) {
+		t.Errorf("hostname %q, the machine is %q", c.Bootstrap.Hostname, name)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	const help = "; check the path and the rights of the user gatepost"
+	for name, test := range map[string]struct {
+		bootstrap, policy string // "dir": a folder of that name
+		path              string // below the folder
+		want              []string
+	}{
+		"named and missing":     {path: "other.toml", want: []string{"/other.toml: cannot be read: no such file or directory" + help}},
+		"bootstrap is a folder": {bootstrap: "dir", want: []string{"/gatepost.toml: cannot be read: not a regular file" + help}},
+		"policy is a folder":    {bootstrap: goodBootstrap, policy: "dir", want: []string{"/policy.toml: cannot be read: not a regular file" + help}},
+		"both are bad": {bootstrap: "x = 1\n", policy: "mode = 1\n", want: []string{
+			"/gatepost.toml:1:1: x: unknown key; the keys here are hostname, state_dir, listener, tls, dns, clamav, spamassassin, log, web, control, shutdown, body",
+			`/policy.toml:1:1: mode: 1 is a whole number, not text; write one of "observe", "soft", "enforce"`}},
+		"too large": {bootstrap: strings.Repeat("# x\n", MaxFile/4+1), want: []string{"/gatepost.toml: the file is larger than 1 MiB; check that it is the right file"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range map[string]string{BootstrapFile: test.bootstrap, PolicyFile: test.policy} {
+				switch text {
+				case "":
+				case "dir":
+					if err := os.Mkdir(filepath.Join(dir, file), 0o700); err != nil {
+						t.Fatal(err)
+					}
+				default:
+					write(t, dir, file, text)
+				}
+			}
+			c, problems := Load(filepath.Join(dir, test.path), testSections())
+			if c != nil {
+				t.Error("a configuration in spite of problems")
+			}
+			var got []string
+			for _, p := range problems {
+				if !p.Warning {
+					got = append(got, strings.TrimPrefix(p.String(), dir))
+				}
+			}
+			if strings.Join(got, "\n") != strings.Join(test.want, "\n") {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
+			}
+		})
+	}
+}
+
+func TestMachineName(t *testing.T) {
+	c := &Config{Bootstrap: &Bootstrap{Hostname: "mx.example.org"}}
+	if ps := c.machineName("gatepost.toml"); len(ps) > 0 || c.Bootstrap.Hostname != "mx.example.org" {
+		t.Errorf("a written name is touched: %q, %v", c.Bootstrap.Hostname, ps)
+	}
+	c.Bootstrap.Hostname = ""
+	ps := c.machineName("gatepost.toml")
+	_, bad := checkHostname(c.Bootstrap.Hostname)
+	if (bad != nil) != (len(ps) == 1 && ps[0].Warning) {
+		t.Errorf("name %q, problems %v", c.Bootstrap.Hostname, ps)
+	}
+}
+
+func TestHolder(t *testing.T) {
+	var h Holder[Policy]
+	if s := h.Get(); s.Value != nil || s.Version != "" {
+		t.Errorf("the zero Holder holds %+v", s)
+	}
+	first, second := &Policy{Mode: ModeSoft}, &Policy{Mode: ModeEnforce}
+	if old := h.Swap(Snapshot[Policy]{first, "1"}); old.Value != nil {
+		t.Errorf("before the first swap: %+v", old)
+	}
+	kept := h.Get()
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for range 1000 {
+				if s := h.Get(); (s.Version == "1") != (s.Value == first) {
+					t.Errorf("version %s with the other value", s.Version)
+				}
+			}
+		})
+	}
+	if old := h.Swap(Snapshot[Policy]{second, "2"}); old.Value != first || old.Version != "1" {
+		t.Errorf("swap returned %+v", old)
+	}
+	readers.Wait()
+	if kept.Value != first || kept.Version != "1" || h.Get().Value != second {
+		t.Error("a kept snapshot changed")
+	}
+}
