@@ -1,8 +1,29 @@
 package smtpwire
 
 import (
+	"fmt"
 	"io"
+	"strconv"
+	"strings"
 )
+
+// ParseBDAT reads the argument of BDAT: the count of octets that follow the
+// line, and whether they are the last (RFC 3030 section 2). After an error the
+// peers are out of step, for the chunk that follows cannot be skipped: close.
+func ParseBDAT(arg string) (n int64, last bool, err error) {
+	count, word, more := strings.Cut(arg, " ")
+	if more && !equalFold(word, "LAST") {
+		return 0, false, fmt.Errorf("%w: BDAT: not LAST", ErrCommand)
+	}
+	if count == "" || strings.Trim(count, "0123456789") != "" {
+		return 0, false, fmt.Errorf("%w: BDAT: no count", ErrCommand)
+	}
+	n, err = strconv.ParseInt(count, 10, 64)
+	if err != nil {
+		return 0, false, fmt.Errorf("%w: BDAT: count too large", ErrCommand)
+	}
+	return n, more, nil
+}
 
 // Chunks reads the message of one transaction that comes by BDAT (RFC 3030).
 // The rules for content are those of DATA (BINARYMIME is not offered), but
@@ -25,9 +46,9 @@ func NewChunks(dst io.Writer, lim Limits) *Chunks {
 // The errors are those of [Reader.ReadData]. A chunk that was cut off is
 // io.ErrUnexpectedEOF and never a message.
 func (k *Chunks) Read(r *Reader, n int64, last bool) error {
-	r.grow()
 	defer r.shrink()
 	for n > 0 {
+		full := r.w == len(r.buf)
 		if r.Buffered() == 0 {
 			if err := r.fill(); err != nil {
 				if err == io.EOF {
@@ -45,6 +66,9 @@ func (k *Chunks) Read(r *Reader, n int64, last bool) error {
 		n -= int64(len(b))
 		if err != nil {
 			return err
+		}
+		if full {
+			r.grow()
 		}
 	}
 	if last {

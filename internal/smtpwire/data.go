@@ -17,17 +17,20 @@ import (
 // connection that ended too early, ErrFlood, or the connection's own error
 // (see [InStep]).
 func (r *Reader) ReadData(dst io.Writer, lim Limits) (Result, error) {
-	r.grow()
 	defer r.shrink()
 	c := content{lim: lim.withDefaults(), dst: dst}
 	atStart := true // at the start of a line, behind a true CRLF
 	for {
+		full := r.w == len(r.buf)
 		ended, err := c.data(r, &atStart)
 		if err != nil {
 			return c.res, err
 		}
 		if ended {
 			return c.res, c.fault
+		}
+		if full {
+			r.grow()
 		}
 		if err := r.fill(); err != nil {
 			if err == io.EOF {

@@ -72,10 +72,12 @@ func (e *SinkError) Error() string { return "message: keeping it: " + e.Err.Erro
 // Unwrap returns the destination's error.
 func (e *SinkError) Unwrap() error { return e.Err }
 
-// InStep tells whether both peers still agree where the next command begins,
-// so that err can be answered with a refusal and the dialogue can go on. It is
-// false for every error of the connection itself, for [ErrFlood], and for
-// errors of replies; the connection must then be closed.
+// InStep tells of an error of ReadLine, ReadData or Chunks.Read whether both
+// peers still agree where the next command begins, so that it can be answered
+// with a refusal and the dialogue can go on. It is false for every error of the
+// connection itself, for [ErrFlood], and for errors of replies; the connection
+// must then be closed. The errors of the Parse functions are not its business:
+// a line that was read well and makes no sense leaves the peers in step.
 func InStep(err error) bool {
 	if err == nil {
 		return true

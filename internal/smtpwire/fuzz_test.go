@@ -1,6 +1,7 @@
 package smtpwire
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-
-	"bufio"
 )
 
 // splitReader gives its octets in pieces of sizes taken from cuts, in turn.
@@ -80,6 +79,7 @@ func FuzzData(f *testing.F) {
 		f.Add([]byte("a"+s.seq+second), []byte{0, 7}, int64(1000), false)
 		f.Add([]byte(s.seq+second), []byte{2}, int64(5), true)
 	}
+	f.Add([]byte(strings.Repeat("..\r\ntext\r\n", 900)+".\r\n"), []byte{255, 9}, int64(1<<20), false)
 	f.Fuzz(func(t *testing.T, in, cuts []byte, limit int64, normalise bool) {
 		lim := Limits{MaxSize: limit, MaxDiscard: 1 << 10, Normalise: normalise}
 		whole, split := NewReader(bytes.NewReader(in)), NewReader(&splitReader{rest: in, cuts: cuts})
@@ -148,6 +148,7 @@ func FuzzBDAT(f *testing.F) {
 	f.Add([]byte("a\r\n.\r\nb"), []byte{3, 0, 4}, int64(100), false)
 	f.Add([]byte("\r\r\n\x00"), []byte{1}, int64(3), true)
 	f.Add([]byte("\r\n\r\n"), []byte{1, 2}, int64(4), false)
+	f.Add([]byte(strings.Repeat("..\r\ntext\r\n", 900)), []byte{255, 9}, int64(1<<20), false)
 	f.Fuzz(func(t *testing.T, in, chunks []byte, limit int64, normalise bool) {
 		lim := Limits{MaxSize: limit, MaxDiscard: 1 << 10, Normalise: normalise}
 		var out, out2 bytes.Buffer

@@ -170,6 +170,81 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+func TestParseBDAT(t *testing.T) {
+	for _, test := range []struct {
+		in   string
+		n    int64
+		last bool
+		bad  bool
+	}{
+		{"0", 0, false, false},
+		{"1000 LAST", 1000, true, false},
+		{"0 last", 0, true, false},
+		{"9223372036854775807", 1<<63 - 1, false, false},
+		{"9223372036854775808", 0, false, true},
+		{"", 0, false, true},
+		{"LAST", 0, false, true},
+		{"-1", 0, false, true},
+		{"+1", 0, false, true},
+		{"0x10", 0, false, true},
+		{"5 LASTLY", 0, false, true},
+		{"5  LAST", 0, false, true},
+		{"5 LAST 6", 0, false, true},
+		{"5LAST", 0, false, true},
+	} {
+		n, last, err := ParseBDAT(test.in)
+		if n != test.n || last != test.last || errors.Is(err, ErrCommand) != test.bad {
+			t.Errorf("%q: %d, %t, %v", test.in, n, last, err)
+		}
+	}
+}
+
+// A large message with dots at many line starts comes through whole, at every
+// size of read, by the small and the large buffer, by DATA and by BDAT.
+func TestLargeMessage(t *testing.T) {
+	var msg strings.Builder
+	for i := range 9000 {
+		msg.WriteString(strings.Repeat(".", i%4) + strings.Repeat("x", i%97) + "\r\n")
+	}
+	var wire bytes.Buffer
+	d := NewDotWriter(&wire)
+	if _, err := io.WriteString(d, msg.String()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	wire.WriteString("QUIT\r\n")
+	var pool Pool
+	for _, cuts := range [][]byte{{0}, {75}, {0, 255, 3}, {255}} {
+		var out bytes.Buffer
+		r := pool.Get(&splitReader{rest: wire.Bytes(), cuts: cuts})
+		res, err := r.ReadData(&out, Limits{})
+		if err != nil || out.String() != msg.String() || res.Lines != 9000 || left(r) != "QUIT\r\n" {
+			t.Fatalf("cuts %v: %v, %+v", cuts, err, res)
+		}
+		if len(r.buf) != LineBuffer {
+			t.Fatal("a slow sender got the large buffer")
+		}
+		pool.Put(r)
+	}
+	for _, src := range []io.Reader{bytes.NewReader(wire.Bytes()), iotest.HalfReader(bytes.NewReader(wire.Bytes()))} {
+		var out bytes.Buffer
+		r := pool.Get(src)
+		if _, err := r.ReadData(&out, Limits{}); err != nil || out.String() != msg.String() || left(r) != "QUIT\r\n" {
+			t.Fatal(err)
+		}
+		pool.Put(r)
+	}
+	var out bytes.Buffer
+	r, k := pool.Get(strings.NewReader(msg.String()+"QUIT\r\n")), NewChunks(&out, Limits{})
+	half := int64(msg.Len() / 2)
+	err := errors.Join(k.Read(r, half, false), k.Read(r, int64(msg.Len())-half, true))
+	if err != nil || out.String() != msg.String() || k.Result().Lines != 9000 || left(r) != "QUIT\r\n" {
+		t.Fatal(err)
+	}
+}
+
 func TestChunkCutOff(t *testing.T) {
 	var out bytes.Buffer
 	k := NewChunks(&out, Limits{})

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 func TestReadLine(t *testing.T) {
@@ -132,6 +135,29 @@ func TestPeekAndBrokenSources(t *testing.T) {
 	r = NewReader(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("QUIT\r\n"))))
 	if _, err := r.ReadLine(20); err != iotest.ErrTimeout || InStep(err) {
 		t.Fatal(err)
+	}
+}
+
+// A client that waits for the banner, as it should, is read afterwards.
+func TestPeekTimeoutDoesNotStay(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	r := NewReader(server)
+	for range 2 {
+		if err := server.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := r.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) || b != nil {
+			t.Fatalf("%q, %v", b, err)
+		}
+	}
+	if err := server.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	go client.Write([]byte("QUIT\r\n"))
+	if line, err := r.ReadLine(512); err != nil || string(line.Text) != "QUIT" {
+		t.Fatalf("%q, %v", line.Text, err)
 	}
 }
 

@@ -2,7 +2,9 @@ package smtpwire
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"os"
 	"sync"
 )
 
@@ -10,7 +12,7 @@ const (
 	// LineBuffer is the size of the buffer that an idle connection keeps,
 	// and so the greatest limit that ReadLine takes, in octets.
 	LineBuffer = 4 << 10
-	// bodyBuffer is borrowed while a message is read.
+	// bodyBuffer is borrowed while a message comes fast.
 	bodyBuffer = 64 << 10
 	// lineDiscard is the most that is thrown away of one overlong line.
 	lineDiscard = 64 << 10
@@ -26,7 +28,7 @@ type Reader struct {
 	beforeRead func() error
 	pool       *Pool
 	small      []byte // LineBuffer, always there
-	buf        []byte // small, or a bodyBuffer while a message is read
+	buf        []byte // small, or a bodyBuffer while a message comes fast
 	r, w       int    // buf[r:w] is read and not yet consumed
 	err        error  // of src; sticky
 	consumed   int64
@@ -97,10 +99,15 @@ func (r *Reader) Consumed() int64 { return r.consumed }
 
 // Peek waits for input and returns up to n octets of what is there (at least
 // one) without consuming it. They are valid until the next call. It is how a
-// TLS hello is noticed, which may never have a line end (see [Sniff]).
+// TLS hello is noticed, which may never have a line end (see [Sniff]), and a
+// client that talks before the banner. Here alone a timeout does not stay:
+// after it, reading can go on.
 func (r *Reader) Peek(n int) ([]byte, error) {
 	if r.r == r.w {
 		if err := r.fill(); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				r.err = nil
+			}
 			return nil, err
 		}
 	}
@@ -146,7 +153,8 @@ func (r *Reader) fill() error {
 	return r.err
 }
 
-// grow borrows a large buffer for a message.
+// grow borrows a large buffer, for a message whose sender fills the small one
+// in one read. A slow sender never gets it.
 func (r *Reader) grow() {
 	if len(r.buf) == bodyBuffer {
 		return
