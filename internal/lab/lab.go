@@ -12,7 +12,6 @@ package lab
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -118,14 +117,4 @@ func poll(ctx context.Context, ask func() (bool, error)) error {
 		}
 		wait = min(2*wait, 100*time.Millisecond)
 	}
-}
-
-// accepts says whether something takes connections at addr.
-func accepts(network, addr string) bool {
-	conn, err := net.DialTimeout(network, addr, time.Second)
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	return true
 }

@@ -83,8 +83,7 @@ type runner struct {
 	conn       net.Conn
 	in         *bufio.Reader
 	limit      time.Duration
-	skipping   bool // after "S: ...": lines may pass until one matches
-	last       string
+	skipping   bool              // after "S: ...": lines may pass until one matches
 	values     map[string]string // named groups
 	transcript strings.Builder
 }

@@ -14,7 +14,7 @@ func ask(t *testing.T, s *Server, network, name string, qtype uint16) (*wire.Msg
 	t.Helper()
 	m := new(wire.Msg).SetQuestion(name, qtype)
 	m.SetEdns0(1232, false)
-	c := wire.Client{Net: network, Timeout: 300 * time.Millisecond}
+	c := wire.Client{Net: network, Timeout: 2 * time.Second}
 	reply, _, err := c.Exchange(m, s.Addr())
 	return reply, err
 }
