@@ -28,6 +28,8 @@ const (
 	Truncate
 	// TruncateBoth sets TC over TCP too.
 	TruncateBoth
+	// TruncateSilent sets TC over UDP and never answers over TCP.
+	TruncateSilent
 	// WrongID, WrongQuestion and NoQR answer honestly but for that.
 	WrongID
 	WrongQuestion
@@ -142,9 +144,10 @@ func (s *Server) answer(req *wire.Msg, kind Kind, tcp bool) [][]byte {
 		reply.SetEdns0(1232, opt.Do())
 	}
 	s.resolve(reply, req.Question[0])
-	switch kind {
-	case Timeout:
+	if kind == Timeout || kind == TruncateSilent && tcp {
 		return nil
+	}
+	switch kind {
 	case Garbage:
 		return [][]byte{bytes.Repeat([]byte{0xff, 0x00, 0xc0}, 40)}
 	case ServFail, NXDomain, Refused, FormErr, NotImp:

@@ -82,7 +82,7 @@ func flood(honest *wire.Msg) [][]byte {
 func invent(reply *wire.Msg, kind Kind, tcp bool) {
 	name := reply.Question[0].Name
 	switch kind {
-	case Truncate, TruncateBoth:
+	case Truncate, TruncateBoth, TruncateSilent:
 		if !tcp || kind == TruncateBoth {
 			reply.Truncated = true
 			reply.Answer, reply.Ns = nil, nil
