@@ -1,0 +1,141 @@
+package smtpd
+
+import (
+	"mime"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"gatepost/gateway"
+)
+
+const (
+	maxRefusals   = 10  // lines in Summary.Refused
+	maxRefusal    = 300 // octets of each
+	maxSubject    = 200 // characters that are kept
+	rawSubject    = 2000
+	cutSubject    = 20
+	maxMessageID  = 250
+	refusalArrow  = " -> "
+	maxRefusedCmd = 150
+)
+
+// noteRefusal keeps one of the first refused commands for the event of the connection.
+func (c *session) noteRefusal(line string, r gateway.Reply) {
+	if len(c.refusals) < maxRefusals {
+		c.refusals = append(c.refusals,
+			gateway.CleanText(gateway.CleanText(line, maxRefusedCmd)+refusalArrow+r.String(), maxRefusal))
+	}
+}
+
+// summary is what the connection came to so far.
+func (c *session) summary(findings []gateway.Finding) gateway.Summary {
+	reverse := gateway.Evident(findings, gateway.EvidenceReverse)
+	if reverse == "" {
+		reverse = gateway.Evident(c.Findings, gateway.EvidenceReverse)
+	}
+	return gateway.Summary{Client: c.Client, Reverse: reverse, TLS: c.Session.TLS, End: c.End, Transactions: c.Transactions,
+		Accepted: c.Accepted, Errors: c.Errors, Commands: c.Commands, Octets: c.Octets, Refused: c.refusals}
+}
+
+// journalConnection writes the one event of the connection.
+func (c *session) journalConnection() {
+	record := gateway.NewRecord(gateway.Connect, &c.Session, nil)
+	c.srv.Journal.Write(&gateway.Event{Kind: gateway.ConnectionEvent, Record: record,
+		Verdict: c.Snapshot.Policy.Judge(record), Policy: c.Snapshot.Policy.Version, Reply: c.lastReply,
+		Took: c.Done.Sub(c.Started), Session: c.summary(nil), Evidence: evidence(record)})
+}
+
+// journalTransaction writes the one event of a transaction, whatever became of it.
+func (c *session) journalTransaction(t *transaction) {
+	record := gateway.NewRecord(t.stage, &c.Session, &t.env)
+	if t.stage < gateway.Data {
+		t.verdict = c.Snapshot.Policy.Judge(record) // now that the last recipient's reply is known
+	}
+	e := &gateway.Event{Kind: gateway.TransactionEvent, Record: record, Verdict: t.verdict,
+		Policy: c.Snapshot.Policy.Version, Reply: t.last, Took: time.Since(t.env.Started),
+		Session: c.summary(t.env.Findings), Relayed: t.result.Relayed, Removed: t.result.Removed,
+		ScannedBy: t.result.ScannedBy, Evidence: evidence(record)}
+	e.Session.Refused = nil // they belong to the connection
+	for i := range t.env.Rcpts {
+		e.Replies = append(e.Replies, t.env.Rcpts[i].Reply)
+	}
+	if h := t.env.Header; h != nil {
+		e.Subject = subject(h, c.subjectRule(t))
+		e.MessageID = gateway.CleanText(h.Get("Message-ID"), maxMessageID)
+	}
+	c.srv.Journal.Write(e)
+}
+
+// evidence gathers the evidence of a record's findings, in their order.
+func evidence(r *gateway.Record) [][]gateway.Evidence {
+	out := make([][]gateway.Evidence, len(r.Findings))
+	for i := range r.Findings {
+		out[i] = r.Findings[i].Evidence
+	}
+	return out
+}
+
+// subjectRule returns the strictest rule of the domains of the accepted recipients.
+func (c *session) subjectRule(t *transaction) string {
+	rule := ""
+	for i := range t.env.Rcpts {
+		if !t.env.Rcpts[i].Accepted() {
+			continue
+		}
+		of := "off"
+		if d := c.Snapshot.Policy.Domain(t.env.Rcpts[i].Address.Domain); d != nil {
+			of = d.Subject
+		}
+		switch {
+		case of != "full" && of != "cut":
+			return "off"
+		case rule != "cut":
+			rule = of
+		}
+	}
+	return rule
+}
+
+// subject returns the subject as the rule lets it be logged: "full", "cut" to its beginning, or nothing.
+func subject(h *gateway.Header, rule string) string {
+	limit := 0
+	switch rule {
+	case "full":
+		limit = maxSubject
+	case "cut":
+		limit = cutSubject
+	default:
+		return ""
+	}
+	raw := h.Get("Subject")
+	if len(raw) > rawSubject {
+		raw = raw[:rawSubject]
+	}
+	text := raw
+	if decoded, err := new(mime.WordDecoder).DecodeHeader(raw); err == nil {
+		text = decoded
+	}
+	return readable(text, limit)
+}
+
+// readable keeps the first characters of a text; those that could trick a terminal or a page read as "?".
+func readable(text string, limit int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range text {
+		if n == limit {
+			break
+		}
+		n++
+		switch {
+		case r == '\t' || r == '\r' || r == '\n':
+			r = ' '
+		case r == utf8.RuneError, !unicode.IsPrint(r):
+			r = '?'
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}

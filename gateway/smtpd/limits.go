@@ -1,0 +1,86 @@
+package smtpd
+
+import (
+	"errors"
+	"time"
+)
+
+// errSlow says that a message comes in slower than the least rate.
+var errSlow = errors.New("smtp message: slower than the least rate")
+
+// sizeRate is what a message may take of its time: the limit is its size at this many octets a second, where that is more
+// than Limits.DataTime.
+const sizeRate = 8 << 10
+
+// pause holds a reply back. All pauses of one transaction end at Limits.TransactionDelay; trusted clients never wait. No
+// slot and no connection to a next hop is held meanwhile.
+func (c *session) pause(d time.Duration) {
+	if c.tx != nil {
+		d = min(d, c.limits.TransactionDelay-c.tx.delayed)
+	}
+	if d <= 0 || c.Trusted {
+		return
+	}
+	if c.tx != nil {
+		c.tx.delayed += d
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.ctx.Done():
+	}
+}
+
+// meter bounds the time in which a message, or one chunk of it, comes in.
+type meter struct {
+	began  time.Time
+	window time.Time // when the window of the least rate began
+	at     int64     // octets consumed when it began
+	from   int64     // octets consumed when the message began
+	size   int64     // what MAIL declared
+	spent  time.Duration
+}
+
+// measure begins to read a message; what it returns ends that.
+func (c *session) measure() (done func()) {
+	now := time.Now()
+	m := &meter{began: now, window: now, at: c.r.Consumed(), from: c.r.Consumed()}
+	if t := c.tx; t != nil {
+		m.from -= t.consumed
+		m.size, m.spent = min(t.env.Options.Size, c.limits.MessageSize), t.reading
+	}
+	c.meter = m
+	return func() {
+		took := time.Since(now)
+		if c.tx != nil {
+			c.tx.reading += took
+			c.tx.consumed = c.r.Consumed() - m.from
+		}
+		c.until = c.until.Add(took) // the session's time does not count messages on their way in
+		c.meter = nil
+	}
+}
+
+// next renews the deadline before a read: the least of the time between two reads, the end of a window in which too little
+// came, and the end of the whole message.
+func (m *meter) next(c *session) error {
+	now := time.Now()
+	l := c.limits
+	taken := c.r.Consumed() - m.at
+	if l.DataRateWindow > 0 {
+		if open := now.Sub(m.window); open >= l.DataRateWindow {
+			if float64(taken) < float64(l.DataRate)*open.Seconds() {
+				return errSlow
+			}
+			m.window, m.at, taken = now, c.r.Consumed(), 0
+		}
+	}
+	size := max(m.size, c.r.Consumed()-m.from)
+	allowed := max(l.DataTime, time.Duration(size/sizeRate)*time.Second)
+	deadline := earlier(now.Add(l.DataTimeout), m.began.Add(allowed-m.spent))
+	if l.DataRateWindow > 0 && float64(taken) < float64(l.DataRate)*l.DataRateWindow.Seconds() {
+		deadline = earlier(deadline, m.window.Add(l.DataRateWindow))
+	}
+	return c.raw.SetReadDeadline(deadline)
+}

@@ -1,0 +1,116 @@
+package smtpd
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"gatepost/gateway"
+	"gatepost/internal/smtpwire"
+)
+
+// rcpt takes or refuses one recipient (RFC 5321 section 4.1.1.3). Refusals that were held since the connection are spoken
+// here. Only a 250 said here lets a recipient get the message.
+func (c *session) rcpt(arg string) gateway.Reply {
+	p, err := smtpwire.ParseRcpt(arg, c.offer.wire, c.tx.env.Options.UTF8)
+	if err != nil {
+		return addressFault(err, gateway.SayBadRcpt, gateway.SayBadRecipient)
+	}
+	if len(p.Unknown) > 0 {
+		return gateway.SayParameter.Reply(p.Unknown[0].Keyword)
+	}
+	env := &c.tx.env
+	if len(env.Rcpts) > c.limits.Recipients+keptRefused {
+		return gateway.Word(gateway.Defer, gateway.TooManyRecipients, []string{strconv.Itoa(c.limits.Recipients)})
+	}
+	to := gateway.Recipient{Address: address(p.To), Options: gateway.RcptOptions{Original: p.ORCPT}}
+	if n := p.Notify.String(); n != "" {
+		to.Options.Notify = strings.Split(n, ",")
+	}
+	to.Route = c.route(to.Address)
+	env.Rcpts = append(env.Rcpts, to)
+	i := len(env.Rcpts) - 1
+
+	c.run(gateway.Rcpt, i)
+	decision, reply := c.tx.verdict.Rcpt(i, env.ID)
+	if !decision.Outcome.Refuses() {
+		if f, refused := c.rcptRule(&env.Rcpts[i]); refused {
+			c.refusedByRule(gateway.Rcpt, i, f)
+			decision, reply = c.tx.verdict.Rcpt(i, env.ID)
+		}
+	}
+	if !decision.Outcome.Refuses() {
+		reply = gateway.SayRcptOK.Reply()
+		c.tx.accepted++
+		if c.tx.accepted == 1 {
+			env.Route = env.Rcpts[i].Route
+		}
+	} else if c.pause(c.tx.verdict.Delay); decision.Reason == gateway.RcptUnknown && c.tx.accepted > 0 {
+		c.unchecked = true // a list with an old address in it is no dictionary
+	}
+	c.drops(decision.Outcome)
+	if reply.Code == 421 && c.End == "" {
+		reply.Code = 451 // a next hop's word: this session goes on
+	}
+	env.Rcpts[i].Reply = reply
+	return reply
+}
+
+// keptRefused is how many refused recipients are kept beside those that a transaction may have; what comes behind them is
+// refused without a record, so that no client can fill the memory.
+const keptRefused = 100
+
+// route returns the route of an address; "" where we serve none. <postmaster> without a domain is that of our own name
+// (RFC 5321 section 4.5.1), or else of the first domain that we serve.
+func (c *session) route(a gateway.Address) string {
+	p := c.Snapshot.Policy
+	if d := p.Domain(a.Domain); d != nil {
+		return d.Route
+	}
+	if a.Domain != "" || a.RoleOf() != "postmaster" {
+		return ""
+	}
+	if d := p.Domain(strings.ToLower(c.Snapshot.Hostname)); d != nil {
+		return d.Route
+	}
+	first := ""
+	for name := range p.Domains {
+		if first == "" || name < first {
+			first = name
+		}
+	}
+	if first == "" {
+		return ""
+	}
+	return p.Domains[first].Route
+}
+
+// rcptRule is what the edge itself refuses of a recipient that the checks let pass: what one transaction cannot hold, and
+// what its next hop was seen not to carry.
+func (c *session) rcptRule(to *gateway.Recipient) (f gateway.Finding, refused bool) {
+	env := &c.tx.env
+	hop := c.carries(to.Route)
+	most := c.limits.Recipients
+	if hop.Recipients > 0 {
+		most = min(most, hop.Recipients)
+	}
+	size := room(hop, c.limits.MessageSize)
+	switch {
+	case c.tx.accepted > 0 && to.Route != env.Route:
+		return gateway.Failed(gateway.OtherRoute), true
+	case c.tx.accepted >= most && !c.known(to.Address):
+		return gateway.Failed(gateway.TooManyRecipients, strconv.Itoa(most)), true
+	case env.Options.Size > size:
+		return gateway.Failed(gateway.RcptTooBig, strconv.FormatInt(size, 10)), true
+	case env.Options.EightBit && hop.Known && !hop.EightBit:
+		return gateway.Failed(gateway.NeedsEightBit), true
+	case (env.Options.UTF8 || to.Address.UTF8) && hop.Known && !hop.UTF8:
+		return gateway.Failed(gateway.NeedsUTF8), true
+	}
+	return gateway.Finding{}, false
+}
+
+// known reports whether the address was accepted before: it is delivered once.
+func (c *session) known(a gateway.Address) bool {
+	return slices.ContainsFunc(c.tx.env.Rcpts, func(r gateway.Recipient) bool { return r.Accepted() && r.Address == a })
+}

@@ -1,0 +1,205 @@
+package smtpd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/gateway/accept"
+	"gatepost/internal/smtpwire"
+)
+
+// Deliverer ends a transaction whose message was read whole and judged. Only its 250 is a 250.
+type Deliverer interface {
+	Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.Verdict) accept.Result
+}
+
+// Server serves SMTP on any number of listeners. Set its fields before the first Serve; only TLS and Log may be nil.
+type Server struct {
+	Current func() *gateway.Snapshot  // the configuration for a new session
+	Deliver Deliverer                 //
+	NewBody func() gateway.BodyWriter // where a message goes while it arrives
+	Journal gateway.Journal           //
+	IDs     *gateway.IDs              //
+	TLS     func() *tls.Config        // for STARTTLS; nil, or a nil result: it is not offered
+	Log     *slog.Logger              // faults of ours only
+
+	pool   smtpwire.Pool
+	gate   gate
+	routes atomic.Pointer[routeList]
+	begin  sync.Once
+	table  map[string]command
+
+	mu        sync.Mutex
+	draining  bool
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{}
+	empty     chan struct{} // closed when the server drains and the last session is gone
+}
+
+// closeGrace is how long Shutdown waits for sessions whose connections it has closed. A relay that is under way may last
+// longer; its message is then with the next hop or it is not, and the sender hears nothing and comes back.
+const closeGrace = 5 * time.Second
+
+// ErrStopped says that Serve was called after Shutdown.
+var ErrStopped = errors.New("smtp server: stopped")
+
+// Serve takes connections from the listener until ctx is done, Shutdown is called or the listener fails, and closes it.
+// Sessions go on: Shutdown ends them. name goes into the journal. It returns nil when it was told to stop.
+func (s *Server) Serve(ctx context.Context, l net.Listener, name string) error {
+	s.begin.Do(s.init)
+	if !s.listen(l) {
+		_ = l.Close()
+		return ErrStopped
+	}
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer func() {
+		stop()
+		_ = l.Close()
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+	}()
+	base := context.WithoutCancel(ctx)
+	pause := time.Duration(0)
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.start(base, conn, name)
+		case ctx.Err() != nil || s.stopping() || errors.Is(err, net.ErrClosed):
+			if ctx.Err() != nil || s.stopping() {
+				return nil
+			}
+			return fmt.Errorf("smtp listener %s: %w", name, err)
+		default: // out of descriptors, or the client is gone already
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log().Warn("smtp listener: accept", "listener", name, "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		}
+	}
+}
+
+func (s *Server) init() {
+	s.table = commandTable()
+	s.listeners = make(map[net.Listener]struct{})
+	s.sessions = make(map[*session]struct{})
+	s.empty = make(chan struct{})
+}
+
+func (s *Server) listen(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) stopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// start begins a session in a goroutine of its own.
+func (s *Server) start(base context.Context, conn net.Conn, listener string) {
+	c := newSession(s, conn, listener)
+	c.ctx, c.cancel = context.WithCancel(base)
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		c.cancel()
+		_ = conn.Close()
+		return
+	}
+	s.sessions[c] = struct{}{}
+	s.mu.Unlock()
+	go func() {
+		defer s.leave(c)
+		defer func() {
+			if p := recover(); p != nil { // in what ends a session: the session itself catches its own
+				s.log().Error("smtp session: panic at its end", "panic", fmt.Sprint(p))
+			}
+		}()
+		c.serve()
+	}()
+}
+
+func (s *Server) leave(c *session) {
+	c.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, c)
+	if s.draining && len(s.sessions) == 0 {
+		s.closeEmpty()
+	}
+}
+
+// closeEmpty is called with the lock held.
+func (s *Server) closeEmpty() {
+	select {
+	case <-s.empty:
+	default:
+		close(s.empty)
+	}
+}
+
+// Shutdown stops accepting and tells idle clients 421. Transactions may end until ctx is done; then all connections are
+// closed. It returns nil when every session is gone, and the error of ctx when it had to close some.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.begin.Do(s.init)
+	s.mu.Lock()
+	s.draining = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.sessions {
+		c.wake()
+	}
+	if len(s.sessions) == 0 {
+		s.closeEmpty()
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.empty:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.sessions {
+		c.kill()
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.empty:
+	case <-time.After(closeGrace):
+	}
+	return ctx.Err()
+}
+
+// Sessions returns how many connections are open.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+func (s *Server) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}

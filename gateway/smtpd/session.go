@@ -1,0 +1,260 @@
+package smtpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/internal/smtpwire"
+)
+
+// session is one connection. Only its own goroutine touches it, but for what mu guards.
+type session struct {
+	srv    *Server
+	ctx    context.Context
+	cancel context.CancelFunc
+	raw    net.Conn // as it was accepted; deadlines are set here
+	conn   net.Conn // raw, or TLS over it
+	r      *smtpwire.Reader
+	out    []byte // replies that are not flushed yet
+	failed error  // of a write; nothing is written after it
+
+	gateway.Session
+	limits *gateway.Limits
+	offer  offer
+	tx     *transaction // nil outside a transaction
+	meter  *meter       // set while a message is read
+
+	until       time.Time // the end of the whole session, not counting messages on their way in
+	unknown     int       // unknown commands
+	unchecked   bool      // the reply at hand is no error of the client's command
+	lateChunks  bool      // a chunk was refused; those that were pipelined behind it are no further errors
+	thrownAway  int64     // octets of chunks that were refused
+	refusals    []string  // for Summary.Refused
+	lastReply   gateway.Reply
+	greetedOnce bool // the banner was said
+
+	mu   sync.Mutex
+	idle bool // waits for a command outside a transaction
+}
+
+func newSession(s *Server, conn net.Conn, listener string) *session {
+	c := &session{srv: s, raw: conn, conn: conn}
+	c.Listener, c.Started = listener, time.Now()
+	c.Client, c.Local = addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
+	return c
+}
+
+// serve runs the session to its end. A panic ends this session and no other.
+func (c *session) serve() {
+	defer func() { _ = c.raw.Close() }()
+	if c.Snapshot = c.srv.Current(); c.Snapshot == nil {
+		c.sayEarly(gateway.SayNoConfig.Reply())
+		return
+	}
+	c.limits = &c.Snapshot.Limits
+	c.Trusted = c.Snapshot.Policy.Trusts(c.Client.Addr())
+	if why := c.srv.gate.enter(c.Client.Addr(), c.limits, c.Trusted); why != "" {
+		c.refuseEarly(gateway.Word(gateway.Drop, why, []string{strconv.Itoa(c.limits.PerClient)}), why)
+		return
+	}
+	defer c.srv.gate.leave(c.Client.Addr())
+	c.ID = c.srv.IDs.Next()
+	c.until = c.Started.Add(c.limits.SessionTime)
+	c.r = c.srv.pool.Get(c.conn)
+	c.r.BeforeRead(c.beforeRead)
+	defer c.finish()
+	defer c.caught()
+	if c.connect() {
+		c.dialogue()
+	}
+}
+
+// connect runs the Connect stage and greets. Other refusals than Drop are held until RCPT.
+func (c *session) connect() bool {
+	v := c.Snapshot.Pipeline.Run(c.ctx, gateway.Connect, &gateway.Input{Session: &c.Session, Rcpt: -1})
+	if v.Outcome == gateway.Drop {
+		c.End = gateway.EndRefused
+		c.refuseEarly(v.Reply, v.Reason)
+		return false
+	}
+	c.greetedOnce = true
+	c.say(gateway.SayBanner.Reply(c.Snapshot.Hostname, c.Snapshot.Banner))
+	return true
+}
+
+// refuseEarly refuses before the banner; such connections are only counted.
+func (c *session) refuseEarly(r gateway.Reply, why gateway.Reason) {
+	c.srv.Journal.Early(c.Client.Addr(), why)
+	c.sayEarly(r)
+}
+
+func (c *session) sayEarly(r gateway.Reply) {
+	_ = c.raw.SetWriteDeadline(time.Now().Add(earlyWrite))
+	_, _ = c.raw.Write(appendReply(nil, r))
+}
+
+// dialogue reads commands and says replies until something ends the session.
+func (c *session) dialogue() {
+	for c.End == "" {
+		line, err := c.readLine()
+		if c.End != "" {
+			return
+		}
+		if err != nil {
+			c.lineFault(line, err)
+			continue
+		}
+		c.Commands++
+		c.command(line.Text)
+	}
+}
+
+// readLine waits for a command line, and notices a peer that speaks something else before it sends a line end.
+func (c *session) readLine() (smtpwire.Line, error) {
+	if !c.await() {
+		c.leaveWith(gateway.EndShutdown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
+		return smtpwire.Line{}, nil
+	}
+	first, err := c.r.Peek(8)
+	if err != nil {
+		return smtpwire.Line{}, err
+	}
+	if alien := smtpwire.Sniff(first); alien != smtpwire.NotAlien {
+		c.alien(alien)
+		return smtpwire.Line{}, nil
+	}
+	line, err := c.r.ReadLine(c.limits.CommandLine)
+	if alien := smtpwire.Sniff(line.Text); alien != smtpwire.NotAlien {
+		c.alien(alien)
+	}
+	if errors.Is(err, smtpwire.ErrBareLF) && c.normalises() {
+		err = nil
+	}
+	return line, err
+}
+
+// await sets the deadline of one command line. It is false when the server stops and no transaction is under way. A
+// sender that waits is woken by Shutdown, which needs the lock too: so no wake is lost.
+func (c *session) await() bool {
+	stopping := c.srv.stopping()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = c.tx == nil
+	if stopping && c.idle {
+		return false
+	}
+	_ = c.raw.SetReadDeadline(earlier(time.Now().Add(c.limits.CommandTimeout), c.until))
+	return true
+}
+
+// wake interrupts a session that waits for a command outside a transaction.
+func (c *session) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle {
+		_ = c.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// kill ends a session from outside.
+func (c *session) kill() {
+	c.cancel()
+	_ = c.raw.Close()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// lineFault answers a line that cannot be a command, or ends the session with its connection.
+func (c *session) lineFault(line smtpwire.Line, err error) {
+	if !smtpwire.InStep(err) {
+		c.broken(err)
+		return
+	}
+	c.Commands++
+	r := gateway.SayBadLineEnd.Reply()
+	switch {
+	case line.End != smtpwire.EndCRLF:
+		r = gateway.SayBareLF.Reply()
+		c.End = gateway.EndProtocol
+	case errors.Is(err, smtpwire.ErrLineTooLong):
+		r = gateway.SayLineTooLong.Reply(strconv.Itoa(c.limits.CommandLine))
+	}
+	c.answer("", r)
+}
+
+// broken ends the session after an error of the connection.
+func (c *session) broken(err error) {
+	var timeout net.Error
+	switch {
+	case c.srv.stopping() && c.tx == nil:
+		c.leaveWith(gateway.EndShutdown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, errSlow):
+		c.leaveWith(gateway.EndTimeout, gateway.Word(gateway.Drop, gateway.OutOfTime, nil))
+	case errors.Is(err, smtpwire.ErrFlood):
+		c.leaveWith(gateway.EndLimit, gateway.SayTooMuchRefused.Reply())
+	case c.ctx.Err() != nil:
+		c.End = gateway.EndShutdown
+	default:
+		c.End = gateway.EndClosed
+	}
+}
+
+// leaveWith says a last reply that answers no command, and ends the session.
+func (c *session) leaveWith(end string, r gateway.Reply) {
+	c.End = end
+	c.say(r)
+}
+
+// alien refuses a peer that speaks something other than SMTP, once and shortly.
+func (c *session) alien(kind smtpwire.Alien) {
+	c.Commands++
+	c.Errors++
+	r := gateway.SayNoSMTP.Reply()
+	switch kind {
+	case smtpwire.AlienHTTP:
+		r = gateway.SayNoHTTP.Reply()
+	case smtpwire.AlienTLS:
+		r = gateway.SayNoTLSHello.Reply()
+	}
+	c.noteRefusal("", r)
+	c.leaveWith(gateway.EndProtocol, r)
+}
+
+// caught turns a panic into a 421 for this client alone.
+func (c *session) caught() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	c.srv.log().Error("smtp session: panic", "id", c.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	c.leaveWith(gateway.EndFault, gateway.SayFault.Reply())
+}
+
+// finish ends what is left of the session: the transaction, the connection, the event.
+func (c *session) finish() {
+	c.flush()
+	c.endTransaction()
+	c.Done = time.Now()
+	if c.greetedOnce {
+		c.journalConnection()
+	}
+	c.linger()
+	_ = c.conn.Close()
+	c.srv.pool.Put(c.r)
+}
+
+func (c *session) normalises() bool {
+	return c.Snapshot.Normalise != nil && c.Snapshot.Normalise(&c.Session)
+}

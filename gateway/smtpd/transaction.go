@@ -1,0 +1,75 @@
+package smtpd
+
+import (
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/gateway/accept"
+	"gatepost/internal/smtpwire"
+)
+
+// transaction is everything that lasts from MAIL to the end of a message, and is thrown away whole.
+type transaction struct {
+	env      gateway.Envelope
+	stage    gateway.Stage // the last that was judged
+	verdict  gateway.Verdict
+	last     gateway.Reply // the last that was said in it
+	result   accept.Result
+	accepted int           // recipients
+	delayed  time.Duration // all pauses
+	reading  time.Duration // spent in reading the message so far
+	consumed int64         // octets read of it so far
+	unended  bool          // its last line has no end (BDAT)
+
+	body   gateway.BodyWriter // while the message is read
+	chunks *smtpwire.Chunks   // from the first BDAT on
+}
+
+// input is what the checks of a stage read.
+func (t *transaction) input(rcpt int) *gateway.Input {
+	return &gateway.Input{Session: t.env.Session, Envelope: &t.env, Rcpt: rcpt}
+}
+
+// run runs the checks of a stage.
+func (c *session) run(stage gateway.Stage, rcpt int) {
+	c.tx.stage = stage
+	c.tx.verdict = c.Snapshot.Pipeline.Run(c.ctx, stage, c.tx.input(rcpt))
+}
+
+// refusedByRule records what the edge's own rules refuse, so that the journal explains it, and judges.
+func (c *session) refusedByRule(stage gateway.Stage, rcpt int, f gateway.Finding) {
+	f.Check, f.Stage, f.Rcpt = gateway.ProtocolCheck, stage, rcpt
+	c.tx.stage = stage
+	c.tx.env.Findings = append(c.tx.env.Findings, f)
+	c.judge()
+}
+
+func (c *session) judge() {
+	c.tx.verdict = c.Snapshot.Policy.Judge(gateway.NewRecord(c.tx.stage, &c.Session, &c.tx.env))
+}
+
+// drops ends the session when the outcome is Drop.
+func (c *session) drops(o gateway.Outcome) {
+	if o == gateway.Drop && c.End == "" {
+		c.End = gateway.EndRefused
+	}
+}
+
+// endTransaction throws the transaction away, whatever came of it, and gives its body back. It writes the event. It is
+// called once the reply was said, or nobody is there to hear it.
+func (c *session) endTransaction() {
+	t := c.tx
+	if t == nil {
+		return
+	}
+	c.journalTransaction(t)
+	c.tx = nil
+	if t.body != nil {
+		t.body.Discard()
+	}
+	if t.env.Body != nil {
+		if err := t.env.Body.Close(); err != nil {
+			c.srv.log().Error("smtp session: body", "id", t.env.ID.String(), "error", err)
+		}
+	}
+}
