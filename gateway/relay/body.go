@@ -1,0 +1,211 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/internal/smtpwire"
+)
+
+// errEarly says that the next hop answered, or left, before the message was sent.
+var errEarly = errors.New("next hop answered before the end of the message")
+
+// bodyWriter writes to the connection, each write under a deadline of its own, and stops when the next hop has something
+// to say: before the end of the message that is a refusal.
+type bodyWriter struct{ c *conn }
+
+func (w bodyWriter) Write(p []byte) (int, error) {
+	if w.c.in.Buffered() > 0 || w.c.readable() {
+		return 0, errEarly
+	}
+	if err := w.c.nc.SetWriteDeadline(time.Now().Add(w.c.hop.timeouts.Write)); err != nil {
+		return 0, err
+	}
+	return w.c.nc.Write(p)
+}
+
+// data sends the message after a 354: dots stuffed, nothing else changed, and ended only when every octet of it was read
+// and written.
+func (c *conn) data(ctx context.Context, content *gateway.Content) attempt {
+	b := c.hop.pools.bodies.Get().(*buffers)
+	b.out.Reset(bodyWriter{c})
+	defer c.hop.pools.giveBack(b)
+	dots := smtpwire.NewDotWriter(b.out)
+	if err := copyBody(dots, content, b.in); err != nil {
+		dots.Abort()
+		return c.failedBody(ctx, err)
+	}
+	if _, err := dots.Finish(); err != nil {
+		return c.failedBody(ctx, err)
+	}
+	return c.finish(ctx, b.out)
+}
+
+// copyBody writes the whole message and fails when it is not of the size that was said.
+func copyBody(to io.Writer, content *gateway.Content, buf []byte) error {
+	from, left := reader(content), content.Size
+	for {
+		n, err := readFull(from, buf)
+		if left -= int64(n); left < 0 {
+			return unread{errLong}
+		}
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			if left > 0 {
+				return unread{errShort}
+			}
+			return nil
+		}
+		if err != nil {
+			return unread{err}
+		}
+	}
+}
+
+// readFull fills buf as far as the message goes. io.EOF comes only with its end.
+func readFull(from io.Reader, buf []byte) (n int, err error) {
+	for empty := 0; n < len(buf) && empty < 100; {
+		m, err := from.Read(buf[n:])
+		if n += m; err != nil {
+			return n, err
+		}
+		if empty++; m > 0 {
+			empty = 0
+		}
+	}
+	if n == 0 {
+		return 0, io.ErrNoProgress
+	}
+	return n, nil
+}
+
+// chunk sends the message as one BDAT. The octet that completes it is written only when it is known to be the last.
+func (c *conn) chunk(ctx context.Context, content *gateway.Content) attempt {
+	b := c.hop.pools.bodies.Get().(*buffers)
+	b.out.Reset(bodyWriter{c})
+	defer c.hop.pools.giveBack(b)
+	_, _ = b.out.WriteString("BDAT " + strconv.FormatInt(content.Size, 10) + " LAST\r\n") // errors of a bufio.Writer stay
+	last := &holdBack{to: b.out}
+	if err := copyBody(last, content, b.in); err != nil {
+		return c.failedBody(ctx, err)
+	}
+	_ = b.out.WriteByte(last.octet)
+	return c.finish(ctx, b.out)
+}
+
+// holdBack writes all but the last octet.
+type holdBack struct {
+	to    *bufio.Writer
+	octet byte
+	any   bool
+}
+
+func (h *holdBack) Write(p []byte) (int, error) {
+	if h.any {
+		if err := h.to.WriteByte(h.octet); err != nil {
+			return 0, err
+		}
+	}
+	h.octet, h.any = p[len(p)-1], true
+	if _, err := h.to.Write(p[:len(p)-1]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// finish sends what is left of a complete message and reads the answer. From here on the next hop may have it.
+func (c *conn) finish(ctx context.Context, out *bufio.Writer) attempt {
+	if err := out.Flush(); err != nil {
+		if errors.Is(err, errEarly) {
+			return c.failedBody(ctx, err)
+		}
+		a := c.afterDot(ctx, err)
+		if r, ok := c.parting(); ok && r.Code >= 400 {
+			a.refuse(r)
+		}
+		return a
+	}
+	r, err := c.reply(c.hop.timeouts.Final)
+	switch {
+	case err != nil:
+		return c.afterDot(ctx, err)
+	case r.Is(250):
+		return attempt{keep: c.in.Buffered() == 0, Relayed: gateway.Relayed{Result: gateway.Delivered, At: atDot,
+			Reply: faithful(r), Said: said(r)}}
+	case r.Code < 400:
+		a := c.afterDot(ctx, unexpected(atDot, r))
+		a.Reply, a.Said = unclear(), said(r)
+		return a
+	}
+	a := attempt{keep: r.Code != 421 && !betweenUs(r.Code) && c.in.Buffered() == 0}
+	a.At = atDot
+	a.refuse(r)
+	return a
+}
+
+// refuse takes a reply as the end of the message.
+func (a *attempt) refuse(r smtpwire.Reply) {
+	a.Result, a.Reply = mapReply(r)
+	a.Said, a.blame = said(r), nil
+}
+
+// afterDot is the unknown outcome.
+func (c *conn) afterDot(ctx context.Context, err error) attempt {
+	a := attempt{blame: err}
+	a.Result, a.At, a.Reply = gateway.OutcomeUnknown, atDot, lost()
+	a.Said = gateway.CleanText(because(ctx, err).Error(), maxSaid)
+	return a
+}
+
+// failedBody ends an incomplete message. The connection is only closed; what the next hop may have said before is read,
+// for it tells why.
+func (c *conn) failedBody(ctx context.Context, err error) attempt {
+	a := attempt{blame: err}
+	a.At, a.Reply = atBody, lost()
+	a.Said = gateway.CleanText(because(ctx, err).Error(), maxSaid)
+	var ours unread
+	var content *smtpwire.ContentError
+	if errors.As(err, &ours) || errors.As(err, &content) {
+		a.blame = nil
+		a.Reply = unclear()
+		a.Reply.Text = "The message could not be handed on; try again later"
+		return a
+	}
+	if r, ok := c.parting(); ok {
+		if r.Code < 400 {
+			a.Reply, a.Said = unclear(), said(r)
+			return a
+		}
+		a.refuse(r)
+	}
+	return a
+}
+
+// parting reads what a next hop said when it would not go on, if it said anything.
+func (c *conn) parting() (smtpwire.Reply, bool) {
+	r, err := c.reply(min(c.hop.timeouts.Command, 5*time.Second))
+	return r, err == nil
+}
+
+// because names the context's end rather than the closed socket it led to.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// giveBack takes the buffers of a body back, wiped of the connection.
+func (p *Pools) giveBack(b *buffers) {
+	b.out.Reset(nil)
+	p.bodies.Put(b)
+}

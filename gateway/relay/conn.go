@@ -1,0 +1,270 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"gatepost/internal/smtpwire"
+)
+
+// The steps of a dialogue, as Relayed.At names them.
+const (
+	atDial = "dial" // up to the banner
+	atEHLO = "ehlo" // with STARTTLS
+	atMail = "mail"
+	atRcpt = "rcpt"
+	atData = "data"
+	atBody = "body"
+	atDot  = "dot"
+)
+
+// What the next hop can do wrong apart from its codes.
+var (
+	errOutOfTurn = errors.New("next hop spoke out of turn")
+	errClosing   = errors.New("next hop closes the connection (421)")
+	errTLS       = errors.New("TLS with the next hop failed")
+)
+
+// failure is an error with the step at which it came and, if there was one, the reply.
+type failure struct {
+	at    string
+	err   error
+	reply smtpwire.Reply // its Code is 0 when there was none
+}
+
+func (f *failure) Error() string { return f.at + ": " + f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// unexpected is a reply that is not the one the step needs.
+func unexpected(at string, r smtpwire.Reply) *failure {
+	return &failure{at: at, err: errors.New("next hop said " + r.String()), reply: r}
+}
+
+// conn is one connection to a next hop, used by one goroutine at a time.
+type conn struct {
+	hop    *hop
+	socket net.Conn // closing it ends everything, at once
+	nc     net.Conn // the socket, or TLS over it
+	in     *smtpwire.Reader
+	offer  offer
+	tls    string // what Relayed.TLS says
+	born   time.Time
+	since  time.Time // idle since
+	uses   int
+	stop   func() bool // ends the watch over a context
+}
+
+// connect makes a connection up to and with EHLO, under STARTTLS as the settings ask.
+func (h *hop) connect(ctx context.Context) (*conn, error) {
+	mode := h.settings.tls
+	if mode == Opportunistic && h.inClear() {
+		mode = None
+	}
+	c, err := h.connectAs(ctx, mode)
+	if err != nil && mode == Opportunistic && errors.Is(err, errTLS) && ctx.Err() == nil {
+		h.pools.log.Warn("next hop is used in clear, since the TLS handshake failed", "next_hop", h.address, "error", err)
+		h.keepClear()
+		return h.connectAs(ctx, None)
+	}
+	return c, err
+}
+
+func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
+	h.count.dials.Add(1)
+	dialCtx, cancel := context.WithTimeout(ctx, h.timeouts.Connect)
+	defer cancel()
+	socket, err := h.pools.dial(dialCtx, "tcp", h.address)
+	if err != nil {
+		return nil, &failure{at: atDial, err: err}
+	}
+	c := &conn{hop: h, socket: socket, nc: socket, in: h.pools.readers.Get(socket), born: time.Now(), uses: 1}
+	if !c.watch(ctx) {
+		c.close()
+		return nil, &failure{at: atDial, err: context.Cause(ctx)}
+	}
+	if err := c.greet(ctx, mode); err != nil {
+		c.unwatch()
+		c.close()
+		return nil, err
+	}
+	h.learn(c)
+	return c, nil
+}
+
+// greet reads the banner and says EHLO, before and after STARTTLS.
+func (c *conn) greet(ctx context.Context, mode Mode) error {
+	banner, err := c.reply(c.hop.timeouts.Command)
+	if err != nil {
+		return &failure{at: atDial, err: err}
+	}
+	if !banner.Is(220) {
+		return unexpected(atDial, banner)
+	}
+	if err := c.hello(); err != nil {
+		return err
+	}
+	if mode == None {
+		return nil
+	}
+	if !c.offer.starttls {
+		if mode == Opportunistic {
+			return nil
+		}
+		return &failure{at: atEHLO, err: errors.New("next hop does not offer STARTTLS, which the route requires")}
+	}
+	return c.startTLS(ctx, mode)
+}
+
+// hello says EHLO, and HELO to a next hop that refuses EHLO for good.
+func (c *conn) hello() error {
+	r, err := c.ask("EHLO " + c.hop.hostname)
+	switch {
+	case err != nil:
+		return &failure{at: atEHLO, err: err}
+	case r.Is(250):
+		c.offer = parseEHLO(r.Lines)
+		return nil
+	case !r.Permanent():
+		return unexpected(atEHLO, r)
+	}
+	if r, err = c.ask("HELO " + c.hop.hostname); err != nil {
+		return &failure{at: atEHLO, err: err}
+	}
+	if !r.Is(250) {
+		return unexpected(atEHLO, r)
+	}
+	c.offer = offer{}
+	return nil
+}
+
+// startTLS encrypts the connection. A next hop that offers STARTTLS and then refuses it is used in clear in the mode
+// Opportunistic.
+func (c *conn) startTLS(ctx context.Context, mode Mode) error {
+	r, err := c.ask("STARTTLS")
+	switch {
+	case err != nil:
+		return &failure{at: atEHLO, err: fmt.Errorf("starttls: %w", err)}
+	case !r.Is(220):
+		if mode == Opportunistic && r.Code >= 400 && r.Code != 421 {
+			return nil
+		}
+		return unexpected(atEHLO, r)
+	}
+	secure := tls.Client(c.socket, c.hop.tlsConfig(mode))
+	handshake, cancel := context.WithTimeout(ctx, c.hop.timeouts.Connect)
+	defer cancel()
+	if err := c.socket.SetDeadline(time.Time{}); err != nil {
+		return &failure{at: atEHLO, err: err}
+	}
+	if err := secure.HandshakeContext(handshake); err != nil {
+		return &failure{at: atEHLO, err: fmt.Errorf("%w: %w", errTLS, err)}
+	}
+	c.nc = secure
+	c.in.Reset(secure) // ask made sure that nothing came in clear behind the reply
+	c.tls = describe(secure.ConnectionState(), mode)
+	return c.hello()
+}
+
+// ask sends one command and reads its reply; nothing may follow the reply.
+func (c *conn) ask(command string) (smtpwire.Reply, error) {
+	if err := c.send([]byte(command + "\r\n")); err != nil {
+		return smtpwire.Reply{}, err
+	}
+	r, err := c.reply(c.hop.timeouts.Command)
+	if err == nil && c.in.Buffered() > 0 {
+		err = errOutOfTurn
+	}
+	return r, err
+}
+
+// send writes commands.
+func (c *conn) send(b []byte) error {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.hop.timeouts.Command)); err != nil {
+		return err
+	}
+	_, err := c.nc.Write(b)
+	return err
+}
+
+// reply reads one whole reply, which must end within the time however it trickles.
+func (c *conn) reply(within time.Duration) (smtpwire.Reply, error) {
+	if err := c.nc.SetReadDeadline(time.Now().Add(within)); err != nil {
+		return smtpwire.Reply{}, err
+	}
+	return c.in.ReadReply()
+}
+
+// watch closes the socket when the context ends, until unwatch. It reports false when that has happened already.
+func (c *conn) watch(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	c.stop = context.AfterFunc(ctx, func() { _ = c.socket.Close() })
+	return true
+}
+
+// unwatch reports whether the socket was left alone.
+func (c *conn) unwatch() bool {
+	stopped := c.stop == nil || c.stop()
+	c.stop = nil
+	return stopped
+}
+
+// alive looks whether an idle connection is as it was left: young enough, and with nothing to read. A next hop that
+// leaves closes the connection or says 421 first; both can be read.
+func (c *conn) alive() bool {
+	now := time.Now()
+	return now.Sub(c.since) < c.hop.timeouts.Idle && now.Sub(c.born) < maxAge && c.in.Buffered() == 0 && !c.readable()
+}
+
+// readable reports whether something came, or the other side closed, without waiting and without taking it. On a
+// connection that is no socket it cannot tell and says no.
+func (c *conn) readable() bool {
+	s, ok := c.socket.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	_ = c.socket.SetReadDeadline(time.Time{}) // one that has passed would be an error here
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return true
+	}
+	var one [1]byte
+	quiet := false
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, e := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = e == syscall.EAGAIN || e == syscall.EINTR
+		return true
+	})
+	return err != nil || !quiet
+}
+
+// quit takes leave of a next hop that did nothing wrong, without waiting for its reply.
+func (c *conn) quit() {
+	_ = c.nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = io.WriteString(c.nc, "QUIT\r\n")
+	c.close()
+}
+
+// close ends the connection. It says nothing: after a failed body a command would complete the message.
+func (c *conn) close() {
+	_ = c.socket.Close()
+	if c.in != nil {
+		c.hop.pools.readers.Put(c.in)
+		c.in = nil
+	}
+}
+
+// describe says which TLS it is.
+func describe(s tls.ConnectionState, mode Mode) string {
+	how := map[Mode]string{Opportunistic: "not verified", Required: "verified", Fingerprint: "pinned"}[mode]
+	return "TLS" + strconv.Itoa(int(s.Version>>8)-2) + "." + strconv.Itoa(int(s.Version&0xff)-1) + " " +
+		tls.CipherSuiteName(s.CipherSuite) + ", " + how
+}

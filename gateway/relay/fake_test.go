@@ -1,0 +1,319 @@
+package relay
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// act is what the fake does where it would answer; false ends the connection.
+type act func(s *fakeSession) bool
+
+func say(text string) act {
+	return func(s *fakeSession) bool {
+		_, err := io.WriteString(s.conn, text+"\r\n")
+		return err == nil
+	}
+}
+
+func raw(text string) act {
+	return func(s *fakeSession) bool {
+		_, err := io.WriteString(s.conn, text)
+		return err == nil
+	}
+}
+
+// hang says nothing until the other side closes.
+func hang(s *fakeSession) bool {
+	_, _ = io.Copy(io.Discard, s.in)
+	return false
+}
+
+func closes(*fakeSession) bool { return false }
+
+// then does one thing after the other.
+func then(acts ...act) act {
+	return func(s *fakeSession) bool {
+		for _, a := range acts {
+			if !a(s) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// endless writes text again and again until the other side closes.
+func endless(text string, pause time.Duration) act {
+	return func(s *fakeSession) bool {
+		for {
+			if _, err := io.WriteString(s.conn, text); err != nil {
+				return false
+			}
+			if pause > 0 {
+				select {
+				case <-time.After(pause):
+				case <-s.f.done:
+					return false
+				}
+			}
+		}
+	}
+}
+
+// fake is a scripted next hop. Steps: banner EHLO HELO STARTTLS MAIL RCPT DATA BDAT BODY DOT RSET.
+type fake struct {
+	t        testing.TB
+	ln       net.Listener
+	offers   []string
+	tls      *tls.Config
+	discard  bool // keep no messages
+	collects int  // answer nothing before that many commands of a flight came
+	done     chan struct{}
+
+	mu       sync.Mutex
+	on       map[string]act
+	rcpt     map[string]act // by path
+	messages []string
+	commands []string
+	conns    int
+	open     map[net.Conn]bool
+}
+
+type fakeSession struct {
+	f    *fake
+	conn net.Conn
+	in   *bufio.Reader
+	held []string
+}
+
+func newFake(t testing.TB, offers ...string) *fake {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{t: t, ln: ln, offers: offers, on: map[string]act{}, rcpt: map[string]act{}, done: make(chan struct{}),
+		open: map[net.Conn]bool{}}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			f.mu.Lock()
+			f.conns++
+			f.open[c] = true
+			f.mu.Unlock()
+			wg.Go(func() {
+				(&fakeSession{f: f, conn: c, in: bufio.NewReaderSize(c, 64<<10)}).serve()
+				_ = c.Close()
+				f.mu.Lock()
+				delete(f.open, c)
+				f.mu.Unlock()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		close(f.done)
+		_ = ln.Close()
+		f.hangUp()
+		wg.Wait()
+	})
+	return f
+}
+
+func (f *fake) hop() Hop {
+	a := f.ln.Addr().(*net.TCPAddr)
+	return Hop{Host: "127.0.0.1", Port: a.Port}
+}
+
+func (f *fake) set(step string, a act) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.on[step] = a
+}
+
+// hangUp closes every connection.
+func (f *fake) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range f.open {
+		_ = c.Close()
+	}
+}
+
+func (f *fake) seen() (messages, commands []string, conns int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.messages...), append([]string(nil), f.commands...), f.conns
+}
+
+// do plays a step.
+func (s *fakeSession) do(step, otherwise string) bool {
+	s.f.mu.Lock()
+	a := s.f.on[step]
+	s.f.mu.Unlock()
+	if a == nil {
+		a = say(otherwise)
+	}
+	return a(s)
+}
+
+func (s *fakeSession) line() (string, bool) {
+	if len(s.held) > 0 {
+		l := s.held[0]
+		s.held = s.held[1:]
+		return l, true
+	}
+	l, err := s.in.ReadString('\n')
+	if err != nil {
+		return "", false
+	}
+	l = strings.TrimRight(l, "\r\n")
+	s.f.mu.Lock()
+	s.f.commands = append(s.f.commands, l)
+	s.f.mu.Unlock()
+	return l, true
+}
+
+func (s *fakeSession) serve() {
+	if !s.do("banner", "220 inner.example ESMTP") {
+		return
+	}
+	for {
+		line, ok := s.line()
+		if !ok {
+			return
+		}
+		verb := strings.ToUpper(line)
+		if i := strings.IndexByte(verb, ' '); i >= 0 {
+			verb = verb[:i]
+		}
+		if verb == "MAIL" && s.f.collects > 1 {
+			held := []string{}
+			for len(held) < s.f.collects-1 {
+				l, ok := s.line()
+				if !ok {
+					return
+				}
+				held = append(held, l)
+			}
+			s.held = held
+		}
+		if !s.command(verb, line) {
+			return
+		}
+	}
+}
+
+func (s *fakeSession) command(verb, line string) bool {
+	switch verb {
+	case "EHLO":
+		text := "250-inner.example"
+		for _, o := range s.f.offers {
+			text += "\r\n250-" + o
+		}
+		return s.do("EHLO", text+"\r\n250 HELP")
+	case "HELO", "MAIL", "RSET":
+		return s.do(verb, "250 2.0.0 Ok")
+	case "RCPT":
+		path := line[strings.IndexByte(line, '<')+1 : strings.LastIndexByte(line, '>')]
+		s.f.mu.Lock()
+		a := s.f.rcpt[path]
+		s.f.mu.Unlock()
+		if a != nil {
+			return a(s)
+		}
+		return s.do(verb, "250 2.1.5 Ok")
+	case "STARTTLS":
+		if !s.do(verb, "220 2.0.0 Go on") {
+			return false
+		}
+		secure := tls.Server(s.conn, s.f.tls)
+		if secure.Handshake() != nil {
+			return false
+		}
+		s.conn, s.in = secure, bufio.NewReaderSize(secure, 64<<10)
+		return true
+	case "DATA":
+		return s.data()
+	case "BDAT":
+		return s.bdat(line)
+	case "QUIT":
+		return false
+	}
+	return s.do(verb, "500 5.5.1 What?")
+}
+
+func (s *fakeSession) data() bool {
+	if !s.do("DATA", "354 Go on") {
+		return false
+	}
+	s.f.mu.Lock()
+	body, answer := s.f.on["BODY"], s.f.on["DATA"]
+	s.f.mu.Unlock()
+	if body != nil {
+		return body(s)
+	}
+	if answer != nil && s.f.on354() == "" {
+		return true
+	}
+	var msg bytes.Buffer
+	for {
+		l, err := s.in.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		if l == ".\r\n" {
+			break
+		}
+		if !s.f.discard {
+			msg.WriteString(strings.TrimPrefix(l, "."))
+		}
+	}
+	s.f.complete(msg.String())
+	return s.do("DOT", "250 2.0.0 Ok: queued as 4711")
+}
+
+// on354 is what a scripted DATA step is followed by: a message only when the test says so by the step "then-body".
+func (f *fake) on354() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.on["then-body"] != nil {
+		return "body"
+	}
+	return ""
+}
+
+func (s *fakeSession) bdat(line string) bool {
+	words := strings.Fields(line)
+	n, err := strconv.Atoi(words[1])
+	if err != nil || len(words) != 3 || words[2] != "LAST" {
+		return say("501 5.5.4 Bad BDAT")(s)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.in, b); err != nil {
+		return false
+	}
+	s.f.complete(string(b))
+	return s.do("DOT", fmt.Sprintf("250 2.0.0 %d octets", n))
+}
+
+func (f *fake) complete(msg string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.discard {
+		msg = ""
+	}
+	f.messages = append(f.messages, msg)
+}

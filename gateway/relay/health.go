@@ -1,0 +1,89 @@
+package relay
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"gatepost/gateway"
+)
+
+// Health is what is known of one next hop at one moment.
+type Health struct {
+	Route       string
+	NextHop     string // host:port
+	State       string // of the breaker: "closed" (in use), "open" (rests) or "half-open" (one call finds out)
+	Failures    int    // in a row
+	LastError   string // the last one, kept after recovery
+	LastErrorAt time.Time
+	LastOKAt    time.Time
+	RetryAt     time.Time // of an open breaker
+	InUse, Idle int       // connections
+	Carries     gateway.Carries
+	LearnedAt   time.Time // zero: it was never reached
+	TLS         string    // of the last connection; "" in clear
+	// Since the start:
+	Dials     uint64
+	Reused    uint64 // transactions on a connection that was there
+	Delivered uint64
+	Refused   uint64 // messages it refused, deferred or took for some recipients only
+	Failed    uint64 // transactions that it broke
+	Asked     uint64 // recipients
+}
+
+// Usable says that messages go to it.
+func (h *Health) Usable() bool { return h.State == "closed" }
+
+// Health returns what is known of each next hop of each route.
+func (r *Relay) Health() []Health {
+	var all []Health
+	for _, rt := range r.routes {
+		for _, h := range rt.hops {
+			all = append(all, h.health(rt.name))
+		}
+	}
+	return all
+}
+
+func (h *hop) health(route string) Health {
+	out := Health{Route: route, NextHop: h.address, InUse: len(h.slots), Carries: h.carries()}
+	h.breaker.show(&out)
+	if f := h.facts.Load(); f != nil {
+		out.LearnedAt, out.TLS = f.at, f.tls
+	}
+	h.idleMu.Lock()
+	out.Idle = len(h.idle)
+	h.idleMu.Unlock()
+	n := &h.count
+	out.Dials, out.Reused, out.Delivered = n.dials.Load(), n.reused.Load(), n.delivered.Load()
+	out.Refused, out.Failed, out.Asked = n.refused.Load(), n.failed.Load(), n.asked.Load()
+	return out
+}
+
+// Learn connects to every next hop that was never reached, so that Carries is known before the first message and a
+// connection waits for it. It tries again until each was reached or ctx is done: run it in the background.
+func (r *Relay) Learn(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, rt := range r.routes {
+		for _, h := range rt.hops {
+			wg.Go(func() { h.reach(ctx) })
+		}
+	}
+	wg.Wait()
+}
+
+// reach connects until it was possible once.
+func (h *hop) reach(ctx context.Context) {
+	for pause := firstPause; h.facts.Load() == nil && ctx.Err() == nil; pause = min(2*pause, longPause) {
+		if h.allow() {
+			h.try(ctx, func(*conn) attempt { return attempt{keep: true} })
+		}
+		if h.facts.Load() != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+
+	"gatepost/internal/smtpwire"
+)
+
+// Dialer connects to a next hop; net.Dialer.DialContext is one.
+type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Pools keeps what must outlive a policy: connections, breakers and what was learned of each next hop. All Relays of a
+// process share one. It is safe for concurrent use.
+type Pools struct {
+	dial    Dialer
+	log     *slog.Logger
+	readers smtpwire.Pool
+	bodies  sync.Pool // *buffers
+
+	mu   sync.Mutex
+	hops []*hop
+}
+
+// NewPools returns empty pools. A nil dial is that of net.Dialer, with the system's resolver; a nil log keeps nothing.
+func NewPools(dial Dialer, log *slog.Logger) *Pools {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	p := &Pools{dial: dial, log: log}
+	p.bodies.New = func() any {
+		return &buffers{in: make([]byte, readBuffer), out: bufio.NewWriterSize(nil, writeBuffer)}
+	}
+	return p
+}
+
+// The buffers that a body borrows while it is sent, in octets.
+const (
+	readBuffer  = 64 << 10
+	writeBuffer = 32 << 10
+)
+
+type buffers struct {
+	in  []byte
+	out *bufio.Writer
+}
+
+// settings are all that a connection depends on: hops with equal settings are one.
+type settings struct {
+	address      string
+	tls          Mode
+	fingerprints []Digest
+	roots        *x509.CertPool
+	serverName   string
+	hostname     string
+	size         int
+	timeouts     Timeouts
+}
+
+func (s *settings) equal(o *settings) bool {
+	return s.address == o.address && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
+		s.size == o.size && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) &&
+		(s.roots == o.roots || s.roots != nil && o.roots != nil && s.roots.Equal(o.roots))
+}
+
+func newSettings(r *Route, h Hop) settings {
+	s := settings{address: h.Address(), tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
+		size: r.PoolSize, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints)}
+	if s.serverName == "" {
+		s.serverName = h.Host
+	}
+	if s.size == 0 {
+		s.size = DefaultPoolSize
+	}
+	return s
+}
+
+// use returns the hop of these settings and counts its user. A new one begins with what was learned from the same
+// address under other settings.
+func (p *Pools) use(s settings) *hop {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var known *learned
+	for _, h := range p.hops {
+		if h.settings.equal(&s) {
+			h.users++
+			return h
+		}
+		if h.address == s.address {
+			known = h.facts.Load()
+		}
+	}
+	h := &hop{settings: s, pools: p, users: 1, slots: make(chan struct{}, s.size)}
+	h.facts.Store(known)
+	p.hops = append(p.hops, h)
+	return h
+}
+
+// drop takes a user away. A hop without users keeps no connection; sessions that still know it can go on using it.
+func (p *Pools) drop(h *hop) {
+	p.mu.Lock()
+	h.users--
+	gone := h.users == 0
+	if gone {
+		p.hops = slices.DeleteFunc(p.hops, func(o *hop) bool { return o == h })
+	}
+	p.mu.Unlock()
+	if gone {
+		h.retire()
+	}
+}

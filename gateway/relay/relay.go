@@ -1,0 +1,210 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"gatepost/gateway"
+)
+
+// Relay is the routes of one policy. It is immutable and safe for concurrent use; connections and what was learned lie in
+// Pools and outlive it.
+type Relay struct {
+	pools  *Pools
+	routes map[string]*route
+}
+
+var _ gateway.NextHop = (*Relay)(nil)
+
+type route struct {
+	name     string
+	chunking bool
+	hops     []weighted
+}
+
+type weighted struct {
+	*hop
+	order, weight int
+}
+
+// New makes the routes of a policy. It connects to nobody. Its errors are those of the configuration.
+func New(pools *Pools, routes []Route) (*Relay, error) {
+	r := &Relay{pools: pools, routes: make(map[string]*route)}
+	for i := range routes {
+		if err := routes[i].check(); err != nil {
+			return nil, err
+		}
+		if r.routes[routes[i].Name] != nil {
+			return nil, fmt.Errorf("relay: route %q is there twice", routes[i].Name)
+		}
+		r.routes[routes[i].Name] = &route{}
+	}
+	for i := range routes {
+		made := &route{name: routes[i].Name, chunking: routes[i].Chunking}
+		for _, h := range routes[i].Hops {
+			made.hops = append(made.hops, weighted{pools.use(newSettings(&routes[i], h)), h.Order, max(h.Weight, 1)})
+		}
+		r.routes[made.name] = made
+	}
+	return r, nil
+}
+
+// Close gives up what only this Relay uses. Call it once, when another is in force: sessions that still hold this one can
+// go on, with a new connection for each message.
+func (r *Relay) Close() {
+	for _, rt := range r.routes {
+		for _, h := range rt.hops {
+			r.pools.drop(h.hop)
+		}
+	}
+}
+
+// Carries returns what all next hops of the route can take that were ever reached.
+func (r *Relay) Carries(name string) gateway.Carries {
+	var all gateway.Carries
+	if rt := r.routes[name]; rt != nil {
+		for _, h := range rt.hops {
+			all = both(all, h.carries())
+		}
+	}
+	return all
+}
+
+// Relay hands a message over. It tries the next hops of the route in their order until one takes or refuses it, and none
+// after an octet of the body was sent. It returns soon after ctx is done; when that is after the end of the message the
+// outcome is unknown.
+func (r *Relay) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed {
+	began := time.Now()
+	rt := r.routes[d.Route]
+	if rt == nil || len(d.Rcpts) == 0 {
+		return gateway.Relayed{Reply: unclear(), At: atDial, Said: "no such route, or no recipient", Took: time.Since(began)}
+	}
+	out := rt.try(ctx, func(c *conn) attempt {
+		a := c.deliver(ctx, d, rt.chunking)
+		c.hop.count.message(&a)
+		return a
+	})
+	out.Took = time.Since(began)
+	return out.Relayed
+}
+
+// try makes an exchange with the next hops in their order until one needs no other.
+func (rt *route) try(ctx context.Context, exchange func(*conn) attempt) attempt {
+	last := attempt{Relayed: gateway.Relayed{Reply: away(), At: atDial, Said: "all next hops rest after failures"}}
+	resting := ""
+	tried := false
+	for _, h := range rt.order() {
+		if !h.allow() {
+			if err := h.lastError(); err != nil && resting == "" {
+				resting = "; " + h.address + ": " + gateway.CleanText(err.Error(), 200)
+			}
+			continue
+		}
+		a := h.try(ctx, exchange)
+		a.NextHop = h.address
+		if !a.other || ctx.Err() != nil {
+			return a
+		}
+		// A next hop that cannot carry the message says more than one that cannot be reached only if all cannot.
+		if !tried || last.Result == gateway.RefusedByHop {
+			last = a
+		}
+		tried = true
+	}
+	if !tried {
+		last.Said += resting
+	}
+	return last
+}
+
+// try makes an exchange with this next hop, and once more on a new connection when an idle one turned out dead.
+func (h *hop) try(ctx context.Context, exchange func(*conn) attempt) attempt {
+	told := false
+	defer func() {
+		if !told {
+			h.skipped() // a panic passes through
+		}
+	}()
+	a, reused := h.once(ctx, false, exchange)
+	if a.stale && reused && ctx.Err() == nil {
+		h.flush()
+		a, _ = h.once(ctx, true, exchange)
+	}
+	switch {
+	case a.blame != nil:
+		h.ill(ctx, a.blame)
+	default:
+		h.well()
+	}
+	told = true
+	return a
+}
+
+// once makes an exchange on one connection and gives it back or closes it. A panic closes it too.
+func (h *hop) once(ctx context.Context, fresh bool, exchange func(*conn) attempt) (a attempt, reused bool) {
+	c, err := h.get(ctx, fresh)
+	if err != nil {
+		return h.unreached(ctx, err), false
+	}
+	defer func() {
+		if a.keep {
+			h.put(c)
+		} else {
+			h.drop(c)
+		}
+	}()
+	reused = c.uses > 1
+	a = exchange(c)
+	a.TLS = c.tls
+	if a.blame != nil && ctx.Err() != nil {
+		a.Said = gateway.CleanText(because(ctx, a.blame).Error(), maxSaid)
+	}
+	return a, reused
+}
+
+// unreached is the attempt that got no connection.
+func (h *hop) unreached(ctx context.Context, err error) attempt {
+	var f *failure
+	if errors.As(err, &f) {
+		a := broken(f.at, err)
+		a.Reply = away()
+		return a
+	}
+	a := broken(atDial, err)
+	if errors.Is(err, errBusy) {
+		a.Reply = gateway.Reply{Code: 451, Enhanced: "4.4.5",
+			Text: "The mail server behind this host is busy; try again later"}
+	}
+	if ctx.Err() != nil {
+		a.other = false
+	}
+	return a
+}
+
+// order returns the next hops as they are to be tried: by order, and by chance in the shares of their weights among
+// those of the same order (RFC 2782).
+func (rt *route) order() []weighted {
+	if len(rt.hops) == 1 {
+		return rt.hops
+	}
+	out := slices.Clone(rt.hops)
+	slices.SortStableFunc(out, func(a, b weighted) int { return a.order - b.order })
+	for from := 0; from < len(out); from++ {
+		total, to := 0, from
+		for ; to < len(out) && out[to].order == out[from].order; to++ {
+			total += out[to].weight
+		}
+		pick := rand.IntN(total)
+		for i := from; i < to; i++ {
+			if pick -= out[i].weight; pick < 0 {
+				out[from], out[i] = out[i], out[from]
+				break
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,158 @@
+package relay
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Mode is what is asked of the encryption towards a next hop.
+type Mode uint8
+
+// The modes of TLS.
+const (
+	Opportunistic Mode = iota // STARTTLS when it is offered, any certificate; in clear when the handshake fails
+	None                      // always in clear
+	Required                  // STARTTLS with a certificate that is valid for the server's name; nothing in clear
+	Fingerprint               // STARTTLS with one of the pinned certificates or keys; nothing in clear
+)
+
+func (m Mode) String() string {
+	switch m {
+	case Opportunistic:
+		return "opportunistic"
+	case None:
+		return "none"
+	case Required:
+		return "required"
+	case Fingerprint:
+		return "fingerprint"
+	}
+	return "unknown(" + strconv.Itoa(int(m)) + ")"
+}
+
+// Hop is one next hop of a route.
+type Hop struct {
+	Host   string // a name or an address, without brackets
+	Port   int    // 0 is 25
+	Order  int    // lower ones are tried first
+	Weight int    // share among those of the same order, as in SRV records (RFC 2782); 0 counts as 1
+}
+
+// Address is host:port as it is dialled and shown.
+func (h Hop) Address() string {
+	port := h.Port
+	if port == 0 {
+		port = 25
+	}
+	return net.JoinHostPort(h.Host, strconv.Itoa(port))
+}
+
+// Timeouts bound the steps of a dialogue. A zero is the default named beside it.
+type Timeouts struct {
+	Connect time.Duration // to connect, and for the TLS handshake (10 s)
+	Command time.Duration // for each whole reply but the last (60 s)
+	Write   time.Duration // for each write of the body (180 s, RFC 5321 section 4.5.3.2.5)
+	Final   time.Duration // for the reply after the end of the message (300 s)
+	Slot    time.Duration // to wait for a free connection of a full pool (30 s)
+	Idle    time.Duration // that a connection is kept unused (60 s)
+}
+
+// Defaults of Route.
+const (
+	DefaultPoolSize = 20  // under Postfix's limit for one client, 50
+	maxUses         = 100 // messages on one connection
+	maxAge          = 10 * time.Minute
+)
+
+// Route is how mail for some domains goes on.
+type Route struct {
+	Name string
+	Hops []Hop
+	TLS  Mode
+	// Fingerprints are those pinned by the mode Fingerprint. Each is the SHA-256 of the whole certificate (DER) or of
+	// its public key (SubjectPublicKeyInfo); the one of a key survives a renewal. Names and dates do not matter then.
+	Fingerprints []Digest
+	RootCAs      *x509.CertPool // for the mode Required; nil are the system's
+	ServerName   string         // the name that the certificate must have; "" is the hop's host
+	PoolSize     int            // connections to each hop, at most; 0 is DefaultPoolSize
+	Timeouts     Timeouts
+	Hostname     string // our name in EHLO
+	// Chunking sends bodies by BDAT where the next hop offers it. It is off by default: BDAT is not faster (the strict
+	// dot-writer costs a fraction of what the socket does), saves no round trip, and DATA has the dot-writer as a second
+	// guard in front of the next hop.
+	Chunking bool
+}
+
+// Digest is a SHA-256 fingerprint.
+type Digest [sha256.Size]byte
+
+// ErrDigest says that a text is no SHA-256 fingerprint.
+var ErrDigest = errors.New("fingerprint: not the 64 hexadecimal digits of a SHA-256")
+
+// ParseDigest reads a fingerprint as tools print it: 64 hexadecimal digits in either case, with or without colons.
+func ParseDigest(text string) (Digest, error) {
+	var d Digest
+	raw, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(text), ":", ""))
+	if err != nil || len(raw) != len(d) {
+		return d, ErrDigest
+	}
+	return Digest(raw), nil
+}
+
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// check finds what makes a route unusable.
+func (r *Route) check() error {
+	switch {
+	case r.Name == "":
+		return errors.New("relay: a route without a name")
+	case len(r.Hops) == 0:
+		return fmt.Errorf("relay: route %q has no next hop", r.Name)
+	case r.Hostname == "" || strings.ContainsAny(r.Hostname, " \t\r\n"):
+		return fmt.Errorf("relay: route %q: %q is no name for EHLO", r.Name, r.Hostname)
+	case r.TLS > Fingerprint:
+		return fmt.Errorf("relay: route %q: no such TLS mode", r.Name)
+	case r.TLS == Fingerprint && len(r.Fingerprints) == 0:
+		return fmt.Errorf("relay: route %q pins certificates and names no fingerprint", r.Name)
+	case r.PoolSize < 0:
+		return fmt.Errorf("relay: route %q: a pool of %d connections", r.Name, r.PoolSize)
+	}
+	seen := make(map[string]bool)
+	for _, h := range r.Hops {
+		switch {
+		case h.Host == "" || strings.ContainsAny(h.Host, " []\t\r\n/"):
+			return fmt.Errorf("relay: route %q: %q is no host", r.Name, h.Host)
+		case h.Port < 0 || h.Port > 65535:
+			return fmt.Errorf("relay: route %q: no port %d", r.Name, h.Port)
+		case h.Weight < 0:
+			return fmt.Errorf("relay: route %q: weight %d of %s", r.Name, h.Weight, h.Host)
+		case seen[h.Address()]:
+			return fmt.Errorf("relay: route %q names %s twice", r.Name, h.Address())
+		}
+		seen[h.Address()] = true
+	}
+	return nil
+}
+
+// withDefaults fills what was not said.
+func (t Timeouts) withDefaults() Timeouts {
+	set := func(d *time.Duration, otherwise time.Duration) {
+		if *d <= 0 {
+			*d = otherwise
+		}
+	}
+	set(&t.Connect, 10*time.Second)
+	set(&t.Command, 60*time.Second)
+	set(&t.Write, 180*time.Second)
+	set(&t.Final, 300*time.Second)
+	set(&t.Slot, 30*time.Second)
+	set(&t.Idle, 60*time.Second)
+	return t
+}

@@ -1,0 +1,35 @@
+package relay
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"slices"
+)
+
+// tlsConfig is what the mode asks of the next hop's certificate.
+func (h *hop) tlsConfig(mode Mode) *tls.Config {
+	cfg := &tls.Config{ServerName: h.serverName, RootCAs: h.roots, MinVersion: tls.VersionTLS12}
+	switch mode {
+	case Opportunistic:
+		cfg.InsecureSkipVerify = true     // any encryption is better than none, and a bad certificate would mean none
+		cfg.MinVersion = tls.VersionTLS10 // for the same reason
+	case Fingerprint:
+		cfg.InsecureSkipVerify = true // the pin takes the place of names, dates and authorities
+		cfg.VerifyConnection = h.pinned
+	}
+	return cfg
+}
+
+// pinned accepts the connection only with a certificate, or a key, of the list.
+func (h *hop) pinned(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) == 0 {
+		return errors.New("no certificate")
+	}
+	leaf := s.PeerCertificates[0]
+	whole, key := Digest(sha256.Sum256(leaf.Raw)), Digest(sha256.Sum256(leaf.RawSubjectPublicKeyInfo))
+	if slices.Contains(h.fingerprints, whole) || slices.Contains(h.fingerprints, key) {
+		return nil
+	}
+	return errors.New("certificate " + whole.String() + " (key " + key.String() + ") is not the pinned one")
+}
