@@ -73,6 +73,7 @@ func TestParseAddress(t *testing.T) {
 		{`<a@b_c.d>`, "", "", ErrDomain},
 		{`<a@xn--a.example>`, "", "", ErrDomain},
 		{`<a@b。c>`, "", "", ErrDomain},
+		{`<a@ü。c>`, "", "", ErrDomain},
 		{`<a@ｂ.example>`, "", "", ErrDomain},
 		{"<a@b\u00adc.example>", "", "", ErrDomain},
 		{"<a@\u200b.example>", "", "", ErrDomain},

@@ -76,7 +76,7 @@ scan:
 				used--
 			}
 			c.longer(used - p)
-			*atStart = *atStart && used == p
+			*atStart = false // a CR that was left begins no dot line either
 			break
 		}
 		i += p

@@ -45,6 +45,7 @@ func TestParseMail(t *testing.T) {
 		{"FROM:<ü@b.c>", Mail{}, ErrNeedsUTF8},
 		{"FROM:<a@ü.c> BODY=8BITMIME", Mail{}, ErrNeedsUTF8},
 		{"FROM:<" + strings.Repeat("v", 251) + "@b.c>", Mail{}, ErrAddressLength},
+		{"FROM:<" + strings.Repeat("v", 248) + "..@b.c>", Mail{}, ErrAddressLength}, // in quotes it is
 		{"FROM:<a@b.c> SIZE=5 size=6", Mail{}, ErrParamTwice},
 		{"FROM:<a@b.c> SIZE", Mail{}, ErrParam},
 		{"FROM:<a@b.c> SIZE=", Mail{}, ErrParam},

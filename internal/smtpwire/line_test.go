@@ -98,6 +98,27 @@ func TestResetDropsClearText(t *testing.T) {
 	pool.Put(r)
 }
 
+// What was not consumed does not travel to another connection in a buffer.
+func TestPutWipes(t *testing.T) {
+	var pool Pool
+	text := "x\r\n.\r\n" + strings.Repeat("secret\r\n", 10000)
+	r := pool.Get(strings.NewReader(strings.Repeat("y", LineBuffer) + text))
+	if _, err := r.ReadData(io.Discard, Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	large := r.buf
+	if len(large) != bodyBuffer || r.Buffered() <= LineBuffer {
+		t.Fatalf("%d octets wait in a buffer of %d", r.Buffered(), len(large))
+	}
+	pool.Put(r)
+	if len(r.buf) != LineBuffer {
+		t.Fatal("an idle Reader keeps the large buffer")
+	}
+	if bytes.Contains(large, []byte("secret")) || bytes.Contains(r.small, []byte("secret")) {
+		t.Fatal("unread input is still in a buffer")
+	}
+}
+
 func TestBeforeRead(t *testing.T) {
 	r := NewReader(strings.NewReader("A\r\nB\r\n"))
 	calls, stop := 0, errors.New("too slow")

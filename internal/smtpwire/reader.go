@@ -77,7 +77,6 @@ func (r *Reader) Reset(src io.Reader) {
 	clear(r.buf[:r.w])
 	r.r, r.w, r.err = 0, 0, nil
 	r.shrink()
-	clear(r.small)
 	r.src = src
 }
 
