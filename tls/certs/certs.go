@@ -1,0 +1,103 @@
+// Package certs brings the certificates that the gateway shows: read from files, or self-signed and made at the first
+// start, so that STARTTLS (RFC 3207) works before anybody has set it up.
+//
+// It never verifies a peer, never asks a certificate authority, and never changes a file that it did not make.
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// selfSignedLife is how long a certificate of our own is good: nobody renews it by hand, and who verifies it does so by
+// fingerprint or not at all.
+const selfSignedLife = 10 * 365 * 24 * time.Hour
+
+// Load reads a certificate with its chain and its key from PEM files, and refuses one that does not fit its key or has
+// expired.
+func Load(certificate, key string) (*tls.Certificate, error) {
+	c, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", certificate, err)
+	}
+	if now := time.Now(); now.After(c.Leaf.NotAfter) {
+		return nil, fmt.Errorf("certificate %s: expired on %s", certificate, c.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	return &c, nil
+}
+
+// SelfSigned returns the certificate of our own for hostname, kept in dir; it makes one when there is none or when it is
+// for another name or has expired. made tells whether it did.
+func SelfSigned(dir, hostname string) (c *tls.Certificate, made bool, err error) {
+	certificate, key := filepath.Join(dir, "self-signed.crt"), filepath.Join(dir, "self-signed.key")
+	c, err = Load(certificate, key)
+	switch {
+	case err == nil && c.Leaf.VerifyHostname(hostname) == nil:
+		return c, false, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		// Damaged or expired: a new one is as good, since nobody but a fingerprint trusts it.
+	}
+	if err := make509(certificate, key, hostname); err != nil {
+		return nil, false, err
+	}
+	c, err = Load(certificate, key)
+	return c, true, err
+}
+
+// make509 writes key and certificate, the key first and each by rename, so that a crash leaves either the old pair or one
+// that does not fit, which is made anew.
+func make509(certificate, key, hostname string) error {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("self-signed certificate: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return fmt.Errorf("self-signed certificate: %w", err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: hostname}, DNSNames: []string{hostname},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(selfSignedLife), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return fmt.Errorf("self-signed certificate: %w", err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return fmt.Errorf("self-signed certificate: %w", err)
+	}
+	if err := writePEM(key, "PRIVATE KEY", keyDER, 0o600); err != nil {
+		return err
+	}
+	return writePEM(certificate, "CERTIFICATE", der, 0o644)
+}
+
+func writePEM(name, kind string, der []byte, mode fs.FileMode) error {
+	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	if err := os.WriteFile(name+".new", text, mode); err != nil {
+		return fmt.Errorf("self-signed certificate: %w", err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return fmt.Errorf("self-signed certificate: %w", err)
+	}
+	return nil
+}
+
+// Server is the configuration of STARTTLS with one certificate: TLS 1.2 and later (RFC 8996), the ciphers and curves that
+// the standard library holds for good, no client certificate asked for.
+func Server(c *tls.Certificate) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{*c}, MinVersion: tls.VersionTLS12}
+}

@@ -1,0 +1,62 @@
+package certs
+
+import (
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestSelfSignedIsMadeOnce(t *testing.T) {
+	dir := t.TempDir()
+	first, made, err := SelfSigned(dir, "mx.example.org")
+	if err != nil || !made {
+		t.Fatal(made, err)
+	}
+	again, made, err := SelfSigned(dir, "mx.example.org")
+	if err != nil || made || !again.Leaf.Equal(first.Leaf) {
+		t.Errorf("made anew: %v, %v", made, err)
+	}
+	if info, _ := os.Stat(filepath.Join(dir, "self-signed.key")); info.Mode().Perm() != 0o600 {
+		t.Errorf("the key can be read by others: %v", info.Mode())
+	}
+	if _, made, _ := SelfSigned(dir, "other.example.org"); !made {
+		t.Error("a certificate for another name was kept")
+	}
+	os.WriteFile(filepath.Join(dir, "self-signed.key"), []byte("damaged"), 0o600)
+	if _, made, err := SelfSigned(dir, "other.example.org"); !made || err != nil {
+		t.Errorf("damaged: %v, %v", made, err)
+	}
+	if _, _, err := SelfSigned(filepath.Join(dir, "gone"), "mx.example.org"); err == nil {
+		t.Error("no error without the folder")
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	SelfSigned(dir, "a.example.org")
+	other := t.TempDir()
+	SelfSigned(other, "a.example.org")
+	if _, err := Load(filepath.Join(dir, "self-signed.crt"), filepath.Join(other, "self-signed.key")); err == nil || !strings.Contains(err.Error(), "self-signed.crt") {
+		t.Errorf("a key of another certificate: %v", err)
+	}
+}
+
+func TestServerHandshakes(t *testing.T) {
+	c, _, err := SelfSigned(t.TempDir(), "mx.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		a, b := net.Pipe()
+		go tls.Server(b, Server(c)).Handshake()
+		client := tls.Client(a, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		if err := client.Handshake(); (err == nil) != ok {
+			t.Errorf("version %x: %v", version, err)
+		}
+		a.Close()
+		b.Close()
+	}
+}
