@@ -25,7 +25,7 @@ func Decode(file string, data []byte, into any, opts Options) Problems {
 		return Problems{{File: file, Message: "the file is larger than 1 MiB", Instead: "check that it is the right file"}}
 	}
 	s := newSource(file, data)
-	b := &binder{source: s, opts: opts, top: reflect.TypeOf(into).Elem()}
+	b := &binder{source: s, opts: opts, top: into, shapes: map[reflect.Type]*shape{}}
 	v := reflect.ValueOf(into).Elem()
 	setDefaults(v)
 	b.table(v, s.grow())
@@ -34,8 +34,29 @@ func Decode(file string, data []byte, into any, opts Options) Problems {
 
 type binder struct {
 	*source
-	opts Options
-	top  reflect.Type
+	opts   Options
+	top    Pointer
+	shapes map[reflect.Type]*shape
+}
+
+// shape is what reflection says about a struct, kept for the time of one decode: a list may have very many elements.
+type shape struct {
+	fields []field
+	byName map[string]field
+	start  reflect.Value // the struct with its defaults
+	paths  []string      // every key below it; filled when first asked for
+}
+
+func (b *binder) shape(t reflect.Type) *shape {
+	if s := b.shapes[t]; s != nil {
+		return s
+	}
+	s := &shape{fields: fieldsOf(t), byName: map[string]field{}, start: fresh(t)}
+	for _, f := range s.fields {
+		s.byName[f.name] = f
+	}
+	b.shapes[t] = s
+	return s
 }
 
 // setDefaults lays the default tags over the fields of a struct that are zero, tables included.
@@ -55,16 +76,14 @@ func setDefaults(v reflect.Value) {
 
 // table binds the keys of n to the struct v; then come the struct's own rules.
 func (b *binder) table(v reflect.Value, n *node) {
-	fields := fieldsOf(v.Type())
-	b.keys(v, n, fields)
-	b.missing(n, fields)
+	s := b.shape(v.Type())
+	b.keys(v, n, s)
+	b.missing(n, s.fields)
 	b.rules(v, n)
 }
 
-func (b *binder) keys(v reflect.Value, n *node, fields []field) {
-	byName := map[string]field{}
-	for _, f := range fields {
-		byName[f.name] = f
+func (b *binder) keys(v reflect.Value, n *node, s *shape) {
+	for _, f := range s.fields {
 		if n.index[f.name] != nil {
 			continue
 		}
@@ -76,9 +95,9 @@ func (b *binder) keys(v reflect.Value, n *node, fields []field) {
 		}
 	}
 	for _, e := range n.keys {
-		f, known := byName[e.name]
+		f, known := s.byName[e.name]
 		if !known {
-			b.unknownKey(n, e, fields)
+			b.unknownKey(n, e, s.fields)
 			continue
 		}
 		b.bind(v.FieldByIndex(f.index), f, e.value, e.at)
@@ -86,7 +105,7 @@ func (b *binder) keys(v reflect.Value, n *node, fields []field) {
 }
 
 func (b *binder) missing(n *node, fields []field) {
-	if b.cut {
+	if b.cut || b.full() {
 		return
 	}
 	for _, f := range fields {
@@ -125,7 +144,7 @@ func (b *binder) bind(v reflect.Value, f field, n *node, keyAt int) {
 	if f.pointer {
 		p := reflect.New(f.typ)
 		if f.form == formTable {
-			setDefaults(p.Elem())
+			p.Elem().Set(b.shape(f.typ).start)
 		}
 		v.Set(p)
 		v = p.Elem()
@@ -160,12 +179,15 @@ func (b *binder) bindTables(v reflect.Value, f field, n *node, keyAt int) {
 	}
 	list := reflect.MakeSlice(f.typ, 0, len(n.items))
 	for _, item := range n.items {
+		if b.full() {
+			break
+		}
 		if item.kind != kindTable {
 			b.report(Problem{Key: item.path(), Message: describe(item) + ", not a table", Instead: "write [[" + schemaPath(n) + "]] and its keys below it"}, item.at)
 			continue
 		}
 		e := reflect.New(f.typ.Elem()).Elem()
-		setDefaults(e)
+		e.Set(b.shape(e.Type()).start)
 		b.table(e, item)
 		list = reflect.Append(list, e)
 	}
@@ -180,6 +202,9 @@ func (b *binder) bindList(v reflect.Value, f field, n *node, keyAt int) {
 	list := reflect.MakeSlice(f.typ, 0, len(n.items))
 	seen := map[string]bool{}
 	for _, item := range n.items {
+		if b.full() {
+			break
+		}
 		x := reflect.New(e.typ).Elem()
 		if !b.scalar(x, e, item, item.at) {
 			b.taken[place{keyAt, n.path(), false}] = true // no rule needs to say that the list is too short

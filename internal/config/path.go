@@ -10,6 +10,9 @@ import (
 // reporter lets a struct's rules name a key; the place is found in the tree.
 func (b *binder) reporter(n *node, warning bool) func(key, message, instead string) {
 	return func(key, message, instead string) {
+		if b.full() {
+			return
+		}
 		at, path := locate(n, key)
 		if b.taken[place{at, path, false}] {
 			return
@@ -51,6 +54,9 @@ func locate(n *node, key string) (at int, path string) {
 
 // unknownKey reports a key that its table does not have, with the best advice that can be found.
 func (b *binder) unknownKey(n *node, e *entry, fields []field) {
+	if b.full() {
+		return
+	}
 	p := Problem{Key: e.value.path(), Message: "unknown key"}
 	var names []string
 	for _, f := range fields {
@@ -91,7 +97,7 @@ func schemaPath(n *node) string {
 
 func (b *binder) otherDocument(path string) string {
 	for file, doc := range b.opts.Others {
-		if slices.Contains(paths(reflect.TypeOf(doc).Elem(), ""), path) {
+		if slices.Contains(b.pathsOf(doc), path) {
 			return file
 		}
 	}
@@ -101,7 +107,7 @@ func (b *binder) otherDocument(path string) string {
 // elsewhere looks for the same key in other tables of this document.
 func (b *binder) elsewhere(name, path string) string {
 	var tables []string
-	for _, p := range paths(b.top, "") {
+	for _, p := range b.pathsOf(b.top) {
 		table, found := strings.CutSuffix("."+p, "."+name)
 		switch table = strings.TrimPrefix(table, "."); {
 		case !found || p == path:
@@ -121,7 +127,7 @@ func (b *binder) elsewhere(name, path string) string {
 // lastAdvice names the other document if it has such a key anywhere, else the keys that are right here.
 func (b *binder) lastAdvice(name string, names []string) string {
 	for file, doc := range b.opts.Others {
-		for _, p := range paths(reflect.TypeOf(doc).Elem(), "") {
+		for _, p := range b.pathsOf(doc) {
 			if strings.HasSuffix(p, "."+name) {
 				return p + " belongs in " + file
 			}
@@ -132,6 +138,14 @@ func (b *binder) lastAdvice(name string, names []string) string {
 		return "gatepost explain lists the keys of a table"
 	}
 	return "the keys here are " + strings.Join(names, ", ")
+}
+
+func (b *binder) pathsOf(doc Pointer) []string {
+	s := b.shape(reflect.TypeOf(doc).Elem())
+	if s.paths == nil {
+		s.paths = paths(reflect.TypeOf(doc).Elem(), "")
+	}
+	return s.paths
 }
 
 // paths lists every key of a document, tables before their keys.

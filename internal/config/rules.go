@@ -76,6 +76,10 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 }
 
 func routeAdvice(name string, names []string) string {
+	const most = 12 // more would be no help, and looking at all of a hostile file's takes time
+	if len(names) > most {
+		names = names[:most]
+	}
 	if near := nearest(name, names); near != "" {
 		return "did you mean " + near + "?"
 	}

@@ -45,10 +45,13 @@ func (s *source) position(at int) (line, column int) {
 	return line, 1 + utf8.RuneCount(s.data[s.lines[line-1]:at])
 }
 
+// full says that no further problem is kept.
+func (s *source) full() bool { return len(s.problems) > maxProblems }
+
 // report keeps a problem with its place.
 func (s *source) report(p Problem, at int) {
 	where := place{at, p.Key, p.Warning}
-	if len(s.problems) > maxProblems || s.taken[where] {
+	if s.full() || s.taken[where] {
 		return
 	}
 	s.taken[where] = true

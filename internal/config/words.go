@@ -99,8 +99,19 @@ func (f field) ranged() string {
 		return " of at least " + f.edge(f.min)
 	case f.max != "":
 		return " of at most " + f.edge(f.max)
+	case f.form == formInt && f.typ.Bits() < 32:
+		return f.typeRange()
 	}
 	return ""
+}
+
+// typeRange is the range of a small integer type.
+func (f field) typeRange() string {
+	bits := f.typ.Bits()
+	if f.typ.Kind() >= reflect.Uint {
+		return " from 0 to " + strconv.Itoa(1<<bits-1)
+	}
+	return " from " + strconv.Itoa(-1<<(bits-1)) + " to " + strconv.Itoa(1<<(bits-1)-1)
 }
 
 func (f field) edge(bound string) string {
