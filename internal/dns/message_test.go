@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"strings"
@@ -175,4 +176,42 @@ func FuzzName(f *testing.F) {
 			t.Fatalf("%q cannot be packed: %v", got, err)
 		}
 	})
+}
+
+// TestContradictions is replies that are well-formed and still prove nothing.
+func TestContradictions(t *testing.T) {
+	const soa = "example. 60 IN SOA a. b. 1 2 3 4 60"
+	for _, c := range []struct {
+		about  string
+		edit   func(*wire.Msg)
+		answer string
+		ns     string
+		status Status
+		kind   Kind
+	}{
+		{"records of a name that does not exist", func(m *wire.Msg) { m.Rcode = wire.RcodeNameError }, "x.example. 60 IN A 192.0.2.1", "", Failed, Malformed},
+		{"nothing, from one that does not recurse", func(m *wire.Msg) { m.RecursionAvailable = false }, "", "", Failed, Lame},
+		{"nothing, from the authority", func(m *wire.Msg) { m.RecursionAvailable, m.Authoritative = false, true }, "", "", None, NoData},
+		{"nothing, with an SOA", func(m *wire.Msg) { m.RecursionAvailable = false }, "", soa, None, NoData},
+		{"the address of another name", func(*wire.Msg) {}, "y.example. 60 IN A 192.0.2.1", soa, None, NoData},
+		{"an address of another class", func(*wire.Msg) {}, "x.example. 60 CH A 192.0.2.1", soa, None, NoData},
+		{"an address without octets", func(m *wire.Msg) {
+			m.Answer = []wire.RR{&wire.ANY{Hdr: wire.RR_Header{Name: "x.example.", Rrtype: wire.TypeA, Class: wire.ClassINET}}}
+		}, "", soa, Failed, Malformed},
+		{"an alias for the root", func(*wire.Msg) {}, "x.example. 60 IN CNAME .", soa, None, NoData},
+		{"a code nobody knows", func(m *wire.Msg) { m.Rcode = 11 }, "", "", Failed, ServFail},
+	} {
+		r := fake(t, Options{}, func(_ context.Context, _, reply *wire.Msg) {
+			if c.answer != "" {
+				reply.Answer = []wire.RR{rr(t, c.answer)}
+			}
+			if c.ns != "" {
+				reply.Ns = []wire.RR{rr(t, c.ns)}
+			}
+			c.edit(reply)
+		})
+		if a := r.A(t.Context(), "x.example"); a.Status != c.status || a.Kind != c.kind {
+			t.Errorf("%s: %+v", c.about, a)
+		}
+	}
 }
