@@ -30,6 +30,13 @@ find_go() {
 	want=$(awk '$1 == "go" {print $2}' go.mod)
 	have=$(go env GOVERSION) || die "go does not work"
 	have=${have#go}
-	[ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
+	printf '%s\n%s\n' "$want" "$have" | sort -V -C ||
 		die "go is $have, go.mod asks for $want"
+}
+
+# use_postfix tells internal/lab of a Postfix that scripts/install unpacked.
+use_postfix() {
+	if [ ! -x /usr/lib/postfix/sbin/master ] && [ -d "$cache/postfix" ]; then
+		export GATEPOST_POSTFIX_ROOT=$cache/postfix
+	fi
 }

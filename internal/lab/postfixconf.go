@@ -126,7 +126,7 @@ func (p *Postfix) writeConfig(o PostfixOptions) error {
 	if err != nil {
 		return err
 	}
-	text := strings.Join(append(main, o.Settings...), "\n") + "\n"
+	text := strings.Join(merge(main, o.Settings), "\n") + "\n"
 	if err := os.WriteFile(filepath.Join(p.configDir(), "main.cf"), []byte(text), 0o644); err != nil {
 		return fmt.Errorf("postfix: %w", err)
 	}
@@ -153,6 +153,7 @@ func (p *Postfix) mainSettings(o PostfixOptions) ([]string, error) {
 		"setgid_group = " + p.files.group,
 		"default_privs = nobody",
 		"import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG LANG=C LD_LIBRARY_PATH",
+		"export_environment = TZ MAIL_CONFIG LANG LD_LIBRARY_PATH",
 		"default_database_type = texthash",
 		"myhostname = " + o.Name,
 		"mydestination =",
@@ -190,8 +191,10 @@ func (p *Postfix) mainSettings(o PostfixOptions) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("postfix: relay: %w", err)
 		}
-		s = append(s, fmt.Sprintf("relayhost = [%s]:%s", host, port), "smtpd_relay_restrictions = permit_mynetworks, reject",
-			"smtp_tls_security_level = may", "smtp_destination_concurrency_limit = 10")
+		s = merge(s, []string{
+			fmt.Sprintf("relayhost = [%s]:%s", host, port), "smtpd_relay_restrictions = permit_mynetworks, reject",
+			"smtp_tls_security_level = may", "smtp_destination_concurrency_limit = 10",
+		})
 	}
 	if o.TLS {
 		s = append(s, "smtpd_tls_security_level = may", "smtpd_tls_loglevel = 1",
