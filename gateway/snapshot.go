@@ -17,7 +17,7 @@ type Snapshot struct {
 
 // Offers are the ESMTP extensions that we may offer; what the next hops cannot carry is left out besides.
 type Offers struct {
-	Pipelining, Size, EightBitMIME, SMTPUTF8, Chunking, DSN, StartTLS bool
+	Pipelining, Size, EightBitMIME, SMTPUTF8, Chunking, DSN, StartTLS, Limits bool
 }
 
 // Limits bound what one client can take (PRODUCT: defaults). Zero never means without limit: the configuration fills each.
@@ -27,7 +27,8 @@ type Limits struct {
 	CommandLine      int           // octets of a command line with its CRLF
 	HeaderSize       int           // octets of a header section
 	Hops             int           // Received fields
-	Recipients       int           // in a transaction
+	Recipients       int           // in a transaction of an unknown client
+	RecipientsKnown  int           // in a transaction of a trusted one
 	Transactions     int           // in a session
 	MessageSize      int64         // octets of a message, as offered in SIZE
 	Errors           int           // replies of 5xx to commands before 421
@@ -39,7 +40,8 @@ type Limits struct {
 	SessionTime      time.Duration // of a session, not counting messages on their way in
 	DataTimeout      time.Duration // between two reads in a message
 	DataTime         time.Duration // for a whole message, at least
-	DataRate         int64         // octets a second, over DataRateWindow
+	DataSizeRate     int64         // octets a second by which a big message gets more than DataTime
+	DataRate         int64         // octets a second at least, over DataRateWindow; 0 for no such limit
 	DataRateWindow   time.Duration
 	HandshakeTimeout time.Duration
 	WriteTimeout     time.Duration
