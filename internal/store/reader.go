@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Reader searches the day files, whether or not a Log writes them, in this process or another. It changes nothing. Its
+// zero value is of no use; its methods are safe for concurrent use.
+type Reader struct {
+	dir string
+}
+
+// NewReader returns a reader of a log folder. A folder that is not there is an empty log.
+func NewReader(dir string) *Reader { return &Reader{dir: dir} }
+
+// Gap is a day that could not be read.
+type Gap struct {
+	Day string `json:"day"`
+	Why string `json:"why"`
+}
+
+// errStop ends a walk over the days early.
+var errStop = errors.New("stop")
+
+// walk opens the day files between two days, the newest first (or the oldest, where forward), and gives each to see. A
+// file that cannot be read is a gap and never ends the walk; the end of ctx does.
+func (r *Reader) walk(ctx context.Context, from, to day, forward bool, see func(context.Context, *sql.DB) error) ([]Gap, error) {
+	files, err := list(r.dir)
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	if !forward {
+		slices.Reverse(files)
+	}
+	var gaps []Gap
+	for _, f := range files {
+		if f.day < from || f.day > to {
+			continue
+		}
+		if f.aside {
+			gaps = append(gaps, Gap{string(f.day), "the file is damaged and was set aside"})
+			continue
+		}
+		err := r.day(ctx, f.path, see)
+		switch {
+		case err == nil:
+		case errors.Is(err, errStop):
+			return gaps, nil
+		case ctx.Err() != nil:
+			return gaps, ctx.Err()
+		default:
+			gaps = append(gaps, Gap{string(f.day), err.Error()})
+		}
+	}
+	return gaps, nil
+}
+
+// day opens one file for reading. A file that is being made has no schema yet and holds nothing.
+func (r *Reader) day(ctx context.Context, path string, see func(context.Context, *sql.DB) error) error {
+	db, v, err := openRead(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	all, err := steps()
+	switch {
+	case err != nil:
+		return err
+	case v > len(all):
+		return ErrNewer
+	case v == 0:
+		return nil
+	case v < len(all):
+		return fmt.Errorf("log file: of schema %d, this program reads %d; the daemon brings today's up to date", v, len(all))
+	}
+	return see(ctx, db)
+}
+
+// openRead opens a file that another may be writing. One that nobody writes and that lies where we may not write needs the
+// promise that it stays as it is: SQLite would make a file beside it.
+func openRead(ctx context.Context, path string) (*sql.DB, int, error) {
+	values := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(2000)", "query_only(1)"}}
+	for {
+		db, err := sql.Open("sqlite", dsn(path, values))
+		if err != nil {
+			return nil, 0, err
+		}
+		db.SetMaxOpenConns(1)
+		v, err := version(ctx, db)
+		if err == nil {
+			return db, v, nil
+		}
+		_ = db.Close()
+		var se *sqlite.Error
+		if !errors.As(err, &se) || se.Code()&0xff != sqlite3.SQLITE_CANTOPEN && se.Code()&0xff != sqlite3.SQLITE_READONLY ||
+			values.Has("immutable") || size(path+"-wal") > 0 {
+			return nil, 0, err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, 0, err
+		}
+		values.Set("immutable", "1")
+	}
+}
+
+// Oldest returns the first moment of which the log may hold something; zero when it is empty.
+func (r *Reader) Oldest() (time.Time, error) {
+	files, err := list(r.dir)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("log: %w", err)
+	}
+	for _, f := range files {
+		if !f.aside {
+			return f.day.start(), nil
+		}
+	}
+	return time.Time{}, nil
+}
