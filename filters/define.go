@@ -1,0 +1,155 @@
+package filters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"gatepost/gateway"
+	"gatepost/gateway/recipients"
+	"gatepost/internal/dns"
+)
+
+// Definition describes one check and how it is made.
+type Definition struct {
+	Name    string
+	Stage   gateway.Stage
+	Class   gateway.Class
+	Doc     string         // what it looks at, one or two sentences
+	RFC     string         // where that is written; "" for none
+	Action  gateway.Action // what Fail does by default
+	Unknown gateway.Action // what not being able to tell does by default
+	// Reasons are those of its reasons that have an action of their own by default. policy.toml may say otherwise.
+	Reasons  map[gateway.Reason]gateway.Action
+	Measures []Measure
+	Options  any // pointer to a struct with the tags of the configuration, or nil
+	Build    func(options any, d *Deps) (Built, error)
+}
+
+// Measure is one thing that a check measures and what it costs by default.
+type Measure struct {
+	Name  string
+	Doc   string
+	Price float64
+}
+
+// Built is a check that is ready, and what its options say to policy.
+type Built struct {
+	Run    func(ctx context.Context, in *gateway.Input) gateway.Finding
+	Cases  []gateway.Case // by pattern; looked at before those by reason
+	Ignore []string
+	Total  string
+	// Ahead, if set, is started with the connection.
+	Ahead func(ctx context.Context, s *gateway.Session)
+}
+
+// Resolver is the DNS that checks ask.
+type Resolver interface {
+	dns.MailLookup
+	PTR(ctx context.Context, addr netip.Addr) dns.Answer[string]
+}
+
+// Recipients tells whether a recipient exists behind its route.
+type Recipients interface {
+	Ask(ctx context.Context, route string, from, to gateway.Address) recipients.Answer
+}
+
+// Deps are what checks work with. cmd fills them; a check that needs one that is nil fails to build.
+type Deps struct {
+	Resolver     Resolver
+	Recipients   Recipients
+	ClamAV       VirusScanner
+	SpamAssassin SpamScanner
+	SpamHead     int64 // octets of a message that spamd sees
+	Hostname     string
+	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
+	On           func(check string) bool // whether a check prices or decides anything; filled by Build
+}
+
+// Configured is what the operator says of one check.
+type Configured struct {
+	Action, Unknown gateway.Action
+	Prices          map[string]float64
+	Reasons         map[gateway.Reason]gateway.Action
+	Options         any
+}
+
+// Definitions returns every check, in the order of the plan.
+func Definitions() []Definition {
+	var out []Definition
+	for _, rows := range plan() {
+		for _, row := range rows {
+			out = append(out, row.checks...)
+		}
+	}
+	return out
+}
+
+// Build makes the pipeline of a policy and fills Policy.Checks. All faults are returned at once.
+func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error) {
+	pl := &gateway.Pipeline{}
+	d.Policy.Checks = make(map[string]gateway.CheckPolicy)
+	d.On = func(check string) bool { return configured[check].Action > gateway.ActionObserve }
+	var faults []error
+	for stage, rows := range plan() {
+		for _, r := range rows {
+			row := gateway.Row{Deadline: r.deadline, When: r.when}
+			for _, def := range r.checks {
+				c, ok := configured[def.Name]
+				if !ok {
+					faults = append(faults, fmt.Errorf("checks.%s: not configured", def.Name))
+					continue
+				}
+				check, ahead, err := def.build(c, d)
+				if err != nil {
+					faults = append(faults, fmt.Errorf("checks.%s: %w", def.Name, err))
+					continue
+				}
+				row.Checks = append(row.Checks, check)
+				if ahead != nil {
+					pl.Ahead = append(pl.Ahead, ahead)
+				}
+			}
+			pl.Rows[stage] = append(pl.Rows[stage], row)
+		}
+	}
+	return pl, errors.Join(faults...)
+}
+
+// build makes one check and its part of the policy. A check that is off is not built: what it needs may be absent.
+func (def *Definition) build(c Configured, d *Deps) (gateway.Check, func(context.Context, *gateway.Session), error) {
+	check := gateway.Check{Name: def.Name, Stage: def.Stage}
+	cp := gateway.CheckPolicy{Class: def.Class, Action: c.Action, Unknown: c.Unknown, Intended: def.Action, Prices: c.Prices}
+	if c.Action == gateway.ActionOff {
+		check.Run = func(context.Context, *gateway.Input) gateway.Finding {
+			return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftOff}
+		}
+		d.Policy.Checks[def.Name] = cp
+		return check, nil, nil
+	}
+	b, err := def.Build(c.Options, d)
+	if err != nil {
+		return check, nil, err
+	}
+	cp.Cases, cp.Ignore, cp.Total = append(b.Cases, cases(c.Reasons)...), b.Ignore, b.Total
+	d.Policy.Checks[def.Name] = cp
+	check.Run = b.Run
+	return check, b.Ahead, nil
+}
+
+// cases lists the actions by reason in a fixed order, so that two builds of one policy are equal.
+func cases(reasons map[gateway.Reason]gateway.Action) []gateway.Case {
+	var out []gateway.Case
+	for r, a := range reasons {
+		out = append(out, gateway.Case{Reason: r, Action: a, Key: "reasons." + string(r)})
+	}
+	slices.SortFunc(out, func(a, b gateway.Case) int {
+		if a.Reason < b.Reason {
+			return -1
+		}
+		return 1
+	})
+	return out
+}

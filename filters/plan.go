@@ -1,0 +1,39 @@
+package filters
+
+import (
+	"time"
+
+	"gatepost/gateway"
+)
+
+// row is one line of the plan: checks that run at the same time.
+type row struct {
+	checks   []Definition
+	deadline time.Duration
+	when     func(v *gateway.Verdict, in *gateway.Input) gateway.Reason
+}
+
+// plan is the order of everything, on one screen: rows one after another, the checks of a row at the same time. Cheap
+// before expensive; a row is left out once the verdict is final.
+func plan() [gateway.Data + 1][]row {
+	return [...][]row{
+		gateway.Connect: {
+			{checks: []Definition{accessClient()}, deadline: time.Second},
+		},
+		gateway.Helo: {
+			{checks: []Definition{helo(), rdns()}, deadline: 8 * time.Second},
+		},
+		gateway.Mail: {
+			{checks: []Definition{accessSender()}, deadline: time.Second},
+			{checks: []Definition{sender()}, deadline: 8 * time.Second},
+		},
+		gateway.Rcpt: {
+			{checks: []Definition{relay()}, deadline: time.Second},
+			{checks: []Definition{rcpt()}, deadline: 70 * time.Second},
+		},
+		gateway.Data: {
+			{checks: []Definition{shape()}, deadline: 5 * time.Second},
+			{checks: []Definition{clamAV(), spamAssassin()}},
+		},
+	}
+}

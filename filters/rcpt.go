@@ -1,0 +1,76 @@
+package filters
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/gateway/recipients"
+)
+
+// rcpt asks the next hop whether a recipient exists, before the message.
+func rcpt() Definition {
+	return Definition{
+		Name: "rcpt", Stage: gateway.Rcpt, Class: gateway.ClassRecipient,
+		Doc:     "Does the recipient exist? The next hop of its route is asked, and its answers are remembered; where it refuses or postpones the recipient for another reason, the sender gets its own words. Left out on a route with recipients = \"none\".",
+		RFC:     "RFC 5321 section 3.3, RFC 3463 section 3.2",
+		Action:  gateway.ActionReject,
+		Unknown: gateway.ActionDefer,
+		Build: func(_ any, d *Deps) (Built, error) {
+			if d.Recipients == nil {
+				return Built{}, errors.New("needs a route whose next hop can be asked; or write action = \"off\"")
+			}
+			return Built{Run: d.runRcpt}, nil
+		},
+	}
+}
+
+func (d *Deps) runRcpt(ctx context.Context, in *gateway.Input) gateway.Finding {
+	to := in.Recipient()
+	if to.Route == "" {
+		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Show("route", "none: nobody can be asked")
+	}
+	a := d.Recipients.Ask(ctx, to.Route, in.Envelope.From, to.Address)
+	var f gateway.Finding
+	switch a.Kind {
+	case recipients.NotAsked:
+		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Show("route", to.Route+" does not have its recipients checked")
+	case recipients.Known:
+		f = gateway.Passed()
+	case recipients.Unknown:
+		f = gateway.Failed(gateway.RcptUnknown, to.Address.Text)
+	case recipients.Refused:
+		f = gateway.Failed(gateway.RcptRefused, replyArgs(a.Reply)...)
+	case recipients.Deferred:
+		f = gateway.CouldNotTell(gateway.RcptRefused, replyArgs(a.Reply)...)
+	default:
+		f = gateway.CouldNotTell(gateway.NextHopAway)
+	}
+	return showAnswer(f, &a, to.Route)
+}
+
+// replyArgs are the next hop's own words as the reason takes them.
+func replyArgs(r gateway.Reply) []string {
+	return []string{strconv.Itoa(r.Code), r.Enhanced, r.Text}
+}
+
+// showAnswer tells who said it, when, and in what words.
+func showAnswer(f gateway.Finding, a *recipients.Answer, route string) gateway.Finding {
+	who := "route " + route
+	if a.NextHop != "" {
+		who += ", " + a.NextHop
+	}
+	f = f.Show("next hop", who)
+	if a.FromCache {
+		f = f.Show("remembered", a.Kind.String()+", for "+a.Age.Round(time.Second).String())
+	}
+	switch {
+	case a.Said != "":
+		f = f.Show("said", a.Said)
+	case !a.Reply.IsZero():
+		f = f.Show("said", a.Reply.String())
+	}
+	return f
+}

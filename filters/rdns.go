@@ -1,0 +1,65 @@
+package filters
+
+import (
+	"context"
+	"errors"
+
+	"gatepost/gateway"
+	"gatepost/internal/dns"
+)
+
+// rdns looks at the reverse name of the client.
+func rdns() Definition {
+	return Definition{
+		Name: "rdns", Stage: gateway.Helo,
+		Doc:     "Does the client's address have a reverse name, and does that name lead back to the address? Loopback and private addresses are left out.",
+		RFC:     "RFC 8601 section 2.7.3 (iprev), RFC 1912 section 2.1",
+		Action:  gateway.ActionScore,
+		Unknown: gateway.ActionObserve,
+		Measures: []Measure{
+			{"none", "the address has no reverse name", 2},
+			{"unconfirmed", "the reverse name does not lead back to the address", 1},
+		},
+		Build: func(_ any, d *Deps) (Built, error) {
+			if d.Resolver == nil {
+				return Built{}, errors.New("needs a resolver")
+			}
+			return Built{Run: d.runRDNS, Ahead: d.beginRDNS}, nil
+		},
+	}
+}
+
+// beginRDNS starts the lookups with the connection: their answers are wanted at MAIL.
+func (d *Deps) beginRDNS(ctx context.Context, s *gateway.Session) {
+	if !isInside(s.Client.Addr()) {
+		d.reverse(ctx, s)
+	}
+}
+
+func (d *Deps) runRDNS(ctx context.Context, in *gateway.Input) gateway.Finding {
+	addr := in.Session.Client.Addr().Unmap().WithZone("")
+	if isInside(addr) {
+		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Show("address", addr.String()+" is inside")
+	}
+	r := d.reverse(ctx, in.Session)
+	f := gateway.CouldNotTell(gateway.DNSFailed, addr.String())
+	switch {
+	case r.Status == dns.Found:
+		f = gateway.Passed().Show(gateway.EvidenceReverse, r.Name)
+	case r.Status == dns.None && len(r.Names) == 0:
+		f = gateway.Failed(gateway.RDNSNone, addr.String()).With(gateway.Yes("none"))
+	case r.Status == dns.None:
+		f = gateway.Failed(gateway.RDNSUnconfirmed, addr.String()).With(gateway.Yes("unconfirmed"))
+	}
+	for _, n := range r.Names {
+		leads := "does not lead back (" + n.Forward.String() + ")"
+		if n.Confirmed {
+			leads = "leads back"
+		}
+		f = f.Show("PTR", n.Name+" "+leads)
+	}
+	if r.Detail != "" {
+		f = f.Show("dns", r.Detail)
+	}
+	return f
+}
