@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strings"
 )
 
 // MaxFile is the largest document that is read, in octets.
@@ -243,7 +244,11 @@ func (b *binder) scalar(v reflect.Value, f field, n *node, at int) bool {
 		b.report(Problem{Key: key, Message: describe(n) + ", not " + f.noun(), Instead: f.insteadOf(n)}, at)
 		return false
 	}
-	if bad := f.setText(v, n.text); bad != nil {
+	text := n.text
+	if f.form == formSize && n.kind == kindInteger {
+		text = strings.ReplaceAll(text, "_", "") // TOML's digits may have them, a size's may not
+	}
+	if bad := f.setText(v, text); bad != nil {
 		p := Problem{Key: key, Message: literalOf(n) + " " + bad.Message, Instead: bad.Instead}
 		if p.Instead == "" {
 			p.Instead = f.instead()

@@ -170,7 +170,7 @@ func (s *SpamAssassin) Validate(report func(key, message, instead string)) {
 // privateOnly refuses a scanner over TCP outside the named networks, and networks that are not private.
 func privateOnly(addresses []string, networks []netip.Prefix, report func(key, message, instead string)) {
 	for i, n := range networks {
-		if a := n.Addr(); !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() || n.Bits() < 7 {
+		if !private(n) {
 			report("networks["+strconv.Itoa(i)+"]", shown(n.String())+" is not a private network", "write loopback or a private network (RFC 1918, RFC 4193)")
 		}
 	}
@@ -191,6 +191,18 @@ func privateOnly(addresses []string, networks []netip.Prefix, report func(key, m
 			report(at, shown(address)+" is outside the networks of this scanner", "name its private network in networks, or use a unix socket")
 		}
 	}
+}
+
+// private says whether all of a network is loopback, private or link-local (RFC 1918, RFC 4193, RFC 3927, RFC 4291).
+func private(n netip.Prefix) bool {
+	for _, s := range []string{
+		"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10",
+	} {
+		if p := netip.MustParsePrefix(s); n.Bits() >= p.Bits() && p.Contains(n.Addr()) {
+			return true
+		}
+	}
+	return false
 }
 
 func within(ip netip.Addr, networks []netip.Prefix) bool {
