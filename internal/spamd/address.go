@@ -15,7 +15,7 @@ func parseAddress(address string) (network, target string, err error) {
 			path = address
 		}
 		if !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0) {
-			return "", "", fmt.Errorf("spamd: address %q: want an absolute path after unix:", address)
+			return "", "", fmt.Errorf("spamd: address %q: want unix: and an absolute path", address)
 		}
 		return "unix", path, nil
 	}
