@@ -1,0 +1,218 @@
+// Package control is how the command line asks the running daemon: HTTP with JSON over a private unix socket in the state
+// folder. The handlers are plain http.Handlers, so that the console can mount the same ones.
+//
+// It never listens on a network, never knows what a verb means, and lets in root and the daemon's own user only, by the
+// credentials of the socket (SO_PEERCRED).
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bounds of every request and reply.
+const (
+	maxBody     = 1 << 20
+	maxReply    = 64 << 20
+	readTime    = 10 * time.Second
+	verbTime    = 60 * time.Second
+	dialTime    = 2 * time.Second
+	maxInFlight = 32
+)
+
+// ErrNotRunning says that no daemon answers at the socket.
+var ErrNotRunning = errors.New("the daemon does not run, or not with this state folder")
+
+// Fault is an error that the command line shows as it is.
+type Fault struct {
+	Status  int    `json:"-"`     // of HTTP
+	Message string `json:"error"` // what is wrong
+	Hint    string `json:"hint,omitempty"`
+}
+
+func (f *Fault) Error() string {
+	if f.Hint != "" {
+		return f.Message + "; " + f.Hint
+	}
+	return f.Message
+}
+
+// Verb makes a handler of a function: what it returns is the reply as JSON, a *Fault with its status, any other error 500.
+func Verb(call func(ctx context.Context, r *http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), verbTime)
+		defer cancel()
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		reply, err := call(ctx, r)
+		w.Header().Set("Content-Type", "application/json")
+		if err != nil {
+			fault, ok := errors.AsType[*Fault](err)
+			if !ok {
+				fault = &Fault{Status: http.StatusInternalServerError, Message: err.Error()}
+			}
+			if fault.Status < 400 {
+				fault.Status = http.StatusInternalServerError
+			}
+			w.WriteHeader(fault.Status)
+			reply = fault
+		}
+		_ = json.NewEncoder(w).Encode(reply) // a client that went away needs no answer
+	})
+}
+
+// Listen opens the socket, readable and writable by the daemon's user only. A socket that a dead process left behind is
+// replaced: the caller holds the lock of the state folder, so that no living one can be there.
+func Listen(path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode()&os.ModeSocket == 0 {
+			return nil, fmt.Errorf("control socket: %s is there and is no socket; remove it or write another path", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("control socket: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	// Between bind and here nobody else gets in: the state folder is ours alone, and peers are checked at each accept.
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return &checked{Listener: l, slots: make(chan struct{}, maxInFlight)}, nil
+}
+
+// Serve answers at the socket until ctx is done.
+func Serve(ctx context.Context, l net.Listener, verbs http.Handler) error {
+	s := &http.Server{Handler: verbs, ReadTimeout: readTime, WriteTimeout: readTime + verbTime, IdleTimeout: readTime, MaxHeaderBytes: 16 << 10}
+	stop := context.AfterFunc(ctx, func() {
+		// Who asked is answered: the context of the verb bounds how long that can take.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTime)
+		defer cancel()
+		_ = s.Shutdown(end)
+	})
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+// checked lets in root and our own user, and not too many at once.
+type checked struct {
+	net.Listener
+	slots chan struct{}
+}
+
+func (c *checked) Accept() (net.Conn, error) {
+	for {
+		conn, err := c.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if !ours(conn) {
+			conn.Close()
+			continue
+		}
+		select {
+		case c.slots <- struct{}{}:
+			return &counted{Conn: conn, slots: c.slots}, nil
+		default:
+			conn.Close()
+		}
+	}
+}
+
+type counted struct {
+	net.Conn
+	slots chan struct{}
+	once  sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { <-c.slots })
+	return c.Conn.Close()
+}
+
+// ours reports whether root or our own user is at the other end.
+func ours(conn net.Conn) bool {
+	u, ok := conn.(*net.UnixConn)
+	if !ok {
+		return false
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var cred *unix.Ucred
+	var failed error
+	if err := raw.Control(func(fd uintptr) { cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil || failed != nil {
+		return false
+	}
+	return cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
+}
+
+// Client asks the daemon at a socket.
+type Client struct {
+	http *http.Client
+	path string
+}
+
+// NewClient returns a client of the socket; it does not connect.
+func NewClient(path string) *Client {
+	dialer := net.Dialer{Timeout: dialTime}
+	return &Client{path: path, http: &http.Client{Timeout: verbTime + readTime, Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) }}}}
+}
+
+// Do asks for a path with a query, such as "/trace?id=..." and reads the reply into out. in, if not nil, is sent as JSON.
+// The error is ErrNotRunning when nobody answers, a *Fault when the daemon says no, os.ErrPermission when the socket is
+// another user's.
+func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		r, w := io.Pipe()
+		go func() { w.CloseWithError(json.NewEncoder(w).Encode(in)) }()
+		body = r
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://gatepost"+path, body)
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("control socket %s: %w: be root or the daemon's user", c.path, os.ErrPermission)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("control socket %s: %w", c.path, ErrNotRunning)
+	case err != nil:
+		return fmt.Errorf("control: %w", err)
+	}
+	defer resp.Body.Close()
+	reply := json.NewDecoder(io.LimitReader(resp.Body, maxReply))
+	if resp.StatusCode >= 400 {
+		fault := &Fault{Status: resp.StatusCode}
+		if err := reply.Decode(fault); err != nil || fault.Message == "" {
+			fault.Message = "the daemon answered " + resp.Status
+		}
+		return fault
+	}
+	if out == nil {
+		return nil
+	}
+	if err := reply.Decode(out); err != nil {
+		return fmt.Errorf("control: reply: %w", err)
+	}
+	return nil
+}
