@@ -17,7 +17,8 @@ func (c *session) message(line string, res smtpwire.Result, fault error) {
 	c.measured(res)
 	c.Octets += t.env.Measured.Octets
 	var r gateway.Reply
-	if f, refused := c.whole(fault); refused {
+	f, refused := c.whole(fault)
+	if refused {
 		c.refusedByRule(gateway.Data, -1, f)
 		r = t.verdict.Reply
 	} else {
@@ -30,6 +31,10 @@ func (c *session) message(line string, res smtpwire.Result, fault error) {
 		c.Accepted++
 	} else {
 		c.drops(t.verdict.Outcome)
+	}
+	if refused && f.Reason == gateway.BareNewline && !t.env.Measured.Chunked && c.End == "" {
+		// Somebody on the way may have seen the message end elsewhere: what follows is not to be trusted.
+		c.End = gateway.EndProtocol
 	}
 	c.unchecked = true // a message that is refused is no error of a command
 	c.answer(line, r)

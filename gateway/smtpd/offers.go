@@ -54,7 +54,7 @@ func (c *session) carries(route string) gateway.Carries {
 func (c *session) offers() offer {
 	allow := c.Snapshot.Offers
 	o := offer{size: c.limits.MessageSize, pipelining: allow.Pipelining, chunking: allow.Chunking,
-		startTLS: allow.StartTLS && c.srv.TLS != nil && !c.Session.TLS.On()}
+		startTLS: allow.StartTLS && !c.Session.TLS.On() && c.srv.TLS != nil && c.srv.TLS() != nil}
 	o.wire = smtpwire.Offer{Size: allow.Size, EightBitMIME: allow.EightBitMIME, SMTPUTF8: allow.SMTPUTF8, DSN: allow.DSN}
 	for _, route := range c.srv.routesOf(c.Snapshot.Policy) {
 		hop := c.carries(route)

@@ -37,8 +37,8 @@ type Server struct {
 	begin  sync.Once
 	table  map[string]command
 
+	draining  atomic.Bool // is set with mu held
 	mu        sync.Mutex
-	draining  bool
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	empty     chan struct{} // closed when the server drains and the last session is gone
@@ -75,8 +75,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, name string) error {
 		case err == nil:
 			pause = 0
 			s.start(base, conn, name)
-		case ctx.Err() != nil || s.stopping() || errors.Is(err, net.ErrClosed):
-			if ctx.Err() != nil || s.stopping() {
+		case ctx.Err() != nil || s.draining.Load() || errors.Is(err, net.ErrClosed):
+			if ctx.Err() != nil || s.draining.Load() {
 				return nil
 			}
 			return fmt.Errorf("smtp listener %s: %w", name, err)
@@ -101,17 +101,11 @@ func (s *Server) init() {
 func (s *Server) listen(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining {
+	if s.draining.Load() {
 		return false
 	}
 	s.listeners[l] = struct{}{}
 	return true
-}
-
-func (s *Server) stopping() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
 }
 
 // start begins a session in a goroutine of its own.
@@ -119,7 +113,7 @@ func (s *Server) start(base context.Context, conn net.Conn, listener string) {
 	c := newSession(s, conn, listener)
 	c.ctx, c.cancel = context.WithCancel(base)
 	s.mu.Lock()
-	if s.draining {
+	if s.draining.Load() {
 		s.mu.Unlock()
 		c.cancel()
 		_ = conn.Close()
@@ -143,7 +137,7 @@ func (s *Server) leave(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, c)
-	if s.draining && len(s.sessions) == 0 {
+	if s.draining.Load() && len(s.sessions) == 0 {
 		s.closeEmpty()
 	}
 }
@@ -162,7 +156,7 @@ func (s *Server) closeEmpty() {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.begin.Do(s.init)
 	s.mu.Lock()
-	s.draining = true
+	s.draining.Store(true)
 	for l := range s.listeners {
 		_ = l.Close()
 	}

@@ -131,6 +131,7 @@ func (c *session) readLine() (smtpwire.Line, error) {
 		return smtpwire.Line{}, nil
 	}
 	line, err := c.r.ReadLine(c.limits.CommandLine)
+	c.busy()
 	if alien := smtpwire.Sniff(line.Text); alien != smtpwire.NotAlien {
 		c.alien(alien)
 	}
@@ -140,18 +141,24 @@ func (c *session) readLine() (smtpwire.Line, error) {
 	return line, err
 }
 
-// await sets the deadline of one command line. It is false when the server stops and no transaction is under way. A
-// sender that waits is woken by Shutdown, which needs the lock too: so no wake is lost.
+// await sets the deadline of one command line. It is false when the server stops and no transaction is under way. Who
+// waits is woken by Shutdown, which tells that it stops before it takes the lock: so no wake is lost.
 func (c *session) await() bool {
-	stopping := c.srv.stopping()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = c.tx == nil
-	if stopping && c.idle {
+	if c.idle && c.srv.draining.Load() {
 		return false
 	}
 	_ = c.raw.SetReadDeadline(earlier(time.Now().Add(c.limits.CommandTimeout), c.until))
 	return true
+}
+
+// busy ends the waiting for a command.
+func (c *session) busy() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = false
 }
 
 // wake interrupts a session that waits for a command outside a transaction.
@@ -198,7 +205,7 @@ func (c *session) lineFault(line smtpwire.Line, err error) {
 func (c *session) broken(err error) {
 	var timeout net.Error
 	switch {
-	case c.srv.stopping() && c.tx == nil:
+	case c.srv.draining.Load() && c.tx == nil:
 		c.leaveWith(gateway.EndShutdown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, errSlow):
 		c.leaveWith(gateway.EndTimeout, gateway.Word(gateway.Drop, gateway.OutOfTime, nil))

@@ -62,14 +62,17 @@ func (c *session) endTransaction() {
 	if t == nil {
 		return
 	}
-	c.journalTransaction(t)
 	c.tx = nil
-	if t.body != nil {
-		t.body.Discard()
-	}
-	if t.env.Body != nil {
+	defer func() {
+		if t.body != nil {
+			t.body.Discard()
+		}
+		if t.env.Body == nil {
+			return
+		}
 		if err := t.env.Body.Close(); err != nil {
 			c.srv.log().Error("smtp session: body", "id", t.env.ID.String(), "error", err)
 		}
-	}
+	}()
+	c.journalTransaction(t)
 }

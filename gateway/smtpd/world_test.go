@@ -46,6 +46,11 @@ func newWorld(t testing.TB) *world {
 	w.srv = &Server{Current: func() *gateway.Snapshot { return w.snap }, Deliver: w.deliver, Journal: w.journal,
 		NewBody: func() gateway.BodyWriter { return w.newBody() }, IDs: &gateway.IDs{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	w.srv.begin.Do(w.srv.init)
+	t.Cleanup(func() { // after a test that failed midway
+		done, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = w.srv.Shutdown(done)
+	})
 	return w
 }
 
@@ -250,6 +255,7 @@ const stranger = "198.51.100.7:40000"
 func (w *world) dial(from string) *client {
 	ours, theirs := net.Pipe()
 	c := &client{w: w, conn: ours, queue: make(chan []byte, 4096)}
+	w.t.Cleanup(c.hangUp)
 	w.srv.start(context.Background(), addressed{theirs, from}, "test")
 	w.open.Go(func() {
 		buf := make([]byte, 4096)

@@ -1,0 +1,191 @@
+package smtpd
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost/gateway"
+)
+
+// TestDialogs runs the scripts of testdata, in the order of their names. A line of a script is one of
+//
+//	# comment
+//	@ limits {"Recipients": 2}     changes the limits (durations in nanoseconds)
+//	@ hop main {"Known": true}     changes what a next hop carries
+//	@ from 127.0.0.1:4000          the client's address
+//	C: MAIL FROM:<a@b.example>     the client sends a line
+//	C" "raw\x00octets\r\n"         the client sends octets, as a Go string
+//	S: 250 2.1.0                   the server says a line that begins so
+//	S* 250                         the server says a whole reply of that code, of any number of lines
+//	S-                             the server says nothing
+//	T: 5m                          time passes
+//	H:                             the client hangs up
+//	X:                             the server says nothing more and has closed
+//	M: 1                           so many messages were delivered
+//	J: connection end=quit         the events in the journal, all of them, in order, each beginning so
+func TestDialogs(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.dialog")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no dialogs: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".dialog"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bubble(t, func(t *testing.T, w *world) {
+				d := &dialog{t: t, w: w, from: stranger}
+				for n, line := range strings.Split(string(text), "\n") {
+					if line != "" && line[0] != '#' {
+						d.where = file + ":" + strconv.Itoa(n+1)
+						d.step(line)
+					}
+				}
+				d.end()
+			})
+		})
+	}
+}
+
+type dialog struct {
+	t      *testing.T
+	w      *world
+	c      *client
+	from   string
+	where  string
+	said   []string // lines of the server that the script did not mention yet
+	events []string // that the script expects
+}
+
+func (d *dialog) step(line string) {
+	d.t.Helper()
+	op, rest := line[:2], strings.TrimPrefix(line[2:], " ")
+	if op == "@ " {
+		d.set(line[2:])
+		return
+	}
+	if d.c == nil && op != "J:" {
+		d.c = d.w.dial(d.from)
+	}
+	switch op {
+	case "C:":
+		d.c.send(rest + "\r\n")
+	case `C"`:
+		raw, err := strconv.Unquote(rest)
+		if err != nil {
+			d.t.Fatalf("%s: %v", d.where, err)
+		}
+		d.c.send(raw)
+	case "S:":
+		if got := d.next(); !strings.HasPrefix(got, rest) {
+			d.t.Fatalf("%s: the server says %q, not %q", d.where, got, rest)
+		}
+	case "S*":
+		d.whole(rest)
+	case "S-":
+		if d.hear(); len(d.said) > 0 {
+			d.t.Fatalf("%s: the server says %q", d.where, d.said)
+		}
+	case "T:":
+		pause, err := time.ParseDuration(rest)
+		if err != nil {
+			d.t.Fatalf("%s: %v", d.where, err)
+		}
+		time.Sleep(pause)
+	case "H:":
+		d.hear()
+		d.c.hangUp()
+	case "X:":
+		if d.hear(); len(d.said) > 0 || !d.c.gone() {
+			d.t.Fatalf("%s: closed is %v, and the server says %q", d.where, d.c.gone(), d.said)
+		}
+	case "M:":
+		d.hear()
+		if got := strconv.Itoa(len(d.w.deliver.messages())); got != rest {
+			d.t.Fatalf("%s: %s messages were delivered: %+v", d.where, got, d.w.deliver.messages())
+		}
+	case "J:":
+		d.events = append(d.events, rest)
+	default:
+		d.t.Fatalf("%s: unknown step %q", d.where, line)
+	}
+}
+
+func (d *dialog) set(line string) {
+	d.t.Helper()
+	word, rest, _ := strings.Cut(line, " ")
+	var err error
+	switch word {
+	case "from":
+		d.from = rest
+	case "limits":
+		err = json.Unmarshal([]byte(rest), &d.w.snap.Limits)
+	case "hop":
+		name, facts, _ := strings.Cut(rest, " ")
+		hop := gateway.Carries{}
+		err = json.Unmarshal([]byte(facts), &hop)
+		d.w.hops[name] = hop
+	default:
+		d.t.Fatalf("%s: unknown setting %q", d.where, word)
+	}
+	if err != nil {
+		d.t.Fatalf("%s: %v", d.where, err)
+	}
+}
+
+func (d *dialog) hear() {
+	if text := d.c.heard(); text != "" {
+		d.said = append(d.said, strings.Split(strings.TrimSuffix(text, "\r\n"), "\r\n")...)
+	}
+}
+
+func (d *dialog) next() string {
+	if len(d.said) == 0 {
+		d.hear()
+	}
+	if len(d.said) == 0 {
+		return ""
+	}
+	line := d.said[0]
+	d.said = d.said[1:]
+	return line
+}
+
+func (d *dialog) whole(code string) {
+	d.t.Helper()
+	for {
+		line := d.next()
+		if !strings.HasPrefix(line, code) {
+			d.t.Fatalf("%s: the server says %q, not %s", d.where, line, code)
+		}
+		if line[3] == ' ' {
+			return
+		}
+	}
+}
+
+func (d *dialog) end() {
+	d.t.Helper()
+	if d.hear(); len(d.said) > 0 {
+		d.t.Errorf("%s: at the end the server says %q", d.where, d.said)
+	}
+	d.c.hangUp()
+	d.hear()
+	got := d.w.journal.all()
+	for i := range max(len(got), len(d.events)) {
+		switch {
+		case i >= len(got):
+			d.t.Errorf("the journal has no %q", d.events[i])
+		case i >= len(d.events):
+			d.t.Errorf("the journal has more: %q", got[i])
+		case !strings.HasPrefix(got[i], d.events[i]):
+			d.t.Errorf("the journal has %q, not %q", got[i], d.events[i])
+		}
+	}
+}
