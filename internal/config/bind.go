@@ -12,8 +12,13 @@ const MaxFile = 1 << 20
 // Options is what Decode must know beside the document.
 type Options struct {
 	Sections Sections           // the checks, for a field of type Checks
+	Where    Where              // filled with the place of every key of the document, unless nil
 	Others   map[string]Pointer // the other documents by file name, to say where a misplaced key belongs
 }
+
+// Where tells where the keys of a document stand: "policy.toml:12" by the key's path, all words joined by dots and
+// none quoted: "checks.spf.action", "domain.example.org.thresholds.reject". Tables have no entry of their own.
+type Where map[string]string
 
 // Pointer is a pointer to a document's struct; only its type is looked at.
 type Pointer any
@@ -29,7 +34,11 @@ func Decode(file string, data []byte, into any, opts Options) Problems {
 	b := &binder{source: s, opts: opts, top: into, shapes: map[reflect.Type]*shape{}}
 	v := reflect.ValueOf(into).Elem()
 	setDefaults(v)
-	b.table(v, s.grow())
+	root := s.grow()
+	b.table(v, root)
+	if opts.Where != nil {
+		s.where(opts.Where, root, "")
+	}
 	return s.found()
 }
 

@@ -2,7 +2,7 @@ package config
 
 import (
 	"reflect"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -80,44 +80,39 @@ func (b *binder) unknownCheck(e *entry, name string) {
 // section binds one check's table: the generic keys and the check's own, side by side. The keys in others are tables
 // of other checks.
 func (b *binder) section(s Section, n *node, others []*entry) *Check {
-	g, own := s.generic(), s.options()
-	gv := reflect.ValueOf(&g).Elem()
-	fields := fieldsOf(gv.Type())
-	generics := len(fields)
-	if own.IsValid() {
-		setDefaults(own.Elem())
-		fields = append(fields, fieldsOf(own.Elem().Type())...)
-	}
-	skip := map[string]bool{}
-	for _, e := range others {
-		skip[e.name] = true
+	structs := s.structs()
+	var fields []field
+	places := map[string]reflect.Value{}
+	for _, v := range structs {
+		for _, f := range b.shape(v.Type()).fields {
+			fields = append(fields, f)
+			places[f.name] = v.FieldByIndex(f.index)
+		}
 	}
 	for _, e := range n.keys {
-		if skip[e.name] {
-			continue
-		}
-		i := 0
-		for i < len(fields) && fields[i].name != e.name {
-			i++
-		}
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == e.name })
 		switch {
-		case i == len(fields):
+		case slices.Contains(others, e):
+		case i < 0:
 			b.unknownKey(n, e, append(fields, b.below(s.Name)...))
-		case e.name == "prices" && i < generics:
-			b.prices(&g, s, e)
-		case i < generics:
-			b.bind(gv.FieldByIndex(fields[i].index), fields[i], e.value, e.at)
+		case e.name == "prices" || e.name == "reasons":
+			b.named(places[e.name], fields[i], s, e)
 		default:
-			b.bind(own.Elem().FieldByIndex(fields[i].index), fields[i], e.value, e.at)
+			b.bind(places[e.name], fields[i], e.value, e.at)
 		}
 	}
+	g := structs[0].Addr().Interface().(*generic)
 	check := &Check{Name: s.Name, Action: g.Action, Unknown: g.Unknown, Prices: g.Prices}
-	if own.IsValid() {
+	if len(s.Reasons) > 0 {
+		check.Reasons = structs[1].Addr().Interface().(*byReason).Reasons
+	}
+	if s.Options != nil {
 		if len(n.keys) > 0 {
 			b.missing(n, fields)
 		}
-		b.rules(own.Elem(), n)
-		check.Options = own.Interface()
+		own := structs[len(structs)-1]
+		b.rules(own, n)
+		check.Options = own.Addr().Interface()
 	}
 	return check
 }
@@ -133,30 +128,43 @@ func (b *binder) below(name string) []field {
 	return fields
 }
 
-// prices lays the operator's prices over the defaults; only measures that the check declares have one.
-func (b *binder) prices(g *generic, s Section, e *entry) {
-	var f field
-	for _, f = range fieldsOf(reflect.TypeFor[generic]()) {
-		if f.name == "prices" {
-			break
-		}
-	}
+// named lays the operator's prices or reasons over the defaults; only names that the check declares are taken.
+func (b *binder) named(v reflect.Value, f field, s Section, e *entry) {
 	if !b.want(e.value, kindTable, f, e.at) {
 		return
 	}
+	names, noun := s.names(f.name), "measure"
+	if f.name == "reasons" {
+		noun = "reason"
+	}
 	right := *e.value
 	right.keys = nil
-	for _, m := range e.value.keys {
-		if s.measures(m.name) {
+	for _, m := range flat(e.value, "") {
+		if among(names, m.name) {
 			right.keys = append(right.keys, m)
 			continue
 		}
-		p := Problem{Key: m.value.path(), Message: "check " + s.Name + " has no such measure", Instead: "it has none, remove the key"}
-		if names := s.measureNames(); len(names) > 0 {
-			sort.Strings(names)
-			p.Instead = "its measures are " + strings.Join(names, ", ")
+		p := Problem{Key: m.value.path(), Message: "check " + s.Name + " has no such " + noun, Instead: "it has none, remove the key"}
+		if near := nearest(m.name, names); near != "" {
+			p.Instead = "did you mean " + near + "?"
+		} else if len(names) > 0 {
+			p.Instead = "its " + noun + "s are " + strings.Join(names, ", ")
 		}
 		b.report(p, m.at)
 	}
-	b.bindMap(reflect.ValueOf(&g.Prices).Elem(), f, &right)
+	b.bindMap(v, f, &right)
+}
+
+// flat lists the keys of a table with those of the tables in it, whose names are joined: a name with a dot need not be
+// quoted.
+func flat(n *node, prefix string) []*entry {
+	var all []*entry
+	for _, e := range n.keys {
+		if e.value.kind == kindTable {
+			all = append(all, flat(e.value, prefix+e.name+".")...)
+			continue
+		}
+		all = append(all, &entry{name: prefix + e.name, at: e.at, value: e.value})
+	}
+	return all
 }

@@ -69,8 +69,7 @@ func topicsOf(sections Sections) []topic {
 	for _, name := range sections.names() {
 		s, path := sections[name], "checks."+name
 		topics = append(topics, topic{path, PolicyFile, func() string { return s.explain() }})
-		g := s.generic()
-		for _, v := range s.structs(&g) {
+		for _, v := range s.structs() {
 			topics = append(topics, keyTopics(PolicyFile, path, v)...)
 		}
 	}
@@ -136,8 +135,10 @@ func (f field) explain(file, path string, v reflect.Value) string {
 	}
 	switch {
 	case f.form == formTable:
+		b.WriteString("\nKeys:\n")
 		keyTable(&b, fresh(f.typ))
 	case f.form == formTables:
+		b.WriteString("\nKeys:\n")
 		keyTable(&b, fresh(f.typ.Elem()))
 	}
 	return b.String()
@@ -165,7 +166,6 @@ func (f field) defaultText(v reflect.Value) string {
 
 // keyTable lists the keys of a table with their defaults.
 func keyTable(b *strings.Builder, v reflect.Value) {
-	b.WriteString("\nKeys:\n")
 	for _, f := range fieldsOf(v.Type()) {
 		def := ""
 		if f.form < formTable {
@@ -195,9 +195,9 @@ func (s Section) explain() string {
 		}
 		fmt.Fprintf(&b, "  %-26s %6s  %s\n", m.Name, price, m.Doc)
 	}
-	g := s.generic()
-	for _, v := range s.structs(&g) {
+	b.WriteString("\nKeys:\n")
+	for _, v := range s.structs() {
 		keyTable(&b, v)
 	}
-	return strings.Replace(b.String(), "\n\nKeys:\n", "\n\nKeys of every check:\n", 1)
+	return b.String()
 }

@@ -20,6 +20,7 @@ type Config struct {
 	Policy        *Policy
 	BootstrapPath string // "" if the document is missing and every key has its default
 	PolicyPath    string // "" if the built-in policy is used
+	Where         Where  // the places of the policy's keys: "checks.spf.action" -> "policy.toml:12"
 	PolicyVersion string // the first 12 hex digits of the SHA-256 of the document's octets, or BuiltinVersion
 }
 
@@ -56,7 +57,8 @@ func Load(path string, sections Sections) (*Config, Problems) {
 		all = append(all, unreadable(policy, problem))
 	default:
 		var found Problems
-		c.Policy, found = DecodePolicy(policy, data, sections)
+		c.Policy, c.Where = new(Policy), Where{}
+		found = Decode(policy, data, c.Policy, policyOptions(sections, c.Where))
 		c.PolicyPath, c.PolicyVersion = policy, Version(data)
 		all = append(all, found...)
 	}
@@ -93,7 +95,11 @@ func DecodeBootstrap(file string, data []byte) (*Bootstrap, Problems) {
 // DecodePolicy reads policy.toml; the file name is only for the problems.
 func DecodePolicy(file string, data []byte, sections Sections) (*Policy, Problems) {
 	p := new(Policy)
-	return p, Decode(file, data, p, Options{Sections: sections, Others: map[string]Pointer{BootstrapFile: (*Bootstrap)(nil)}})
+	return p, Decode(file, data, p, policyOptions(sections, nil))
+}
+
+func policyOptions(sections Sections, where Where) Options {
+	return Options{Sections: sections, Where: where, Others: map[string]Pointer{BootstrapFile: (*Bootstrap)(nil)}}
 }
 
 // BuiltinPolicy is the policy without a document: every key has its default and no domain is served.

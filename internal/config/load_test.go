@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -99,6 +100,25 @@ func TestLoadRefuses(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
 		})
+	}
+}
+
+func TestWhere(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, PolicyFile, goodPolicy+"[checks.spf]\naction = \"tag\"\nreasons.\"spf.only\" = \"tag\"\nprices = { fail = 1 }\n"+
+		"[[domain]]\nname = \"Bücher.example\"\nroute = \"in\"\n")
+	c, problems := Load(dir, testSections())
+	if problems.Refused() {
+		t.Fatal(problems)
+	}
+	want := Where{"domain.example.org.name": "policy.toml:2", "domain.example.org.route": "policy.toml:3", "route.in.name": "policy.toml:5",
+		"route.in.next_hop": "policy.toml:6", "checks.spf.action": "policy.toml:8", "checks.spf.reasons.spf.only": "policy.toml:9",
+		"checks.spf.prices.fail": "policy.toml:10"}
+	for _, name := range []string{"Bücher.example", "xn--bcher-kva.example"} { // as written, and as it is known
+		want["domain."+name+".name"], want["domain."+name+".route"] = "policy.toml:12", "policy.toml:13"
+	}
+	if !reflect.DeepEqual(c.Where, want) {
+		t.Errorf("got  %v\nwant %v", c.Where, want)
 	}
 }
 

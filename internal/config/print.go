@@ -127,21 +127,10 @@ func (w *printer) sections(sections Sections) {
 		w.blank("")
 		w.comment("", s.prose())
 		w.WriteString("[checks." + name + "]\n")
-		g := s.generic()
-		for _, v := range s.structs(&g) {
+		for _, v := range s.structs() {
 			w.table("", "checks."+name, v, nil)
 		}
 	}
-}
-
-// structs are the generic keys and the options of a section, with their defaults.
-func (s Section) structs(g *generic) []reflect.Value {
-	all := []reflect.Value{reflect.ValueOf(g).Elem()}
-	if own := s.options(); own.IsValid() {
-		setDefaults(own.Elem())
-		all = append(all, own.Elem())
-	}
-	return all
 }
 
 func (s Section) prose() string {

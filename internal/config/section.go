@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -32,6 +34,9 @@ type Section struct {
 	Action   Action    // default of the key action; "" is Score
 	Unknown  Action    // default of the key unknown; "" is Defer, because what cannot be told is never silently passed
 	Measures []Measure // what the key prices may name
+	// Reasons are the reasons of a Fail that have an action of their own, with its default. Only these may be named by
+	// the key reasons; a section without any has no such key.
+	Reasons map[string]Action
 	// Options is nil or a pointer to a struct with the tags of this package. Every decode binds into a fresh copy of
 	// it: the pointed-to struct is the start, its default tags are laid over the fields that are zero.
 	Options any
@@ -53,6 +58,7 @@ type Check struct {
 	Action  Action
 	Unknown Action
 	Prices  map[string]float64 // every measure with a price, the operator's laid over the defaults
+	Reasons map[string]Action  // every reason with an action of its own, the operator's laid over the defaults; may be nil
 	Options any                // the same type as Section.Options, fresh for each decode; nil if the section has none
 }
 
@@ -64,6 +70,11 @@ type generic struct {
 	Action  Action             `toml:"action" enum:"off,observe,score,tag,quarantine,defer,reject,drop" doc:"What a Fail of this check does. off: it does not run; observe: what it would have done is only written down; score: its measures are priced."`
 	Unknown Action             `toml:"unknown" enum:"pass,observe,score,tag,quarantine,defer,reject,drop" doc:"What it costs when the check cannot tell. pass: nothing, with a mark in the journal."`
 	Prices  map[string]float64 `toml:"prices" unit:"points" min:"-100" max:"100" doc:"Points for each measure of this check, laid over the defaults. Negative points speak for the message."`
+}
+
+// byReason is the key of a section whose check has reasons with actions of their own.
+type byReason struct {
+	Reasons map[string]Action `toml:"reasons" enum:"observe,score,tag,quarantine,defer,reject,drop" doc:"What a Fail for this reason does instead of action, laid over the defaults."`
 }
 
 func (s Section) generic() generic {
@@ -82,6 +93,21 @@ func (s Section) generic() generic {
 	return g
 }
 
+// structs are what a section's table is bound to, with their defaults: the generic keys, then reasons and the options,
+// where there are any.
+func (s Section) structs() []reflect.Value {
+	g := s.generic()
+	all := []reflect.Value{reflect.ValueOf(&g).Elem()}
+	if len(s.Reasons) > 0 {
+		all = append(all, reflect.ValueOf(&byReason{Reasons: maps.Clone(s.Reasons)}).Elem())
+	}
+	if own := s.options(); own.IsValid() {
+		setDefaults(own.Elem())
+		all = append(all, own.Elem())
+	}
+	return all
+}
+
 // options makes the fresh copy that a decode binds into; nil if the section has none.
 func (s Section) options() reflect.Value {
 	if s.Options == nil {
@@ -92,21 +118,27 @@ func (s Section) options() reflect.Value {
 	return p
 }
 
-func (s Section) measures(name string) bool {
+// names lists what the key prices or reasons may name; a name that ends with "*" stands for all that begin so.
+func (s Section) names(key string) []string {
+	var names []string
+	if key == "reasons" {
+		names = slices.Collect(maps.Keys(s.Reasons))
+	}
 	for _, m := range s.Measures {
-		if prefix, open := strings.CutSuffix(m.Name, "*"); m.Name == name || open && len(name) > len(prefix) && strings.HasPrefix(name, prefix) {
-			return true
+		if key == "prices" {
+			names = append(names, m.Name)
 		}
 	}
-	return false
+	slices.Sort(names)
+	return names
 }
 
-func (s Section) measureNames() []string {
-	names := make([]string, len(s.Measures))
-	for i, m := range s.Measures {
-		names[i] = m.Name
-	}
-	return names
+// among says whether a name is one of those, or begins as one that ends with "*".
+func among(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool {
+		prefix, open := strings.CutSuffix(n, "*")
+		return n == name || open && len(name) > len(prefix) && strings.HasPrefix(name, prefix)
+	})
 }
 
 func (s Sections) names() []string {
@@ -142,6 +174,13 @@ func (s Section) verify(name string) error {
 	if err := VerifyTags(&g); err != nil {
 		return err
 	}
+	for _, f := range fieldsOf(reflect.TypeFor[byReason]()) {
+		for reason, action := range s.Reasons {
+			if !contains(f.enum, string(action)) {
+				return fmt.Errorf("reason %s has the action %q", reason, action)
+			}
+		}
+	}
 	if s.Options == nil {
 		return nil
 	}
@@ -150,7 +189,7 @@ func (s Section) verify(name string) error {
 		return fmt.Errorf("options are %s, not a pointer to a struct", t)
 	}
 	for _, f := range fieldsOf(t.Elem()) {
-		if f.name == "action" || f.name == "unknown" || f.name == "prices" {
+		if slices.Contains([]string{"action", "unknown", "prices", "reasons"}, f.name) {
 			return fmt.Errorf("option %s hides the generic key", f.name)
 		}
 	}

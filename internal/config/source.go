@@ -3,8 +3,10 @@ package config
 import (
 	"bytes"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -72,6 +74,28 @@ func (s *source) found() Problems {
 	}
 	ps.sort()
 	return ps
+}
+
+// where notes the place of every key below a table.
+func (s *source) where(w Where, n *node, prefix string) {
+	for _, e := range n.keys {
+		path := prefix + e.name
+		switch {
+		case e.value.kind == kindTable:
+			s.where(w, e.value, path+".")
+		case e.value.tables:
+			for _, item := range e.value.items {
+				name := item.label()
+				s.where(w, item, path+"."+name+".")
+				if canonical, bad := checkDomain(name); bad == nil && canonical != name {
+					s.where(w, item, path+"."+canonical+".") // a domain is known by this form of its name
+				}
+			}
+		default:
+			line, _ := s.position(e.at)
+			w[path] = filepath.Base(s.file) + ":" + strconv.Itoa(line)
+		}
+	}
 }
 
 // syntax reports the error at which the parser stopped.

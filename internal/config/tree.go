@@ -3,6 +3,8 @@ package config
 import (
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -78,15 +80,19 @@ func (n *node) path() string {
 	case n.number > 0 && n.kind != kindTable:
 		return n.parent.path() // a value of a list goes by the list's name; its column tells which
 	case n.number > 0:
-		label := strconv.Itoa(n.number)
-		if n.kind == kindTable && n.parent.tables {
-			if e := n.index["name"]; e != nil && e.value.kind == kindString && plainKey(strings.ReplaceAll(e.value.text, ".", "")) {
-				label = e.value.text
-			}
-		}
-		return n.parent.path() + "[" + label + "]"
+		return n.parent.path() + "[" + n.label() + "]"
 	}
 	return join(n.parent.path(), n.name)
+}
+
+// label is the name of an element, or its number where it has none.
+func (n *node) label() string {
+	if n.kind == kindTable && n.parent.tables {
+		if e := n.index["name"]; e != nil && e.value.kind == kindString && plainName(e.value.text) {
+			return e.value.text
+		}
+	}
+	return strconv.Itoa(n.number)
 }
 
 // join adds a key to a path; a key that is not plain is quoted, so that a path stays on one line.
@@ -98,6 +104,14 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
+}
+
+// plainName says whether a name can stand in a path: letters of any script, because domains may have them.
+func plainName(s string) bool {
+	const longest = 128
+	return s != "" && len(s) <= longest && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
+	})
 }
 
 func plainKey(s string) bool {
