@@ -164,6 +164,12 @@ func (f *fake) On(step string, actions ...Action) {
 	f.scripts[step] = actions
 }
 
+func (f *fake) forgetSteps() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.scripts)
+}
+
 // next is the action for a step that occurs now.
 func (f *fake) next(step string) Action {
 	f.mu.Lock()

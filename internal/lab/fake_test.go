@@ -253,3 +253,14 @@ func TestGoSMTPTalksToItselfAndToPostfix(t *testing.T) {
 		}
 	}
 }
+
+func TestForget(t *testing.T) {
+	h := startNextHop(t, NextHopOptions{})
+	h.On("MAIL", Reply("550 5.7.1 no"))
+	play(t, h, nil, "S: 220 ...\nC: MAIL FROM:<a@example.org>\nS: 550 ...\n-- nexthop saw MAIL\nC: QUIT\nS: 221 ...")
+	h.Forget()
+	if got := h.Commands(); len(got) != 0 || len(h.Messages()) != 0 {
+		t.Errorf("still there: %q %v", got, h.Messages())
+	}
+	play(t, h, nil, "S: 220 ...\nC: MAIL FROM:<a@example.org>\nS: 250 ...\nC: QUIT\nS: 221 ...")
+}

@@ -73,6 +73,16 @@ func (h *NextHop) Messages() []Received {
 	return slices.Clone(h.messages)
 }
 
+// Forget makes the fake as it was at its start: what it noted is gone, every step is
+// as usual, and its connections are closed.
+func (h *NextHop) Forget() {
+	h.forgetSteps()
+	h.Disconnect()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.messages, h.commands = nil, nil
+}
+
 // Accepted are the messages that it took over with a 250.
 func (h *NextHop) Accepted() []Received {
 	return slices.DeleteFunc(h.Messages(), func(r Received) bool { return !r.Accepted })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +142,51 @@ C: QUIT
 	want := "a \\ $x $y\r\nb\r\n\x00\x7f\xffé\r\nababab\n\n\r\n\x01\x02QUIT\r\n"
 	if got.String() != want {
 		t.Errorf("got %q\nwant %q", got.String(), want)
+	}
+}
+
+func TestArrived(t *testing.T) {
+	for name, test := range map[string]struct {
+		script string
+		want   [][]string
+		fail   string
+	}{
+		"one run":  {"N: a\nN:\n\n# comment\nN: \\x41 b", [][]string{{"a", "", "A b"}}, ""},
+		"two runs": {"N: a\nS: /220 x(?<v>.)/\nN: b", [][]string{{"a"}, {"b"}}, ""},
+		"too late": {"S: 220 y\nN: a", nil, `the server said "220 x7"`},
+		"values":   {"S: /220 x(?<v>.)/\nN: a $v\n-- wait 1ms\nN: \\$v", [][]string{{"a 7"}, {"$v"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Parse("t", test.script)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got [][]string
+			says := ""
+			if name != "one run" {
+				says = "220 x7\r\n"
+			}
+			err = s.Run(t.Context(), Hooks{Dial: serve(t, says, nil), Arrived: func(_ context.Context, lines []string) error {
+				got = append(got, lines)
+				return nil
+			}})
+			if test.fail != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fail) {
+					t.Fatalf("got %v, want %q", err, test.fail)
+				}
+				return
+			}
+			if err != nil || !slices.EqualFunc(got, test.want, slices.Equal[[]string]) {
+				t.Errorf("got %q and %v, want %q", got, err, test.want)
+			}
+		})
+	}
+	s, err := Parse("t", "N: a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context(), Hooks{Dial: serve(t, "", nil)}); err == nil || !strings.Contains(err.Error(), "does not look") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -22,6 +22,9 @@ type Hooks struct {
 	TLS *tls.Config
 	// Send has the octets of each "-- send NAME".
 	Send map[string][]byte
+	// Arrived compares what arrived behind the server with the lines of one run of N:
+	// steps. An error fails the script at the first of them.
+	Arrived func(ctx context.Context, lines []string) error
 	// Do has a function for each name of the test's own: "-- NAME ARGUMENT...". An
 	// error fails the script at that line.
 	Do map[string]func(ctx context.Context, args []string) error
@@ -122,6 +125,12 @@ func (r *runner) step(ctx context.Context, st step) error {
 		args[i] = r.fill(arg)
 	}
 	fmt.Fprintf(&r.transcript, "    %s\n", st.text)
+	if st.kind == arrived {
+		if r.hooks.Arrived == nil {
+			return errors.New("N: the test does not look at what arrived")
+		}
+		return r.hooks.Arrived(ctx, args)
+	}
 	return r.directive(ctx, args)
 }
 

@@ -14,6 +14,7 @@
 //	C: TEXT      the client sends TEXT and CRLF
 //	R: TEXT      the client sends exactly TEXT (the line's own end is not sent)
 //	S: PATTERN   the server's next line must match and end in CRLF
+//	N: TEXT      the next line of what arrived behind the server, see below
 //	-- NAME ...  what else happens, see below
 //
 // TEXT may have \r \n \t \0 \\ \$ \xNN, and \*N{TEXT} for TEXT N times. In a PATTERN
@@ -32,6 +33,9 @@
 //	-- send NAME            the client sends octets that the test names so
 //	-- timeout 5s           how long each further step may take (10s)
 //	-- expect-closed        the server closes the connection and says no more
+//
+// N: lines that follow one another are one step. The test looks at them: it knows
+// where to look and what may differ.
 //
 // Any other name, such as "-- nexthop got 1 message", is one that the test gives.
 // Words there are split at blanks; "quotes" keep a word together.
@@ -57,6 +61,7 @@ type kind int
 const (
 	send kind = iota // C: and R:
 	expect
+	arrived // N:
 	directive
 )
 
@@ -66,7 +71,7 @@ type step struct {
 	text string         // as in the file
 	data string         // send: octets, with $names not yet put in
 	re   *regexp.Regexp // expect; nil: any lines of one reply
-	args []string       // directive: its name first
+	args []string       // directive: its name first; arrived: octets of each line
 }
 
 // Parse reads a script. Its errors name the script and the line.
@@ -82,6 +87,10 @@ func Parse(name, text string) (*Script, error) {
 			return nil, fmt.Errorf("%s:%d: %w", name, i+1, err)
 		}
 		st.line, st.text = i+1, line
+		if n := len(s.steps); st.kind == arrived && n > 0 && s.steps[n-1].kind == arrived {
+			s.steps[n-1].args = append(s.steps[n-1].args, st.args...)
+			continue
+		}
 		s.steps = append(s.steps, st)
 	}
 	if len(s.steps) == 0 {
@@ -95,7 +104,7 @@ func parseStep(line string) (step, error) {
 		line += " " // an editor took the blank away
 	}
 	if len(line) < 3 {
-		return step{}, fmt.Errorf("step %q: want C:, R:, S: or --", line)
+		return step{}, fmt.Errorf("step %q: want C:, R:, S:, N: or --", line)
 	}
 	rest := line[3:]
 	switch line[:3] {
@@ -108,6 +117,9 @@ func parseStep(line string) (step, error) {
 	case "S: ":
 		re, err := pattern(rest)
 		return step{kind: expect, re: re}, err
+	case "N: ":
+		data, err := unescape(rest)
+		return step{kind: arrived, args: []string{data}}, err
 	case "-- ":
 		args, err := words(rest)
 		if err == nil && len(args) == 0 {
@@ -115,7 +127,7 @@ func parseStep(line string) (step, error) {
 		}
 		return step{kind: directive, args: args}, err
 	}
-	return step{}, fmt.Errorf("step %q: want C:, R:, S: or -- and a blank", line)
+	return step{}, fmt.Errorf("step %q: want C:, R:, S:, N: or -- and a blank", line)
 }
 
 // pattern compiles what follows S:; nil means any lines.
