@@ -195,7 +195,7 @@ func (w *inserter) event(e *gateway.Event, s *story) error {
 	}
 	w.run(insertEvent, id, r.Time.UnixMilli(), int(e.Kind), int64(r.Session), int(e.Verdict.Outcome), number(e.Verdict.Score),
 		r.Size, e.Took.Milliseconds(), e.Session.Transactions, clientKey(r.Client), text(r.Listener), text(r.Helo), from,
-		fromDomain, header, headerDomain, text(strings.Join(rcpts, " ")), text(messageIDKey(e.MessageID)), text(e.Subject),
+		fromDomain, header, headerDomain, text(spaced(rcpts)), text(messageIDKey(e.MessageID)), text(e.Subject),
 		text(string(e.Verdict.Reason)), text(e.Verdict.Check), text(e.Policy), text(e.Reply.String()), text(nextHop),
 		text(e.Session.End))
 	var evidence any
@@ -218,6 +218,14 @@ func (w *inserter) rcpts(e *gateway.Event) []string {
 		w.run(insertRcpt, keys[i], int64(e.Record.ID), int(outcome), e.Record.Rcpts[i].Code)
 	}
 	return keys
+}
+
+// spaced joins the recipients with a space behind each, so that a domain can be looked for with its end.
+func spaced(rcpts []string) string {
+	if len(rcpts) == 0 {
+		return ""
+	}
+	return strings.Join(rcpts, " ") + " "
 }
 
 // text is a column's value: NULL for "".

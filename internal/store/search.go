@@ -50,7 +50,7 @@ type Result struct {
 
 const rowColumns = `SELECT e.id, e.session, e.ts, e.kind, e.client, e.listener, e.helo, e.mail_from, e.header_from, e.rcpts,
  e.size, e.message_id, e.subject, e.verdict, e.reason, e.deciding, e.score, e.policy, e.reply, e.next_hop, e.ending,
- e.transactions, e.took FROM event e WHERE `
+ e.transactions, e.took FROM `
 
 // Search answers a query, the newest event first: transactions, and connections that were refused or ended without one. It
 // answers ErrQuery when the query makes no sense. When ctx ends first, the Result holds what was found until then and is
@@ -82,7 +82,7 @@ func (r *Reader) Search(ctx context.Context, q Query) (*Result, error) {
 // gather adds the rows of one file. The newest rows come first, so that what an ended ctx leaves out is the oldest.
 func (res *Result) gather(ctx context.Context, db *sql.DB, c *condition, limit int) error {
 	args := append(append([]any(nil), c.args...), limit-len(res.Rows)+1)
-	rows, err := db.QueryContext(ctx, rowColumns+strings.Join(c.terms, " AND ")+" ORDER BY e.id DESC LIMIT ?", args...)
+	rows, err := db.QueryContext(ctx, rowColumns+c.tables+" WHERE "+strings.Join(c.terms, " AND ")+" ORDER BY "+c.order()+" DESC LIMIT ?", args...)
 	if err != nil {
 		return err
 	}
@@ -100,6 +100,14 @@ func (res *Result) gather(ctx context.Context, db *sql.DB, c *condition, limit i
 		res.Reached = row.Time
 	}
 	return rows.Err()
+}
+
+// order is the id of the table that SQLite walks along.
+func (c *condition) order() string {
+	if strings.HasPrefix(c.tables, "rcpt r") {
+		return "r.id"
+	}
+	return "e.id"
 }
 
 func scanRow(rows *sql.Rows) (Row, error) {

@@ -17,7 +17,7 @@ CREATE TABLE event (
   from_domain   TEXT,
   header_from   TEXT,                 -- lower case, the address only, where it differs from mail_from
   header_domain TEXT,                 -- where it differs from from_domain
-  rcpts         TEXT,                 -- lower case, a space between two
+  rcpts         TEXT,                 -- lower case, a space behind each
   message_id    TEXT,                 -- without angle brackets
   subject       TEXT,                 -- as the domain's policy lets it be kept
   reason        TEXT,
