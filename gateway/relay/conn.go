@@ -122,7 +122,7 @@ func (c *conn) greet(ctx context.Context, mode Mode) error {
 	return c.startTLS(ctx, mode)
 }
 
-// hello says EHLO, and HELO to a next hop that refuses EHLO for good.
+// hello says EHLO, and HELO to a next hop that does not know EHLO (RFC 5321 section 3.2).
 func (c *conn) hello() error {
 	r, err := c.ask("EHLO " + c.hop.hostname)
 	switch {
@@ -131,7 +131,7 @@ func (c *conn) hello() error {
 	case r.Is(250):
 		c.offer = parseEHLO(r.Lines)
 		return nil
-	case !r.Permanent():
+	case !r.Is(500) && !r.Is(501) && !r.Is(502) && !r.Is(504):
 		return unexpected(atEHLO, r)
 	}
 	if r, err = c.ask("HELO " + c.hop.hostname); err != nil {

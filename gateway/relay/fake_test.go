@@ -3,6 +3,7 @@ package relay
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -69,15 +70,18 @@ func endless(text string, pause time.Duration) act {
 	}
 }
 
-// fake is a scripted next hop. Steps: banner EHLO HELO STARTTLS MAIL RCPT DATA BDAT BODY DOT RSET.
+// fake is a scripted next hop. Its steps: banner EHLO HELO STARTTLS MAIL RCPT DATA DOT RSET, and BODY or BDAT-body, which
+// take the place of reading the message.
 type fake struct {
-	t        testing.TB
-	ln       net.Listener
-	offers   []string
-	tls      *tls.Config
-	discard  bool // keep no messages
-	collects int  // answer nothing before that many commands of a flight came
-	done     chan struct{}
+	t       testing.TB
+	ln      net.Listener
+	offers  []string
+	tls     *tls.Config
+	discard bool // keep no messages
+
+	plainSTARTTLS bool // STARTTLS is followed by no handshake
+	collects      int  // answer nothing before that many commands of a flight came
+	done          chan struct{}
 
 	mu       sync.Mutex
 	on       map[string]act
@@ -101,8 +105,8 @@ func newFake(t testing.TB, offers ...string) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{t: t, ln: ln, offers: offers, on: map[string]act{}, rcpt: map[string]act{}, done: make(chan struct{}),
-		open: map[net.Conn]bool{}}
+	f := quietFake(offers...)
+	f.ln = ln
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -110,17 +114,7 @@ func newFake(t testing.TB, offers ...string) *fake {
 			if err != nil {
 				return
 			}
-			f.mu.Lock()
-			f.conns++
-			f.open[c] = true
-			f.mu.Unlock()
-			wg.Go(func() {
-				(&fakeSession{f: f, conn: c, in: bufio.NewReaderSize(c, 64<<10)}).serve()
-				_ = c.Close()
-				f.mu.Lock()
-				delete(f.open, c)
-				f.mu.Unlock()
-			})
+			wg.Go(func() { f.serve(c) })
 		}
 	})
 	t.Cleanup(func() {
@@ -130,6 +124,30 @@ func newFake(t testing.TB, offers ...string) *fake {
 		wg.Wait()
 	})
 	return f
+}
+
+// quietFake is one without a listener, for pipes in a synctest bubble.
+func quietFake(offers ...string) *fake {
+	return &fake{offers: offers, on: map[string]act{}, rcpt: map[string]act{}, done: make(chan struct{}), open: map[net.Conn]bool{}}
+}
+
+func (f *fake) serve(c net.Conn) {
+	f.mu.Lock()
+	f.conns++
+	f.open[c] = true
+	f.mu.Unlock()
+	(&fakeSession{f: f, conn: c, in: bufio.NewReaderSize(c, 64<<10)}).serve()
+	_ = c.Close()
+	f.mu.Lock()
+	delete(f.open, c)
+	f.mu.Unlock()
+}
+
+// pipe is a Dialer that leads to the fake.
+func (f *fake) pipe(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	go f.serve(theirs)
+	return ours, nil
 }
 
 func (f *fake) hop() Hop {
@@ -239,6 +257,9 @@ func (s *fakeSession) command(verb, line string) bool {
 		if !s.do(verb, "220 2.0.0 Go on") {
 			return false
 		}
+		if s.f.plainSTARTTLS {
+			return true
+		}
 		secure := tls.Server(s.conn, s.f.tls)
 		if secure.Handshake() != nil {
 			return false
@@ -265,7 +286,7 @@ func (s *fakeSession) data() bool {
 	if body != nil {
 		return body(s)
 	}
-	if answer != nil && s.f.on354() == "" {
+	if answer != nil {
 		return true
 	}
 	var msg bytes.Buffer
@@ -285,21 +306,17 @@ func (s *fakeSession) data() bool {
 	return s.do("DOT", "250 2.0.0 Ok: queued as 4711")
 }
 
-// on354 is what a scripted DATA step is followed by: a message only when the test says so by the step "then-body".
-func (f *fake) on354() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.on["then-body"] != nil {
-		return "body"
-	}
-	return ""
-}
-
 func (s *fakeSession) bdat(line string) bool {
 	words := strings.Fields(line)
 	n, err := strconv.Atoi(words[1])
 	if err != nil || len(words) != 3 || words[2] != "LAST" {
 		return say("501 5.5.4 Bad BDAT")(s)
+	}
+	s.f.mu.Lock()
+	body := s.f.on["BDAT-body"]
+	s.f.mu.Unlock()
+	if body != nil {
+		return body(s)
 	}
 	b := make([]byte, n)
 	if _, err := io.ReadFull(s.in, b); err != nil {

@@ -19,12 +19,6 @@ func address(text string) gateway.Address {
 	return a
 }
 
-// short are timeouts that let a hanging next hop be noticed in a test.
-func short() Timeouts {
-	return Timeouts{Connect: 2 * time.Second, Command: 250 * time.Millisecond, Write: 250 * time.Millisecond,
-		Final: 250 * time.Millisecond, Slot: 2 * time.Second, Idle: time.Minute}
-}
-
 // long are timeouts that a busy machine keeps.
 func long() Timeouts {
 	return Timeouts{Connect: 20 * time.Second, Command: 20 * time.Second, Write: 20 * time.Second,
