@@ -53,6 +53,7 @@ const (
 	SayNoAuth         Phrase = "502 5.7.0 No login here: this host only takes mail for its own domains; submit yours to your own provider"
 	SayNoTurn         Phrase = "502 5.5.1 Mail is not handed out here"
 	SayNoTLS          Phrase = "502 5.5.1 TLS is not offered here"
+	SayNoChunking     Phrase = "502 5.5.1 CHUNKING is not offered here; use DATA"
 	SayTLSAlready     Phrase = "503 5.5.1 This session is encrypted already"
 	SayHeloFirst      Phrase = "503 5.5.1 Say EHLO first"
 	SayMailFirst      Phrase = "503 5.5.1 Say MAIL first"

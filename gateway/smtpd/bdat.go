@@ -23,7 +23,7 @@ func (c *session) bdat(arg string) gateway.Reply {
 		c.End = gateway.EndProtocol // how much is to be skipped cannot be known
 		return gateway.SayBadChunk.Reply()
 	}
-	if c.tx == nil || c.tx.accepted == 0 {
+	if c.tx == nil || c.tx.accepted == 0 || !c.offer.chunking {
 		return c.throwAway(n, last)
 	}
 	if n > c.limits.MessageSize+maxThrownAway {
@@ -70,7 +70,11 @@ func (c *session) throwAway(n int64, last bool) gateway.Reply {
 	if c.tx == nil {
 		return gateway.SayNoChunk.Reply()
 	}
-	r := c.referenced(c.noRecipient())
+	r := gateway.SayNoChunking.Reply()
+	if c.tx.accepted == 0 {
+		r = c.noRecipient()
+	}
+	r = c.referenced(r)
 	c.tx.last = r
 	c.endTransaction()
 	return r

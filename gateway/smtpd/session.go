@@ -190,6 +190,7 @@ func (c *session) lineFault(line smtpwire.Line, err error) {
 		return
 	}
 	c.Commands++
+	c.abortChunks("")
 	r := gateway.SayBadLineEnd.Reply()
 	switch {
 	case line.End != smtpwire.EndCRLF:
