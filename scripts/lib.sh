@@ -6,6 +6,11 @@ me=${0##*/}
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
+# Under sudo the checkout is somebody else's, which git refuses to read unless told.
+if [ "$(stat -c %u "$root")" != "$(id -u)" ]; then
+	export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$root
+fi
+
 # cache keeps what is built or unpacked; removing it costs time, nothing else.
 cache=${GATEPOST_CACHE:-$root/.cache}
 
@@ -39,4 +44,9 @@ use_postfix() {
 	if [ ! -x /usr/lib/postfix/sbin/master ] && [ -d "$cache/postfix" ]; then
 		export GATEPOST_POSTFIX_ROOT=$cache/postfix
 	fi
+}
+
+# need_root stops where the private Postfix could not be started.
+need_root() {
+	[ "$(id -u)" = 0 ] || die "a private Postfix is started, and its master must be root's: sudo scripts/$me"
 }

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +30,7 @@ func TestMain(m *testing.M) {
 	case "daemon":
 		err = beDaemon()
 	case "abandon":
-		err = abandonClamd()
+		err = abandonParts()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -111,22 +110,32 @@ func TestGatepost(t *testing.T) {
 	}
 }
 
-// abandonClamd starts a clamd, says its process id, and waits to be killed.
-func abandonClamd() error {
-	c, err := StartClamd(context.Background(), os.Getenv("GATEPOST_LAB_DIR"), ClamdOptions{})
+// abandonParts starts one of each, says their process ids, and waits to be killed.
+func abandonParts() error {
+	ctx, dir := context.Background(), os.Getenv("GATEPOST_LAB_DIR")
+	c, err := StartClamd(ctx, filepath.Join(dir, "c"), ClamdOptions{})
 	if err != nil {
 		return err
 	}
-	fmt.Println(c.PID())
+	s, err := StartSpamd(ctx, filepath.Join(dir, "s"), SpamdOptions{})
+	if err != nil {
+		return err
+	}
+	p, err := StartPostfix(ctx, filepath.Join(dir, "p"), PostfixOptions{})
+	if err != nil {
+		return err
+	}
+	fmt.Println(c.PID(), s.PID(), p.PID())
 	time.Sleep(time.Hour)
 	return nil
 }
 
-// A test that is killed leaves no scanner behind.
+// A test that is killed leaves no scanner and no MTA behind.
 func TestPartsEndWithTheirStarter(t *testing.T) {
 	ctx, dir := testContext(t), testDir(t)
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), standIn+"=abandon", "GATEPOST_LAB_DIR="+dir)
+	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -134,23 +143,25 @@ func TestPartsEndWithTheirStarter(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
+	var groups [3]int
+	if _, err := fmt.Fscanln(bufio.NewReader(out), &groups[0], &groups[1], &groups[2]); err != nil {
 		t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !groupAlive(pid) {
-		t.Fatal("clamd does not run")
+	for _, group := range groups {
+		if !groupAlive(group) {
+			t.Fatalf("group %d does not run", group)
+		}
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	cmd.Wait()
-	if err := poll(ctx, func() (bool, error) { return !groupAlive(pid), nil }); err != nil {
-		t.Errorf("clamd %d runs on: %v", pid, err)
+	if err := cmd.Wait(); err == nil {
+		t.Error("it ended by itself")
+	}
+	for _, group := range groups {
+		if err := poll(ctx, func() (bool, error) { return !groupAlive(group), nil }); err != nil {
+			t.Errorf("group %d runs on: %v", group, err)
+		}
 	}
 }
 

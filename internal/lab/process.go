@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +19,7 @@ type Process struct {
 	logs    []string // files that tell what went wrong
 	cmd     *exec.Cmd
 	ports   []*Port
+	guard   *guard // nil once the group has ended
 	grace   time.Duration
 	stopped sync.Mutex // one Stop at a time
 
@@ -41,8 +41,7 @@ type command struct {
 	grace time.Duration // after SIGTERM before SIGKILL; 0: 10 s
 }
 
-// start runs the command. When our own process ends in any way, the kernel sends
-// SIGTERM to the part.
+// start runs the command. When our own process ends in any way, the part ends too.
 func start(c command) (*Process, error) {
 	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -58,7 +57,6 @@ func start(c command) (*Process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true, // a session, so a process group, of its own
-		Pdeathsig:  syscall.SIGTERM,
 		Credential: c.owner.cred,
 	}
 	p := &Process{
@@ -68,26 +66,21 @@ func start(c command) (*Process, error) {
 	if p.grace == 0 {
 		p.grace = 10 * time.Second
 	}
-	started := make(chan error)
-	go p.run(started)
-	if err := <-started; err != nil {
+	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: start: %w", c.name, err)
 	}
-	return p, nil
-}
-
-// run starts the process and waits for its end on one thread that lives as long:
-// the parent-death signal is sent when the starting thread ends, not the process.
-func (p *Process) run(started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := p.cmd.Start()
-	started <- err
+	g, err := startGuard(cmd.Process.Pid)
 	if err != nil {
-		return
+		_ = p.group(syscall.SIGKILL)
+		_ = cmd.Wait()
+		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
-	p.err = p.cmd.Wait()
-	close(p.done)
+	p.guard = g
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
 }
 
 // PID is the process id, and the id of its process group.
@@ -142,7 +135,7 @@ func (p *Process) Kill() error {
 		return err
 	}
 	<-p.done
-	return nil
+	return p.awaitGroup()
 }
 
 // group sends a signal to the process group; a group that is gone is no error.
@@ -176,10 +169,8 @@ func (p *Process) Stop() error {
 		return err
 	}
 	<-p.done
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := poll(ctx, func() (bool, error) { return !groupAlive(p.PID()), nil }); err != nil {
-		return fmt.Errorf("%s: group %d does not end", p.name, p.PID())
+	if err := p.awaitGroup(); err != nil {
+		return err
 	}
 	if late {
 		return fmt.Errorf("%s: did not end within %v of SIGTERM and was killed", p.name, p.grace)
@@ -187,7 +178,22 @@ func (p *Process) Stop() error {
 	return nil
 }
 
+// awaitGroup waits until no process of a killed group runs.
+func (p *Process) awaitGroup() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := poll(ctx, func() (bool, error) { return !groupAlive(p.PID()), nil }); err != nil {
+		return fmt.Errorf("%s: group %d does not end", p.name, p.PID())
+	}
+	return nil
+}
+
+// release gives back what is kept beside the process, once.
 func (p *Process) release() {
+	if p.guard != nil {
+		p.guard.dismiss()
+		p.guard = nil
+	}
 	for _, port := range p.ports {
 		port.Release()
 	}

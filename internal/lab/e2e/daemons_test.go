@@ -1,0 +1,51 @@
+package e2e
+
+// daemons are those that dialog scripts are played against, by the name in "-- daemon NAME".
+var daemons = map[string]setup{
+	// All defaults, but nobody is trusted and nothing waits.
+	"plain": {routes: plainRoutes, top: `mode = "enforce"`},
+	// Limits that a script can reach.
+	"limits": {limits: noWaits + `
+command_line = "512"
+header = "16K"
+hops = 10
+recipients = 3
+recipients_known = 3
+transactions = 3
+message_size = "64K"
+errors = 5
+slow_errors = 5
+unknown_commands = 3
+`},
+	// The shortest times that the configuration allows.
+	"slow-data":    {limits: noWaits + `data_timeout = "10s"`},
+	"slow-bdat":    {limits: noWaits + `data_timeout = "10s"`},
+	"slow-command": {limits: noWaits + `command_timeout = "5s"`},
+	"trickle":      {limits: noWaits + `data_window = "5s"`},
+	"waits":        {limits: "unknown_recipient_wait = \"1s\"\nunknown_recipient_wait_all = \"2s\"\nerror_wait = \"1s\"\nslow_errors = 2"},
+	"connections":  {limits: noWaits + "connections_per_client = 3"},
+	// A next hop from long ago.
+	"old-hop": {routes: []route{{name: "internal", domains: []string{"served.test"}, offers: []string{"SIZE 1000000"}}}},
+	// A next hop that is only asked when the message is there.
+	"unasked": {routes: []route{{name: "internal", domains: []string{"served.test"}, lines: `recipients = "none"`}}},
+	// Everybody's bare CR and LF are made CRLF.
+	"normalise": {policy: "[smtp]\nnormalise_for = [\"127.0.0.0/8\"]\n"},
+	// The client's network is on our own block list; in the other two modes that is softened.
+	"blocked": {policy: blockEverybody},
+	"soft":    {policy: blockEverybody, top: `mode = "soft"`},
+	"observe": {policy: blockEverybody, top: `mode = "observe"`},
+	// What cannot be scanned is let pass, marked.
+	"lenient": {policy: "[checks.clamav]\nunknown = \"pass\"\n[checks.spamassassin]\nunknown = \"pass\"\n"},
+}
+
+var plainRoutes = []route{
+	{name: "internal", domains: []string{"served.test", "*.deep.test", "xn--bcher-kva.test"}},
+	{name: "other", domains: []string{"other.test"}},
+}
+
+const blockEverybody = `
+[[checks.access.client.entry]]
+network = "127.0.0.0/8"
+owner = "anna"
+reason = "test"
+`

@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatepost/internal/lab"
+	"gatepost/internal/lab/dnslab"
+	"gatepost/internal/lab/labtest"
+)
+
+// TestMain lets tests that mostly wait run beside one another, however few processors there are.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
+
+// hostname is the daemon's own name.
+const hostname = "mx.gatepost.test"
+
+// zones are the names that the daemon can resolve.
+var zones = dnslab.Text(`
+example.org. MX 10 mail.example.org.
+mail.example.org. A 192.0.2.10
+client.example.org. A 192.0.2.20
+nullmx.test. MX 0 .
+nohost.test. TXT "neither MX nor address"
+xn--bcher-kva.example. MX 10 mail.example.org.
+`)
+
+// setup says what daemon a test wants. The zero value is one with the domain served.test on the route "internal" to a
+// fake next hop, fake scanners, nobody trusted, and no wait where clients err.
+type setup struct {
+	bootstrap string // more of gatepost.toml
+	shutdown  string // shutdown.grace; "" for the default
+	body      string // lines of [body]
+	top       string // top-level lines of policy.toml, such as the mode
+	limits    string // lines of [limits], instead of those that take the waits away
+	policy    string // more tables of policy.toml
+	routes    []route
+	trusted   string // elements of trusted.networks
+
+	clamav, spamd string // address; "": a fake; "off"
+	clamavTimeout string // "" for 2s
+	spamdTimeout  string
+	dns           string // address; "" for a name server with zones
+}
+
+// route is a way to a next hop. Its domain is NAME.test unless it is said otherwise.
+type route struct {
+	name    string
+	domains []string
+	lines   string // of [[route]]
+	addr    string // of the next hop; "": a fake
+	offers  []string
+}
+
+// world is a running daemon and what surrounds it.
+type world struct {
+	dir    string
+	daemon *lab.Gatepost
+	hops   map[string]*lab.NextHop // the fakes, by route
+	clamd  *lab.FakeClamd          // nil where it is no fake
+	spamd  *lab.FakeSpamd
+	dns    *dnslab.Server
+
+	config, policy string // the documents
+}
+
+// noWaits are limits under which refusals are said at once.
+const noWaits = `unknown_recipient_wait = "0s"
+error_wait = "0s"
+`
+
+// begin starts what the setup wants and the daemon, and stops all of it at the end of the test.
+func begin(t testing.TB, s setup) *world {
+	t.Helper()
+	w := newWorld(t, s)
+	w.start(t)
+	return w
+}
+
+// newWorld makes all but the daemon.
+func newWorld(t testing.TB, s setup) *world {
+	t.Helper()
+	w := &world{dir: labtest.Dir(t), hops: map[string]*lab.NextHop{}}
+	if len(s.routes) == 0 {
+		s.routes = []route{{name: "internal", domains: []string{"served.test"}}}
+	}
+	if s.dns == "" {
+		w.dns = dnslab.New(t, zones)
+		s.dns = w.dns.Addr()
+	}
+	if s.clamav == "" {
+		w.clamd = labtest.FakeClamd(t, 0)
+		s.clamav = w.clamd.Addr()
+	}
+	if s.spamd == "" {
+		w.spamd = labtest.FakeSpamd(t)
+		s.spamd = w.spamd.Addr()
+	}
+	w.config = s.bootstrapText(w.dir)
+	w.policy = s.policyText(t, w)
+	return w
+}
+
+// start starts the daemon with the documents.
+func (w *world) start(t testing.TB) {
+	t.Helper()
+	w.daemon = labtest.Gatepost(t, w.dir, lab.GatepostOptions{Config: w.config, Policy: w.policy})
+}
+
+func (s *setup) bootstrapText(dir string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "hostname = %q\nstate_dir = %q\n", hostname, lab.StateDir(dir))
+	fmt.Fprintf(&b, "[[listener]]\nname = \"smtp\"\naddresses = [\"127.0.0.1:0\"]\n")
+	fmt.Fprintf(&b, "[dns]\nservers = [%q]\ntimeout = \"2s\"\n[web]\nmetrics = \"127.0.0.1:0\"\n", s.dns)
+	scanner := func(table, address, timeout string) {
+		list := ""
+		if address != "off" {
+			list = fmt.Sprintf("%q", address)
+		}
+		if timeout == "" {
+			timeout = "2s"
+		}
+		fmt.Fprintf(&b, "[%s]\naddresses = [%s]\ntimeout = %q\n", table, list, timeout)
+	}
+	scanner("clamav", s.clamav, s.clamavTimeout)
+	scanner("spamassassin", s.spamd, s.spamdTimeout)
+	if s.shutdown != "" {
+		fmt.Fprintf(&b, "[shutdown]\ngrace = %q\n", s.shutdown)
+	}
+	if s.body != "" {
+		b.WriteString("[body]\n" + s.body + "\n")
+	}
+	return b.String() + s.bootstrap
+}
+
+func (s *setup) policyText(t testing.TB, w *world) string {
+	t.Helper()
+	var b strings.Builder
+	limits := s.limits
+	if limits == "" {
+		limits = noWaits
+	}
+	fmt.Fprintf(&b, "%s\n[trusted]\nnetworks = [%s]\n[limits]\n%s\n", s.top, s.trusted, limits)
+	for _, r := range s.routes {
+		if r.addr == "" {
+			w.hops[r.name] = labtest.NextHop(t, lab.NextHopOptions{Extensions: r.offers})
+			r.addr = w.hops[r.name].Addr()
+		}
+		host, port, err := net.SplitHostPort(r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "[[route]]\nname = %q\ntls = \"none\"\n%s\n[[route.next_hop]]\nhost = %q\nport = %s\n", r.name, r.lines, host, port)
+		if len(r.domains) == 0 {
+			r.domains = []string{r.name + ".test"}
+		}
+		for _, d := range r.domains {
+			name, below := strings.CutPrefix(d, "*.")
+			fmt.Fprintf(&b, "[[domain]]\nname = %q\nroute = %q\nsubdomains = %t\n", name, r.name, below)
+		}
+	}
+	for check, address := range map[string]string{"clamav": s.clamav, "spamassassin": s.spamd} {
+		if address == "off" {
+			fmt.Fprintf(&b, "[checks.%s]\naction = \"off\"\n", check)
+		}
+	}
+	return b.String() + s.policy
+}
+
+// addr is where the daemon listens for mail.
+func (w *world) addr() string { return w.daemon.Addr("smtp") }
+
+// hop is the only fake next hop.
+func (w *world) hop(t testing.TB) *lab.NextHop {
+	t.Helper()
+	if len(w.hops) != 1 {
+		t.Fatalf("there are %d fake next hops", len(w.hops))
+	}
+	return w.hops[slices.Collect(maps.Keys(w.hops))[0]]
+}
