@@ -3,7 +3,6 @@ package smtpd
 import (
 	"io"
 	"strconv"
-	"strings"
 
 	"gatepost/gateway"
 	"gatepost/internal/smtpwire"
@@ -18,8 +17,8 @@ const (
 // bdat takes one chunk of a message (RFC 3030 section 2). Its octets are read exactly, also when they are refused, so that
 // none of them is ever taken for a command. A chunk that fails ends the transaction: a message with a hole is no message.
 func (c *session) bdat(arg string) gateway.Reply {
-	n, last, ok := parseChunk(arg)
-	if !ok {
+	n, last, err := smtpwire.ParseBDAT(arg)
+	if err != nil {
 		c.End = gateway.EndProtocol // how much is to be skipped cannot be known
 		return gateway.SayBadChunk.Reply()
 	}
@@ -37,7 +36,7 @@ func (c *session) bdat(arg string) gateway.Reply {
 		t.env.Measured.Chunked = true
 	}
 	done := c.measure()
-	err := t.chunks.Read(c.r, n, last)
+	err = t.chunks.Read(c.r, n, last)
 	done()
 	switch {
 	case !smtpwire.InStep(err):
@@ -78,17 +77,4 @@ func (c *session) throwAway(n int64, last bool) gateway.Reply {
 	c.tx.last = r
 	c.endTransaction()
 	return r
-}
-
-// parseChunk reads the argument of BDAT: a size, and LAST behind the last chunk.
-func parseChunk(arg string) (n int64, last, ok bool) {
-	size, rest, more := strings.Cut(arg, " ")
-	if more && !strings.EqualFold(strings.TrimLeft(rest, " "), "LAST") {
-		return 0, false, false
-	}
-	if size == "" || len(size) > 18 || strings.Trim(size, "0123456789") != "" {
-		return 0, false, false
-	}
-	n, err := strconv.ParseInt(size, 10, 64)
-	return n, more, err == nil
 }

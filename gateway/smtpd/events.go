@@ -85,7 +85,7 @@ func (c *session) subjectRule(t *transaction) string {
 			continue
 		}
 		of := "off"
-		if d := c.Snapshot.Policy.Domain(t.env.Rcpts[i].Address.Domain); d != nil {
+		if d := c.Snapshot.Policy.Serves(t.env.Rcpts[i].Address); d != nil {
 			of = d.Subject
 		}
 		switch {

@@ -20,7 +20,7 @@ func (c *session) ehlo(arg string) gateway.Reply {
 		return gateway.SayBadHelo.Reply()
 	}
 	c.offer = c.offers()
-	return gateway.Reply{Code: 250, Text: c.offer.text(c.Snapshot.Hostname, c.limits)}
+	return gateway.Reply{Code: 250, Text: c.offer.text(c.Snapshot.Hostname)}
 }
 
 // hello keeps the name that a client gives itself. It ends a transaction, as RSET does (RFC 5321 section 4.1.4); checks

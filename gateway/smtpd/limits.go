@@ -8,10 +8,6 @@ import (
 // errSlow says that a message comes in slower than the least rate.
 var errSlow = errors.New("smtp message: slower than the least rate")
 
-// sizeRate is what a message may take of its time: the limit is its size at this many octets a second, where that is more
-// than Limits.DataTime.
-const sizeRate = 8 << 10
-
 // pause holds a reply back. All pauses of one transaction end at Limits.TransactionDelay; trusted clients never wait. No
 // slot and no connection to a next hop is held meanwhile.
 func (c *session) pause(d time.Duration) {
@@ -68,7 +64,8 @@ func (m *meter) next(c *session) error {
 	now := time.Now()
 	l := c.limits
 	taken := c.r.Consumed() - m.at
-	if l.DataRateWindow > 0 {
+	least := l.DataRate > 0 && l.DataRateWindow > 0
+	if least {
 		if open := now.Sub(m.window); open >= l.DataRateWindow {
 			if float64(taken) < float64(l.DataRate)*open.Seconds() {
 				return errSlow
@@ -76,11 +73,22 @@ func (m *meter) next(c *session) error {
 			m.window, m.at, taken = now, c.r.Consumed(), 0
 		}
 	}
-	size := max(m.size, c.r.Consumed()-m.from)
-	allowed := max(l.DataTime, time.Duration(size/sizeRate)*time.Second)
+	allowed := l.DataTime
+	if l.DataSizeRate > 0 {
+		size := max(m.size, c.r.Consumed()-m.from)
+		allowed = max(allowed, time.Duration(size/l.DataSizeRate)*time.Second)
+	}
 	deadline := earlier(now.Add(l.DataTimeout), m.began.Add(allowed-m.spent))
-	if l.DataRateWindow > 0 && float64(taken) < float64(l.DataRate)*l.DataRateWindow.Seconds() {
+	if least && float64(taken) < float64(l.DataRate)*l.DataRateWindow.Seconds() {
 		deadline = earlier(deadline, m.window.Add(l.DataRateWindow))
 	}
 	return c.raw.SetReadDeadline(deadline)
+}
+
+// recipients is the most that a transaction may have.
+func (c *session) recipients() int {
+	if c.Trusted {
+		return max(c.limits.Recipients, c.limits.RecipientsKnown)
+	}
+	return c.limits.Recipients
 }

@@ -248,7 +248,8 @@ func TestNoStorage(t *testing.T) {
 			for _, chunked := range []bool{false, true} {
 				c := w.dial(stranger)
 				c.say("EHLO client.example")
-				got := c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>")
+				c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>")
+				var got string
 				if chunked {
 					got = c.say("BDAT 17 LAST", "Subject: x\r\n\r\na")
 				} else {
@@ -273,4 +274,28 @@ func TestNoStorage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKnownClients: a trusted client may name more recipients, and is told so.
+func TestKnownClients(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.snap.Limits.Recipients, w.snap.Limits.RecipientsKnown = 1, 2
+		for from, want := range map[string]int{stranger: 1, "127.0.0.1:4000": 2} {
+			c := w.dial(from)
+			if got := c.say("EHLO client.example"); !strings.Contains(got, "250 LIMITS MAILMAX=50 RCPTMAX="+itoa(want)+"\r\n") {
+				t.Errorf("%s: %q", from, got)
+			}
+			c.say("MAIL FROM:<>")
+			got := c.say("RCPT TO:<a@example.org>", "RCPT TO:<b@example.org>", "RCPT TO:<c@example.org>")
+			if n := strings.Count(got, "250 2.1.5 "); n != want || strings.Count(got, "452 4.5.3 ") != 3-want {
+				t.Errorf("%s: %q", from, got)
+			}
+		}
+		w.snap.Offers = gateway.Offers{}
+		c := w.dial(stranger)
+		c.heard()
+		if got := c.say("EHLO client.example"); got != "250-mx.example.org\r\n250 ENHANCEDSTATUSCODES\r\n" {
+			t.Errorf("with nothing to offer: %q", got)
+		}
+	})
 }

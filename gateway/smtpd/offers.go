@@ -16,6 +16,8 @@ type offer struct {
 	wire                           smtpwire.Offer
 	size                           int64
 	pipelining, chunking, startTLS bool
+	limits                         bool
+	recipients, transactions       int
 }
 
 // routeList is the routes of one policy, gathered once.
@@ -31,11 +33,15 @@ func (s *Server) routesOf(p *gateway.Policy) []string {
 	}
 	l := &routeList{policy: p}
 	seen := make(map[string]bool)
-	for _, d := range p.Domains {
-		if !seen[d.Route] {
+	add := func(d *gateway.Domain) {
+		if d != nil && !seen[d.Route] {
 			seen[d.Route] = true
 			l.routes = append(l.routes, d.Route)
 		}
+	}
+	add(p.Postmaster)
+	for _, d := range p.Domains {
+		add(d)
 	}
 	s.routes.Store(l)
 	return l.routes
@@ -54,6 +60,7 @@ func (c *session) carries(route string) gateway.Carries {
 func (c *session) offers() offer {
 	allow := c.Snapshot.Offers
 	o := offer{size: c.limits.MessageSize, pipelining: allow.Pipelining, chunking: allow.Chunking,
+		limits: allow.Limits, recipients: c.recipients(), transactions: c.limits.Transactions,
 		startTLS: allow.StartTLS && !c.Session.TLS.On() && c.srv.TLS != nil && c.srv.TLS() != nil}
 	o.wire = smtpwire.Offer{Size: allow.Size, EightBitMIME: allow.EightBitMIME, SMTPUTF8: allow.SMTPUTF8, DSN: allow.DSN}
 	for _, route := range c.srv.routesOf(c.Snapshot.Policy) {
@@ -77,7 +84,7 @@ func room(hop gateway.Carries, limit int64) int64 {
 }
 
 // text is the reply to EHLO, one keyword a line.
-func (o *offer) text(hostname string, limits *gateway.Limits) string {
+func (o *offer) text(hostname string) string {
 	var b strings.Builder
 	b.WriteString(hostname)
 	keyword := func(yes bool, words string) {
@@ -93,6 +100,6 @@ func (o *offer) text(hostname string, limits *gateway.Limits) string {
 	keyword(o.wire.SMTPUTF8, "SMTPUTF8")
 	keyword(o.chunking, "CHUNKING")
 	keyword(o.wire.DSN, "DSN")
-	keyword(true, "LIMITS MAILMAX="+strconv.Itoa(limits.Transactions)+" RCPTMAX="+strconv.Itoa(limits.Recipients))
+	keyword(o.limits, "LIMITS MAILMAX="+strconv.Itoa(o.transactions)+" RCPTMAX="+strconv.Itoa(o.recipients))
 	return b.String()
 }

@@ -20,14 +20,16 @@ func (c *session) rcpt(arg string) gateway.Reply {
 		return gateway.SayParameter.Reply(p.Unknown[0].Keyword)
 	}
 	env := &c.tx.env
-	if len(env.Rcpts) > c.limits.Recipients+keptRefused {
-		return gateway.Word(gateway.Defer, gateway.TooManyRecipients, []string{strconv.Itoa(c.limits.Recipients)})
+	if len(env.Rcpts) > c.recipients()+keptRefused {
+		return gateway.Word(gateway.Defer, gateway.TooManyRecipients, []string{strconv.Itoa(c.recipients())})
 	}
 	to := gateway.Recipient{Address: address(p.To), Options: gateway.RcptOptions{Original: p.ORCPT}}
 	if n := p.Notify.String(); n != "" {
 		to.Options.Notify = strings.Split(n, ",")
 	}
-	to.Route = c.route(to.Address)
+	if d := c.Snapshot.Policy.Serves(to.Address); d != nil {
+		to.Route = d.Route
+	}
 	env.Rcpts = append(env.Rcpts, to)
 	i := len(env.Rcpts) - 1
 
@@ -60,37 +62,12 @@ func (c *session) rcpt(arg string) gateway.Reply {
 // refused without a record, so that no client can fill the memory.
 const keptRefused = 100
 
-// route returns the route of an address; "" where we serve none. <postmaster> without a domain is that of our own name
-// (RFC 5321 section 4.5.1), or else of the first domain that we serve.
-func (c *session) route(a gateway.Address) string {
-	p := c.Snapshot.Policy
-	if d := p.Domain(a.Domain); d != nil {
-		return d.Route
-	}
-	if a.Domain != "" || a.RoleOf() != "postmaster" {
-		return ""
-	}
-	if d := p.Domain(strings.ToLower(c.Snapshot.Hostname)); d != nil {
-		return d.Route
-	}
-	first := ""
-	for name := range p.Domains {
-		if first == "" || name < first {
-			first = name
-		}
-	}
-	if first == "" {
-		return ""
-	}
-	return p.Domains[first].Route
-}
-
 // rcptRule is what the edge itself refuses of a recipient that the checks let pass: what one transaction cannot hold, and
 // what its next hop was seen not to carry.
 func (c *session) rcptRule(to *gateway.Recipient) (f gateway.Finding, refused bool) {
 	env := &c.tx.env
 	hop := c.carries(to.Route)
-	most := c.limits.Recipients
+	most := c.recipients()
 	if hop.Recipients > 0 {
 		most = min(most, hop.Recipients)
 	}

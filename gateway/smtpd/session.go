@@ -78,6 +78,7 @@ func (c *session) serve() {
 
 // connect runs the Connect stage and greets. Other refusals than Drop are held until RCPT.
 func (c *session) connect() bool {
+	c.Snapshot.Pipeline.Begin(c.ctx, &c.Session)
 	v := c.Snapshot.Pipeline.Run(c.ctx, gateway.Connect, &gateway.Input{Session: &c.Session, Rcpt: -1})
 	if v.Outcome == gateway.Drop {
 		c.End = gateway.EndRefused
@@ -205,10 +206,11 @@ func (c *session) lineFault(line smtpwire.Line, err error) {
 // broken ends the session after an error of the connection.
 func (c *session) broken(err error) {
 	var timeout net.Error
+	late := errors.As(err, &timeout) && timeout.Timeout()
 	switch {
-	case c.srv.draining.Load() && c.tx == nil:
+	case late && c.srv.draining.Load() && c.tx == nil:
 		c.leaveWith(gateway.EndShutdown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, errSlow):
+	case late, errors.Is(err, errSlow):
 		c.leaveWith(gateway.EndTimeout, gateway.Word(gateway.Drop, gateway.OutOfTime, nil))
 	case errors.Is(err, smtpwire.ErrFlood):
 		c.leaveWith(gateway.EndLimit, gateway.SayTooMuchRefused.Reply())

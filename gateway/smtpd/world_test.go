@@ -41,7 +41,7 @@ func newWorld(t testing.TB) *world {
 	w.hops["other"] = gateway.Carries{Known: true, EightBit: true, UTF8: true, DSN: true}
 	w.snap = &gateway.Snapshot{Policy: testPolicy(), Pipeline: testPipeline(), Limits: testLimits(), NextHop: w.hops,
 		Hostname: "mx.example.org", Banner: "Gatepost",
-		Offers: gateway.Offers{Pipelining: true, Size: true, EightBitMIME: true, SMTPUTF8: true, Chunking: true, DSN: true, StartTLS: true}}
+		Offers: gateway.Offers{Pipelining: true, Size: true, EightBitMIME: true, SMTPUTF8: true, Chunking: true, DSN: true, StartTLS: true, Limits: true}}
 	w.newBody = func() gateway.BodyWriter { return &memory{w: w} }
 	w.srv = &Server{Current: func() *gateway.Snapshot { return w.snap }, Deliver: w.deliver, Journal: w.journal,
 		NewBody: func() gateway.BodyWriter { return w.newBody() }, IDs: &gateway.IDs{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
@@ -55,7 +55,7 @@ func newWorld(t testing.TB) *world {
 }
 
 func testPolicy() *gateway.Policy {
-	return &gateway.Policy{Version: "test", Domains: map[string]*gateway.Domain{
+	return &gateway.Policy{Postmaster: &gateway.Domain{Name: "example.org", Route: "main", Subject: "off"}, Version: "test", Domains: map[string]*gateway.Domain{
 		"example.org":   {Name: "example.org", Route: "main", Subject: "full"},
 		"cut.example":   {Name: "cut.example", Route: "main", Subject: "cut"},
 		"off.example":   {Name: "off.example", Route: "main", Subject: "off"},
@@ -69,10 +69,10 @@ func testPolicy() *gateway.Policy {
 }
 
 func testLimits() gateway.Limits {
-	return gateway.Limits{Connections: 100, PerClient: 20, CommandLine: 2048, HeaderSize: 4096, Hops: 5, Recipients: 100,
+	return gateway.Limits{Connections: 100, PerClient: 20, CommandLine: 2048, HeaderSize: 4096, Hops: 5, Recipients: 100, RecipientsKnown: 1000,
 		Transactions: 50, MessageSize: 1 << 20, Errors: 15, SlowAfter: 5, ErrorDelay: time.Second, UnknownCommands: 10,
 		TransactionDelay: 30 * time.Second, CommandTimeout: 300 * time.Second, SessionTime: 30 * time.Minute,
-		DataTimeout: 180 * time.Second, DataTime: 30 * time.Minute, DataRate: 500, DataRateWindow: 30 * time.Second,
+		DataTimeout: 180 * time.Second, DataTime: 30 * time.Minute, DataSizeRate: 8 << 10, DataRate: 500, DataRateWindow: 30 * time.Second,
 		HandshakeTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, VerdictTime: 90 * time.Second, ReplyTime: 400 * time.Second}
 }
 
