@@ -46,6 +46,11 @@ type ClamAVOptions struct {
 	Refuse []string `toml:"refuse" doc:"Signatures (with * and ?) that are refused whatever kind they are of; looked at first." example:"Eicar*"`
 }
 
+// Validate refuses patterns that cannot be read.
+func (o *ClamAVOptions) Validate(report func(key, message, instead string)) {
+	reportPatterns("refuse", o.Refuse, report)
+}
+
 func (d *Deps) runClamAV(ctx context.Context, in *gateway.Input) gateway.Finding {
 	body := in.Envelope.Body
 	var r clamd.Result
@@ -56,11 +61,22 @@ func (d *Deps) runClamAV(ctx context.Context, in *gateway.Input) gateway.Finding
 	})
 	switch {
 	case errors.Is(err, clamd.ErrTooBig):
-		return gateway.CouldNotTell(gateway.TooBigToScan, "?").Show("size", strconv.FormatInt(body.Size(), 10)).Show("error", err.Error())
+		return gateway.CouldNotTell(gateway.TooBigToScan, d.scanLimit(body.Size())).
+			Show("octets", strconv.FormatInt(body.Size(), 10)).Show("error", err.Error())
 	case err != nil:
 		return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", err.Error())
 	}
 	return clamFinding(&r)
+}
+
+// scanLimit is what a sender is told of the limit: the limit, or at least that it lies below this size.
+func (d *Deps) scanLimit(size int64) string {
+	if d.ScanLimit != nil {
+		if n := d.ScanLimit(); n > 0 && n < size {
+			return strconv.FormatInt(n, 10)
+		}
+	}
+	return "less than " + strconv.FormatInt(size, 10)
 }
 
 // clamFinding tells what a verdict of clamd is a sign of.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
+	"strconv"
+	"strings"
 
 	"gatepost/gateway"
 	"gatepost/gateway/recipients"
@@ -21,6 +24,8 @@ type Definition struct {
 	RFC     string         // where that is written; "" for none
 	Action  gateway.Action // what Fail does by default
 	Unknown gateway.Action // what not being able to tell does by default
+	// Least is the mildest action that the operator may choose, also for single reasons and for Unknown. Zero: any.
+	Least gateway.Action
 	// Reasons are those of its reasons that have an action of their own by default. policy.toml may say otherwise.
 	Reasons  map[gateway.Reason]gateway.Action
 	Measures []Measure
@@ -56,13 +61,14 @@ type Recipients interface {
 	Ask(ctx context.Context, route string, from, to gateway.Address) recipients.Answer
 }
 
-// Deps are what checks work with. cmd fills them; a check that needs one that is nil fails to build.
+// Deps are what checks work with. cmd fills them, anew for each policy; a check that needs one that is nil fails to build.
 type Deps struct {
 	Resolver     Resolver
 	Recipients   Recipients
 	ClamAV       VirusScanner
 	SpamAssassin SpamScanner
-	SpamHead     int64 // octets of a message that spamd sees
+	SpamHead     int64        // octets of a message that spamd sees, our fields included; 0 is DefaultSpamHead
+	ScanLimit    func() int64 // the largest message that ClamAV takes, 0 while it is not known; may be nil
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build
@@ -121,6 +127,9 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 // build makes one check and its part of the policy. A check that is off is not built: what it needs may be absent.
 func (def *Definition) build(c Configured, d *Deps) (gateway.Check, func(context.Context, *gateway.Session), error) {
 	check := gateway.Check{Name: def.Name, Stage: def.Stage}
+	if err := def.atLeast(c); err != nil {
+		return check, nil, err
+	}
 	cp := gateway.CheckPolicy{Class: def.Class, Action: c.Action, Unknown: c.Unknown, Intended: def.Action, Prices: c.Prices}
 	if c.Action == gateway.ActionOff {
 		check.Run = func(context.Context, *gateway.Input) gateway.Finding {
@@ -139,17 +148,31 @@ func (def *Definition) build(c Configured, d *Deps) (gateway.Check, func(context
 	return check, b.Ahead, nil
 }
 
+// atLeast refuses an action that would open what must stay shut.
+func (def *Definition) atLeast(c Configured) error {
+	for _, set := range append([]gateway.Case{{Key: "action", Action: c.Action}, {Key: "unknown", Action: c.Unknown}}, cases(c.Reasons)...) {
+		if set.Action < def.Least {
+			return fmt.Errorf("%s = %q is too mild for this check; write %q or harder", set.Key, set.Action, def.Least)
+		}
+	}
+	return nil
+}
+
 // cases lists the actions by reason in a fixed order, so that two builds of one policy are equal.
 func cases(reasons map[gateway.Reason]gateway.Action) []gateway.Case {
 	var out []gateway.Case
 	for r, a := range reasons {
 		out = append(out, gateway.Case{Reason: r, Action: a, Key: "reasons." + string(r)})
 	}
-	slices.SortFunc(out, func(a, b gateway.Case) int {
-		if a.Reason < b.Reason {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b gateway.Case) int { return strings.Compare(a.Key, b.Key) })
 	return out
+}
+
+// reportPatterns reports the patterns that cannot be read; they would match nothing.
+func reportPatterns(key string, patterns []string, report func(key, message, instead string)) {
+	for i, p := range patterns {
+		if _, err := path.Match(p, ""); err != nil || p == "" {
+			report(key+"["+strconv.Itoa(i)+"]", strconv.Quote(p)+" is no pattern", "write a name, with * for any text and ? for one letter")
+		}
+	}
 }

@@ -9,14 +9,14 @@ import (
 	"gatepost/internal/dns"
 )
 
-// lookupTime bounds what one fact may wait for DNS, so that a fact that began with the connection ends by itself.
+// lookupTime bounds what one fact may wait for DNS. Rows that ask for one have a longer deadline: a fact that is cut short
+// by whoever asked first is Failed for all.
 const lookupTime = 7 * time.Second
 
 // reverse is the confirmed reverse name of the client, looked up once a connection.
 func (d *Deps) reverse(ctx context.Context, s *gateway.Session) dns.Reverse {
 	return gateway.Fact(&s.Facts, "reverse", func() dns.Reverse {
-		// The fact outlives whoever asked first: others wait for the same answer.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
+		ctx, cancel := context.WithTimeout(ctx, lookupTime)
 		defer cancel()
 		return dns.ConfirmedReverse(ctx, d.Resolver, s.Client.Addr().Unmap())
 	})
@@ -25,14 +25,22 @@ func (d *Deps) reverse(ctx context.Context, s *gateway.Session) dns.Reverse {
 // mailHost tells whether the domain of the reverse-path can receive mail, looked up once a transaction.
 func (d *Deps) mailHost(ctx context.Context, e *gateway.Envelope) dns.MailHostResult {
 	return gateway.Fact(&e.Facts, "mail host", func() dns.MailHostResult {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
+		ctx, cancel := context.WithTimeout(ctx, lookupTime)
 		defer cancel()
 		return dns.MailHost(ctx, d.Resolver, e.From.Domain)
 	})
 }
 
-// isInside reports whether an address is loopback, private or link-local: what the public DNS cannot speak about.
+// isInside reports whether an address is loopback, private, link-local, or shared by a carrier (RFC 6598): the public DNS
+// cannot speak about it.
 func isInside(a netip.Addr) bool {
 	a = a.Unmap()
-	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || !a.IsValid()
+	shared := a.Is4() && a.As4()[0] == 100 && a.As4()[1]&0xc0 == 64
+	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || shared || !a.IsValid()
+}
+
+// inside is the finding about a client that the public DNS cannot speak about.
+func inside(a netip.Addr) gateway.Finding {
+	return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.
+		Show("client", a.String()+" is a loopback, private or shared address")
 }

@@ -24,7 +24,7 @@ func plan() [gateway.Data + 1][]row {
 			{checks: []Definition{helo(), rdns()}, deadline: 8 * time.Second},
 		},
 		gateway.Mail: {
-			{checks: []Definition{accessSender()}, deadline: time.Second},
+			{checks: []Definition{accessSender()}, deadline: 8 * time.Second},
 			{checks: []Definition{sender()}, deadline: 8 * time.Second},
 		},
 		gateway.Rcpt: {

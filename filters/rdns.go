@@ -12,7 +12,7 @@ import (
 func rdns() Definition {
 	return Definition{
 		Name: "rdns", Stage: gateway.Helo,
-		Doc:     "Does the client's address have a reverse name, and does that name lead back to the address? Loopback and private addresses are left out.",
+		Doc:     "Does the client's address have a reverse name, and does that name lead back to the address? Clients with loopback, private and shared addresses are left out.",
 		RFC:     "RFC 8601 section 2.7.3 (iprev), RFC 1912 section 2.1",
 		Action:  gateway.ActionScore,
 		Unknown: gateway.ActionObserve,
@@ -39,7 +39,7 @@ func (d *Deps) beginRDNS(ctx context.Context, s *gateway.Session) {
 func (d *Deps) runRDNS(ctx context.Context, in *gateway.Input) gateway.Finding {
 	addr := in.Session.Client.Addr().Unmap().WithZone("")
 	if isInside(addr) {
-		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Show("address", addr.String()+" is inside")
+		return inside(addr)
 	}
 	r := d.reverse(ctx, in.Session)
 	f := gateway.CouldNotTell(gateway.DNSFailed, addr.String())
@@ -52,9 +52,12 @@ func (d *Deps) runRDNS(ctx context.Context, in *gateway.Input) gateway.Finding {
 		f = gateway.Failed(gateway.RDNSUnconfirmed, addr.String()).With(gateway.Yes("unconfirmed"))
 	}
 	for _, n := range r.Names {
-		leads := "does not lead back (" + n.Forward.String() + ")"
-		if n.Confirmed {
+		leads := "does not lead back"
+		switch {
+		case n.Confirmed:
 			leads = "leads back"
+		case n.Forward != dns.Found:
+			leads += " (" + n.Kind.String() + ")"
 		}
 		f = f.Show("PTR", n.Name+" "+leads)
 	}

@@ -15,6 +15,7 @@ func relay() Definition {
 		RFC:     "RFC 5321 section 7.9",
 		Action:  gateway.ActionReject,
 		Unknown: gateway.ActionDefer,
+		Least:   gateway.ActionDefer, // anything milder would be an open relay
 		Options: &RelayOptions{},
 		Build: func(options any, d *Deps) (Built, error) {
 			o, policy := options.(*RelayOptions), d.Policy
@@ -35,7 +36,7 @@ func relays(o *RelayOptions, policy *gateway.Policy, in *gateway.Input) gateway.
 	case domain == nil && to.Domain == "":
 		return gateway.Failed(gateway.RelayDenied, "an address without a domain")
 	case domain == nil:
-		return gateway.Failed(gateway.RelayDenied, to.Domain).Show("domain", to.Domain+" is not in policy.toml")
+		return gateway.Failed(gateway.RelayDenied, to.Domain).Show("domain", to.Domain+" is not among the domains in policy.toml")
 	case !o.RoutedLocalParts && strings.ContainsAny(to.Local, "%!@"):
 		return gateway.Failed(gateway.RelayDenied, "an address routed through a local part").Show("local part", to.Local)
 	}

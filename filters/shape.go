@@ -2,6 +2,7 @@ package filters
 
 import (
 	"context"
+	"encoding/binary"
 	"strconv"
 	"strings"
 
@@ -12,8 +13,8 @@ import (
 func shape() Definition {
 	return Definition{
 		Name: "shape", Stage: gateway.Data,
-		Doc:     "Is the header section one that every mail client reads the same way: exactly one From and one Date, fields that are fields, no 8-bit without SMTPUTF8, no mail loop through this host?",
-		RFC:     "RFC 5322 section 3.6, RFC 6532",
+		Doc:     "Is the header section one that every mail client reads the same way: exactly one From and one Date, no other field twice that may stand once, lines that are fields, not too many of them, no 8-bit text without SMTPUTF8, no mail loop through this host? Its size is limited by limits.header.",
+		RFC:     "RFC 5322 section 3.6, RFC 6532, RFC 5321 section 6.3",
 		Action:  gateway.ActionScore,
 		Unknown: gateway.ActionDefer,
 		Reasons: map[gateway.Reason]gateway.Action{gateway.ShapeFrom: gateway.ActionReject, gateway.ShapeLoop: gateway.ActionReject},
@@ -21,11 +22,12 @@ func shape() Definition {
 			{"date", "not exactly one Date field", 1},
 			{"repeated", "a field that may stand once stands more often", 1},
 			{"malformed", "lines that are no field", 2},
+			{"many", "more fields than the option fields allows", 2},
 			{"spaced", "white space before a colon", 1},
 			{"eightbit", "8-bit text in the header section without SMTPUTF8", 1},
-			{"incomplete", "no empty line behind the header section", 1},
+			{"incomplete", "no empty line behind the header section; RFC 5322 section 3.5 allows it for a message without a body", 0},
 		},
-		Options: &ShapeOptions{},
+		Options: &ShapeOptions{Passes: 5, Fields: 500},
 		Build: func(options any, d *Deps) (Built, error) {
 			o := options.(*ShapeOptions)
 			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return o.look(d.Hostname, in.Envelope) }}, nil
@@ -36,76 +38,94 @@ func shape() Definition {
 // ShapeOptions are the options of checks.shape.
 type ShapeOptions struct {
 	Passes int `toml:"passes" default:"5" min:"1" max:"100" unit:"Received fields" doc:"How often a message may have passed this host before, by its own Received fields; more is a loop: 554 5.4.6." rfc:"RFC 5321 section 6.3"`
+	Fields int `toml:"fields" default:"500" min:"50" max:"10000" unit:"fields" doc:"How many fields the header section may have before it costs the points of the measure many."`
 }
 
-// once are the fields that may stand once (RFC 5322 section 3.6), besides From and Date.
+// once are the fields that may stand once (RFC 5322 section 3.6, RFC 2045 section 3), besides From and Date.
 var once = [...]string{"Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To", "References", "Subject", "MIME-Version",
 	"Content-Type", "Content-Transfer-Encoding"}
 
+// shapeFinding gathers what is wrong; the first reason is the one that is told.
+type shapeFinding struct{ gateway.Finding }
+
+func (f *shapeFinding) fail(reason gateway.Reason, arg string) {
+	if f.Result != gateway.Fail {
+		f.Result, f.Reason, f.Args = gateway.Fail, reason, []string{arg}
+	}
+	f.Finding = f.Show("wrong", string(reason)+": "+arg)
+}
+
+func (f *shapeFinding) costs(m gateway.Measure) { f.Finding = f.With(m) }
+
 func (o *ShapeOptions) look(hostname string, e *gateway.Envelope) gateway.Finding {
 	h := e.Header
-	f := gateway.Passed()
-	fail := func(reason gateway.Reason, args ...string) {
-		if f.Result != gateway.Fail {
-			f.Result, f.Reason, f.Args = gateway.Fail, reason, args
-		}
-	}
-	if n := o.passes(h, hostname); n > o.Passes {
-		fail(gateway.ShapeLoop, strconv.Itoa(n)+" times")
+	f := &shapeFinding{gateway.Passed()}
+	if n := passes(h, hostname); n > o.Passes {
+		f.fail(gateway.ShapeLoop, strconv.Itoa(n)+" times")
 	}
 	if n := h.Count("From"); n != 1 {
-		fail(gateway.ShapeFrom, strconv.Itoa(n))
-		f = f.Show("From fields", strconv.Itoa(n))
+		f.fail(gateway.ShapeFrom, strconv.Itoa(n))
 	} else if h.Get("From") == "" {
-		fail(gateway.ShapeFrom, "an empty one")
+		f.fail(gateway.ShapeFrom, "an empty one")
 	}
-	if h.Malformed > 0 {
-		fail(gateway.ShapeFields, strconv.Itoa(h.Malformed)+" lines are no field")
-		f = f.With(gateway.Yes("malformed"))
-	}
+	o.lines(f, h)
 	if n := h.Count("Date"); n != 1 {
-		fail(gateway.ShapeDate, strconv.Itoa(n))
-		f = f.With(gateway.Yes("date"))
+		f.fail(gateway.ShapeDate, strconv.Itoa(n))
+		f.costs(gateway.Yes("date"))
 	}
 	for _, name := range once {
 		if n := h.Count(name); n > 1 {
-			fail(gateway.ShapeFields, strconv.Itoa(n)+" fields "+name)
-			f = f.With(gateway.Measure{Name: "repeated", Value: 1, Text: name})
+			f.fail(gateway.ShapeFields, strconv.Itoa(n)+" fields "+name)
+			f.costs(gateway.Measure{Name: "repeated", Value: 1, Text: name})
 		}
 	}
-	if i := spaced(h); i != "" {
-		f = f.With(gateway.Yes("spaced")).Show("white space before the colon", i)
-	}
 	if !e.Options.UTF8 && hasEightBit(h.Raw) {
-		f = f.With(gateway.Yes("eightbit"))
+		f.fail(gateway.ShapeFields, "8-bit text without SMTPUTF8")
+		f.costs(gateway.Yes("eightbit"))
 	}
 	if !h.Complete {
-		f = f.With(gateway.Yes("incomplete"))
+		f.costs(gateway.Yes("incomplete"))
 	}
 	return f.Show("header", strconv.Itoa(len(h.Fields))+" fields, "+strconv.Itoa(len(h.Raw))+" octets")
 }
 
+// lines looks at what is no field, what disguises itself, and how many there are.
+func (o *ShapeOptions) lines(f *shapeFinding, h *gateway.Header) {
+	if h.Malformed > 0 {
+		f.fail(gateway.ShapeFields, "not a field in "+strconv.Itoa(h.Malformed)+" places")
+		f.costs(gateway.Yes("malformed"))
+	}
+	if n := len(h.Fields); n > o.Fields {
+		f.fail(gateway.ShapeFields, strconv.Itoa(n)+" fields")
+		f.costs(gateway.Yes("many"))
+	}
+	for i := range h.Fields {
+		if name := h.Fields[i].Name; h.Fields[i].SpacedName {
+			f.fail(gateway.ShapeFields, "white space between "+name+" and its colon")
+			f.costs(gateway.Measure{Name: "spaced", Value: 1, Text: name})
+			break
+		}
+	}
+}
+
 // passes counts the Received fields that this host wrote: only our own word tells of a loop.
-func (o *ShapeOptions) passes(h *gateway.Header, hostname string) int {
-	n := 0
+func passes(h *gateway.Header, hostname string) int {
+	n, own := 0, "by "+hostname+" (Gatepost) "
 	for _, f := range h.All("Received") {
-		if strings.Contains(h.Value(f), "by "+hostname+" (Gatepost)") {
+		if strings.Contains(h.Value(f), own) {
 			n++
 		}
 	}
 	return n
 }
 
-func spaced(h *gateway.Header) string {
-	for _, f := range h.Fields {
-		if f.SpacedName {
-			return f.Name
+// hasEightBit looks at eight octets at a time: it reads every header section whole.
+func hasEightBit(raw []byte) bool {
+	for ; len(raw) >= 8; raw = raw[8:] {
+		if binary.NativeEndian.Uint64(raw)&0x8080808080808080 != 0 {
+			return true
 		}
 	}
-	return ""
-}
-
-func hasEightBit(raw []byte) bool {
 	for _, c := range raw {
 		if c >= 0x80 {
 			return true

@@ -12,6 +12,9 @@ import (
 	"gatepost/internal/spamd"
 )
 
+// DefaultSpamHead is how much of a message spamd sees by default, in octets.
+const DefaultSpamHead = 512 << 10
+
 // SpamScanner hands a call to a spamd that works, and once more to another where nothing was sent.
 type SpamScanner interface {
 	Do(ctx context.Context, call func(ctx context.Context, c *spamd.Client) error) error
@@ -62,8 +65,11 @@ func pricedHere(on func(check string) bool) []string {
 func (d *Deps) runSpamAssassin(ctx context.Context, in *gateway.Input) gateway.Finding {
 	e := in.Envelope
 	head := "Return-Path: " + e.From.Path() + "\r\n" + gateway.Received(e, time.Now())
-	most := max(d.SpamHead-int64(len(head)), 0)
-	n := min(e.Body.Size(), most)
+	most := d.SpamHead
+	if most <= 0 {
+		most = DefaultSpamHead
+	}
+	n := min(e.Body.Size(), max(most-int64(len(head)), 0))
 	var r spamd.Result
 	err := d.SpamAssassin.Do(ctx, func(ctx context.Context, c *spamd.Client) error {
 		var err error
@@ -99,7 +105,7 @@ func spamFinding(r *spamd.Result, cut bool) gateway.Finding {
 		rules = append(rules, gateway.Measure{Name: "rule", Value: rule.Score, Text: rule.Name})
 	}
 	f = f.With(gateway.Measure{Name: "spamd", Value: score}).With(rules...)
-	f = f.Show(gateway.EvidenceScanner, fmt.Sprintf("SpamAssassin %s, score %.1f", r.Version, r.Score)).
+	f = f.Show(gateway.EvidenceScanner, fmt.Sprintf("%s, score %.1f", strings.TrimSpace("SpamAssassin "+r.Version), r.Score)).
 		Show("points", fmt.Sprintf("%.1f, its own threshold %.1f", r.Score, r.Threshold)).
 		Show(gateway.EvidenceRules, strings.Join(names, ",")).
 		Show("rules with points", strings.Join(points, " "))
