@@ -288,3 +288,46 @@ func TestBounded(t *testing.T) {
 		t.Errorf("counters: asked %d, unknown %d", n.Asked.Load(), n.UnknownTo.Load())
 	}
 }
+
+// hands is a next hop that ends each relay as the test wants.
+type hands struct{ out gateway.Relayed }
+
+func (h *hands) Carries(string) gateway.Carries { return gateway.Carries{Known: true} }
+
+func (h *hands) Relay(context.Context, *gateway.Delivery) gateway.Relayed { return h.out }
+
+func TestLearning(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		route string
+		out   gateway.Relayed
+		want  [2]Kind
+		asked int
+	}{
+		{"delivered", "inner", gateway.Relayed{Result: gateway.Delivered}, [2]Kind{Known, Known}, 0},
+		{"mixed", "inner", gateway.Relayed{Result: gateway.MixedByHop, Rcpts: []gateway.Reply{{Code: 250}, never.Reply}}, [2]Kind{Known, Refused}, 0},
+		{"broken", "inner", gateway.Relayed{Result: gateway.OutcomeUnknown}, [2]Kind{Away, Away}, 2},
+		{"not asked", "open", gateway.Relayed{Result: gateway.Delivered}, [2]Kind{NotAsked, NotAsked}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := new(hop)
+			h.set(away)
+			c := NewCache(0)
+			r := New(c, h, "open")
+			d := &gateway.Delivery{Route: tt.route, From: address("a@example.net"),
+				Rcpts: []gateway.Recipient{{Address: address("one@example.org")}, {Address: address("two@example.org")}}}
+			next := r.Learning(&hands{out: tt.out})
+			if out := next.Relay(t.Context(), d); out.Result != tt.out.Result || !next.Carries(tt.route).Known {
+				t.Errorf("got %+v", out)
+			}
+			for i, want := range tt.want {
+				if a := r.Ask(t.Context(), tt.route, d.From, d.Rcpts[i].Address); a.Kind != want {
+					t.Errorf("%s is %s, want %s", d.Rcpts[i].Address.Text, a.Kind, want)
+				}
+			}
+			if known, _, _ := c.Entries(); h.count() != tt.asked || tt.route == "open" && known > 0 {
+				t.Errorf("asked %d times, %d known", h.count(), known)
+			}
+		})
+	}
+}

@@ -50,8 +50,9 @@ func unexpected(at string, r smtpwire.Reply) *failure {
 // conn is one connection to a next hop, used by one goroutine at a time.
 type conn struct {
 	hop    *hop
-	socket net.Conn // closing it ends everything, at once
-	nc     net.Conn // the socket, or TLS over it
+	socket net.Conn        // closing it ends everything, at once
+	raw    syscall.RawConn // of the socket; nil where it is none
+	nc     net.Conn        // the socket, or TLS over it
 	in     *smtpwire.Reader
 	offer  offer
 	tls    string // what Relayed.TLS says
@@ -85,6 +86,9 @@ func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
 		return nil, &failure{at: atDial, err: err}
 	}
 	c := &conn{hop: h, socket: socket, nc: socket, in: h.pools.readers.Get(socket), born: time.Now(), uses: 1}
+	if s, ok := socket.(syscall.Conn); ok {
+		c.raw, _ = s.SyscallConn() // it has no errors but on a closed socket, which the first read notices
+	}
 	if !c.watch(ctx) {
 		c.close()
 		return nil, &failure{at: atDial, err: context.Cause(ctx)}
@@ -227,18 +231,13 @@ func (c *conn) alive() bool {
 // readable reports whether something came, or the other side closed, without waiting and without taking it. On a
 // connection that is no socket it cannot tell and says no.
 func (c *conn) readable() bool {
-	s, ok := c.socket.(syscall.Conn)
-	if !ok {
+	if c.raw == nil {
 		return false
 	}
 	_ = c.socket.SetReadDeadline(time.Time{}) // one that has passed would be an error here
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return true
-	}
 	var one [1]byte
 	quiet := false
-	err = raw.Read(func(fd uintptr) bool {
+	err := c.raw.Read(func(fd uintptr) bool {
 		_, _, e := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		quiet = e == syscall.EAGAIN || e == syscall.EINTR
 		return true

@@ -94,7 +94,7 @@ func (r *Relay) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed 
 
 // try makes an exchange with the next hops in their order until one needs no other.
 func (rt *route) try(ctx context.Context, exchange func(*conn) attempt) attempt {
-	last := attempt{Relayed: gateway.Relayed{Reply: away(), At: atDial, Said: "all next hops rest after failures"}}
+	var last attempt
 	resting := ""
 	tried := false
 	for _, h := range rt.order() {
@@ -116,7 +116,7 @@ func (rt *route) try(ctx context.Context, exchange func(*conn) attempt) attempt 
 		tried = true
 	}
 	if !tried {
-		last.Said += resting
+		last.At, last.Reply, last.Said = atDial, away(), "all next hops rest after failures"+resting
 	}
 	return last
 }

@@ -84,9 +84,9 @@ type Route struct {
 	PoolSize     int            // connections to each hop, at most; 0 is DefaultPoolSize
 	Timeouts     Timeouts
 	Hostname     string // our name in EHLO
-	// Chunking sends bodies by BDAT where the next hop offers it. It is off by default: BDAT is not faster (the strict
-	// dot-writer costs a fraction of what the socket does), saves no round trip, and DATA has the dot-writer as a second
-	// guard in front of the next hop.
+	// Chunking sends bodies by BDAT where the next hop offers it. It is off by default: it saves no round trip, at 10 KB it
+	// is not measurably faster than the strict dot-writer (at 1 MB up to half as fast again, towards a next hop that does
+	// not look at what it gets), and without it the dot-writer is a second guard in front of the next hop.
 	Chunking bool
 }
 
