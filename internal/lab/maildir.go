@@ -70,3 +70,6 @@ func (m Maildir) Await(ctx context.Context, n int) ([][]byte, error) {
 	}
 	return messages, nil
 }
+
+// Path is its folder.
+func (m Maildir) Path() string { return m.path }
