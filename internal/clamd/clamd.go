@@ -114,6 +114,10 @@ func (c *Client) connect(ctx context.Context) (conn net.Conn, release func(), er
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
+		// The dialer may notice the call's deadline before the context does.
+		if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
+			return nil, nil, context.DeadlineExceeded
+		}
 		return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })

@@ -345,3 +345,16 @@ func TestUnreachable(t *testing.T) {
 		}
 	}
 }
+
+// late is a context whose deadline has passed and that has not noticed yet.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
+
+// A call whose time is up is not a server that cannot be reached.
+func TestLateContext(t *testing.T) {
+	c := client(t, fake(t, "tcp", func(c conn) { c.hang() }))
+	if err := c.Ping(late{t.Context()}); !errors.Is(err, context.DeadlineExceeded) || Repeatable(err) {
+		t.Errorf("got %v", err)
+	}
+}
