@@ -137,6 +137,9 @@ func TestShutdown(t *testing.T) {
 				t.Errorf("an idle client hears %q", got)
 			}
 		}
+		if got := half.say("RCPT TO:<b@example.org>"); !strings.HasPrefix(got, "250 2.1.5 ") || half.gone() {
+			t.Errorf("a client in its transaction hears %q", got)
+		}
 		if got := half.say("RSET"); !strings.HasPrefix(got, "250 2.0.0 OK\r\n421 4.3.2 ") || !half.gone() {
 			t.Errorf("a client behind its transaction hears %q", got)
 		}

@@ -286,3 +286,45 @@ func TestSubjectText(t *testing.T) {
 		}
 	}
 }
+
+// TestNextHopSays421: what a next hop says of its own connection never ends ours, at RCPT neither.
+func TestNextHopSays421(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.snap.Policy.Checks["hop"] = gateway.CheckPolicy{Class: gateway.ClassRecipient, Action: gateway.ActionDefer}
+		w.snap.Pipeline.Rows[gateway.Rcpt] = []gateway.Row{fails("hop", gateway.Rcpt, gateway.RcptRefused, "421", "4.3.2", "Closing")}
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>")
+		if got := c.say("RCPT TO:<b@example.org>"); !strings.HasPrefix(got, "451 4.3.2 Closing. Reference ") || c.gone() {
+			t.Errorf("%q", got)
+		}
+		c.say("QUIT")
+		if e := w.journal.events[0]; len(e.Replies) != 1 || e.Replies[0].Code != 451 {
+			t.Errorf("replies %+v", e.Replies)
+		}
+	})
+}
+
+// TestAhead: what is slow begins with the connection, and its context ends with it.
+func TestAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		ended := false
+		w.snap.Pipeline.Ahead = []func(context.Context, *gateway.Session){func(ctx context.Context, s *gateway.Session) {
+			gateway.Fact(&s.Facts, "test", func() int { return 7 })
+			<-ctx.Done()
+			ended = true
+		}}
+		seen := 0
+		w.snap.Pipeline.Rows[gateway.Mail] = []gateway.Row{{Checks: []gateway.Check{{Name: "content", Stage: gateway.Mail,
+			Run: func(_ context.Context, in *gateway.Input) gateway.Finding {
+				seen = gateway.Fact(&in.Session.Facts, "test", func() int { return 0 })
+				return gateway.Passed()
+			}}}}}
+		c := w.dial(stranger)
+		c.say("EHLO client.example", "MAIL FROM:<>")
+		c.say("QUIT")
+		if seen != 7 || !ended {
+			t.Errorf("the fact is %d, ended is %v", seen, ended)
+		}
+	})
+}

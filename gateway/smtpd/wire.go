@@ -107,7 +107,7 @@ func enhanced(s string) (code smtpwire.EnhancedCode) {
 // linger lets the last reply arrive at a client that is still sending.
 func (c *session) linger() {
 	switch c.End {
-	case gateway.EndProtocol, gateway.EndLimit, gateway.EndRefused:
+	case gateway.EndProtocol, gateway.EndLimit, gateway.EndRefused, gateway.EndTimeout:
 	default:
 		return
 	}
