@@ -41,12 +41,9 @@ type ClientEntry struct {
 	Note
 }
 
-// Validate refuses networks that no client is in, and to allow everybody.
+// Validate refuses to allow everybody.
 func (e *ClientEntry) Validate(report func(key, message, instead string)) {
-	switch n := e.Network; {
-	case n.Addr().Is4In6():
-		report("network", strconv.Quote(n.String())+" is IPv4 written as IPv6, which matches no client", "write it as IPv4, such as 192.0.2.0/24")
-	case e.List == "allow" && n.IsValid() && n.Bits() == 0:
+	if n := e.Network; e.List == "allow" && n.IsValid() && n.Bits() == 0 {
 		report("network", strconv.Quote(n.String())+" is the whole internet", "allow the networks of those whom you know; or set checks to observe")
 	}
 }
