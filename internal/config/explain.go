@@ -20,10 +20,10 @@ type topic struct {
 // names what was probably meant.
 func Explain(name string, sections Sections) (string, error) {
 	topics := topicsOf(sections)
-	var ends, names []string
+	var ends, names, found []string
 	for _, t := range topics {
 		if t.path == name || t.path == "checks."+name {
-			return t.text(), nil
+			found = append(found, t.text()) // a table and a check may have one name: clamav is both
 		}
 		if strings.HasSuffix(t.path, "."+name) {
 			ends = append(ends, t.path)
@@ -31,6 +31,8 @@ func Explain(name string, sections Sections) (string, error) {
 		names = append(names, t.path, strings.TrimPrefix(t.path, "checks."))
 	}
 	switch {
+	case len(found) > 0:
+		return strings.Join(found, "\n"), nil
 	case len(ends) == 1:
 		return Explain(ends[0], sections)
 	case len(ends) > 1:
