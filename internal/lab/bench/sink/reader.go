@@ -16,10 +16,13 @@ type reader struct {
 
 func (r *reader) buffered() int { return r.w - r.r }
 
-// fill reads more. What is not used yet moves to the buffer's front when there is
-// no room behind it.
+// few is so little that moving it costs less than a short read.
+const few = 1 << 10
+
+// fill reads more. What is not used yet moves to the buffer's front when it is
+// little, or when there is no room behind it.
 func (r *reader) fill() error {
-	if r.r > 0 && (r.r == r.w || r.w == len(r.buf)) {
+	if r.r > 0 && (r.buffered() < few || r.w == len(r.buf)) {
 		r.w = copy(r.buf, r.buf[r.r:r.w])
 		r.r = 0
 	}
@@ -69,17 +72,22 @@ const dot = "\r\n.\r\n"
 
 // message reads a message up to the dot.
 func (r *reader) message() (m got, err error) {
-	at := -1
+	at := 0
 	for { // until the mark, or the end, is in the buffer
 		b := r.buf[r.r:r.w]
-		var ok bool
-		if at, m.id, m.size, ok = mark.FindField(b); ok {
-			m.marked = true
+		if bytes.HasPrefix(b, []byte(dot[2:])) { // an empty message: the CRLF of DATA was the first half
+			r.r += len(dot) - 2
+			return m, nil
+		}
+		end := findDot(b)
+		if end >= 0 {
+			b = b[:end] // what follows the dot is no part of it
+		}
+		if at, m.id, m.size, m.marked = mark.FindField(b); m.marked {
 			break
 		}
-		if findDot(b) >= 0 || len(b) == len(r.buf) {
-			at = 0
-			break
+		if end >= 0 || len(b) == len(r.buf) {
+			break // at is 0: all of it counts, whatever it is
 		}
 		if err := r.fill(); err != nil {
 			return m, err

@@ -126,7 +126,7 @@ const maxLine = 4 << 10
 
 var errLine = errors.New("sink: command line too long")
 
-// extensions are the lines of the EHLO reply. No CHUNKING: the sink knows DATA only.
+// greeting is the reply to EHLO. No CHUNKING: the sink knows DATA only.
 const greeting = "250-sink.load.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 0\r\n"
 
 func (s *Sink) session(conn net.Conn) error {

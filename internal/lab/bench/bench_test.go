@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost/internal/lab/bench/sink"
+)
+
+// TestMain is the sink too, as the program is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "-sink" {
+		if err := sink.Serve(os.Stdin, os.Stdout); err != nil {
+			panic(err)
+		}
+		return
+	}
+	m.Run()
+}
+
+// TestRun measures the daemon itself, shortly: every message must arrive.
+func TestRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bench.json")
+	var p plan
+	args := []string{"-sizes", "10K,1M", "-connections", "2", "-rounds", "2", "-count", "30", "-length", "30s", "-per-session", "7", "-pipeline", "-json", file}
+	if err := p.parse(args, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := run(t.Context(), p, &table); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Cells) != 2 || len(r.Cells[0].Trials) != 2 {
+		t.Fatalf("cells: %+v", r.Cells)
+	}
+	for _, c := range r.Cells {
+		for i, name := range []string{"direct", "gatepost"} {
+			tr := c.Trials[i]
+			if tr.Name != name || len(tr.Rounds) != 2 || tr.Rounds[0].Messages != 30 || tr.Median.Rate <= 0 || tr.Ratio <= 0 || tr.Median.RSS <= 0 {
+				t.Errorf("%d octets, %s: %+v", c.Size, name, tr)
+			}
+		}
+		if c.Trials[0].Ratio != 1 {
+			t.Errorf("the ratio of the first target to itself is %v", c.Trials[0].Ratio)
+		}
+	}
+	for _, want := range []string{"| 10K | 2 | direct |", "| 1M | 2 | gatepost |"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table has no %q:\n%s", want, &table)
+		}
+	}
+}
+
+// TestRunFails shows that a gateway that does not start is an error, and told.
+func TestRunFails(t *testing.T) {
+	var p plan
+	if err := p.parse([]string{"-gatepost", "/bin/false"}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), p, io.Discard); err == nil || !strings.Contains(err.Error(), "gatepost: not ready") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestParse shows what the command line means.
+func TestParse(t *testing.T) {
+	var p plan
+	if err := p.parse([]string{"--quick", "-sizes", "1,10K,3M", "-gatepost", "old=/a", "-gatepost", "/b"}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	want := plan{sizes: list{1, 10 << 10, 3 << 20}, connections: list{10}, rounds: 3, perSession: 20, length: 300 * time.Millisecond,
+		quick: true, limit: 30 * time.Minute, binaries: binaries{{"old", "/a"}, {"gatepost", "/b"}}}
+	if !reflect.DeepEqual(p, want) {
+		t.Errorf("got  %+v\nwant %+v", p, want)
+	}
+	for _, args := range []string{"x", "-sizes 0", "-sizes 1G", "-sizes 1025M", "-sizes 1KK", "-sizes 1,", "-rounds 0", "-length 0s", "-count -1",
+		"-gatepost =x", "-gatepost a= ", "-gatepost /a -gatepost /b", "-per-session 0", "-nonsense"} {
+		var p plan
+		if err := p.parse(strings.Fields(args), io.Discard); err == nil {
+			t.Errorf("%q is no error: %+v", args, p)
+		}
+	}
+}
+
+// TestParseProc shows what is read from /proc.
+func TestParseProc(t *testing.T) {
+	u, err := parseStat("7 (a) R b) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 9 9 20 0 8 0 100 1000000 512 184467", 4096)
+	if want := (usage{CPU: 3 * time.Second, RSS: 2 << 20}); err != nil || u != want {
+		t.Errorf("%+v, %v; want %+v", u, err, want)
+	}
+	for _, line := range []string{"", "7 (a) S 1", "7 (a) S 1 7 7 0 -1 4194560 1 0 0 0 x 50 9 9 20 0 8 0 100 1000000 512 184467"} {
+		if _, err := parseStat(line, 4096); err == nil {
+			t.Errorf("%q is no error", line)
+		}
+	}
+	busy, err := parseBusy("cpu  100 20 30 4000 5 6 7\ncpu0 1 2 3 4\n")
+	if err != nil || busy != 1500*time.Millisecond {
+		t.Errorf("%v, %v; want 1.5s", busy, err)
+	}
+	for _, text := range []string{"", "cpu 1 2", "cpu a b c d", "intr 1 2 3 4"} {
+		if _, err := parseBusy(text); err == nil {
+			t.Errorf("%q is no error", text)
+		}
+	}
+	// The real ones, of this process and of one that is not there.
+	if u, err := usageOf(os.Getpid()); err != nil || u.RSS <= 0 {
+		t.Errorf("this process: %+v, %v", u, err)
+	}
+	if _, err := usageOf(1 << 30); err == nil {
+		t.Error("a process that is not there has a usage")
+	}
+}
+
+// TestSummarise shows medians, and ratios round by round.
+func TestSummarise(t *testing.T) {
+	rounds := func(rates ...float64) (out []sample) {
+		for _, r := range rates {
+			out = append(out, sample{Rate: r, CPU: 2 * r, Messages: int64(r)})
+		}
+		return out
+	}
+	base := rounds(100, 50, 200)
+	tr := trial{Rounds: rounds(50, 40, 80)}
+	tr.summarise(base)
+	// The ratios are 0.5, 0.8 and 0.4: the median of the ratios, not the ratio of the medians.
+	if tr.Ratio != 0.5 || tr.Median.Rate != 50 || tr.Median.CPU != 100 || tr.Spread != 0.8 {
+		t.Errorf("%+v", tr)
+	}
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{3, 1}, 2}, {[]float64{9, 1, 2}, 2}} {
+		if got := median(c.values); got != c.want {
+			t.Errorf("median of %v is %v", c.values, got)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost/internal/lab/bench/mark"
+	"gatepost/internal/lab/bench/sink"
+)
+
+func startSink(t *testing.T) *sink.Sink {
+	t.Helper()
+	s, err := sink.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// TestSizes shows that messages have the size that was asked for, whatever they hold, and arrive whole.
+func TestSizes(t *testing.T) {
+	s := startSink(t)
+	for _, size := range []int{0, 300, 512, 1000, 10 << 10, 100<<10 + 1, 1 << 20, 3<<20 + 77} {
+		for _, pipeline := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d pipeline=%t", size, pipeline), func(t *testing.T) {
+				m := NewMessage(size)
+				// A body is never shorter than its lines; near the header's own size that shows.
+				if least := 512; m.Size() != size && size >= least {
+					t.Errorf("size %d, want %d", m.Size(), size)
+				}
+				before := s.Count()
+				r, err := Job{Addr: s.Addr(), Message: m, Connections: 3, PerSession: 2, Pipeline: pipeline,
+					For: 20 * time.Second, Count: 11, Timeout: 20 * time.Second}.Run(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Acknowledged.Messages != 11 || len(r.Latencies) != 11 || r.Rate() <= 0 {
+					t.Errorf("%d messages, %d latencies, rate %v; want 11", r.Acknowledged.Messages, len(r.Latencies), r.Rate())
+				}
+				if err := s.Count().Minus(before).Check(r.Acknowledged); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	if n := s.Count().Sessions; n < 6 {
+		t.Errorf("%d sessions: connections were not opened anew", n)
+	}
+}
+
+// script is a server that answers as a script says: one reply for the banner and for each line it reads, but that the
+// lines of a message are one. The last reply is repeated.
+func script(t *testing.T, replies ...string) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				r, body := bufio.NewReader(conn), false
+				for i := 0; ; i++ {
+					reply := replies[min(i, len(replies)-1)]
+					if _, err := conn.Write([]byte(reply)); err != nil {
+						return
+					}
+					for {
+						line, err := r.ReadString('\n')
+						if err != nil {
+							return
+						}
+						if !body || line == ".\r\n" {
+							break
+						}
+					}
+					body = strings.HasPrefix(reply, "250") && i == 3
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestRefusals shows that any reply but the expected one fails the run and is told.
+func TestRefusals(t *testing.T) {
+	ok := []string{"220 hi\r\n", "250-hi\r\n250 SIZE 10\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 ok\r\n"}
+	names := []string{"banner", "EHLO", "MAIL", "RCPT", "DATA", "message", "QUIT"}
+	for step, name := range names {
+		for _, reply := range []string{"451 4.3.0 no\r\n", "", "250", "x\r\n", "999 what\r\n"} {
+			t.Run(name+" "+strings.TrimSpace(reply), func(t *testing.T) {
+				replies := append(append([]string{}, ok[:min(step, len(ok))]...), reply)
+				r, err := Job{Addr: script(t, replies...), Message: NewMessage(1000), Connections: 1, PerSession: 1,
+					For: 10 * time.Second, Count: 1, Timeout: 300 * time.Millisecond}.Run(t.Context())
+				if err == nil {
+					t.Fatalf("no error; %d acknowledged", r.Acknowledged.Messages)
+				}
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("error %q does not name %s", err, name)
+				}
+				if want := int64(step / len(ok)); r.Acknowledged.Messages != want {
+					t.Errorf("%d acknowledged, want %d", r.Acknowledged.Messages, want)
+				}
+			})
+		}
+	}
+}
+
+// TestEnds shows that a load ends with its context though the server answers nothing.
+func TestEnds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := Job{Addr: script(t, "220 hi\r\n", "250 hi\r\n", ""), Message: NewMessage(1000), Connections: 4, PerSession: 1,
+		For: time.Minute, Timeout: time.Minute}.Run(ctx)
+	if err == nil {
+		t.Error("no error")
+	}
+	if _, err := (Job{Addr: "127.0.0.1:1", Message: NewMessage(1000), Connections: 1, PerSession: 1, For: time.Minute, Timeout: time.Minute}).Run(t.Context()); err == nil {
+		t.Error("nobody listens, and there is no error")
+	}
+}
+
+// TestLossIsNoticed shows that a sink that did not get what was acknowledged is told from one that did, in every way in
+// which a gateway could lose or spoil mail.
+func TestLossIsNoticed(t *testing.T) {
+	body := func(m *Message, id uint64, mid, end string) string {
+		return "Received: by a gateway\r\n" + string(m.appendHead(nil, id, time.Now())) + mid + end
+	}
+	m := NewMessage(10 << 10)
+	whole := string(m.body)
+	for _, c := range []struct {
+		name string
+		sent []string // what the gateway makes of messages 1 and 2
+		want string   // "" when all is well
+	}{
+		{"both", []string{body(m, 1, whole, string(appendEnd(nil, 1))), body(m, 2, whole, string(appendEnd(nil, 2)))}, ""},
+		{"one lost", []string{body(m, 1, whole, string(appendEnd(nil, 1)))}, "1 did not arrive"},
+		{"one twice, one lost", []string{body(m, 1, whole, string(appendEnd(nil, 1))), body(m, 1, whole, string(appendEnd(nil, 1)))}, "not the same"},
+		{"one more", []string{body(m, 1, whole, string(appendEnd(nil, 1))), body(m, 2, whole, string(appendEnd(nil, 2))), body(m, 2, whole, string(appendEnd(nil, 2)))}, "only 2 were acknowledged"},
+		{"truncated", []string{body(m, 1, whole, string(appendEnd(nil, 1))), body(m, 2, whole[:4000], "\r\n.\r\n")}, "1 messages arrived damaged"},
+		{"an octet less", []string{body(m, 1, whole, string(appendEnd(nil, 1))), body(m, 2, whole[1:], string(appendEnd(nil, 2)))}, "1 messages arrived damaged"},
+		{"dots not doubled", []string{body(m, 1, whole, string(appendEnd(nil, 1))), body(m, 2, strings.Replace(whole, "\r\n..a", "\r\n.a", 1), string(appendEnd(nil, 2)))}, "1 messages arrived damaged"},
+		{"mixed", []string{body(m, 1, whole, string(appendEnd(nil, 2))), body(m, 2, whole, string(appendEnd(nil, 1)))}, "2 messages arrived damaged"},
+		{"two in one", []string{body(m, 1, whole, "") + body(m, 2, whole, string(appendEnd(nil, 2)))}, "1 messages arrived damaged"},
+		{"no mark", []string{body(m, 1, whole, string(appendEnd(nil, 1))), "Subject: other\r\n\r\nother\r\n.\r\n"}, "1 without a mark"},
+		{"empty", []string{body(m, 1, whole, string(appendEnd(nil, 1))), ".\r\n"}, "1 without a mark"},
+		{"cut off", []string{body(m, 1, whole, string(appendEnd(nil, 1))), "CUT" + body(m, 2, whole[:5000], "")}, "1 cut off"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := startSink(t)
+			for _, text := range c.sent {
+				deliver(t, s.Addr(), text)
+			}
+			var acknowledged mark.Tally
+			acknowledged.Add(1, int64(m.size))
+			acknowledged.Add(2, int64(m.size))
+			deadline := time.Now().Add(5 * time.Second)
+			err := s.Count().Check(acknowledged)
+			// A connection that is cut off is noticed in the sink's own time.
+			for err == nil != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				if time.Now().After(deadline) {
+					t.Fatalf("error %v, want %q", err, c.want)
+				}
+				time.Sleep(5 * time.Millisecond)
+				err = s.Count().Check(acknowledged)
+			}
+		})
+	}
+}
+
+// deliver sends one message text with its dot; CUT in front of it closes the connection within.
+func deliver(t *testing.T, addr, text string) {
+	t.Helper()
+	c, err := dial(addr, time.Now().Add(10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.conn.Close()
+	// All at once: what stands behind a dot in one segment is read as commands.
+	commands := "MAIL FROM:<a@sender.test>\r\nRCPT TO:<b@served.test>\r\nDATA\r\n"
+	text, cut := strings.CutPrefix(text, "CUT")
+	if err := c.write(commands, text); err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []int{250, 250, 354} {
+		if err := c.expect("command", code, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cut {
+		return
+	}
+	if err := c.expect("message", 250, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.quit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPercentile shows the nearest rank.
+func TestPercentile(t *testing.T) {
+	var r Result
+	if got := r.Percentile(50); got != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+	for i := 1; i <= 200; i++ {
+		r.Latencies = append(r.Latencies, time.Duration(i))
+	}
+	for p, want := range map[float64]time.Duration{0: 1, 50: 100, 99: 198, 100: 200} {
+		if got := r.Percentile(p); got != want {
+			t.Errorf("p%v is %d, want %d", p, got, want)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// plan says what a run measures.
+type plan struct {
+	sizes, connections list
+	rounds, perSession int
+	count              int // messages in a round at most; 0: no bound
+	length             time.Duration
+	pipeline, quick    bool
+	json               string
+	binaries           binaries
+	limit              time.Duration // for the whole run
+	keep, child        bool
+}
+
+// parse reads the command line.
+func (p *plan) parse(args []string, out io.Writer) error {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(out)
+	p.sizes, p.connections = list{10 << 10, 1 << 20}, list{1, 10, 50}
+	f.Var(&p.sizes, "sizes", "message sizes in octets; K and M are 1024 and 1024²")
+	f.Var(&p.connections, "connections", "connections at the same time")
+	f.IntVar(&p.rounds, "rounds", 3, "rounds of each target, in turns; the table shows medians")
+	f.DurationVar(&p.length, "length", 2*time.Second, "length of a round")
+	f.IntVar(&p.count, "count", 0, "messages in a round at most (0: as many as the length allows)")
+	f.IntVar(&p.perSession, "per-session", 20, "messages on a connection before it is opened anew")
+	f.BoolVar(&p.pipeline, "pipeline", false, "send MAIL, RCPT and DATA in one write, as many MTAs do; otherwise each waits for its reply")
+	f.Var(&p.binaries, "gatepost", "measure this program as NAME=PATH or PATH; several are measured beside each other (default: one built from these sources)")
+	f.StringVar(&p.json, "json", "", "write every round as JSON to this `file`; - is stdout, in place of the table")
+	f.BoolVar(&p.quick, "quick", false, "a look in a few seconds: 10 connections, rounds of 0.3 s")
+	f.DurationVar(&p.limit, "limit", 30*time.Minute, "fail after this time")
+	f.BoolVar(&p.keep, "keep", false, "keep the folder of the measured daemons, and say where it is")
+	f.BoolVar(&p.child, "sink", false, "be the sink (for the program itself)")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if p.quick {
+		p.shorten(f)
+	}
+	switch {
+	case f.NArg() > 0:
+		return fmt.Errorf("unknown argument %q", f.Arg(0))
+	case p.rounds < 1 || p.perSession < 1 || p.count < 0 || p.length <= 0:
+		return errors.New("rounds, length and messages per session must be positive")
+	}
+	return nil
+}
+
+// shorten makes a quick plan of what the command line did not name.
+func (p *plan) shorten(f *flag.FlagSet) {
+	named := map[string]bool{}
+	f.Visit(func(g *flag.Flag) { named[g.Name] = true })
+	if !named["connections"] {
+		p.connections = list{10}
+	}
+	if !named["length"] {
+		p.length = 300 * time.Millisecond
+	}
+}
+
+// list is a flag of numbers with commas between them.
+type list []int
+
+// String is the list as it is written.
+func (l *list) String() string {
+	var words []string
+	for _, n := range *l {
+		words = append(words, sizeName(n))
+	}
+	return strings.Join(words, ",")
+}
+
+// Set reads a list; every number must be from 1 to 1 GiB.
+func (l *list) Set(text string) error {
+	*l = nil
+	for word := range strings.SplitSeq(text, ",") {
+		unit := 1
+		switch digits := strings.TrimRight(word, "KM"); word[len(digits):] {
+		case "":
+		case "K":
+			word, unit = digits, 1<<10
+		case "M":
+			word, unit = digits, 1<<20
+		}
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 || n > 1<<30/unit {
+			return fmt.Errorf("%q is no number from 1 to 1024M", word)
+		}
+		*l = append(*l, n*unit)
+	}
+	return nil
+}
+
+// binary is a program to measure.
+type binary struct{ name, path string }
+
+// binaries is a flag that may be given several times.
+type binaries []binary
+
+// String is empty: there is no default to show.
+func (b *binaries) String() string { return "" }
+
+// Set adds a program.
+func (b *binaries) Set(text string) error {
+	name, path, ok := strings.Cut(text, "=")
+	if !ok {
+		name, path = "gatepost", text
+	}
+	if name == "" || path == "" {
+		return errors.New("write NAME=PATH or PATH")
+	}
+	for _, other := range *b {
+		if other.name == name {
+			return fmt.Errorf("two programs are named %q", name)
+		}
+	}
+	*b = append(*b, binary{name, path})
+	return nil
+}
