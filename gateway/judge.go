@@ -240,7 +240,11 @@ func (t *tally) combine() {
 			taken = append(taken, i)
 		}
 	}
-	if len(taken) == 0 || t.r.Stage < Data {
+	if len(taken) == 0 {
+		t.nobody()
+		return
+	}
+	if t.r.Stage < Data {
 		return
 	}
 	whole, refused, milder := Decision{}, 0, Decision{Outcome: Drop + 1}
@@ -274,6 +278,22 @@ func (t *tally) combine() {
 		t.whole = whole
 	default:
 		t.whole = whole
+	}
+}
+
+// nobody makes the decision of a transaction that no recipient was accepted for: the most lenient of their refusals.
+func (t *tally) nobody() {
+	milder := Decision{Outcome: Drop + 1}
+	for _, d := range t.rcpts {
+		if !d.Outcome.Refuses() {
+			return
+		}
+		if d.Outcome < milder.Outcome {
+			milder = d
+		}
+	}
+	if len(t.rcpts) > 0 {
+		t.whole = milder
 	}
 }
 

@@ -50,6 +50,21 @@ func fail(check string, stage Stage, reason Reason, m ...Measure) Finding {
 	return f
 }
 
+// atRcpt is a finding of the Rcpt stage about one recipient.
+func atRcpt(i int, reason Reason) Finding {
+	f := fail("rcpt", Rcpt, reason)
+	f.Rcpt = i
+	return f
+}
+
+// refused makes a record of which no recipient was accepted.
+func refused(r *Record) *Record {
+	for i := range r.Rcpts {
+		r.Rcpts[i].Code = 550
+	}
+	return r
+}
+
 func unknown(check string) Finding {
 	f := CouldNotTell(ScannerFailed)
 	f.Check, f.Stage, f.Rcpt = check, Data, -1
@@ -95,6 +110,8 @@ func TestJudge(t *testing.T) {
 		{name: "a reason has its own action", r: record(Data, one, fail("virus", Data, MalwareDoubtful)), want: Quarantine, check: "virus"},
 		{name: "a list refuses", r: record(Rcpt, one, listed), want: Reject, check: "access", rcpts: "reject"},
 		{name: "postmaster passes a list", r: record(Rcpt, []string{"Postmaster@one.example", "a@one.example"}, listed), want: Reject, rcpts: "accept,reject"},
+		{name: "nobody was accepted", r: refused(record(Rcpt, both, atRcpt(0, RcptUnknown), atRcpt(1, RcptUnknown))), want: Reject, check: "rcpt", rcpts: "reject,reject"},
+		{name: "one was accepted", r: record(Rcpt, both, atRcpt(1, RcptUnknown)), want: Accept, rcpts: "accept,reject"},
 		{name: "postmaster does not pass malware", r: record(Data, []string{"postmaster@one.example"}, fail("virus", Data, MalwareFound)), want: Reject},
 		{name: "an allow entry waives opinions", r: record(Data, one, allowed, fail("opinion", Data, ShapeFrom), points(20)), want: Accept},
 		{name: "an allow entry does not waive malware", r: record(Data, one, allowed, fail("virus", Data, MalwareFound)), want: Reject},
