@@ -25,7 +25,7 @@ func (h *NextHop) Directive(ctx context.Context, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("nexthop %q: want got, last, saw, never-saw or on", args)
 	}
-	text := strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\t`, "\t").Replace(strings.Join(args[min(2, len(args)-1):], " "))
+	text := octets(args[min(2, len(args)-1):])
 	switch args[0] {
 	case "got":
 		return h.checkCount(ctx, args[1])
@@ -49,6 +49,11 @@ func (h *NextHop) Directive(ctx context.Context, args []string) error {
 		return h.script(args[1:])
 	}
 	return fmt.Errorf("nexthop %s: want got, last, saw, never-saw or on", args[0])
+}
+
+// octets is TEXT, with its escapes replaced.
+func octets(words []string) string {
+	return strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\t`, "\t").Replace(strings.Join(words, " "))
 }
 
 // settle is how long a message that must not come is given to come.
@@ -105,7 +110,7 @@ func (h *NextHop) script(args []string) error {
 	}
 	switch args[1] {
 	case "reply":
-		h.On(args[0], Reply(strings.Join(args[2:], " ")))
+		h.On(args[0], Reply(octets(args[2:])))
 	case "hang":
 		h.On(args[0], Silence())
 	case "close":

@@ -128,7 +128,7 @@ func TestSendsExactOctets(t *testing.T) {
 	s, err := Parse("t", `C: a \\ \$x $y
 R: b\r\n\0\x7f\xffé
 C:
-C: \*3{ab}\*2{\n}
+C: \*3{ab}\*2{\n}\*2{x\*3{y}}
 -- send octets
 C: QUIT
 -- expect-closed
@@ -139,7 +139,7 @@ C: QUIT
 	if err := s.Run(t.Context(), Hooks{Dial: serve(t, "", &got), Send: map[string][]byte{"octets": []byte("\x01\x02")}}); err != nil {
 		t.Fatal(err)
 	}
-	want := "a \\ $x $y\r\nb\r\n\x00\x7f\xffé\r\nababab\n\n\r\n\x01\x02QUIT\r\n"
+	want := "a \\ $x $y\r\nb\r\n\x00\x7f\xffé\r\nababab\n\nxyyyxyyy\r\n\x01\x02QUIT\r\n"
 	if got.String() != want {
 		t.Errorf("got %q\nwant %q", got.String(), want)
 	}

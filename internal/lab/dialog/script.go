@@ -197,10 +197,10 @@ func escape(s string) (octets, rest string, err error) {
 	return "", "", fmt.Errorf(`escape \%c: want \r \n \t \0 \\ \$ \xNN or \*N{TEXT}`, s[0])
 }
 
-// repeat reads N{TEXT}; TEXT may have escapes but no brace.
+// repeat reads N{TEXT}; TEXT may have escapes, repeats too, but no brace of its own.
 func repeat(s string) (octets, rest string, err error) {
 	number, after, ok1 := strings.Cut(s, "{")
-	text, rest, ok2 := strings.Cut(after, "}")
+	text, rest, ok2 := closed(after)
 	n, err := strconv.Atoi(number)
 	if !ok1 || !ok2 || err != nil || n < 0 {
 		return "", "", fmt.Errorf(`escape \*%s: want \*N{TEXT}`, s)
@@ -212,6 +212,22 @@ func repeat(s string) (octets, rest string, err error) {
 		return "", "", fmt.Errorf(`escape \*%d: over %d octets`, n, maxRepeat)
 	}
 	return strings.Repeat(text, n), rest, nil
+}
+
+// closed cuts at the brace that closes the one before s.
+func closed(s string) (text, rest string, ok bool) {
+	open := 1
+	for i := range len(s) {
+		switch s[i] {
+		case '{':
+			open++
+		case '}':
+			if open--; open == 0 {
+				return s[:i], s[i+1:], true
+			}
+		}
+	}
+	return "", "", false
 }
 
 // words splits at blanks; a part in double quotes is kept together.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -33,6 +34,8 @@ import (
 //	-- nexthop ...                        see lab.NextHop; for several: -- nexthop ROUTE ...
 //	-- clamd STEP TEXT, -- spamd ...      what the fake scanner says from now on
 //	-- also connects N                    N more connections, which stay and say nothing
+//	-- also refused TEXT                  one more connection, which is told TEXT and closed
+//	-- nexthop refused N                  so many messages came whole and were not taken over
 //	-- only-alert                         the server closes the connection, with a TLS alert at most
 //
 // What a script does not name must not be: a message that arrived, or a transaction in the journal, is an error.
@@ -138,23 +141,52 @@ func (p *player) onlyAlert(context.Context, []string) error {
 
 // also opens more connections and waits for their banners.
 func (p *player) also(ctx context.Context, args []string) error {
+	if len(args) > 1 && args[0] == "refused" {
+		return p.refused(ctx, strings.Join(args[1:], " "))
+	}
 	if len(args) != 2 || args[0] != "connects" {
-		return errors.New("want: also connects N")
+		return errors.New("want: also connects N, or: also refused TEXT")
 	}
 	n, err := strconv.Atoi(args[1])
 	for ; err == nil && n > 0; n-- {
-		var c net.Conn
-		if c, err = p.dial(ctx); err != nil {
-			break
-		}
-		p.others = append(p.others, c)
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-		b := make([]byte, 512)
-		if n, err = c.Read(b); err == nil && !strings.HasPrefix(string(b[:n]), "220 ") {
-			err = fmt.Errorf("the server said %q", b[:n])
+		var line string
+		if _, line, err = p.banner(ctx); err == nil && !strings.HasPrefix(line, "220 ") {
+			err = fmt.Errorf("the server said %q", line)
 		}
 	}
 	return err
+}
+
+// refused opens one more connection, which must be told the text and closed.
+func (p *player) refused(ctx context.Context, text string) error {
+	c, line, err := p.banner(ctx)
+	if err != nil {
+		return err
+	}
+	if rest, err := io.ReadAll(c); line != text+"\r\n" || err != nil || len(rest) > 0 {
+		return fmt.Errorf("the server said %q and %q, %v", line, rest, err)
+	}
+	return nil
+}
+
+// banner opens a connection and reads the first line.
+func (p *player) banner(ctx context.Context) (net.Conn, string, error) {
+	c, err := p.dial(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	p.others = append(p.others, c)
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return nil, "", err
+	}
+	line := make([]byte, 0, 512)
+	for !bytes.HasSuffix(line, []byte("\n")) && err == nil {
+		var octet [1]byte
+		if _, err = io.ReadFull(c, octet[:]); err == nil {
+			line = append(line, octet[0])
+		}
+	}
+	return c, string(line), err
 }
 
 func (p *player) mine(kind string) func(event) bool {
@@ -253,10 +285,27 @@ func (p *player) nextHop(ctx context.Context, args []string) error {
 	if len(args) > 0 && p.hops[args[0]] != nil {
 		name, args = args[0], args[1:]
 	}
-	if slices.Equal(args, []string{"got", "nothing"}) {
+	switch {
+	case slices.Equal(args, []string{"got", "nothing"}):
 		args = []string{"got", "0"}
+	case len(args) == 2 && args[0] == "refused":
+		return p.hopRefused(name, args[1])
 	}
 	return p.hops[name].Directive(ctx, args)
+}
+
+func (p *player) hopRefused(name, number string) error {
+	n := 0
+	for _, r := range p.hops[name].Messages() {
+		if r.Complete && !r.Accepted {
+			n++
+		}
+	}
+	p.taken[name] += n
+	if strconv.Itoa(n) != number {
+		return fmt.Errorf("next hop %s refused %d messages", name, n)
+	}
+	return nil
 }
 
 func (p *player) clamdSays(_ context.Context, args []string) error {
@@ -281,8 +330,10 @@ func says(args []string, on func(string, ...lab.Action), end string) error {
 // nothingElse fails when more happened than the script named.
 func (p *player) nothingElse() error {
 	for name, h := range p.hops {
-		if all := h.Messages(); len(all) != p.taken[name] {
-			return fmt.Errorf("next hop %s got %d messages and the script names %d; the last is %.2000q", name, len(all), p.taken[name], all[len(all)-1])
+		// A connection that was closed behind the 354 brought nothing.
+		all := slices.DeleteFunc(h.Messages(), func(r lab.Received) bool { return len(r.Raw) == 0 })
+		if len(all) != p.taken[name] {
+			return fmt.Errorf("next hop %s got %d messages and the script names %d; the last is %.2000q", name, len(all), p.taken[name], all[len(all)-1].Raw)
 		}
 	}
 	all, err := p.events()

@@ -97,6 +97,7 @@ func newWorld(t testing.TB, s setup) *world {
 	}
 	if s.dns == "" {
 		w.dns = dnslab.New(t, zones)
+		w.dns.SetFault("broken.test", dnslab.Fault{Kind: dnslab.ServFail})
 		s.dns = w.dns.Addr()
 	}
 	if s.clamav == "" {
