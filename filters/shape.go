@@ -92,7 +92,7 @@ func (o *ShapeOptions) look(hostname string, e *gateway.Envelope) gateway.Findin
 // lines looks at what is no field, what disguises itself, and how many there are.
 func (o *ShapeOptions) lines(f *shapeFinding, h *gateway.Header) {
 	if h.Malformed > 0 {
-		f.fail(gateway.ShapeFields, "not a field in "+strconv.Itoa(h.Malformed)+" places")
+		f.fail(gateway.ShapeFields, "lines that are no field: "+strconv.Itoa(h.Malformed))
 		f.costs(gateway.Yes("malformed"))
 	}
 	if n := len(h.Fields); n > o.Fields {

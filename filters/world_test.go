@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,4 +154,22 @@ func measured(f gateway.Finding) (out []string) {
 // evidence is the text of a finding's evidence of that name.
 func evidence(f gateway.Finding, name string) string {
 	return gateway.Evident([]gateway.Finding{f}, name)
+}
+
+// memory is a body.
+type memory struct{ *strings.Reader }
+
+func (memory) Close() error { return nil }
+
+// dataOf is a transaction whose message was read whole, for one recipient.
+func dataOf(t testing.TB, text string) *gateway.Envelope {
+	t.Helper()
+	body := memory{strings.NewReader(text)}
+	h, err := gateway.ReadHeader(body, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := recipientOf(t, servedPolicy(), "<anna@served.example>")
+	to.Reply = gateway.SayRcptOK.Reply()
+	return &gateway.Envelope{ID: 1 << 31, From: mailFrom(t, "<a@b.example>"), Body: body, Header: h, Rcpts: []gateway.Recipient{to}, Route: to.Route}
 }
