@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The demo as a user runs it, with a smaller big mail.
+func TestDemo(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	var out, talk strings.Builder
+	if err := run(ctx, options{demo: true, smtp: "127.0.0.1:0", big: 1_000_000}, &out, &talk); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, talk.String(), out.String())
+	}
+	for _, want := range []string{"swaks --server 127.0.0.1:", "clamav.local_only", "own zones", "checks.rcpt.action", "skip the pre-greeting wait"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	smtp := regexp.MustCompile(`swaks --server (\S+)`).FindStringSubmatch(out.String())
+	if conn, err := net.Dial("tcp", smtp[1]); err == nil {
+		conn.Close()
+		t.Errorf("gatepost still takes connections at %s", smtp[1])
+	}
+}
+
+func TestTableWraps(t *testing.T) {
+	var b strings.Builder
+	tab := table{out: &b, widths: []int{5, 6}}
+	tab.row("a bcd ef", "grün")
+	tab.rule()
+	tab.row("abcdefgh", "x")
+	want := "a bcd  grün\nef\n-----  ------\nabcde  x\nfgh\n"
+	if b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+func TestItems(t *testing.T) {
+	ids := make(map[string]bool)
+	recipients := make(map[string]int)
+	for _, it := range items(100_000) {
+		id := field(it.mail.Body, "message-id")
+		if id == "" || ids[id] {
+			t.Errorf("%s: Message-ID %q is empty or not its own", it.title, id)
+		}
+		ids[id] = true
+		recipients[it.mail.To]++
+		if it.mail.UTF8 && it.with == "swaks" {
+			t.Errorf("%s: swaks cannot send it", it.title)
+		}
+	}
+	if len(ids) != 13 || recipients["nobody@lab.test"] != 1 || recipients["somebody@elsewhere.test"] != 1 {
+		t.Errorf("%d mails to %v", len(ids), recipients)
+	}
+}
+
+func TestParse(t *testing.T) {
+	if o, err := parse([]string{"-demo", "-resolver", "127.0.0.1:53"}); err != nil || !o.demo || o.resolver != "127.0.0.1:53" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	for _, args := range [][]string{{"-nonsense"}, {"more"}} {
+		if _, err := parse(args); err == nil {
+			t.Errorf("%q is taken", args)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"gatepost/internal/lab"
+	"gatepost/internal/lab/mails"
+)
+
+// clientName is what the demo's clients call themselves; zones has it.
+const clientName = "client.sender.test"
+
+// item is one mail of the demo.
+type item struct {
+	title string
+	mail  mails.Mail
+	with  string // the program that sends it
+}
+
+// items are the mails of the demo, in the order of its table.
+func items(big int) []item {
+	// One moment for each, so that each has a Message-ID of its own.
+	o := mails.Options{To: mailbox, Date: time.Now().Truncate(time.Second)}
+	var all []item
+	add := func(title string, m mails.Mail) {
+		with := "swaks"
+		if m.EightBit {
+			with = "go-smtp" // swaks cannot say BODY=8BITMIME or SMTPUTF8
+		}
+		all = append(all, item{title, m, with})
+	}
+	for _, m := range mails.All(o) {
+		add(m.Title, m)
+	}
+	later := func(d time.Duration) mails.Options { p := o; p.Date = o.Date.Add(d); return p }
+	unknown, relay := later(1), later(2)
+	unknown.To, relay.To = "nobody@"+domain, "somebody@elsewhere.test"
+	add("unknown recipient, "+unknown.To, mails.ASCII(unknown))
+	add("relay attempt, "+relay.To, mails.ASCII(relay))
+	m := mails.Big(o, big)
+	add(m.Title, m)
+	return all
+}
+
+// send sends one mail and returns the decisive reply.
+func (w *world) send(ctx context.Context, it item) (reply string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	addr := w.gatepost.Addr("smtp")
+	if it.with == "swaks" {
+		r, err := lab.Swaks{Server: addr, Hello: clientName, From: it.mail.From, To: []string{it.mail.To}, Data: it.mail.Body}.Send(ctx)
+		return r.Reply, err
+	}
+	text, err := lab.GoSMTPSend{
+		Hello: clientName, From: it.mail.From, To: []string{it.mail.To}, Body: it.mail.Body,
+		Mail: &smtp.MailOptions{UTF8: it.mail.UTF8},
+	}.Send(ctx, addr)
+	var refused *smtp.SMTPError
+	if errors.As(err, &refused) {
+		c := refused.EnhancedCode
+		return fmt.Sprintf("%d %d.%d.%d %s", refused.Code, c[0], c[1], c[2], refused.Message), nil
+	}
+	return "250 " + text, err
+}
+
+// What delivered says.
+const (
+	nothing   = "nothing"
+	unchanged = "delivered, body unchanged"
+)
+
+// delivered looks for the mail in all mailboxes and says what came.
+func (w *world) delivered(m mails.Mail) (string, error) {
+	id := field(m.Body, "Message-ID")
+	var found [][]byte
+	for _, address := range mailboxes() {
+		messages, err := w.postfix.Maildir(address).Messages()
+		if err != nil {
+			return "", err
+		}
+		for _, message := range messages {
+			if field(message, "Message-ID") == id {
+				found = append(found, message)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nothing, nil
+	}
+	if len(found) > 1 {
+		return fmt.Sprintf("%d copies", len(found)), nil
+	}
+	_, sent, _ := bytes.Cut(bytes.ReplaceAll(m.Body, []byte("\r\n"), []byte("\n")), []byte("\n\n"))
+	_, came, _ := bytes.Cut(found[0], []byte("\n\n"))
+	said := []string{unchanged}
+	if !bytes.Equal(sent, came) {
+		said[0] = "delivered, BODY CHANGED"
+	}
+	for _, name := range []string{"X-Gatepost-Verdict", "X-Spam-Flag", "X-Spam-Score"} {
+		if value := field(found[0], name); value != "" {
+			said = append(said, name+": "+value)
+		}
+	}
+	return strings.Join(said, "; "), nil
+}
+
+// field is the value of a header field that stands on one line.
+func field(message []byte, name string) string {
+	for line := range bytes.Lines(message) {
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		if n, value, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(n), name) {
+			return string(bytes.TrimSpace(value))
+		}
+	}
+	return ""
+}
