@@ -201,29 +201,29 @@ func TestFakeSpamd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	ask := func(text string) (string, error) {
+	ask := func(text string, wait time.Duration) (string, error) {
 		conn, err := net.Dial("tcp", s.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(200 * time.Millisecond))
+		conn.SetDeadline(time.Now().Add(wait))
 		fmt.Fprintf(conn, "SYMBOLS SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s", len(text), text)
 		b, err := io.ReadAll(bufio.NewReader(conn))
 		return string(b), err
 	}
-	if got, _ := ask("Subject: a\r\n\r\n" + GTUBE()); !strings.Contains(got, "Spam: True ; 1000.0 / 5.0") {
+	if got, _ := ask("Subject: a\r\n\r\n"+GTUBE(), time.Minute); !strings.Contains(got, "Spam: True ; 1000.0 / 5.0") {
 		t.Errorf("got %q", got)
 	}
 	s.On("SYMBOLS", Gone(), Silence())
-	if got, err := ask("x"); got != "" || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+	if got, err := ask("x", time.Minute); got != "" || err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a close gave %q and %v", got, err)
 	}
-	if got, err := ask("x"); got != "" || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if got, err := ask("x", 200*time.Millisecond); got != "" || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("silence gave %q and %v", got, err)
 	}
-	if n := len(s.Requests()); n != 3 {
-		t.Errorf("got %d requests, want 3", n)
+	if err := poll(testContext(t), func() (bool, error) { return len(s.Requests()) == 3, nil }); err != nil {
+		t.Errorf("got %d requests, want 3", len(s.Requests()))
 	}
 }
 
