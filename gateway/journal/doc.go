@@ -1,0 +1,42 @@
+// Package journal takes what happened to each connection and each transaction, and tells it: as one JSON line on stdout, to
+// syslog (RFC 5424, over a local socket, UDP, or TCP with the octet counting of RFC 6587), as Prometheus metrics, to a store
+// that can be searched, and, when somebody asks why, as a readable story.
+//
+// It never makes the mail path wait: each sink has a bounded queue of its own, and what finds no room is counted. It never
+// judges and never changes an event. No line holds a control octet, whatever a stranger sent.
+//
+// # The line
+//
+// One object a line; fields in this order, those that are empty left out:
+//
+//	time         RFC 3339 with milliseconds, UTC: when the connection or transaction began
+//	kind         a Verb: connection, transaction, early, or what the daemon did
+//	id           the reference
+//	session      reference of the connection (transactions)
+//	listener     name of the listener
+//	client       address; with port where known
+//	reverse      its verified name
+//	helo, tls    what it said of itself; the TLS version
+//	from         reverse-path; "" is the null path (transactions)
+//	rcpts        recipients, at most 50; rcpts_more says how many more
+//	header_from  the From field as it came
+//	size         octets of the message
+//	message_id, subject
+//	verdict      accept, tag, quarantine, defer, reject or drop
+//	reason, check, line   why, who decided, and the policy line
+//	score        sum of points
+//	policy       version
+//	would        what the verdict would be with every check and the mode in force
+//	waived       the allow entry that overruled opinions
+//	marks        checks that could not tell and were let pass
+//	findings     [check, result, measures, milliseconds, reason], where measures are [name, value, text]; at most 64, then
+//	             findings_more. Checks that are switched off are left out
+//	relay        delivered, refused, deferred, mixed, unknown, not delivered
+//	next_hop     host:port that answered
+//	said         its own reply
+//	reply        the last word to the client
+//	transactions, accepted, errors, commands, octets, refused, end   what a connection came to
+//	took_ms      milliseconds from the beginning to the last word
+//
+// A line is at most 16 KiB; a longer one is written again without findings and with fewer recipients, marked "cut": true.
+package journal

@@ -1,0 +1,206 @@
+package journal
+
+import (
+	"net/netip"
+	"time"
+
+	"gatepost/gateway"
+)
+
+// Bounds of a line.
+const (
+	maxLine     = 16 << 10
+	maxRcpts    = 50
+	maxFindings = 64
+	maxMeasures = 24
+	maxText     = 1000 // octets of one field
+	cutText     = 100  // of a line that would be too long: an octet may need six
+)
+
+// Line is one line on its way to the sinks. Nobody changes it.
+type Line struct {
+	Time     time.Time
+	Verb     Verb
+	ID       gateway.ID // 0 where there is none
+	Verdict  string     // of mail
+	Reason   string
+	JSON     []byte // one object, with its line end
+	severity severity
+}
+
+// newLine tells of an event.
+func newLine(e *gateway.Event) *Line {
+	l := &Line{Time: e.Record.Time, Verb: Transaction, ID: e.Record.ID, Verdict: e.Verdict.Outcome.String(),
+		Reason: string(e.Verdict.Reason), severity: severityInfo}
+	if e.Kind == gateway.ConnectionEvent {
+		l.Verb = Connection
+	}
+	if e.Verdict.Outcome.Refuses() {
+		l.severity = severityNotice
+	}
+	l.JSON = eventJSON(e, false)
+	if len(l.JSON) > maxLine {
+		l.JSON = eventJSON(e, true)
+	}
+	return l
+}
+
+// eventJSON writes the fields of the package comment.
+func eventJSON(e *gateway.Event, cut bool) []byte {
+	r, v := e.Record, &e.Verdict
+	o := &object{b: make([]byte, 0, 1536), most: maxText}
+	if cut {
+		o.most = cutText
+	}
+	verb := Transaction
+	if e.Kind == gateway.ConnectionEvent {
+		verb = Connection
+	}
+	o.moment("time", r.Time)
+	o.always("kind", string(verb))
+	o.always("id", r.ID.String())
+	if verb == Transaction {
+		o.always("session", r.Session.String())
+	}
+	o.text("listener", r.Listener)
+	o.text("client", clientText(e))
+	o.text("reverse", o.short(e.Session.Reverse))
+	o.text("helo", o.short(r.Helo))
+	o.text("tls", r.TLS)
+	if verb == Transaction {
+		o.mail(e, cut)
+	}
+	o.verdict(v)
+	o.text("policy", e.Policy)
+	if v.Would != nil {
+		o.always("would", v.Would.Outcome.String())
+	}
+	o.text("waived", o.short(v.Waived))
+	if !cut {
+		o.texts("marks", v.Marks)
+		o.findings(r.Findings)
+	}
+	if e.Relayed != nil {
+		o.always("relay", e.Relayed.Result.String())
+		o.text("next_hop", o.short(e.Relayed.NextHop))
+		o.text("said", o.short(e.Relayed.Said))
+	}
+	o.text("reply", o.short(e.Reply.String()))
+	if verb == Connection {
+		o.session(&e.Session)
+	}
+	o.float("took_ms", millis(e.Took))
+	if cut {
+		o.key("cut")
+		o.b = append(o.b, "true"...)
+	}
+	return o.end()
+}
+
+func clientText(e *gateway.Event) string {
+	if e.Session.Client.IsValid() {
+		return netip.AddrPortFrom(e.Session.Client.Addr().Unmap(), e.Session.Client.Port()).String()
+	}
+	if e.Record.Client.IsValid() {
+		return e.Record.Client.Unmap().String()
+	}
+	return ""
+}
+
+func (o *object) mail(e *gateway.Event, cut bool) {
+	most := maxRcpts
+	if cut {
+		most = 5
+	}
+	o.always("from", o.short(e.Record.From.Text))
+	rcpts := e.Record.Rcpts
+	shown := make([]string, min(len(rcpts), most))
+	for i := range shown {
+		shown[i] = o.short(rcpts[i].To.Text)
+	}
+	o.texts("rcpts", shown)
+	o.number("rcpts_more", int64(len(rcpts)-len(shown)))
+	o.text("header_from", o.short(e.Record.HeaderFrom))
+	o.number("size", e.Record.Size)
+	o.text("message_id", o.short(e.MessageID))
+	o.text("subject", o.short(e.Subject))
+}
+
+func (o *object) verdict(v *gateway.Verdict) {
+	o.always("verdict", v.Outcome.String())
+	o.text("reason", string(v.Reason))
+	o.text("check", v.Check)
+	o.text("line", o.short(v.Line))
+	if v.Score != 0 {
+		o.float("score", v.Score)
+	}
+}
+
+// findings writes [check, result, measures, milliseconds, reason] of each.
+func (o *object) findings(all []gateway.Finding) {
+	n := 0
+	for i := range all {
+		f := &all[i]
+		if f.Result == gateway.NotRun && f.Reason == gateway.LeftOff {
+			continue
+		}
+		if n++; n > maxFindings {
+			continue
+		}
+		if n == 1 {
+			o.key("findings")
+			o.b = append(o.b, '[')
+		} else {
+			o.b = append(o.b, ',')
+		}
+		o.finding(f)
+	}
+	if n > 0 {
+		o.b = append(o.b, ']')
+		o.number("findings_more", int64(max(n-maxFindings, 0)))
+	}
+}
+
+func (o *object) finding(f *gateway.Finding) {
+	o.b = append(appendText(append(o.b, '['), f.Check), ',')
+	o.b = append(appendText(o.b, f.Result.String()), ",["...)
+	for i := range f.Measures[:min(len(f.Measures), maxMeasures)] {
+		m := &f.Measures[i]
+		if i > 0 {
+			o.b = append(o.b, ',')
+		}
+		o.b = append(appendText(append(o.b, '['), m.Name), ',')
+		o.b = appendFloat(o.b, m.Value)
+		if m.Text != "" {
+			o.b = appendText(append(o.b, ','), o.short(m.Text))
+		}
+		o.b = append(o.b, ']')
+	}
+	o.b = appendFloat(append(o.b, "],"...), millis(f.Took))
+	if f.Reason != "" {
+		o.b = appendText(append(o.b, ','), string(f.Reason))
+	}
+	o.b = append(o.b, ']')
+}
+
+func (o *object) session(s *gateway.Summary) {
+	o.number("transactions", int64(s.Transactions))
+	o.number("accepted", int64(s.Accepted))
+	o.number("errors", int64(s.Errors))
+	o.number("commands", int64(s.Commands))
+	o.number("octets", s.Octets)
+	refused := make([]string, min(len(s.Refused), 5))
+	for i := range refused {
+		refused[i] = o.short(s.Refused[i])
+	}
+	o.texts("refused", refused)
+	o.text("end", s.End)
+}
+
+// short bounds a text that strangers choose the length of.
+func (o *object) short(s string) string {
+	if len(s) <= o.most {
+		return s
+	}
+	return s[:o.most] + "[cut]" // a character cut in two is made whole by appendText
+}

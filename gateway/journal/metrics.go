@@ -1,0 +1,159 @@
+package journal
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"gatepost/gateway"
+)
+
+// maxLabels bounds the values of one label; what comes beyond reads as "other". All values are of closed lists or of the
+// configuration, so that the bound is only met by a mistake.
+const maxLabels = 128
+
+// Metrics are the counts of the gateway in a registry of their own. Its methods are safe for concurrent use.
+type Metrics struct {
+	registry     *prometheus.Registry
+	connections  *prometheus.CounterVec
+	early        *prometheus.CounterVec
+	transactions *prometheus.CounterVec
+	recipients   *prometheus.CounterVec
+	octets       prometheus.Counter
+	took         prometheus.Histogram
+	checks       *prometheus.CounterVec
+	checkTime    *prometheus.HistogramVec
+	relays       *prometheus.CounterVec
+	hopTime      *prometheus.HistogramVec
+	dropped      *prometheus.CounterVec
+	lines        *prometheus.CounterVec
+
+	mu     sync.RWMutex
+	values map[string]map[string]bool // label -> values seen
+}
+
+const namespace = "gatepost"
+
+// newMetrics makes the registry with the process's own metrics in it.
+func newMetrics() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), values: make(map[string]map[string]bool)}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+		m.registry.MustRegister(c)
+		return c
+	}
+	times := func(name, help string, from float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help,
+			Buckets: prometheus.ExponentialBuckets(from, 4, 9)}, labels)
+		m.registry.MustRegister(h)
+		return h
+	}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.connections = counter("connections_total", "Connections that got the banner, by listener and how they ended.", "listener", "end")
+	m.early = counter("early_refusals_total", "Connections refused before the banner, by reason.", "reason")
+	m.transactions = counter("transactions_total", "Transactions, by verdict and reason.", "verdict", "reason")
+	m.recipients = counter("recipients_total", "Recipients named in RCPT, by the class of the reply.", "reply")
+	m.took = times("transaction_seconds", "Time of transactions, from MAIL to the last word.", 0.004).WithLabelValues().(prometheus.Histogram)
+	m.octets = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "message_octets_total", Help: "Octets of messages that came in."})
+	m.registry.MustRegister(m.octets)
+	m.checks = counter("checks_total", "Checks, by name and result.", "check", "result")
+	m.checkTime = times("check_seconds", "Time of checks that ran, by name.", 0.0001, "check")
+	m.relays = counter("relays_total", "Relays to a next hop, by how they ended.", "result")
+	m.hopTime = times("next_hop_seconds", "Time of relays, by next hop.", 0.004, "next_hop")
+	m.dropped = counter("journal_dropped_total", "Events and lines that found no room, by sink.", "sink")
+	m.lines = counter("journal_lines_total", "Lines told, by verb.", "verb")
+	return m
+}
+
+// Registry is where other parts may register what is theirs.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// Gauge shows a number that f tells when it is asked; f must be quick and safe for concurrent use. The name gets the
+// prefix "gatepost_". A name that is taken panics: it is a mistake in the wiring.
+func (m *Metrics) Gauge(name, help string, f func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, f))
+}
+
+// Counter shows a number that only grows, which f tells when it is asked. It is otherwise as Gauge.
+func (m *Metrics) Counter(name, help string, f func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, f))
+}
+
+// Handler answers /metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+}
+
+// bound returns the value, or "other" once a label has too many.
+func (m *Metrics) bound(label, value string) string {
+	if value == "" {
+		return "none"
+	}
+	m.mu.RLock()
+	known, full := m.values[label][value], len(m.values[label]) >= maxLabels
+	m.mu.RUnlock()
+	if known {
+		return value
+	}
+	if full || len(value) > 200 {
+		return "other"
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.values[label] == nil {
+		m.values[label] = make(map[string]bool)
+	}
+	if len(m.values[label]) >= maxLabels {
+		return "other"
+	}
+	m.values[label][value] = true
+	return value
+}
+
+// observe counts an event.
+func (m *Metrics) observe(e *gateway.Event) {
+	r := e.Record
+	for i := range r.Findings {
+		// A transaction's Record repeats what its connection found; the connection's own event counts that.
+		if f := &r.Findings[i]; e.Kind == gateway.ConnectionEvent || f.Stage != gateway.Connect {
+			m.observeFinding(f)
+		}
+	}
+	if e.Kind == gateway.ConnectionEvent {
+		m.connections.WithLabelValues(m.bound("listener", r.Listener), m.bound("end", e.Session.End)).Inc()
+		return
+	}
+	m.transactions.WithLabelValues(e.Verdict.Outcome.String(), m.bound("reason", string(e.Verdict.Reason))).Inc()
+	m.took.Observe(e.Took.Seconds())
+	m.octets.Add(float64(max(r.Size, 0)))
+	for i := range r.Rcpts {
+		m.recipients.WithLabelValues(class(r.Rcpts[i].Code)).Inc()
+	}
+	if e.Relayed != nil {
+		m.relays.WithLabelValues(e.Relayed.Result.String()).Inc()
+		m.hopTime.WithLabelValues(m.bound("next_hop", e.Relayed.NextHop)).Observe(e.Relayed.Took.Seconds())
+	}
+}
+
+func (m *Metrics) observeFinding(f *gateway.Finding) {
+	check := m.bound("check", f.Check)
+	m.checks.WithLabelValues(check, f.Result.String()).Inc()
+	if f.Result != gateway.NotRun {
+		m.checkTime.WithLabelValues(check).Observe(f.Took.Seconds())
+	}
+}
+
+func class(code int) string {
+	switch code / 100 {
+	case 2:
+		return "2xx"
+	case 4:
+		return "4xx"
+	case 5:
+		return "5xx"
+	}
+	return "none"
+}

@@ -1,0 +1,254 @@
+package journal
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gatepost/gateway"
+)
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
+// decision writes who decided and by which line.
+func (p *page) decision(e *gateway.Event) {
+	v := &e.Verdict
+	p.head("Decision")
+	p.field("Policy line", v.Line)
+	p.field("Policy", e.Policy)
+	p.field("Score", points(v.Score))
+	if v.Would != nil {
+		would := v.Would.Outcome.String()
+		if v.Would.Check != "" {
+			would += " by " + v.Would.Check
+		}
+		p.field("Would be", would+" with every check and the mode in force ("+v.Would.Line+")")
+	}
+	p.field("Waived by", v.Waived)
+	if len(v.Marks) > 0 {
+		p.field("Not checked", strings.Join(v.Marks, ", ")+" could not tell, and policy lets that pass with a mark")
+	}
+	for i := range v.Rcpts {
+		if d := &v.Rcpts[i]; d.Outcome != v.Outcome && i < len(e.Record.Rcpts) {
+			p.field("For one", e.Record.Rcpts[i].To.Path()+" "+d.Outcome.String()+": "+d.Line)
+		}
+	}
+}
+
+// again tells what another policy makes of the same Record.
+func (p *page) again(e *gateway.Event, v *gateway.Verdict, version string) {
+	what := v.Explain()
+	if v.Outcome == e.Verdict.Outcome && v.Reason == e.Verdict.Reason {
+		what = "the same: " + what
+	}
+	p.field("Judged again", "by policy "+version+": "+what)
+}
+
+func (p *page) who(e *gateway.Event) {
+	r, s := e.Record, &e.Session
+	p.head("Who")
+	client := clientText(e)
+	if s.Reverse != "" {
+		client += " (" + s.Reverse + ")"
+	}
+	if r.Trusted {
+		client += ", in a trusted network"
+	}
+	p.field("Client", client)
+	p.field("Said it is", r.Helo)
+	tls := r.TLS
+	if tls == "" {
+		tls = "none: the session was in clear"
+	} else if s.TLS.Cipher != "" {
+		tls += ", " + s.TLS.Cipher
+	}
+	p.field("TLS", tls)
+	p.field("Client cert", s.TLS.Client)
+	p.field("Listener", r.Listener)
+	if e.Kind == gateway.TransactionEvent {
+		p.field("Connection", r.Session.String())
+	}
+}
+
+func (p *page) what(e *gateway.Event) {
+	r := e.Record
+	p.head("What")
+	p.field("From", r.From.Path())
+	p.field("From field", r.HeaderFrom)
+	for i := range r.Rcpts {
+		to := r.Rcpts[i].To.Path()
+		if r.Rcpts[i].Route != "" {
+			to += ", route " + r.Rcpts[i].Route
+		}
+		if i < len(e.Replies) && !e.Replies[i].IsZero() {
+			to += ": " + e.Replies[i].String()
+		}
+		p.field("To", to)
+	}
+	p.field("Subject", e.Subject)
+	p.field("Message-ID", e.MessageID)
+	if r.Size > 0 {
+		p.field("Size", octets(r.Size))
+	}
+	p.field("Scanned by", strings.Join(e.ScannedBy, ", "))
+	for _, f := range e.Removed {
+		p.field("Removed", f)
+	}
+}
+
+// findings writes a line for each check, its evidence below.
+func (p *page) findings(e *gateway.Event) {
+	all := e.Record.Findings
+	if len(all) == 0 {
+		return
+	}
+	p.head("Findings")
+	width := 10
+	for i := range all {
+		width = max(width, min(len(all[i].Check), 24))
+	}
+	var off []string
+	for i := range all {
+		f := &all[i]
+		if f.Result == gateway.NotRun && f.Reason == gateway.LeftOff {
+			off = append(off, f.Check)
+			continue
+		}
+		color := map[gateway.Result]string{gateway.Pass: green, gateway.Fail: red, gateway.Unknown: amber, gateway.NotRun: faint}[f.Result]
+		start := fmt.Sprintf("%-*s %s", width, visible(f.Check), p.paint(color, fmt.Sprintf("%-7s", f.Result)))
+		p.finding(e, f, start, width)
+		p.evidence(e, i)
+	}
+	p.field("Switched off", strings.Join(off, ", "))
+}
+
+func (p *page) finding(e *gateway.Event, f *gateway.Finding, start string, width int) {
+	took := ""
+	if f.Result != gateway.NotRun {
+		took = duration(f.Took)
+	}
+	parts := []string{}
+	if f.Reason != "" {
+		why := string(f.Reason)
+		if len(f.Args) > 0 {
+			why += " (" + strings.Join(f.Args, ", ") + ")"
+		}
+		parts = append(parts, why)
+	}
+	if f.Rcpt >= 0 && f.Rcpt < len(e.Record.Rcpts) && len(e.Record.Rcpts) > 1 {
+		parts = append(parts, "for "+e.Record.Rcpts[f.Rcpt].To.Path())
+	}
+	for i := range f.Measures {
+		parts = append(parts, measure(&f.Measures[i]))
+	}
+	if f.RetryAfter > 0 {
+		parts = append(parts, "come back in "+duration(f.RetryAfter))
+	}
+	room := max(p.width-width-23, 20)
+	for i, line := range lines(visible(strings.Join(parts, "; ")), room) {
+		if i > 0 {
+			start, took = strings.Repeat(" ", width+8), ""
+		}
+		p.b.WriteString(strings.TrimRight(fmt.Sprintf("  %s %9s  %s", start, took, line), " ") + "\n")
+	}
+}
+
+func measure(m *gateway.Measure) string {
+	value := strconv.FormatFloat(m.Value, 'g', 4, 64)
+	switch {
+	case m.Text != "" && m.Value == 1:
+		return m.Name + " " + m.Text
+	case m.Text != "":
+		return m.Name + " " + m.Text + " " + value
+	case m.Value == 1:
+		return m.Name
+	}
+	return m.Name + " " + value
+}
+
+// evidence is of the event, or as the finding still carries it.
+func (p *page) evidence(e *gateway.Event, i int) {
+	of := e.Record.Findings[i].Evidence
+	if i < len(e.Evidence) {
+		of = e.Evidence[i]
+	}
+	for _, ev := range of {
+		p.wrap(4, "-", ev.Name+": "+ev.Text)
+	}
+}
+
+// ladder writes how the score came about.
+func (p *page) ladder(e *gateway.Event) {
+	if len(e.Verdict.Priced) == 0 {
+		return
+	}
+	p.head("Score")
+	for i := range e.Verdict.Priced {
+		c := &e.Verdict.Priced[i]
+		what := c.Check + " " + c.Measure
+		if c.Text != "" {
+			what += " " + c.Text
+		}
+		p.wrap(2, fmt.Sprintf("%6s", points(c.Points)), what+", "+c.Line)
+	}
+	p.wrap(2, fmt.Sprintf("%6s", points(e.Verdict.Score)), "in all")
+}
+
+func (p *page) nextHop(e *gateway.Event) {
+	r := e.Relayed
+	if r == nil {
+		return
+	}
+	p.head("Next hop")
+	p.field("Host", r.NextHop)
+	p.field("TLS", r.TLS)
+	result := r.Result.String() + step(r.At)
+	if r.Took > 0 {
+		result += " in " + duration(r.Took)
+	}
+	p.field("Result", result)
+	p.field("Said", r.Said)
+	for i := range r.Rcpts {
+		to := ""
+		if i < len(e.Record.Rcpts) {
+			to = e.Record.Rcpts[i].To.Path() + ": "
+		}
+		p.field("To RCPT", to+r.Rcpts[i].String())
+	}
+}
+
+func (p *page) told(e *gateway.Event) {
+	if e.Reply.IsZero() {
+		return
+	}
+	p.head("Told to the client, after " + duration(e.Took))
+	p.wrap(2, "", e.Reply.String())
+}
+
+func (p *page) ended(title string, e *gateway.Event) {
+	s := &e.Session
+	p.head(title)
+	p.field("Ended", whyConnection(e))
+	p.field("Lasted", duration(e.Took))
+	p.field("Came to", counted(s.Transactions, "transaction")+", "+counted(s.Accepted, "accepted message")+", "+
+		counted(s.Commands, "command")+", "+counted(s.Errors, "error")+", "+octets(s.Octets))
+	for _, r := range s.Refused {
+		p.field("Refused", r)
+	}
+}
+
+// transactions lists those of a connection.
+func (p *page) transactions(all []*gateway.Event) {
+	if len(all) == 0 {
+		return
+	}
+	p.head("Its transactions")
+	for _, e := range all {
+		p.wrap(2, e.Record.ID.String(), Why(e))
+	}
+}

@@ -1,0 +1,62 @@
+package journal
+
+import "slices"
+
+// Verb is what a line tells of. The list is closed, so that lines can be counted.
+type Verb string
+
+// The verbs of mail.
+const (
+	Connection  Verb = "connection"
+	Transaction Verb = "transaction"
+	Early       Verb = "early" // connections refused before the banner, by reason and minute
+)
+
+// The verbs of the daemon.
+const (
+	Start        Verb = "start"
+	Ready        Verb = "ready"
+	Reload       Verb = "reload"
+	ReloadFailed Verb = "reload_failed"
+	Drain        Verb = "drain"
+	Stop         Verb = "stop"
+	Alarm        Verb = "alarm"
+	AlarmOver    Verb = "alarm_over"
+	Note         Verb = "note" // what the parts of the program say while they work
+)
+
+// Verbs returns the list.
+func Verbs() []Verb {
+	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Stop, Alarm, AlarmOver, Note}
+}
+
+// known returns the verb, or Note for one that is not of the list.
+func (v Verb) known() Verb {
+	if slices.Contains(Verbs(), v) {
+		return v
+	}
+	return Note
+}
+
+// severity of RFC 5424 section 6.2.1.
+type severity int
+
+const (
+	severityError   severity = 3
+	severityWarning severity = 4
+	severityNotice  severity = 5
+	severityInfo    severity = 6
+	severityDebug   severity = 7
+)
+
+func (v Verb) severity() severity {
+	switch v {
+	case ReloadFailed:
+		return severityError
+	case Alarm:
+		return severityWarning
+	case Start, Ready, Reload, Drain, Stop, AlarmOver:
+		return severityNotice
+	}
+	return severityInfo
+}
