@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/gateway"
+	"gatepost/gateway/recipients"
+	"gatepost/gateway/relay"
+	"gatepost/internal/addrpool"
+	"gatepost/internal/clamd"
+	"gatepost/internal/config"
+	"gatepost/internal/dns"
+	"gatepost/internal/spamd"
+)
+
+// parts are what outlives a policy: connections, caches and what was learned. check makes the same ones, and uses none.
+type parts struct {
+	resolver   *dns.Resolver
+	clamav     *addrpool.Pool[*clamd.Client]
+	spam       *addrpool.Pool[*spamd.Client]
+	hops       *relay.Pools
+	recipients *recipients.Cache
+	scanLimit  atomic.Int64 // the largest message that every clamd was seen to look through; 0 while it is not known
+}
+
+// newParts makes what the bootstrap document names. It connects to nobody.
+func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
+	p := &parts{hops: relay.NewPools(nil, log), recipients: recipients.NewCache(0)}
+	var err error
+	if p.resolver, err = dns.New(dns.Options{Servers: b.DNS.Servers, Deadline: b.DNS.Timeout, Logger: log}); err != nil {
+		return nil, fmt.Errorf("dns: %w", err)
+	}
+	if len(b.ClamAV.Addresses) > 0 {
+		p.clamav, err = addrpool.New(addrpool.Config[*clamd.Client]{Addresses: b.ClamAV.Addresses, PerAddress: b.ClamAV.MaxConnections,
+			Open: func(a string) (*clamd.Client, error) {
+				return clamd.New(clamd.Config{Address: a, Timeout: b.ClamAV.Timeout})
+			},
+			Probe:      func(ctx context.Context, c *clamd.Client) (string, error) { return c.Probe(ctx) },
+			Repeatable: clamd.Repeatable, Blames: clamd.Blames, Distrusts: clamd.Distrusts})
+		if err != nil {
+			return nil, fmt.Errorf("clamav: %w", err)
+		}
+	}
+	if len(b.SpamAssassin.Addresses) > 0 {
+		p.spam, err = addrpool.New(addrpool.Config[*spamd.Client]{Addresses: b.SpamAssassin.Addresses, PerAddress: b.SpamAssassin.MaxConnections,
+			Open: func(a string) (*spamd.Client, error) {
+				return spamd.New(spamd.Config{Address: a, Timeout: b.SpamAssassin.Timeout, MaxSize: int64(b.SpamAssassin.MaxSize)})
+			},
+			Probe:      func(ctx context.Context, c *spamd.Client) (string, error) { return c.Probe(ctx) },
+			Repeatable: spamd.Repeatable, Blames: spamd.Blames, Distrusts: spamd.Distrusts})
+		if err != nil {
+			return nil, fmt.Errorf("spamassassin: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// built is one configuration, ready to be swapped in.
+type built struct {
+	snapshot *gateway.Snapshot
+	relay    *relay.Relay
+	rcpts    *recipients.Recipients
+}
+
+// assemble makes a snapshot of a configuration: the same at start, at reload and in check. Its error names the keys.
+func assemble(c *config.Config, p *parts) (*built, error) {
+	policy := makePolicy(c)
+	routes, unasked, err := makeRoutes(c)
+	if err != nil {
+		return nil, err
+	}
+	b := &built{}
+	if b.relay, err = relay.New(p.hops, routes); err != nil {
+		return nil, fmt.Errorf("route: %w", err)
+	}
+	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
+	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Hostname: c.Bootstrap.Hostname, Policy: policy,
+		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize)}
+	if p.clamav != nil {
+		deps.ClamAV = p.clamav
+	}
+	if p.spam != nil {
+		deps.SpamAssassin = p.spam
+	}
+	pipeline, err := filters.Build(deps, configured(c.Policy.Checks))
+	if err != nil {
+		return nil, err
+	}
+	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,
+		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c), Normalise: normalises(c)}
+	return b, nil
+}
+
+// makePolicy translates the document; filters.Build adds the checks.
+func makePolicy(c *config.Config) *gateway.Policy {
+	p := &gateway.Policy{Version: c.PolicyVersion, Domains: map[string]*gateway.Domain{}, Where: c.Where,
+		Thresholds: thresholds(c.Policy.Thresholds), Trusted: c.Policy.Trusted.Networks,
+		Delays: gateway.Delays{UnknownRecipient: c.Policy.Limits.UnknownWait},
+		Mode: map[config.Mode]gateway.Mode{config.ModeObserve: gateway.ObserveOnly, config.ModeSoft: gateway.Soft,
+			config.ModeEnforce: gateway.Enforce}[c.Policy.Mode]}
+	for i := range c.Policy.Domains {
+		d := &c.Policy.Domains[i]
+		domain := &gateway.Domain{Name: d.Name, Subdomains: d.Subdomains, Route: d.Route, Subject: d.LogSubject, Contact: d.Contact}
+		if d.Thresholds != nil {
+			t := thresholds(c.Policy.ThresholdsOf(d))
+			domain.Thresholds = &t
+		}
+		p.Domains[d.Name] = domain
+		if p.Postmaster == nil {
+			p.Postmaster = domain
+		}
+	}
+	return p
+}
+
+func thresholds(t config.Thresholds) gateway.Thresholds {
+	return gateway.Thresholds{Tag: t.Tag, Quarantine: t.Quarantine, Reject: t.Reject}
+}
+
+// makeRoutes translates the routes and names those whose recipients are not asked.
+func makeRoutes(c *config.Config) (routes []relay.Route, unasked []string, err error) {
+	for i := range c.Policy.Routes {
+		r := &c.Policy.Routes[i]
+		route := relay.Route{Name: r.Name, ServerName: r.ServerName, PoolSize: r.Pool, Hostname: c.Bootstrap.Hostname,
+			Timeouts: relay.Timeouts{Connect: r.Timeouts.Connect, Command: r.Timeouts.Command, Write: r.Timeouts.Data, Final: r.Timeouts.Final},
+			TLS: map[config.RouteTLS]relay.Mode{config.TLSNone: relay.None, config.TLSOpportunistic: relay.Opportunistic,
+				config.TLSRequired: relay.Required, config.TLSFingerprint: relay.Fingerprint}[r.TLS]}
+		for _, h := range r.NextHops {
+			route.Hops = append(route.Hops, relay.Hop{Host: h.Host, Port: h.Port, Order: h.Order, Weight: h.Weight})
+		}
+		for _, text := range r.Fingerprints {
+			digest, err := relay.ParseDigest(text)
+			if err != nil {
+				return nil, nil, fmt.Errorf("route[%s].fingerprints: %w", r.Name, err)
+			}
+			route.Fingerprints = append(route.Fingerprints, digest)
+		}
+		if r.CAFile != "" {
+			if route.RootCAs, err = readCAs(r.CAFile); err != nil {
+				return nil, nil, fmt.Errorf("route[%s].ca_file: %w", r.Name, err)
+			}
+		}
+		if r.Recipients == "none" {
+			unasked = append(unasked, r.Name)
+		}
+		routes = append(routes, route)
+	}
+	return routes, unasked, nil
+}
+
+func readCAs(name string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", name)
+	}
+	return pool, nil
+}
+
+// Times that no operator has a reason to change: for a TLS handshake, and for one write towards a client that does not read.
+const (
+	handshakeTime = 30 * time.Second
+	writeTime     = 60 * time.Second
+)
+
+// scanReserve is what our own fields and the encoding around a message may add.
+const scanReserve = 64 << 10
+
+// makeLimits translates the limits. A message that clamd would not look through whole is refused at MAIL, by SIZE, where
+// being unscanned would defer it for ever.
+func makeLimits(c *config.Config, policy *gateway.Policy, p *parts) gateway.Limits {
+	l := &c.Policy.Limits
+	out := gateway.Limits{Connections: l.Connections, PerClient: l.ConnectionsPerClient, CommandLine: int(l.CommandLine),
+		HeaderSize: int(l.Header), Hops: l.Hops, Recipients: l.Recipients, RecipientsKnown: l.Known, Transactions: l.Transactions,
+		MessageSize: int64(l.MessageSize), Errors: l.Errors, SlowAfter: l.SlowErrors, ErrorDelay: l.ErrorWait,
+		UnknownCommands: l.UnknownCommands, TransactionDelay: l.UnknownWaitAll, CommandTimeout: l.CommandTimeout,
+		SessionTime: l.SessionTime, DataTimeout: l.DataTimeout, DataTime: l.DataTime, DataSizeRate: int64(l.DataRate),
+		DataRate: int64(l.DataMinRate), DataRateWindow: l.DataWindow, VerdictTime: l.VerdictTime, ReplyTime: l.ReplyTime,
+		HandshakeTimeout: handshakeTime, WriteTimeout: writeTime}
+	scan := policy.Checks["clamav"]
+	if limit := p.scanLimit.Load(); limit > 0 && scan.Action > gateway.ActionObserve && scan.Unknown >= gateway.ActionDefer {
+		out.MessageSize = min(out.MessageSize, max(limit-scanReserve, 1))
+	}
+	return out
+}
+
+func makeOffers(c *config.Config) gateway.Offers {
+	has := func(word string) bool {
+		return !slices.ContainsFunc(c.Policy.SMTP.Without, func(w string) bool { return strings.EqualFold(w, word) })
+	}
+	return gateway.Offers{Pipelining: has("PIPELINING"), Size: has("SIZE"), EightBitMIME: has("8BITMIME"), SMTPUTF8: has("SMTPUTF8"),
+		Chunking: has("CHUNKING"), DSN: has("DSN"), StartTLS: has("STARTTLS"), Limits: has("LIMITS")}
+}
+
+// normalises tells for which clients bare CR and LF become CRLF.
+func normalises(c *config.Config) func(*gateway.Session) bool {
+	networks := c.Policy.SMTP.NormaliseFor
+	if len(networks) == 0 {
+		return nil
+	}
+	return func(s *gateway.Session) bool {
+		a := s.Client.Addr().Unmap()
+		return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gatepost/internal/config"
+	"gatepost/tls/certs"
+)
+
+// check runs the path of start and reload without opening or changing anything: it reads both documents, and builds all
+// that they name.
+func check(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "check")
+	live := f.Bool("live", false, "")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	c, problems := config.Load(f.config, sections())
+	show := tell
+	if f.json {
+		show = tellJSON
+	}
+	show(e, problems)
+	if c == nil {
+		return exitFound
+	}
+	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))
+	if err == nil {
+		_, err = assemble(c, p)
+	}
+	if err == nil && c.Bootstrap.TLS.Certificate != "" {
+		if _, err = certs.Load(c.Bootstrap.TLS.Certificate, c.Bootstrap.TLS.Key); err != nil {
+			err = fmt.Errorf("tls: %w", err)
+		}
+	}
+	if err != nil {
+		show(e, config.Problems{{File: f.config, Message: err.Error()}})
+		return exitFound
+	}
+	if *live && !askAll(ctx, e, c, p) {
+		return exitFound
+	}
+	if !f.json {
+		fmt.Fprintf(e.errOut, "%s can be used: policy %s, %d domains, %d routes, mode %s\n", f.config, c.PolicyVersion,
+			len(c.Policy.Domains), len(c.Policy.Routes), c.Policy.Mode)
+	}
+	return exitDone
+}
+
+// tell prints problems, one a line, on stderr.
+func tell(e env, problems config.Problems) {
+	for _, p := range problems {
+		fmt.Fprintln(e.errOut, p)
+	}
+}
+
+func tellJSON(e env, problems config.Problems) {
+	enc := json.NewEncoder(e.out)
+	for _, p := range problems {
+		_ = enc.Encode(map[string]any{"file": p.File, "line": p.Line, "column": p.Column, "key": p.Key, "message": p.Message,
+			"instead": p.Instead, "warning": p.Warning})
+	}
+}
+
+// liveTime bounds each question of --live.
+const liveTime = 20 * time.Second
+
+// answer is what one server said.
+type answer struct {
+	What, Server string
+	Err          error
+	Said         string
+	Took         time.Duration
+}
+
+// askAll asks every server that the documents name, all at the same time, and reports whether all answered.
+func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
+	b, err := assemble(c, p)
+	if err != nil {
+		fmt.Fprintln(e.errOut, err)
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { p.resolver.MX(ctx, "example.com") })
+	for _, run := range p.loops() {
+		wg.Go(func() { run(ctx) })
+	}
+	wg.Go(func() { b.relay.Learn(ctx) })
+	waitFor(ctx, func() bool { return settled(b, p) })
+	answers := gather(b, p)
+	cancel()
+	wg.Wait()
+	good := true
+	for _, a := range answers {
+		good = good && a.Err == nil
+		printAnswer(e.out, a)
+	}
+	return good
+}
+
+// waitFor looks again and again until what is waited for is there or the time is over.
+func waitFor(ctx context.Context, there func() bool) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !there() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func printAnswer(w io.Writer, a answer) {
+	if a.Err != nil {
+		fmt.Fprintf(w, "FAIL %-13s %-28s %v\n", a.What, a.Server, a.Err)
+		return
+	}
+	fmt.Fprintf(w, "ok   %-13s %-28s %s\n", a.What, a.Server, a.Said)
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gatepost/internal/addrpool"
+)
+
+// loops are what must run beside the parts while the daemon works: the probes of the scanners.
+func (p *parts) loops() []func(context.Context) {
+	var out []func(context.Context)
+	if p.clamav != nil {
+		out = append(out, p.clamav.Run)
+	}
+	if p.spam != nil {
+		out = append(out, p.spam.Run)
+	}
+	return out
+}
+
+// scanners returns the health of each scanner by the name of its check.
+func (p *parts) scanners() map[string][]addrpool.Health {
+	out := map[string][]addrpool.Health{}
+	if p.clamav != nil {
+		out["clamav"] = p.clamav.Health()
+	}
+	if p.spam != nil {
+		out["spamassassin"] = p.spam.Health()
+	}
+	return out
+}
+
+// gather tells of each server that the configuration names how it is.
+func gather(b *built, p *parts) []answer {
+	var out []answer
+	for _, s := range p.resolver.Stats().Servers {
+		a := answer{What: "dns", Server: s.Addr, Said: fmt.Sprintf("%d queries, %d failed", s.Tries, s.Failed)}
+		if s.Tries == 0 {
+			a.Said = "not asked"
+		}
+		if s.Sick || s.Tries > 0 && s.Failed == s.Tries {
+			a.Err = errors.New(orUnknown(s.LastError))
+		}
+		out = append(out, a)
+	}
+	for _, name := range [...]string{"clamav", "spamassassin"} {
+		for _, h := range p.scanners()[name] {
+			a := answer{What: name, Server: h.Address, Said: h.Info}
+			switch {
+			case !h.Usable() || h.LastOKAt.IsZero():
+				a.Err = h.LastError
+				if a.Err == nil {
+					a.Err = errors.New("did not answer yet")
+				}
+			case h.LastError != nil && h.LastErrorAt.After(h.LastOKAt):
+				a.Err = h.LastError
+			}
+			out = append(out, a)
+		}
+	}
+	for _, h := range b.relay.Health() {
+		a := answer{What: "next hop", Server: h.NextHop, Said: fmt.Sprintf("route %s, %s", h.Route, carried(&h))}
+		if h.LearnedAt.IsZero() || !h.Usable() {
+			a.Err = errors.New(orUnknown(h.LastError))
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func orUnknown(text string) string {
+	if text == "" {
+		return "did not answer yet"
+	}
+	return text
+}
+
+// settled reports whether each server has answered or failed.
+func settled(b *built, p *parts) bool {
+	for _, s := range p.resolver.Stats().Servers {
+		if s.Tries > 0 {
+			break
+		}
+		return false
+	}
+	for _, list := range p.scanners() {
+		for _, h := range list {
+			if h.Probes == 0 {
+				return false
+			}
+		}
+	}
+	for _, h := range b.relay.Health() {
+		if h.LearnedAt.IsZero() && h.LastErrorAt.IsZero() {
+			return false
+		}
+	}
+	return true
+}

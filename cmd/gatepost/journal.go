@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"gatepost/gateway/journal"
+	"gatepost/internal/addrpool"
+)
+
+// openJournal makes the journal with its sinks: stdout, and syslog where the document names it.
+func openJournal(d *daemon) (*journal.Journal, error) {
+	sinks := []journal.Sink{journal.NewWriter("stdout", d.e.out, 0)}
+	if where := d.bootstrap.Log.Syslog; where != "" && where != "none" {
+		network, address, _ := strings.Cut(where, ":")
+		if network == "unix" {
+			network = "unixgram"
+		}
+		s, err := journal.NewSyslog(journal.SyslogOptions{Network: network, Address: address, Hostname: d.bootstrap.Hostname})
+		if err != nil {
+			return nil, fmt.Errorf("log.syslog: %w", err)
+		}
+		sinks = append(sinks, s)
+	}
+	return journal.New(journal.Options{Sinks: sinks, Store: d.store}), nil
+}
+
+// instruments adds what only the wiring knows to the metrics and to the parts of readiness.
+func (d *daemon) instruments() {
+	m, h := d.journal.Metrics(), d.journal.Health()
+	m.Gauge("sessions", "Open SMTP connections.", func() float64 { return float64(d.server.Sessions()) })
+	m.Gauge("bodies", "Messages on their way.", func() float64 { return float64(d.bodies.Open()) })
+	m.Gauge("body_disk_octets", "Octets of messages on their way in files.", func() float64 { return float64(d.bodies.OnDisk()) })
+	m.Gauge("message_size_octets", "The largest message that is taken.", func() float64 { return float64(d.now.Load().snapshot.Limits.MessageSize) })
+	m.Counter("log_dropped_total", "Events that the message log had no room for.", func() float64 { return float64(d.store.Stats().Dropped) })
+	m.Counter("dns_lookups_total", "DNS lookups.", func() float64 { return float64(d.parts.resolver.Stats().Lookups) })
+	m.Counter("dns_failures_total", "DNS lookups that brought no answer.", func() float64 { return float64(d.parts.resolver.Stats().Failures) })
+	for name, list := range d.parts.scanners() {
+		for i := range list {
+			health := func() addrpool.Health { return d.parts.scanners()[name][i] }
+			m.Gauge(fmt.Sprintf("scanner_up_%s_%d", name, i), "1 while "+list[i].Address+" works.", func() float64 {
+				if h := health(); h.Usable() && !h.LastOKAt.IsZero() {
+					return 1
+				}
+				return 0
+			})
+		}
+		h.Watch(name, func() (bool, string) { return anyUsable(d.parts.scanners()[name]) })
+	}
+	h.Require("listeners", func() (bool, string) {
+		if d.stopping.Load() {
+			return false, "the gateway drains"
+		}
+		return true, fmt.Sprintf("%d sessions", d.server.Sessions())
+	})
+	h.Watch("log", d.store.Health)
+	h.Watch("next hops", func() (bool, string) {
+		for _, hop := range d.now.Load().relay.Health() {
+			if !hop.Usable() {
+				return false, hop.NextHop + ": " + orUnknown(hop.LastError)
+			}
+		}
+		return true, ""
+	})
+}
+
+func anyUsable(list []addrpool.Health) (bool, string) {
+	detail := ""
+	for _, h := range list {
+		if h.Usable() && !h.LastOKAt.IsZero() {
+			return true, h.Info
+		}
+		detail = h.Address + " did not answer yet"
+		if h.LastError != nil {
+			detail = h.Address + ": " + h.LastError.Error()
+		}
+	}
+	return false, detail
+}
+
+// readiness lists the parts as status shows them.
+func (d *daemon) readiness() []stateLine {
+	var out []stateLine
+	_, parts := d.journal.Health().Parts()
+	for _, p := range parts {
+		out = append(out, stateLine{Part: p.Name, OK: p.OK, Detail: p.Detail})
+	}
+	return out
+}
+
+// announce tells the journal and whoever started us where we listen.
+func (d *daemon) announce() {
+	where := d.where
+	attrs := []slog.Attr{slog.String("version", version), slog.String("policy", d.document.Load().PolicyVersion),
+		slog.String("mode", d.now.Load().snapshot.Policy.Mode.String())}
+	for name, at := range where.Listeners {
+		attrs = append(attrs, slog.String("listener_"+name, at))
+	}
+	if where.Metrics != "" {
+		attrs = append(attrs, slog.String("metrics", where.Metrics))
+	}
+	d.journal.Daemon(journal.Ready, attrs...)
+}
+
+// alarmEvery is how often the parts are looked at for alarms.
+const alarmEvery = 2 * time.Second
+
+// alarmAfter is how long a part may be unwell before it is an alarm: at the start everything is, for a moment.
+const alarmAfter = 5 * time.Second
+
+// alarms tells the journal of parts that stop working and that work again, once each.
+func (d *daemon) alarms(ctx context.Context) {
+	unwell, told := map[string]time.Time{}, map[string]bool{}
+	tick := time.NewTicker(alarmEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, p := range d.readiness() {
+				d.alarm(p, now, unwell, told)
+			}
+		}
+	}
+}
+
+func (d *daemon) alarm(p stateLine, now time.Time, unwell map[string]time.Time, told map[string]bool) {
+	since, before := unwell[p.Part]
+	switch {
+	case p.OK && told[p.Part]:
+		d.journal.Daemon(journal.AlarmOver, slog.String("part", p.Part), slog.Duration("after", now.Sub(since).Round(time.Second)))
+		fallthrough
+	case p.OK:
+		delete(unwell, p.Part)
+		delete(told, p.Part)
+	case !before:
+		unwell[p.Part] = now
+	case !told[p.Part] && now.Sub(since) >= alarmAfter:
+		told[p.Part] = true
+		d.journal.Daemon(journal.Alarm, slog.String("part", p.Part), slog.String("detail", p.Detail))
+	}
+}
+
+// relearn keeps one goroutine that learns what the next hops of the policy in force carry.
+type relearn struct {
+	mu   sync.Mutex
+	stop context.CancelFunc
+}
+
+// with stops the learning of the policy before and begins that of the next.
+func (r *relearn) with(ctx context.Context, learn func(context.Context)) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.mu.Lock()
+	before := r.stop
+	r.stop = stop
+	r.mu.Unlock()
+	if before != nil {
+		before()
+	}
+	go learn(ctx)
+}
+
+// end stops it.
+func (r *relearn) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stop != nil {
+		r.stop()
+	}
+}

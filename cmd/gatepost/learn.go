@@ -1,0 +1,38 @@
+package main
+
+import "gatepost/gateway"
+
+// learner passes events on to the journal and lets what learns learn from them, after the reply: a next hop that answered
+// RCPT differently for recipients of one message has told which of them exist.
+type learner struct {
+	gateway.Journal
+	d *daemon
+}
+
+// Write journals and learns.
+func (l learner) Write(e *gateway.Event) {
+	l.Journal.Write(e)
+	if e.Kind != gateway.TransactionEvent || e.Relayed == nil || len(e.Relayed.Rcpts) == 0 {
+		return
+	}
+	rcpts := l.d.now.Load().rcpts
+	for i, to := range relayedTo(e.Record) {
+		if i < len(e.Relayed.Rcpts) {
+			rcpts.Learn(to.Route, to.To, e.Record.From, e.Relayed.Rcpts[i])
+		}
+	}
+}
+
+// relayedTo are the recipients of a message in the order in which the next hop was given them: the accepted ones, each
+// address once.
+func relayedTo(r *gateway.Record) []gateway.RecordRcpt {
+	var out []gateway.RecordRcpt
+	seen := map[string]bool{}
+	for _, to := range r.Rcpts {
+		if to.Code == 250 && !seen[to.To.Key()] {
+			seen[to.To.Key()] = true
+			out = append(out, to)
+		}
+	}
+	return out
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/internal/config"
+	"gatepost/internal/store"
+)
+
+// logReader finds the message log by the configuration. It works whether or not the daemon runs: the files tell the story.
+func logReader(e env, configPath string) (*store.Reader, bool) {
+	c, problems := config.Load(configPath, sections())
+	if c == nil {
+		tell(e, problems)
+		return nil, false
+	}
+	return store.NewReader(logFolder(c.Bootstrap)), true
+}
+
+func logFolder(b *config.Bootstrap) string { return filepath.Join(b.StateDir, "log") }
+
+func logSearch(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "log search")
+	var q store.Query
+	var since, until, verdicts string
+	f.StringVar(&q.From, "from", "", "")
+	f.StringVar(&q.To, "to", "", "")
+	f.StringVar(&since, "since", "1d", "")
+	f.StringVar(&until, "until", "", "")
+	f.StringVar(&q.MessageID, "message-id", "", "")
+	f.StringVar(&q.Client, "client", "", "")
+	f.StringVar(&q.Subject, "subject", "", "")
+	f.StringVar(&verdicts, "verdict", "", "")
+	f.IntVar(&q.Limit, "limit", 50, "")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	var err error
+	if q.Since, err = moment(since, time.Now()); err == nil {
+		q.Until, err = moment(until, time.Now())
+	}
+	if err == nil {
+		q.Verdicts, err = outcomes(verdicts)
+	}
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost log search: %v\n", err)
+		return exitUsage
+	}
+	r, ok := logReader(e, f.config)
+	if !ok {
+		return exitFound
+	}
+	return search(ctx, e, r, q, f.json)
+}
+
+func search(ctx context.Context, e env, r *store.Reader, q store.Query, asJSON bool) int {
+	result, err := r.Search(ctx, q)
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost log search: %v\n", err)
+		if errors.Is(err, store.ErrQuery) {
+			return exitUsage
+		}
+		return exitFound
+	}
+	early, moreEarly, err := r.Early(ctx, q.Window, 20)
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost log search: refused connections: %v\n", err)
+		return exitFound
+	}
+	activity, err := r.Activity(ctx, q.Window)
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost log search: %v\n", err)
+		return exitFound
+	}
+	if asJSON {
+		enc := json.NewEncoder(e.out)
+		for i := range result.Rows {
+			if err := enc.Encode(result.Rows[i]); err != nil {
+				return exitFound
+			}
+		}
+	} else {
+		printRows(e.out, result.Rows)
+	}
+	summarise(e.errOut, result, early, moreEarly, activity)
+	if len(result.Rows) == 0 {
+		return exitFound
+	}
+	return exitDone
+}
+
+// printRows lists events, the newest first, with what a help desk looks for.
+func printRows(w io.Writer, rows []store.Row) {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for i := range rows {
+		r := &rows[i]
+		to := strings.Join(r.Rcpts, ",")
+		if len(r.Rcpts) > 2 {
+			to = fmt.Sprintf("%s and %d more", r.Rcpts[0], len(r.Rcpts)-1)
+		}
+		what := r.Verdict.String()
+		if r.Reason != "" {
+			what += " " + string(r.Reason)
+		}
+		if r.Kind == gateway.ConnectionEvent {
+			fmt.Fprintf(t, "%s\t%s\t%s\tconnection, %s\t%s\t\n", stamp(r.Time), r.ID, r.Client, ended(r), what)
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t<%s> -> %s\t%s\t%s\n", stamp(r.Time), r.ID, r.Client, r.From, to, what, r.Reply)
+	}
+	t.Flush()
+}
+
+func ended(r *store.Row) string {
+	if r.End == "" {
+		return "no mail"
+	}
+	return "ended by " + r.End
+}
+
+// summarise says on stderr what the list does not: what is missing, what was refused before the banner, and whether
+// anybody connected at all.
+func summarise(w io.Writer, r *store.Result, early []store.Early, more bool, a *store.Activity) {
+	for _, g := range r.Gaps {
+		fmt.Fprintf(w, "the log of %s could not be read: %s\n", g.Day, g.Why)
+	}
+	if r.More {
+		fmt.Fprintln(w, "there are older ones: ask with a larger --limit or an earlier --until")
+	}
+	if r.Partial {
+		fmt.Fprintf(w, "not all was read: the search came back to %s\n", stamp(r.Reached))
+	}
+	for _, x := range early {
+		fmt.Fprintf(w, "%s  %d connections from %s were refused before the banner: %s\n", stamp(x.Minute), x.N, x.Network, x.Reason)
+	}
+	if more {
+		fmt.Fprintln(w, "and more were refused before the banner")
+	}
+	total := a.Total()
+	switch {
+	case a.None():
+		fmt.Fprintln(w, "no connection came at all in that time: the sender never reached this host (look at the MX records and the firewall)")
+	case len(r.Rows) == 0:
+		fmt.Fprintf(w, "nothing found among %d connections with %d transactions in that time\n", total.Connections, total.Transactions)
+	}
+}
+
+// stamp shows a time as people on the spot read it, with the zone.
+func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
+
+// moment reads a time: "2h", "3d" before now, or a date with or without a time of day in the local zone.
+func moment(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := config.ParseDuration(text); err == nil {
+		return now.Add(-d), nil
+	}
+	for _, layout := range [...]string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02", "15:04"} {
+		t, err := time.ParseInLocation(layout, text, time.Local)
+		if err != nil {
+			continue
+		}
+		if layout == "15:04" {
+			y, m, d := now.Date()
+			t = time.Date(y, m, d, t.Hour(), t.Minute(), 0, 0, time.Local)
+		}
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf("%q is no time; write 2h, 3d, 14:30, 2026-11-23 or \"2026-11-23 14:30\"", text)
+}
+
+func outcomes(text string) (out []gateway.Outcome, err error) {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		var o gateway.Outcome
+		if err := o.UnmarshalText([]byte(word)); err != nil {
+			return nil, fmt.Errorf("--verdict: %w", err)
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}

@@ -1,0 +1,98 @@
+// Command gatepost is an inbound mail gateway: a hardened SMTP proxy in front of an internal mail server. This package
+// wires everything and holds nothing: main finds the subcommand, serve.go is the daemon from top to bottom, and each
+// other file is one subcommand.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// Exit codes of every command.
+const (
+	exitDone        = 0
+	exitFound       = 1 // something was found, or failed
+	exitUsage       = 2
+	exitUnreachable = 3 // the daemon does not run
+	exitNotAllowed  = 4
+)
+
+// version is set by the build.
+var version = "dev"
+
+// env is what a command works with: data goes to out, talk and progress to errOut.
+type env struct {
+	out, errOut io.Writer
+}
+
+// command is one subcommand: its words, one line of what it does, and how it runs.
+type command struct {
+	words string
+	args  string
+	doc   string
+	run   func(ctx context.Context, e env, args []string) int
+}
+
+// commands is the table that main, the help and the completion read.
+func commands() []command {
+	return []command{
+		{"serve", "[--config PATH]", "run the gateway", serve},
+		{"check", "[--config PATH] [--live] [--json]", "say whether the configuration can be used, and what is wrong", check},
+		{"explain", "NAME", "say what a key, a table or a check does, its default and its RFC", explain},
+		{"config default", "", "print a commented gatepost.toml with every default", configDefault},
+		{"policy default", "", "print a commented policy.toml with every default", policyDefault},
+		{"status", "[--config PATH] [--json]", "show the running daemon: listeners, scanners, next hops, policy", status},
+		{"reload", "[--config PATH]", "have the running daemon read its configuration again, as SIGHUP does", reload},
+		{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
+		{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
+		{"version", "", "print the version", printVersion},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, env{os.Stdout, os.Stderr}, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run finds the longest words of a command that the arguments begin with.
+func run(ctx context.Context, e env, args []string) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+		help(e.out)
+		return exitDone
+	}
+	for _, c := range commands() {
+		words := strings.Fields(c.words)
+		if len(args) < len(words) || strings.Join(args[:len(words)], " ") != c.words {
+			continue
+		}
+		rest := args[len(words):]
+		if len(rest) > 0 && (rest[0] == "--help" || rest[0] == "-h") {
+			fmt.Fprintf(e.out, "gatepost %s %s\n\n%s.\n", c.words, c.args, c.doc)
+			return exitDone
+		}
+		return c.run(ctx, e, rest)
+	}
+	fmt.Fprintf(e.errOut, "gatepost: there is no command %q; gatepost help lists them\n", strings.Join(args[:min(len(args), 2)], " "))
+	return exitUsage
+}
+
+func help(w io.Writer) {
+	fmt.Fprint(w, "gatepost is an inbound mail gateway in front of your mail server.\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  gatepost %-16s %s\n", c.words, c.doc)
+	}
+	fmt.Fprint(w, "\ngatepost COMMAND --help shows its options. PATH is the folder with gatepost.toml and policy.toml, or gatepost.toml\n"+
+		"itself; by default /etc/gatepost. Exit codes: 0 done, 1 finding or failure, 2 usage, 3 daemon not reachable, 4 not allowed.\n")
+}
+
+func printVersion(_ context.Context, e env, _ []string) int {
+	fmt.Fprintln(e.out, "gatepost "+version)
+	return exitDone
+}

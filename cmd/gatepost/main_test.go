@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost/gateway"
+)
+
+// gatepost runs a command as main does.
+func gatepost(t *testing.T, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	code = run(ctx, env{&o, &e}, args)
+	return code, o.String(), e.String()
+}
+
+// documents writes both documents into a folder.
+func documents(t *testing.T, bootstrap, policy string) string {
+	t.Helper()
+	dir := t.TempDir()
+	state := "state_dir = \"" + filepath.Join(dir, "state") + "\"\nhostname = \"mx.example.org\"\n"
+	for name, text := range map[string]string{"gatepost.toml": state + bootstrap, "policy.toml": policy} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const servesOne = "[[domain]]\nname = \"example.org\"\nroute = \"in\"\n[[route]]\nname = \"in\"\n[[route.next_hop]]\nhost = \"127.0.0.1\"\nport = 1\n"
+
+func TestExitCodes(t *testing.T) {
+	good := documents(t, "", servesOne)
+	bad := documents(t, "", "mod = \"enforce\"\n[checks.helo]\naction = \"smile\"\n")
+	tests := []struct {
+		args string
+		code int
+		out  string
+		err  string
+	}{
+		{"", 0, "gatepost serve", ""},
+		{"help", 0, "Exit codes", ""},
+		{"serve --help", 0, "run the gateway", ""},
+		{"version", 0, "gatepost ", ""},
+		{"nonsense", 2, "", `no command "nonsense"`},
+		{"check --nonsense", 2, "", "flag provided but not defined"},
+		{"check --config " + good, 0, "", "can be used: policy "},
+		{"check --config " + bad, 1, "", "policy.toml:1:1: mod: "},
+		{"check --config " + bad, 1, "", `policy.toml:3:1: checks.helo.action: `},
+		{"check --config " + bad + " --json", 1, `"key":"mod"`, ""},
+		{"check --config " + filepath.Join(good, "none.toml"), 1, "", "none.toml"},
+		{"explain helo", 0, "RFC 5321", ""},
+		{"explain limits.message_size", 0, "50M", ""},
+		{"explain hello", 1, "", "did you mean helo"},
+		{"explain", 2, "", "name a key"},
+		{"trace", 2, "", "name the reference"},
+		{"trace nonsense --config " + good, 2, "", "not one of ours"},
+		{"trace 00000-00000-0000 --config " + good, 1, "", "the log is empty"},
+		{"log search --config " + good, 1, "", "no connection came at all"},
+		{"log search --since yesterday --config " + good, 2, "", `"yesterday" is no time`},
+		{"log search --verdict maybe --config " + good, 2, "", "not one of accept, tag"},
+		{"status --config " + good, 3, "", "does not run"},
+		{"reload --config " + good, 3, "", "does not run"},
+		{"serve --config " + bad, 1, "", "policy.toml:1:1: mod: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			code, out, errOut := gatepost(t, strings.Fields(tt.args)...)
+			if code != tt.code || !strings.Contains(out, tt.out) || !strings.Contains(errOut, tt.err) {
+				t.Errorf("exit %d, want %d\nout: %s\nerr: %s", code, tt.code, out, errOut)
+			}
+		})
+	}
+}
+
+// TestDefaultsPassCheck shows that the printed documents are what the program takes, and that they change nothing.
+func TestDefaultsPassCheck(t *testing.T) {
+	_, bootstrap, _ := gatepost(t, "config", "default")
+	_, policy, _ := gatepost(t, "policy", "default")
+	dir := t.TempDir()
+	for name, text := range map[string]string{"gatepost.toml": bootstrap, "policy.toml": policy} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, _, errOut := gatepost(t, "check", "--config", dir); code != exitDone {
+		t.Errorf("exit %d: %s", code, errOut)
+	}
+	for _, name := range []string{"gatepost.toml", "policy.toml"} {
+		if text, _ := os.ReadFile(filepath.Join(dir, name)); string(text) != bootstrap && string(text) != policy {
+			t.Errorf("%s was rewritten", name)
+		}
+	}
+}
+
+// TestCheckBuildsWhatItWouldUse shows that check finds what only building finds.
+func TestCheckBuildsWhatItWouldUse(t *testing.T) {
+	for what, dir := range map[string]string{
+		"tls: certificate": documents(t, "[tls]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n", servesOne),
+		"ca_file":          documents(t, "", strings.Replace(servesOne, "name = \"in\"\n[[", "name = \"in\"\ntls = \"required\"\nca_file = \"/nowhere/ca.pem\"\nserver_name = \"mail.example.org\"\n[[", 1)),
+	} {
+		if code, _, errOut := gatepost(t, "check", "--config", dir); code != exitFound || !strings.Contains(errOut, what) {
+			t.Errorf("%s: exit %d: %s", what, code, errOut)
+		}
+	}
+}
+
+// TestCheckLiveAsks shows that --live names each server that does not answer.
+func TestCheckLiveAsks(t *testing.T) {
+	dir := documents(t, "[clamav]\naddresses = [\"127.0.0.1:1\"]\n[spamassassin]\naddresses = [\"127.0.0.1:2\"]\n[dns]\nservers = [\"127.0.0.1:3\"]\ntimeout = \"1s\"\n", servesOne)
+	code, out, _ := gatepost(t, "check", "--live", "--config", dir)
+	for _, line := range []string{"FAIL dns", "FAIL clamav", "FAIL spamassassin", "FAIL next hop      127.0.0.1:1"} {
+		if code != exitFound || !strings.Contains(out, line) {
+			t.Errorf("exit %d, no %q in\n%s", code, line, out)
+		}
+	}
+}
+
+func TestStateFolderHasOneOwner(t *testing.T) {
+	dir := t.TempDir()
+	first, err := lockState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockState(dir); err == nil || !strings.Contains(err.Error(), "another gatepost runs with it") {
+		t.Errorf("a second owner: %v", err)
+	}
+	first.Close()
+	again, err := lockState(dir)
+	if err != nil {
+		t.Fatalf("after the first ended: %v", err)
+	}
+	again.Close()
+}
+
+func TestMoment(t *testing.T) {
+	now := time.Date(2026, 11, 23, 15, 0, 0, 0, time.Local)
+	for text, want := range map[string]time.Time{
+		"":                 {},
+		"2h":               now.Add(-2 * time.Hour),
+		"3d":               now.AddDate(0, 0, -3),
+		"14:30":            time.Date(2026, 11, 23, 14, 30, 0, 0, time.Local),
+		"2026-11-20":       time.Date(2026, 11, 20, 0, 0, 0, 0, time.Local),
+		"2026-11-20 08:15": time.Date(2026, 11, 20, 8, 15, 0, 0, time.Local),
+	} {
+		if got, err := moment(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
+
+// TestRelayedTo shows that replies at relay time are learned for the recipients they were given to.
+func TestRelayedTo(t *testing.T) {
+	address := func(s string) (a gateway.Address) { _ = a.UnmarshalText([]byte(s)); return a }
+	r := &gateway.Record{Rcpts: []gateway.RecordRcpt{{To: address("a@x.example"), Code: 250}, {To: address("no@x.example"), Code: 550},
+		{To: address("a@x.example"), Code: 250}, {To: address("b@x.example"), Code: 250}}}
+	var got []string
+	for _, to := range relayedTo(r) {
+		got = append(got, to.To.Text)
+	}
+	if text, _ := json.Marshal(got); string(text) != `["a@x.example","b@x.example"]` {
+		t.Errorf("%s", text)
+	}
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"reflect"
+	"time"
+
+	"gatepost/gateway/journal"
+	"gatepost/internal/clamd"
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+)
+
+// errBootstrap says that a reload cannot change what is bound at the start.
+var errBootstrap = errors.New("gatepost.toml has changed: its keys take effect at a restart; the policy was not reloaded either, so that both stay as they are")
+
+// reload reads both documents again and swaps the policy as one. Whatever is wrong, nothing changes.
+func (d *daemon) reload(ctx context.Context) error {
+	d.swapping.Lock()
+	defer d.swapping.Unlock()
+	c, problems := config.Load(d.configPath, sections())
+	if c == nil {
+		d.journal.Daemon(journal.ReloadFailed, slog.String("error", problems.Error()))
+		return problems.Err()
+	}
+	if !reflect.DeepEqual(c.Bootstrap, d.bootstrap) {
+		d.journal.Daemon(journal.ReloadFailed, slog.String("error", errBootstrap.Error()))
+		return errBootstrap
+	}
+	if err := d.swap(ctx, c); err != nil {
+		d.journal.Daemon(journal.ReloadFailed, slog.String("error", err.Error()))
+		return err
+	}
+	if err := d.loadCertificate(); err != nil {
+		d.log.Error("reload: the old certificate stays", "error", err)
+	}
+	d.journal.Daemon(journal.Reload, slog.String("policy", c.PolicyVersion), slog.Int("warnings", len(problems)))
+	return nil
+}
+
+// swap builds a configuration and puts it in force. Sessions that began under the old one keep it to their end.
+func (d *daemon) swap(ctx context.Context, c *config.Config) error {
+	next, err := assemble(c, d.parts)
+	if err != nil {
+		return err
+	}
+	d.document.Store(c)
+	before := d.now.Swap(next)
+	d.learning.with(ctx, next.relay.Learn)
+	before.relay.Close()
+	return nil
+}
+
+// limitTimes are when the limit of clamd is looked for: soon after the start, and again now and then, since a clamd may be
+// restarted with another configuration.
+const (
+	limitSoon  = time.Second
+	limitPause = 30 * time.Second
+	limitAgain = 10 * time.Minute
+)
+
+// learnScanLimit finds how large a message every clamd looks through, and lowers SIZE below it: what cannot be scanned is
+// refused at MAIL, and never deferred for ever.
+func (d *daemon) learnScanLimit(ctx context.Context) {
+	if d.parts.clamav == nil {
+		return
+	}
+	wait, pause := time.NewTimer(0), limitSoon
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		want := int64(d.document.Load().Policy.Limits.MessageSize) + scanReserve
+		var found int64
+		err := d.parts.clamav.Do(ctx, func(ctx context.Context, c *clamd.Client) (err error) {
+			found, err = c.ProbeLimit(ctx, want)
+			return err
+		})
+		if err != nil {
+			wait.Reset(pause)
+			pause = min(2*pause, limitPause)
+			continue
+		}
+		pause = limitSoon
+		wait.Reset(limitAgain)
+		if d.parts.scanLimit.Swap(found) == found {
+			continue
+		}
+		if found < want {
+			d.log.Warn("clamav: messages are taken up to what clamd looks through; raise StreamMaxLength, MaxFileSize and MaxScanSize for more",
+				"octets", found-scanReserve)
+		}
+		d.swapping.Lock()
+		if err := d.swap(ctx, d.document.Load()); err != nil {
+			d.log.Error("clamav: limit", "error", err)
+		}
+		d.swapping.Unlock()
+	}
+}
+
+// reload asks the running daemon to reload.
+func reload(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "reload")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	if err := ask(ctx, e, f.config, http.MethodPost, "/reload", nil); err != nil {
+		return complain(e, "reload", err)
+	}
+	fmt.Fprintln(e.errOut, "the configuration was read and is in force for new sessions")
+	return exitDone
+}
+
+// ask asks the daemon whose socket the configuration names.
+func ask(ctx context.Context, e env, configPath, method, path string, out any) error {
+	c, problems := config.Load(configPath, sections())
+	if c == nil {
+		// The daemon may run with what was there before: its socket is where the built-in default has it.
+		tell(e, problems)
+		return problems.Err()
+	}
+	return control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, method, path, nil, out)
+}
+
+// complain tells an error and returns the exit code that belongs to it.
+func complain(e env, what string, err error) int {
+	fmt.Fprintf(e.errOut, "gatepost %s: %v\n", what, err)
+	switch fault, ok := errors.AsType[*control.Fault](err); {
+	case errors.Is(err, control.ErrNotRunning):
+		return exitUnreachable
+	case ok && fault.Status == http.StatusForbidden, errors.Is(err, os.ErrPermission):
+		return exitNotAllowed
+	}
+	return exitFound
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/gateway/accept"
+	"gatepost/gateway/journal"
+	"gatepost/gateway/smtpd"
+	"gatepost/gateway/spool"
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+	"gatepost/internal/store"
+	"gatepost/tls/certs"
+)
+
+// daemon is everything that runs. Its fields are in the order in which it is made.
+type daemon struct {
+	e          env
+	configPath string
+	log        *slog.Logger
+	lock       *os.File
+	bootstrap  *config.Bootstrap // of the start; a reload changes the policy only
+	parts      *parts
+	store      *store.Log
+	journal    *journal.Journal
+	bodies     *spool.Bodies
+	tls        atomic.Pointer[tls.Config]
+	now        atomic.Pointer[built]         // the configuration in force
+	document   atomic.Pointer[config.Config] // it was made of
+	swapping   sync.Mutex
+	server     *smtpd.Server
+	started    time.Time
+	where      addresses
+	learning   relearn
+	stopping   atomic.Bool
+}
+
+// serve runs the gateway: read, build, listen, serve, drain.
+func serve(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "serve")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	c, problems := config.Load(f.config, sections())
+	tell(e, problems)
+	if c == nil {
+		return exitFound
+	}
+	d := &daemon{e: e, configPath: f.config, bootstrap: c.Bootstrap, started: time.Now(), log: newLogger(e, c.Bootstrap)}
+	if err := d.run(ctx, c); err != nil {
+		fmt.Fprintf(e.errOut, "gatepost: %v\n", err)
+		return exitFound
+	}
+	return exitDone
+}
+
+func newLogger(e env, b *config.Bootstrap) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(b.Log.Level)) // one of the four words; the decoder has looked
+	return slog.New(slog.NewTextHandler(e.errOut, &slog.HandlerOptions{Level: level}))
+}
+
+// run makes everything in order, serves until ctx is done, and ends it in the opposite order.
+func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
+	if d.lock, err = lockState(d.bootstrap.StateDir); err != nil {
+		return err
+	}
+	defer d.lock.Close()
+	if err := d.open(c); err != nil {
+		return err
+	}
+	smtp, web, err := listen(d.bootstrap)
+	if err != nil {
+		return err
+	}
+	socket, err := control.Listen(d.bootstrap.Control.Socket)
+	if err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	d.work(background, &running)
+	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
+		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, IDs: &gateway.IDs{},
+		TLS: d.tls.Load, Log: d.log}
+	d.where = addressesOf(smtp, web)
+	d.instruments()
+	failed := make(chan error, len(smtp)+2)
+	serving, stopServing := context.WithCancel(background)
+	for _, l := range smtp {
+		running.Go(func() { failed <- d.server.Serve(serving, l.Listener, l.name) })
+	}
+	running.Go(func() { failed <- control.Serve(background, socket, d.verbs()) })
+	if web != nil {
+		running.Go(func() { failed <- serveWeb(background, web, d.journal.HTTP()) })
+	}
+	if err := d.where.write(d.bootstrap.StateDir); err != nil {
+		d.log.Error("addresses", "error", err)
+	}
+	d.announce()
+	running.Go(func() { d.alarms(background) })
+	err = d.wait(ctx, failed)
+	d.drain()
+	stopServing()
+	d.learning.end()
+	stop()
+	running.Wait()
+	return errors.Join(err, d.close())
+}
+
+// open makes what the configuration names: store, journal, certificate, scanners, resolver, and the first snapshot.
+func (d *daemon) open(c *config.Config) (err error) {
+	b := d.bootstrap
+	if d.parts, err = newParts(b, d.log); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(b.Body.Dir, 0o700); err != nil {
+		return fmt.Errorf("body.dir: %w", err)
+	}
+	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
+	first, err := assemble(c, d.parts)
+	if err != nil {
+		return err
+	}
+	d.now.Store(first)
+	d.document.Store(c)
+	if err := d.loadCertificate(); err != nil {
+		return err
+	}
+	days := int(b.Log.Keep / (24 * time.Hour))
+	if d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: days, MaxBytes: int64(b.Log.KeepBytes), Log: d.log}); err != nil {
+		return err
+	}
+	d.journal, err = openJournal(d)
+	return err
+}
+
+// loadCertificate reads the certificate of the document, or makes one of our own.
+func (d *daemon) loadCertificate() error {
+	b := d.bootstrap
+	if b.TLS.Certificate != "" {
+		c, err := certs.Load(b.TLS.Certificate, b.TLS.Key)
+		if err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
+		d.tls.Store(certs.Server(c))
+		return nil
+	}
+	c, made, err := certs.SelfSigned(b.StateDir, b.Hostname)
+	if err != nil {
+		return err
+	}
+	if made {
+		d.log.Warn("tls: a self-signed certificate was made; set tls.certificate and tls.key to one that others can verify", "host", b.Hostname)
+	}
+	d.tls.Store(certs.Server(c))
+	return nil
+}
+
+// work starts what runs beside the sessions: the probes, the learning of the next hops, the limit of clamd.
+func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
+	for _, loop := range d.parts.loops() {
+		running.Go(func() { loop(ctx) })
+	}
+	d.learning.with(ctx, d.now.Load().relay.Learn)
+	running.Go(func() { d.learnScanLimit(ctx) })
+}
+
+// wait returns when it is told to end, or when a listener fails. SIGHUP reloads.
+func (d *daemon) wait(ctx context.Context, failed <-chan error) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			if err != nil {
+				return err
+			}
+		case <-hup:
+			if err := d.reload(ctx); err != nil {
+				d.log.Error("reload: nothing was changed", "error", err)
+			}
+		}
+	}
+}
+
+// drain lets transactions end and tells idle clients that we go (RFC 5321 section 3.8).
+func (d *daemon) drain() {
+	d.stopping.Store(true)
+	d.journal.Daemon(journal.Drain, slog.Int("sessions", d.server.Sessions()))
+	ctx, cancel := context.WithTimeout(context.Background(), d.bootstrap.Shutdown.Grace)
+	defer cancel()
+	if err := d.server.Shutdown(ctx); err != nil {
+		d.log.Warn("shutdown: some sessions were cut off", "error", err)
+	}
+}
+
+// close ends what open made, the journal before the store that it writes to.
+func (d *daemon) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	d.now.Load().relay.Close()
+	d.journal.Daemon(journal.Stop)
+	return errors.Join(d.journal.Close(ctx), d.store.Close(ctx))
+}
+
+// serveWeb serves the listener for monitoring.
+func serveWeb(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("web.metrics: %w", err)
+	}
+	return nil
+}

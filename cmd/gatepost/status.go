@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/internal/control"
+)
+
+// state is what status shows.
+type state struct {
+	Version   string      `json:"version"`
+	Host      string      `json:"host"`
+	Since     time.Time   `json:"since"`
+	Mode      string      `json:"mode"`
+	Policy    string      `json:"policy"`
+	Domains   int         `json:"domains"`
+	Sessions  int         `json:"sessions"`
+	Size      int64       `json:"message_size"` // octets, as offered at most
+	Addresses addresses   `json:"addresses"`
+	Servers   []server    `json:"servers"`
+	Parts     []stateLine `json:"parts"`
+}
+
+// server is one thing that the daemon asks.
+type server struct {
+	What   string `json:"what"`
+	Server string `json:"server"`
+	OK     bool   `json:"ok"`
+	Said   string `json:"said"`
+}
+
+// stateLine is one part of readiness.
+type stateLine struct {
+	Part   string `json:"part"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// verbs are what the command line can ask the daemon.
+func (d *daemon) verbs() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /status", control.Verb(func(context.Context, *http.Request) (any, error) { return d.state(), nil }))
+	mux.Handle("POST /reload", control.Verb(func(_ context.Context, r *http.Request) (any, error) {
+		if err := d.reload(r.Context()); err != nil {
+			return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error(), Hint: "nothing was changed"}
+		}
+		return map[string]string{"policy": d.document.Load().PolicyVersion}, nil
+	}))
+	return mux
+}
+
+func (d *daemon) state() state {
+	b, c := d.now.Load(), d.document.Load()
+	s := state{Version: version, Host: d.bootstrap.Hostname, Since: d.started, Mode: b.snapshot.Policy.Mode.String(),
+		Policy: c.PolicyVersion, Domains: len(c.Policy.Domains), Sessions: d.server.Sessions(),
+		Size: b.snapshot.Limits.MessageSize, Addresses: d.where}
+	for _, a := range gather(b, d.parts) {
+		line := server{What: a.What, Server: a.Server, OK: a.Err == nil, Said: gateway.CleanText(a.Said, 200)}
+		if a.Err != nil {
+			line.Said = gateway.CleanText(a.Err.Error(), 200)
+		}
+		s.Servers = append(s.Servers, line)
+	}
+	for _, p := range d.readiness() {
+		s.Parts = append(s.Parts, p)
+	}
+	return s
+}
+
+func status(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "status")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	var s state
+	if err := ask(ctx, e, f.config, http.MethodGet, "/status", &s); err != nil {
+		return complain(e, "status", err)
+	}
+	if f.json {
+		if err := json.NewEncoder(e.out).Encode(s); err != nil {
+			return exitFound
+		}
+	} else {
+		s.print(e)
+	}
+	for _, p := range s.Parts {
+		if !p.OK {
+			return exitFound
+		}
+	}
+	return exitDone
+}
+
+func (s *state) print(e env) {
+	fmt.Fprintf(e.out, "gatepost %s on %s, up %s, mode %s, policy %s, %d domains, %d sessions, messages up to %d octets\n",
+		s.Version, s.Host, time.Since(s.Since).Round(time.Second), s.Mode, s.Policy, s.Domains, s.Sessions, s.Size)
+	for name, at := range s.Addresses.Listeners {
+		fmt.Fprintf(e.out, "     listener      %-28s %s\n", at, name)
+	}
+	if s.Addresses.Metrics != "" {
+		fmt.Fprintf(e.out, "     metrics       %s\n", s.Addresses.Metrics)
+	}
+	for _, x := range s.Servers {
+		word := "ok  "
+		if !x.OK {
+			word = "FAIL"
+		}
+		fmt.Fprintf(e.out, "%s %-13s %-28s %s\n", word, x.What, x.Server, x.Said)
+	}
+	for _, p := range s.Parts {
+		word := "ok  "
+		if !p.OK {
+			word = "FAIL"
+		}
+		fmt.Fprintf(e.out, "%s %-13s %s\n", word, p.Part, p.Detail)
+	}
+}
