@@ -1,6 +1,7 @@
 package filters
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -198,6 +199,9 @@ func TestSender(t *testing.T) {
 		{"<a@six.example>", gateway.Pass, "", "", ""}, // no MX, an address
 		{"<a@lost.example>", gateway.Pass, "", "", "unreachable"},
 		{"<a@loop.example>", gateway.Pass, "", "", "unreachable"},
+		{"<a@xn--bcher-kva.example>", gateway.Pass, "", "", ""}, // served here, and not in this DNS
+		{"<a@sub.wide.example>", gateway.Pass, "", "", ""},
+		{"<a@sub.served.example>", gateway.Fail, gateway.SenderNoDomain, "550 5.1.8 ", ""},
 		{"<a@gone.example>", gateway.Fail, gateway.SenderNoDomain, "550 5.1.8 ", ""},
 		{"<a@null.example>", gateway.Fail, gateway.SenderNullMX, "550 5.7.27 ", ""},
 		{"<a@nothing.example>", gateway.Fail, gateway.SenderNoMailHost, "550 5.1.8 ", ""},
@@ -227,6 +231,31 @@ func TestSender(t *testing.T) {
 		}
 		if f.Result != gateway.NotRun && len(f.Evidence) == 0 {
 			t.Errorf("%s: no evidence", c.path)
+		}
+	}
+}
+
+// TestNoTime shows that a check whose time is over does not know.
+func TestNoTime(t *testing.T) {
+	d := &Deps{Resolver: resolver(t, names(t))}
+	pl := build(t, "", d)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := dataOf(t, with(""))
+	e.From = mailFrom(t, "<a@good.example>")
+	s := from("192.0.2.1", "good.example")
+	s.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl}
+	in := input(s, e)
+	for stage, rows := range pl.Rows {
+		for _, row := range rows {
+			for _, c := range row.Checks {
+				switch c.Name {
+				case "helo", "rdns", "sender", "clamav", "spamassassin":
+					if f := c.Run(ctx, in); f.Result != gateway.Unknown || f.Reason == "" {
+						t.Errorf("%s %s: %s %s", gateway.Stage(stage), c.Name, f.Result, f.Reason)
+					}
+				}
+			}
 		}
 	}
 }

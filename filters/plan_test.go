@@ -185,6 +185,11 @@ func TestDefinitions(t *testing.T) {
 				if d.Unknown == gateway.ActionOff || d.Class >= gateway.ClassMalware && d.Unknown < gateway.ActionDefer {
 					t.Errorf("%s: what it cannot tell is let through (%s)", d.Name, d.Unknown)
 				}
+				for _, m := range d.Measures {
+					if m.Doc == "" || m.Price < 0 || m.Price > 3 {
+						t.Errorf("%s: measure %s costs %v, %q", d.Name, m.Name, m.Price, m.Doc)
+					}
+				}
 				if d.Build == nil || d.Action < d.Least || d.Unknown < d.Least {
 					t.Errorf("%s: cannot be built by default", d.Name)
 				}

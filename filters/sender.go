@@ -14,7 +14,7 @@ import (
 func sender() Definition {
 	return Definition{
 		Name: "sender", Stage: gateway.Mail,
-		Doc:     "Can the domain of the reverse-path receive mail: does it exist, has it an MX or an address, does it not say that it takes no mail? The null reverse-path is left out.",
+		Doc:     "Can the domain of the reverse-path receive mail: does it exist, has it an MX or an address, does it not say that it takes no mail? The null reverse-path and address literals are left out, and a domain that we serve ourselves passes.",
 		RFC:     "RFC 5321 section 5.1, RFC 7505 section 4.1",
 		Action:  gateway.ActionReject,
 		Unknown: gateway.ActionDefer,
@@ -34,6 +34,9 @@ func (d *Deps) runSender(ctx context.Context, in *gateway.Input) gateway.Finding
 	domain := in.Envelope.From.Domain
 	if domain == "" || strings.HasPrefix(domain, "[") {
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}
+	}
+	if ours := d.Policy.Domain(domain); ours != nil {
+		return gateway.Passed().Show("domain", domain+" is served here") // whatever an internal DNS says of it
 	}
 	r := d.mailHost(ctx, in.Envelope)
 	var f gateway.Finding

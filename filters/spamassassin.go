@@ -24,7 +24,7 @@ type SpamScanner interface {
 func spamAssassin() Definition {
 	return Definition{
 		Name: "spamassassin", Stage: gateway.Data,
-		Doc:      "How many points does SpamAssassin give the message? Rules that a check of our own prices do not count. Of a long message it sees the beginning.",
+		Doc:      "How many points does SpamAssassin give the message? They are added to ours, without those of rules that a check of our own prices; it fails by SpamAssassin's own threshold, with all of them. Of a long message it sees the beginning.",
 		Action:   gateway.ActionScore,
 		Unknown:  gateway.ActionTag,
 		Measures: []Measure{{"spamd", "SpamAssassin's points, without those of ignored rules", 1}, {"rule", "one rule that hit, for ignore; its points are in spamd", 0}},
