@@ -76,6 +76,9 @@ func spamFields(b *bytes.Buffer, e *gateway.Envelope, v *gateway.Verdict) {
 func tests(e *gateway.Envelope, v *gateway.Verdict) string {
 	var names []string
 	for _, p := range v.Priced {
+		if p.Check == "spamassassin" {
+			continue // its rules are named below
+		}
 		names = append(names, strings.ToUpper(p.Check+"_"+p.Measure))
 	}
 	if rules := gateway.Evident(e.Findings, gateway.EvidenceRules); rules != "" {
