@@ -25,7 +25,7 @@ unknown_commands = 3
 	"waits":        {limits: "unknown_recipient_wait = \"1s\"\nunknown_recipient_wait_all = \"2s\"\nerror_wait = \"1s\"\nslow_errors = 2"},
 	"connections":  {limits: noWaits + "connections_per_client = 3"},
 	// A next hop from long ago.
-	"old-hop": {routes: []route{{name: "internal", domains: []string{"served.test"}, offers: []string{"SIZE 1000000"}}}},
+	"old-hop": {offers: "250-SIZE 934464", routes: []route{{name: "internal", domains: []string{"served.test"}, offers: []string{"SIZE 1000000"}}}},
 	// A next hop that is only asked when the message is there.
 	"unasked": {routes: []route{{name: "internal", domains: []string{"served.test"}, lines: `recipients = "none"`}}},
 	// Everybody's bare CR and LF are made CRLF.

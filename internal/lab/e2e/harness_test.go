@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gatepost/internal/lab"
 	"gatepost/internal/lab/dnslab"
@@ -52,6 +53,7 @@ type setup struct {
 	clamavTimeout string // "" for 2s
 	spamdTimeout  string
 	dns           string // address; "" for a name server with zones
+	offers        string // what EHLO says once the daemon knows its next hops; "" for DSN, "-": nobody waits for that
 }
 
 // route is a way to a next hop. Its domain is NAME.test unless it is said otherwise.
@@ -73,6 +75,7 @@ type world struct {
 	dns    *dnslab.Server
 
 	config, policy string // the documents
+	offers         string
 }
 
 // noWaits are limits under which refusals are said at once.
@@ -91,7 +94,7 @@ func begin(t testing.TB, s setup) *world {
 // newWorld makes all but the daemon.
 func newWorld(t testing.TB, s setup) *world {
 	t.Helper()
-	w := &world{dir: labtest.Dir(t), hops: map[string]*lab.NextHop{}}
+	w := &world{dir: labtest.Dir(t), hops: map[string]*lab.NextHop{}, offers: s.offers}
 	if len(s.routes) == 0 {
 		s.routes = []route{{name: "internal", domains: []string{"served.test"}}}
 	}
@@ -117,6 +120,29 @@ func newWorld(t testing.TB, s setup) *world {
 func (w *world) start(t testing.TB) {
 	t.Helper()
 	w.daemon = labtest.Gatepost(t, w.dir, lab.GatepostOptions{Config: w.config, Policy: w.policy})
+	w.learn(t)
+}
+
+// learn waits until the daemon has asked its next hops what they carry: before, it offers little.
+func (w *world) learn(t testing.TB) {
+	t.Helper()
+	if w.offers == "-" {
+		return
+	}
+	if w.offers == "" {
+		w.offers = "250-DSN"
+	}
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(5 * time.Millisecond) {
+		c := w.dial(t)
+		said := c.say("EHLO learn.example.org")
+		c.conn.Close()
+		if strings.Contains(said, w.offers+"\n") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the daemon offers %q and no %s", said, w.offers)
+		}
+	}
 }
 
 func (s *setup) bootstrapText(dir string) string {
