@@ -27,8 +27,8 @@ var (
 
 // Deliver ends the transaction of an envelope whose message was read whole and judged. A refusal is told; everything else
 // is relayed, and only the next hop's 250 becomes one. A client that goes away meanwhile does not stop the relay: the
-// message is whole, and stopping could only turn a delivery into an unknown outcome. ctx carries values, not its end; the
-// time is bounded by Limits.ReplyTime.
+// message is whole, and stopping could only turn a delivery into an unknown outcome. So ctx stops it by its deadline only,
+// or after Limits.ReplyTime where it has none.
 func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.Verdict) (r Result) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -44,7 +44,11 @@ func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.
 		a.fault("deliver", e, fmt.Errorf("envelope: no message"))
 		return Result{Reply: ownFault}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyTime(e))
+	until, bounded := ctx.Deadline()
+	if !bounded {
+		until = time.Now().Add(replyTime(e))
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancel()
 
 	fields := Compose(e, v, time.Now())

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatepost/gateway"
@@ -125,6 +126,33 @@ func TestClientThatLeavesDoesNotStopTheRelay(t *testing.T) {
 	if !slices.Equal(h.rcpts, []string{"a@example.org"}) {
 		t.Errorf("relayed to %v: the refused must not be in it, and nobody twice", h.rcpts)
 	}
+}
+
+// TestTimeIsBounded shows that a relay that never ends is ended by the deadline that the edge gave.
+func TestTimeIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+		defer cancel()
+		(&Acceptor{}).Deliver(ctx, envelope(hanging{}, message), &gateway.Verdict{})
+		if d := time.Since(began); d != 7*time.Second {
+			t.Errorf("ended after %v", d)
+		}
+		began = time.Now()
+		(&Acceptor{}).Deliver(t.Context(), envelope(hanging{}, message), &gateway.Verdict{})
+		if d := time.Since(began); d != 400*time.Second {
+			t.Errorf("without a deadline ended after %v", d)
+		}
+	})
+}
+
+// hanging is a next hop that says nothing until its context ends.
+type hanging struct{ hop }
+
+func (hanging) Carries(string) gateway.Carries { return gateway.Carries{} }
+func (hanging) Relay(ctx context.Context, _ *gateway.Delivery) gateway.Relayed {
+	<-ctx.Done()
+	return gateway.Relayed{Result: gateway.OutcomeUnknown}
 }
 
 // vault records the order of what happens.
