@@ -30,7 +30,8 @@ type parts struct {
 	spam       *addrpool.Pool[*spamd.Client]
 	hops       *relay.Pools
 	recipients *recipients.Cache
-	scanLimit  atomic.Int64 // the largest message that every clamd was seen to look through; 0 while it is not known
+	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
+	scanLimit  atomic.Int64                  // the largest message that every clamd was seen to look through; 0 while it is not known
 }
 
 // newParts makes what the bootstrap document names. It connects to nobody.
@@ -45,7 +46,7 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 			Open: func(a string) (*clamd.Client, error) {
 				return clamd.New(clamd.Config{Address: a, Timeout: b.ClamAV.Timeout})
 			},
-			Probe:      func(ctx context.Context, c *clamd.Client) (string, error) { return c.Probe(ctx) },
+			Probe:      p.probeClamAV,
 			Repeatable: clamd.Repeatable, Blames: clamd.Blames, Distrusts: clamd.Distrusts})
 		if err != nil {
 			return nil, fmt.Errorf("clamav: %w", err)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gatepost/internal/addrpool"
+	"gatepost/internal/clamd"
 )
 
 // loops are what must run beside the parts while the daemon works: the probes of the scanners.
@@ -18,6 +20,37 @@ func (p *parts) loops() []func(context.Context) {
 		out = append(out, p.spam.Run)
 	}
 	return out
+}
+
+// probeClamAV asks whether clamd works, and remembers how old its signatures are.
+func (p *parts) probeClamAV(ctx context.Context, c *clamd.Client) (string, error) {
+	said, err := c.Probe(ctx)
+	if err != nil {
+		return "", err
+	}
+	if v, err := c.Version(ctx); err == nil {
+		p.signatures.Store(&v)
+	}
+	return said, nil
+}
+
+// freshSignatures is how old the database of clamd may be: freshclam brings a new one every day.
+const freshSignatures = 3 * 24 * time.Hour
+
+// signatureHealth tells whether the signatures are worth scanning with. Local ones, on purpose, always are.
+func (p *parts) signatureHealth(localOnly bool, now time.Time) (bool, string) {
+	v := p.signatures.Load()
+	switch {
+	case v == nil:
+		return true, "not known yet"
+	case localOnly:
+		return true, "local ones only, by clamav.local_only"
+	case v.Database == 0:
+		return false, "clamd has no official database: run freshclam, or write clamav.local_only = true in gatepost.toml if that is meant"
+	case now.Sub(v.Date) > freshSignatures:
+		return false, fmt.Sprintf("database %d is of %s: look at freshclam", v.Database, v.Date.Format(time.DateOnly))
+	}
+	return true, fmt.Sprintf("database %d of %s", v.Database, v.Date.Format(time.DateOnly))
 }
 
 // scanners returns the health of each scanner by the name of its check.

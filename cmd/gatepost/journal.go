@@ -57,6 +57,9 @@ func (d *daemon) instruments() {
 		}
 		return true, fmt.Sprintf("%d sessions", d.server.Sessions())
 	})
+	if d.parts.clamav != nil {
+		h.Watch("signatures", func() (bool, string) { return d.parts.signatureHealth(d.bootstrap.ClamAV.LocalOnly, time.Now()) })
+	}
 	h.Watch("log", d.store.Health)
 	h.Watch("next hops", func() (bool, string) {
 		for _, hop := range d.now.Load().relay.Health() {

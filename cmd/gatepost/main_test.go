@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/clamd"
 )
 
 // gatepost runs a command as main does.
@@ -169,5 +170,26 @@ func TestRelayedTo(t *testing.T) {
 	}
 	if text, _ := json.Marshal(got); string(text) != `["a@x.example","b@x.example"]` {
 		t.Errorf("%s", text)
+	}
+}
+
+func TestSignatureHealth(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		v     *clamd.Version
+		local bool
+		ok    bool
+	}{
+		{nil, false, true},
+		{&clamd.Version{Engine: "1.4.3"}, false, false},
+		{&clamd.Version{Engine: "1.4.3"}, true, true},
+		{&clamd.Version{Database: 27500, Date: now.Add(-24 * time.Hour)}, false, true},
+		{&clamd.Version{Database: 27500, Date: now.AddDate(0, 0, -10)}, false, false},
+	} {
+		var p parts
+		p.signatures.Store(tt.v)
+		if ok, detail := p.signatureHealth(tt.local, now); ok != tt.ok || detail == "" {
+			t.Errorf("%+v, local %v: %v, %s", tt.v, tt.local, ok, detail)
+		}
 	}
 }
