@@ -17,12 +17,16 @@ const AllowMeasure = "allow"
 //
 // Worst wins for each recipient. SMTP has one reply after the dot, which must be true for all recipients that were
 // accepted: so a recipient whose thresholds refuse what another's take is quarantined, and malware is refused for all.
-func (p *Policy) Judge(r *Record) Verdict {
-	t := p.tally(r, p.Mode, false)
+func (p *Policy) Judge(r *Record) Verdict { return p.judge(r, true) }
+
+// judge decides; without told the verdict has no policy lines and no priced measures, which nobody reads between two rows
+// of checks.
+func (p *Policy) judge(r *Record, told bool) Verdict {
+	t := p.tally(r, tally{mode: p.Mode, told: told})
 	v := Verdict{Decision: t.whole, Stage: r.Stage, Score: t.score, Rcpts: t.rcpts, Priced: t.priced,
 		Marks: t.marks, Waived: t.waived}
 	if p.Mode != Enforce || t.observed {
-		if w := p.tally(r, Enforce, true).whole; w.Outcome > v.Outcome {
+		if w := p.tally(r, tally{mode: Enforce, intended: true, told: told}).whole; w.Outcome > v.Outcome {
 			v.Would = &w
 		}
 	}
@@ -52,6 +56,7 @@ type tally struct {
 	r        *Record
 	mode     Mode
 	intended bool // judge observed checks as if they were not
+	told     bool // with policy lines and priced measures
 	observed bool // there were some
 	score    float64
 	priced   []Price
@@ -61,9 +66,9 @@ type tally struct {
 	rcpts    []Decision
 }
 
-func (p *Policy) tally(r *Record, mode Mode, intended bool) *tally {
-	t := &tally{p: p, r: r, mode: mode, intended: intended, rcpts: make([]Decision, len(r.Rcpts))}
-	t.waived = p.allowedBy(r)
+func (p *Policy) tally(r *Record, how tally) *tally {
+	t := &how
+	t.p, t.r, t.rcpts, t.waived = p, r, make([]Decision, len(r.Rcpts)), p.allowedBy(r)
 	for i := range r.Findings {
 		t.finding(&r.Findings[i])
 	}
@@ -130,8 +135,11 @@ func (t *tally) finding(f *Finding) {
 		return
 	}
 	if o := action.Outcome(); o > Accept {
-		line := t.p.Line("checks."+f.Check+"."+key, strconv.Quote(action.String()))
-		t.decide(f, Decision{Outcome: o, Reason: f.Reason, Args: f.Args, Check: f.Check, Line: line, class: c.Class})
+		d := Decision{Outcome: o, Reason: f.Reason, Args: f.Args, Check: f.Check, class: c.Class}
+		if t.told {
+			d.Line = t.p.Line("checks."+f.Check+"."+key, strconv.Quote(action.String()))
+		}
+		t.decide(f, d)
 	}
 }
 
@@ -161,6 +169,9 @@ func (t *tally) price(f *Finding, c *CheckPolicy) {
 			continue
 		}
 		t.score += points * value
+		if !t.told {
+			continue
+		}
 		t.priced = append(t.priced, Price{Check: f.Check, Measure: m.Name, Text: m.Text, Points: points * value,
 			Line: t.p.Line("checks."+f.Check+".prices."+m.Name, strconv.FormatFloat(points, 'g', -1, 64))})
 	}
@@ -197,7 +208,7 @@ func (t *tally) inMode(d Decision) Decision {
 	case d.Outcome >= Reject:
 		d.Outcome = Quarantine
 	}
-	if d.Outcome != before {
+	if d.Outcome != before && t.told {
 		d.Line += "; softened by " + t.p.Line("mode", strconv.Quote(t.mode.String()))
 	}
 	return d
@@ -222,11 +233,18 @@ func (t *tally) thresholds() {
 			o     Outcome
 		}{{limits.Reject, "reject", Reject}, {limits.Quarantine, "quarantine", Quarantine}, {limits.Tag, "tag", Tag}}
 		for _, s := range steps {
-			if s.limit > 0 && t.score >= s.limit-1e-9 {
-				worse(&t.rcpts[i], t.inMode(Decision{Outcome: s.o, Reason: SpamScore,
-					Line: t.p.Line(key+s.name, strconv.FormatFloat(s.limit, 'g', -1, 64))}))
-				break
+			if s.limit <= 0 || t.score < s.limit-1e-9 {
+				continue
 			}
+			d := Decision{Outcome: s.o, Reason: SpamScore}
+			if t.told {
+				if t.p.Where[key+s.name] == "" {
+					key = "thresholds." // the domain inherits it
+				}
+				d.Line = t.p.Line(key+s.name, strconv.FormatFloat(s.limit, 'g', -1, 64))
+			}
+			worse(&t.rcpts[i], t.inMode(d))
+			break
 		}
 	}
 }

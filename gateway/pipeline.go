@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,10 +33,12 @@ func (pl *Pipeline) Begin(ctx context.Context, s *Session) {
 
 // Run runs the checks of a stage and judges. A row in which the verdict is final is the last one that runs: what is left
 // out is recorded as NotRun with the reason. Findings are added to the session (Connect) or the envelope. A panic in a
-// check is Unknown. Run returns when all its checks have returned: a check keeps nothing of the input.
+// check is Unknown. Only the verdict of the Data stage has its policy lines: the journal judges the others again. Run returns when all its checks have returned: a check keeps nothing of the input.
 func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 	policy := in.Session.Snapshot.Policy
-	verdict := policy.Judge(NewRecord(stage, in.Session, in.Envelope))
+	record := NewRecord(stage, in.Session, in.Envelope)
+	record.Findings = slices.Clip(record.Findings) // what is appended here is not appended there
+	verdict := policy.judge(record, false)
 	for i := range pl.Rows[stage] {
 		row := &pl.Rows[stage][i]
 		why := Reason("")
@@ -61,9 +64,13 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 		} else {
 			in.Session.Findings = append(in.Session.Findings, findings...)
 		}
+		record.Findings = append(record.Findings, findings...)
 		if why == "" {
-			verdict = policy.Judge(NewRecord(stage, in.Session, in.Envelope))
+			verdict = policy.judge(record, false)
 		}
+	}
+	if stage == Data {
+		return policy.Judge(record)
 	}
 	return verdict
 }
