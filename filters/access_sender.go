@@ -158,7 +158,7 @@ func (rules senderRules) find(ctx context.Context, d *Deps, in *gateway.Input) g
 func nameMatches(pattern, name string) bool {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	if strings.HasPrefix(pattern, ".") {
-		return strings.HasSuffix(name, pattern) && len(name) > len(pattern)
+		return strings.HasSuffix(name, pattern)
 	}
 	return name == pattern
 }

@@ -28,6 +28,7 @@ func TestAccessClient(t *testing.T) {
 		`network = "192.0.2.64/26"; list = "allow"; expires = "`+yesterday+`"`,
 		`network = "198.51.100.0/24"; expires = "`+today+`"`,
 		`network = "198.51.100.0/24"; list = "allow"`,
+		`network = "203.0.113.0/24"; list = "allow"`,
 		`network = "203.0.113.0/24"`,
 		`network = "2001:db8::/32"`,
 		`network = "2001:db8:1::/48"; list = "allow"`,
@@ -91,6 +92,7 @@ func TestAccessHoldsToRcpt(t *testing.T) {
 func TestAccessSender(t *testing.T) {
 	s := names(t)
 	s.SetFault("3.2.0.192.in-addr.arpa", dnslab.Fault{Kind: dnslab.ServFail})
+	s.SetFault("1.0.0.127.in-addr.arpa", dnslab.Fault{Kind: dnslab.ServFail}) // must not be asked
 	d := &Deps{Resolver: resolver(t, s)}
 	pl := build(t, "[checks.sender]\naction = \"off\"\n"+entries("access.sender",
 		`helo = "YLMF-PC"`, `helo = "under_score"`, `helo = ".dyn.example"`, `helo = "[192.0.2.9]"`,

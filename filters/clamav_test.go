@@ -110,13 +110,16 @@ func TestClamAVSendsAll(t *testing.T) {
 	}
 }
 
+// TestClamAVLimits shows that the sender is told a limit that is true: one from an old probe that fits no more is not.
 func TestClamAVLimits(t *testing.T) {
 	fake := labtest.FakeClamd(t, 1<<20)
-	d := &Deps{ClamAV: clamAVAt(t, fake.Addr(), 100, time.Second), ScanLimit: func() int64 { return 100 }}
-	pl := build(t, spamOff, d)
-	v, f := judge(t, d, pl, dataOf(t, with("", "X: "+strings.Repeat("y", 100))), "clamav")
-	if f.Reason != gateway.TooBigToScan || !strings.Contains(v.Reply.String(), "at most 100 octets") {
-		t.Errorf("%s %s", f.Reason, v.Reply)
+	for limit, want := range map[int64]string{0: "at most less than ", 100: "at most 100 octets", 1 << 20: "at most less than "} {
+		d := &Deps{ClamAV: clamAVAt(t, fake.Addr(), 100, time.Second), ScanLimit: func() int64 { return limit }}
+		pl := build(t, spamOff, d)
+		v, f := judge(t, d, pl, dataOf(t, with("", "X: "+strings.Repeat("y", 100))), "clamav")
+		if f.Reason != gateway.TooBigToScan || !strings.Contains(v.Reply.String(), want) {
+			t.Errorf("probed %d: %s %s", limit, f.Reason, v.Reply)
+		}
 	}
 }
 

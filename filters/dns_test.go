@@ -32,6 +32,7 @@ many.example.           AAAA 2001:db8::2
 wide.example.           A 198.51.100.77
 served.example.         A 192.0.2.1
 null.example.           MX 0 .
+half.example.           A 198.51.100.50
 bare.example.           A 192.0.2.1
 nothing.example.        TXT "x"
 lost.example.           MX 10 nowhere.example.
