@@ -18,7 +18,7 @@ import (
 // TestMain lets tests that mostly wait run beside one another, however few processors there are.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	m.Run()
@@ -50,7 +50,7 @@ type setup struct {
 	trusted   string // elements of trusted.networks
 
 	clamav, spamd string // address; "": a fake; "off"
-	clamavTimeout string // "" for 2s
+	clamavTimeout string // "" for 20s
 	spamdTimeout  string
 	dns           string // address; "" for a name server with zones
 	offers        string // what EHLO says once the daemon knows its next hops; "" for DSN, "-": nobody waits for that
@@ -76,6 +76,7 @@ type world struct {
 
 	config, policy string // the documents
 	offers         string
+	journal        journal
 }
 
 // noWaits are limits under which refusals are said at once.
@@ -149,14 +150,14 @@ func (s *setup) bootstrapText(dir string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "hostname = %q\nstate_dir = %q\n", hostname, lab.StateDir(dir))
 	fmt.Fprintf(&b, "[[listener]]\nname = \"smtp\"\naddresses = [\"127.0.0.1:0\"]\n")
-	fmt.Fprintf(&b, "[dns]\nservers = [%q]\ntimeout = \"2s\"\n[web]\nmetrics = \"127.0.0.1:0\"\n", s.dns)
+	fmt.Fprintf(&b, "[dns]\nservers = [%q]\ntimeout = \"10s\"\n[web]\nmetrics = \"127.0.0.1:0\"\n", s.dns)
 	scanner := func(table, address, timeout string) {
 		list := ""
 		if address != "off" {
 			list = fmt.Sprintf("%q", address)
 		}
 		if timeout == "" {
-			timeout = "2s"
+			timeout = "20s"
 		}
 		fmt.Fprintf(&b, "[%s]\naddresses = [%s]\ntimeout = %q\n", table, list, timeout)
 	}

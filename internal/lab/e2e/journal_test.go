@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -16,27 +19,62 @@ import (
 // event is one line of the journal on the daemon's stdout.
 type event map[string]any
 
-// events reads all journal lines that the daemon wrote so far. What it says about itself stands in the same file and is
-// no JSON object, or one without a kind.
+// events are those of mail that the daemon wrote so far.
 func (w *world) events() ([]event, error) {
-	text, err := os.ReadFile(filepath.Join(w.dir, "gatepost.log"))
+	all, err := w.read()
+	return slices.DeleteFunc(all, func(e event) bool {
+		kind := e.text("kind")
+		return kind != "connection" && kind != "transaction"
+	}), err
+}
+
+// lines are all lines of the journal so far.
+func (w *world) lines(t testing.TB) []event {
+	t.Helper()
+	all, err := w.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// journal is what was read of a daemon's journal.
+type journal struct {
+	mu     sync.Mutex
+	offset int64 // octets of whole lines that were read
+	events []event
+}
+
+// read reads what is new in the journal and returns all of it. What the daemon says on stderr stands in the same file and
+// is no JSON object.
+func (w *world) read() ([]event, error) {
+	j := &w.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f, err := os.Open(filepath.Join(w.dir, "gatepost.log"))
 	if err != nil {
 		return nil, err
 	}
-	var all []event
+	defer f.Close()
+	text, err := io.ReadAll(io.NewSectionReader(f, j.offset, 1<<30))
+	if err != nil {
+		return nil, err
+	}
 	for line := range bytes.Lines(text) {
-		if len(line) == 0 || line[0] != '{' || line[len(line)-1] != '\n' {
+		if line[len(line)-1] != '\n' {
+			break // the rest of it is still to come
+		}
+		j.offset += int64(len(line))
+		if line[0] != '{' {
 			continue
 		}
 		var e event
 		if err := json.Unmarshal(line, &e); err != nil {
 			return nil, fmt.Errorf("journal line %q: %w", line, err)
 		}
-		if kind := e.text("kind"); kind == "connection" || kind == "transaction" {
-			all = append(all, e)
-		}
+		j.events = append(j.events, e)
 	}
-	return all, nil
+	return slices.Clone(j.events), nil
 }
 
 // await waits for the nth event (from 0) that fits.

@@ -29,7 +29,12 @@ func TestRelayTricks(t *testing.T) {
 				if name == "routed" && trick.routed != "" {
 					want = trick.routed
 				}
-				w.trick(t, trick.rcpt, want)
+				for _, way := range ways {
+					// Once under TLS is enough: it is the same behind it.
+					if way != "bdat in tls" || name == "stranger" {
+						w.trick(t, way, trick.rcpt, want)
+					}
+				}
 			}
 		})
 	}
@@ -156,58 +161,55 @@ var relayTricks = []struct{ rcpt, want, routed string }{
 	{"<bob@xn--a.test>", "5", ""},
 }
 
-// trick sends a message to the recipient on each way, and looks at what the next hop heard.
-func (w *world) trick(t *testing.T, rcpt, want string) {
+// ways are the ways a message can come.
+var ways = []string{"step by step", "pipelined", "beside a good one", "bdat", "bdat in tls"}
+
+// trick sends a message to the recipient on one way, and looks at what the next hop heard.
+func (w *world) trick(t *testing.T, way, rcpt, want string) {
 	t.Helper()
-	for _, way := range []string{"step by step", "pipelined", "beside a good one", "bdat", "bdat in tls"} {
-		hop := w.hop(t)
-		hop.Forget()
-		c := w.hello(t)
-		good := ""
-		switch way {
-		case "step by step":
-			c.want("250", "MAIL FROM:<alice@example.org>")
-			c.answered(rcpt, c.say("RCPT TO:"+rcpt), want)
-			if taken(want) {
-				c.want("354", "DATA")
-				c.send(head + "text\r\n.\r\n")
-				c.delivered(c.reply())
-			} else {
-				c.want("5", "DATA")
-				c.bored()
-			}
-		case "pipelined":
-			c.send("MAIL FROM:<alice@example.org>\r\nRCPT TO:" + rcpt + "\r\nDATA\r\n")
-			c.reply()
-			c.answered(rcpt, c.reply(), want)
-			if c.reply()[:3] == "354" {
-				c.send(head + "text\r\n.\r\n")
-				c.delivered(c.reply())
-			}
-		case "beside a good one":
-			good = "<carol@served.test>"
-			c.send("MAIL FROM:<alice@example.org>\r\nRCPT TO:" + good + "\r\nRCPT TO:" + rcpt + "\r\nDATA\r\n")
-			c.reply()
-			c.reply()
-			c.answered(rcpt, c.reply(), want)
-			if c.reply()[:3] == "354" {
-				c.send(head + "text\r\n.\r\n")
-				c.delivered(c.reply())
-			}
-		default:
-			if way == "bdat in tls" {
-				c.startTLS()
-			}
-			c.send("MAIL FROM:<alice@example.org>\r\nRCPT TO:" + rcpt + "\r\n" + chunk(head+"text\r\n"))
-			c.reply()
-			c.answered(rcpt, c.reply(), want)
-			if r := c.reply(); taken(want) {
-				c.delivered(r)
-			}
+	w.hop(t).Forget()
+	c := w.hello(t)
+	good := ""
+	switch way {
+	case "step by step":
+		c.want("250", "MAIL FROM:<alice@example.org>")
+		c.answered(rcpt, c.say("RCPT TO:"+rcpt), want)
+		if !taken(want) {
+			c.want("5", "DATA")
+			break
 		}
-		c.conn.Close()
-		w.heardOnly(t, way+" "+rcpt, want, good)
+		c.want("354", "DATA")
+		c.send(head + "text\r\n.\r\n")
+		c.delivered(c.reply())
+	case "pipelined", "beside a good one":
+		group := "MAIL FROM:<alice@example.org>\r\n"
+		if way != "pipelined" {
+			good = "<carol@served.test>"
+			group += "RCPT TO:" + good + "\r\n"
+		}
+		c.send(group + "RCPT TO:" + rcpt + "\r\nDATA\r\n")
+		c.reply()
+		if good != "" {
+			c.reply()
+		}
+		c.answered(rcpt, c.reply(), want)
+		if strings.HasPrefix(c.reply(), "354") {
+			c.send(head + "text\r\n.\r\n")
+			c.delivered(c.reply())
+		}
+	default:
+		if way == "bdat in tls" {
+			c.startTLS()
+		}
+		c.send("MAIL FROM:<alice@example.org>\r\nRCPT TO:" + rcpt + "\r\n" + chunk(head+"text\r\n"))
+		c.reply()
+		c.answered(rcpt, c.reply(), want)
+		if r := c.reply(); taken(want) {
+			c.delivered(r)
+		}
 	}
+	c.conn.Close()
+	w.heardOnly(t, way+" "+rcpt, want, good)
 }
 
 // taken reports whether the wanted thing is a path, and no reply.
@@ -229,12 +231,6 @@ func (c *client) delivered(reply string) {
 	if !strings.HasPrefix(reply, "250") {
 		c.t.Errorf("the message was answered with %q", reply)
 	}
-}
-
-// bored leaves the transaction, so that the daemon is in step.
-func (c *client) bored() {
-	c.t.Helper()
-	c.want("250", "RSET")
 }
 
 // heardOnly fails when the next hop heard of a recipient that was not wanted, or did not get the message for those that
