@@ -97,14 +97,14 @@ func runRow(ctx context.Context, row *Row, in *Input, policy *Policy, findings [
 			findings[k] = Finding{Result: NotRun, Reason: LeftOff}
 		}
 	}
-	if len(running) == 1 {
-		findings[running[0]] = runCheck(ctx, &row.Checks[running[0]], in)
+	if len(running) == 0 {
 		return
 	}
 	var wg sync.WaitGroup
-	for _, k := range running {
+	for _, k := range running[1:] {
 		wg.Go(func() { findings[k] = runCheck(ctx, &row.Checks[k], in) })
 	}
+	findings[running[0]] = runCheck(ctx, &row.Checks[running[0]], in) // one of them costs no goroutine
 	wg.Wait()
 }
 

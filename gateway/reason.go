@@ -104,7 +104,7 @@ var reasonWords = map[Reason]words{
 	SenderNullMX:     {550, "5.7.27", Reject, "Sender refused: the domain %s says that it takes no mail (null MX), so that no reply could reach it"},
 	SenderNoMailHost: {550, "5.1.8", Reject, "Sender refused: the domain %s has neither an MX nor an address record, so that no reply could reach it"},
 	DNSFailed:        {451, "4.4.3", Defer, "DNS gave no answer for %s right now; try again later"},
-	ShapeFrom:        {550, "5.6.0", Reject, "Message refused: it must have exactly one From field with one author, and has %s (RFC 5322 section 3.6)"},
+	ShapeFrom:        {550, "5.6.0", Reject, "Message refused: it must have exactly one From field that names somebody, and has %s (RFC 5322 section 3.6)"},
 	ShapeDate:        {550, "5.6.0", Reject, "Message refused: it must have exactly one Date field, and has %s (RFC 5322 section 3.6)"},
 	ShapeFields:      {550, "5.6.0", Reject, "Message refused: its header section is malformed: %s (RFC 5322)"},
 	ShapeLoop:        {554, "5.4.6", Reject, "Message refused: it has passed this host before (%s); this is a mail loop"},
