@@ -86,7 +86,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	}
 	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
 	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Hostname: c.Bootstrap.Hostname, Policy: policy,
-		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize)}
+		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav
 	}
