@@ -108,11 +108,11 @@ func TestParseProc(t *testing.T) {
 			t.Errorf("%q is no error", line)
 		}
 	}
-	busy, err := parseBusy("cpu  100 20 30 4000 5 6 7\ncpu0 1 2 3 4\n")
-	if err != nil || busy != 1500*time.Millisecond {
-		t.Errorf("%v, %v; want 1.5s", busy, err)
+	busy, err := parseBusy("cpu  100 20 30 4000 5 6 7 8 9\ncpu0 1 2 3 4\n")
+	if err != nil || busy != 1630*time.Millisecond {
+		t.Errorf("%v, %v; want 1.63s", busy, err)
 	}
-	for _, text := range []string{"", "cpu 1 2", "cpu a b c d", "intr 1 2 3 4"} {
+	for _, text := range []string{"", "cpu 1 2", "cpu a b c d e f g", "intr 1 2 3 4"} {
 		if _, err := parseBusy(text); err == nil {
 			t.Errorf("%q is no error", text)
 		}

@@ -57,17 +57,18 @@ func machineBusy() (time.Duration, error) {
 	return parseBusy(string(b))
 }
 
-// parseBusy reads /proc/stat: user, nice and system of its first line. Interrupts
-// are nobody's.
+// parseBusy reads the first line of /proc/stat: user, nice, system, and interrupts,
+// whose time processes are charged with too. Not idle and iowait, which come
+// between, nor what a hypervisor took.
 func parseBusy(text string) (time.Duration, error) {
 	line, _, _ := strings.Cut(text, "\n")
 	fields := strings.Fields(line)
-	if len(fields) < 4 || fields[0] != "cpu" {
+	if len(fields) < 8 || fields[0] != "cpu" {
 		return 0, fmt.Errorf("usage: /proc/stat begins with %q", line)
 	}
 	var sum int64
-	for _, f := range fields[1:4] {
-		n, err := strconv.ParseInt(f, 10, 64)
+	for _, i := range []int{1, 2, 3, 6, 7} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("usage: /proc/stat: %w", err)
 		}
