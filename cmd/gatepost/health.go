@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gatepost/internal/addrpool"
 	"gatepost/internal/clamd"
+	"gatepost/internal/dns"
 )
 
 // loops are what must run beside the parts while the daemon works: the probes of the scanners.
@@ -112,10 +114,8 @@ func orUnknown(text string) string {
 
 // settled reports whether each server has answered or failed.
 func settled(b *built, p *parts) bool {
-	for _, s := range p.resolver.Stats().Servers {
-		if s.Tries > 0 {
-			break
-		}
+	servers := p.resolver.Stats().Servers
+	if len(servers) > 0 && !slices.ContainsFunc(servers, func(s dns.ServerStats) bool { return s.Tries > 0 }) {
 		return false
 	}
 	for _, list := range p.scanners() {

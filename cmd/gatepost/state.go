@@ -36,7 +36,7 @@ func lockState(dir string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("state folder: lock: %w", err)
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {

@@ -66,9 +66,7 @@ func (d *daemon) state() state {
 		}
 		s.Servers = append(s.Servers, line)
 	}
-	for _, p := range d.readiness() {
-		s.Parts = append(s.Parts, p)
-	}
+	s.Parts = append(s.Parts, d.readiness()...)
 	return s
 }
 

@@ -147,7 +147,7 @@ func TestTimeIsBounded(t *testing.T) {
 }
 
 // hanging is a next hop that says nothing until its context ends.
-type hanging struct{ hop }
+type hanging struct{}
 
 func (hanging) Carries(string) gateway.Carries { return gateway.Carries{} }
 func (hanging) Relay(ctx context.Context, _ *gateway.Delivery) gateway.Relayed {

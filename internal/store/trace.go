@@ -64,11 +64,12 @@ func (r *Reader) get(ctx context.Context, id gateway.ID) (*gateway.Event, []Gap,
 		return errStop
 	}
 	d := dayOf(id.Time())
-	gaps, err := r.walk(ctx, d, d, false, look)
-	if err != nil || found != nil {
+	// The walk through all files meets the gaps of the first again.
+	if _, err := r.walk(ctx, d, d, false, look); err != nil || found != nil {
 		return found, nil, err
 	}
-	if gaps, err = r.walk(ctx, "", "9999-12-31", false, look); err != nil {
+	gaps, err := r.walk(ctx, "", "9999-12-31", false, look)
+	if err != nil {
 		return nil, gaps, err
 	}
 	if found == nil {

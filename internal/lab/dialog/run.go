@@ -127,7 +127,7 @@ func (r *runner) step(ctx context.Context, st step) error {
 	fmt.Fprintf(&r.transcript, "    %s\n", st.text)
 	if st.kind == arrived {
 		if r.hooks.Arrived == nil {
-			return errors.New("N: the test does not look at what arrived")
+			return errors.New("the test does not look at what arrived, as N: asks")
 		}
 		return r.hooks.Arrived(ctx, args)
 	}
