@@ -25,6 +25,8 @@ type ClamdOptions struct {
 	// Settings are lines of clamd.conf. They take the place of shipped ones of
 	// the same name.
 	Settings []string
+	// Port is as in PostfixOptions.
+	Port *Port
 }
 
 // Clamd is a private clamd with a small database of its own.
@@ -77,7 +79,7 @@ func StartClamd(ctx context.Context, dir string, o ClamdOptions) (*Clamd, error)
 	if err := who.makeDirs(dir, filepath.Join(dir, "db"), filepath.Join(dir, "tmp")); err != nil {
 		return nil, err
 	}
-	port, err := ReservePort()
+	port, own, err := portOr(o.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -85,15 +87,15 @@ func StartClamd(ctx context.Context, dir string, o ClamdOptions) (*Clamd, error)
 	settings := merge(clamdSettings(dir, port.Number), o.Settings)
 	conf := filepath.Join(dir, "clamd.conf")
 	if err := c.write(dir, conf, settings, o.Signatures); err != nil {
-		port.Release()
+		release(own)
 		return nil, err
 	}
 	c.Process, err = start(command{
 		name: "clamd", path: path, args: []string{"-c", conf}, dir: dir, owner: who,
-		log: filepath.Join(dir, "clamd.out"), ports: []*Port{port},
+		log: filepath.Join(dir, "clamd.out"), ports: own,
 	})
 	if err != nil {
-		port.Release()
+		release(own)
 		return nil, err
 	}
 	return c, c.awaitReady(ctx, func() bool { return c.pings("unix", c.Socket) && c.pings("tcp", c.Addr) })

@@ -86,13 +86,21 @@ func StartGatepost(ctx context.Context, dir string, o GatepostOptions) (*Gatepos
 
 // writeDocuments writes the two documents; an empty policy is no file.
 func writeDocuments(dir, config, policy string) error {
-	if err := os.WriteFile(ConfigFile(dir), []byte(config), 0o644); err != nil {
-		return fmt.Errorf("gatepost: %w", err)
+	if err := replaceFile(ConfigFile(dir), config); err != nil {
+		return err
 	}
 	if policy == "" {
 		return nil
 	}
-	if err := os.WriteFile(PolicyFile(dir), []byte(policy), 0o644); err != nil {
+	return replaceFile(PolicyFile(dir), policy)
+}
+
+// replaceFile puts a new text in the place of an old one at once: a daemon that reads it meanwhile gets one of them.
+func replaceFile(name, text string) error {
+	if err := os.WriteFile(name+".new", []byte(text), 0o644); err != nil {
+		return fmt.Errorf("gatepost: %w", err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
 		return fmt.Errorf("gatepost: %w", err)
 	}
 	return nil
@@ -167,13 +175,13 @@ func (g *Gatepost) Get(ctx context.Context, path string) (status int, body strin
 // SIGHUP. The daemon reads them in its own time: wait for what shall change.
 func (g *Gatepost) Reload(config, policy string) error {
 	if config != "" {
-		if err := os.WriteFile(ConfigFile(g.dir), []byte(config), 0o644); err != nil {
-			return fmt.Errorf("gatepost: %w", err)
+		if err := replaceFile(ConfigFile(g.dir), config); err != nil {
+			return err
 		}
 	}
 	if policy != "" {
-		if err := os.WriteFile(PolicyFile(g.dir), []byte(policy), 0o644); err != nil {
-			return fmt.Errorf("gatepost: %w", err)
+		if err := replaceFile(PolicyFile(g.dir), policy); err != nil {
+			return err
 		}
 	}
 	return g.Signal(syscall.SIGHUP)

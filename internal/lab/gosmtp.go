@@ -124,9 +124,10 @@ func (s *goSMTPSession) Data(r io.Reader) error {
 
 // GoSMTPSend is what the go-smtp library's client shall send.
 type GoSMTPSend struct {
-	Hello string // its name; empty: client.lab.test
+	Hello string // its name in clear; empty: client.lab.test. Inside TLS it is the library's own, localhost
 	From  string
 	Mail  *smtp.MailOptions
+	Rcpt  *smtp.RcptOptions // of each recipient
 	To    []string
 	Body  []byte
 	TLS   *tls.Config // nil: in clear
@@ -163,7 +164,7 @@ func (m GoSMTPSend) transaction(client *smtp.Client) (string, error) {
 		return "", fmt.Errorf("go-smtp client: MAIL: %w", err)
 	}
 	for _, to := range m.To {
-		if err := client.Rcpt(to, nil); err != nil {
+		if err := client.Rcpt(to, m.Rcpt); err != nil {
 			return "", fmt.Errorf("go-smtp client: RCPT: %w", err)
 		}
 	}

@@ -53,6 +53,22 @@ func ReservePort() (*Port, error) {
 	return nil, fmt.Errorf("port: none is free between %d and %d", lowestPort, high)
 }
 
+// portOr is the port that a caller kept, or a new one that the part releases at its end: own.
+func portOr(kept *Port) (port *Port, own []*Port, err error) {
+	if kept != nil {
+		return kept, nil, nil
+	}
+	port, err = ReservePort()
+	return port, []*Port{port}, err
+}
+
+// release gives ports back.
+func release(ports []*Port) {
+	for _, p := range ports {
+		p.Release()
+	}
+}
+
 // lockPort takes the lock of a number; nil without an error when somebody has it.
 func lockPort(dir string, number int) (*Port, error) {
 	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(number)), os.O_CREATE|os.O_RDWR, 0o600)

@@ -33,6 +33,9 @@ type PostfixOptions struct {
 	// Root is a folder where Debian's package was unpacked (scripts/install does
 	// where another MTA is installed). Empty: $GATEPOST_POSTFIX_ROOT, else /.
 	Root string
+	// Port is where its smtpd listens, kept by the caller, so that it can be started again in the same folder after
+	// a Stop. Nil: one that is free.
+	Port *Port
 }
 
 // Postfix is a private Postfix.
@@ -60,7 +63,7 @@ func StartPostfix(ctx context.Context, dir string, o PostfixOptions) (*Postfix, 
 		return nil, err
 	}
 	p := &Postfix{Name: o.Name, dir: dir, files: files, mailboxes: make(map[string]string)}
-	port, err := ReservePort()
+	port, own, err := portOr(o.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +74,11 @@ func StartPostfix(ctx context.Context, dir string, o PostfixOptions) (*Postfix, 
 			name: "postfix " + o.Name, path: filepath.Join(files.daemons, "master"),
 			args: []string{"-s", "-c", p.configDir()}, env: p.env(), dir: dir,
 			log: filepath.Join(dir, "master.out"), logs: []string{filepath.Join(dir, "maillog")},
-			ports: []*Port{port},
+			ports: own,
 		})
 	}
 	if err != nil {
-		port.Release()
+		release(own)
 		return nil, err
 	}
 	return p, p.awaitReady(ctx, p.greets)
@@ -88,8 +91,11 @@ func (p *Postfix) prepare(o PostfixOptions) error {
 	}
 	if o.TLS {
 		p.Certificate = filepath.Join(p.configDir(), "cert.pem")
-		if err := writeCertificate(p.Certificate, p.keyFile(), o.Name); err != nil {
-			return fmt.Errorf("postfix: certificate: %w", err)
+		// Started again it is the same server, with the same certificate.
+		if _, err := os.Stat(p.Certificate); err != nil {
+			if err := writeCertificate(p.Certificate, p.keyFile(), o.Name); err != nil {
+				return fmt.Errorf("postfix: certificate: %w", err)
+			}
 		}
 	}
 	if err := p.writeMailboxes(o.Mailboxes); err != nil {

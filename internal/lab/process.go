@@ -194,9 +194,7 @@ func (p *Process) release() {
 		p.guard.dismiss()
 		p.guard = nil
 	}
-	for _, port := range p.ports {
-		port.Release()
-	}
+	release(p.ports)
 	p.ports = nil
 }
 

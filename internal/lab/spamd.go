@@ -26,6 +26,8 @@ type SpamdOptions struct {
 	Children int
 	// Settings are lines of local.cf, after ours.
 	Settings []string
+	// Port is as in PostfixOptions.
+	Port *Port
 }
 
 // Spamd is a private spamd with Debian's rules and no Bayes.
@@ -56,17 +58,17 @@ func StartSpamd(ctx context.Context, dir string, o SpamdOptions) (*Spamd, error)
 	if err := writeSpamdSite(site, o); err != nil {
 		return nil, err
 	}
-	port, err := ReservePort()
+	port, own, err := portOr(o.Port)
 	if err != nil {
 		return nil, err
 	}
 	s := &Spamd{Addr: port.Addr(), Socket: filepath.Join(dir, "s")}
 	s.Process, err = start(command{
 		name: "spamd", path: path, args: spamdArgs(dir, port.Addr(), o), dir: dir, owner: who,
-		log: filepath.Join(dir, "spamd.log"), ports: []*Port{port},
+		log: filepath.Join(dir, "spamd.log"), ports: own,
 	})
 	if err != nil {
-		port.Release()
+		release(own)
 		return nil, err
 	}
 	return s, s.awaitReady(ctx, func() bool { return s.pings("tcp", s.Addr) && s.pings("unix", s.Socket) })
