@@ -24,6 +24,7 @@ unknown_commands = 3
 	"trickle":      {limits: noWaits + `data_window = "5s"`},
 	"waits":        {limits: "unknown_recipient_wait = \"1s\"\nunknown_recipient_wait_all = \"2s\"\nerror_wait = \"1s\"\nslow_errors = 2"},
 	"connections":  {limits: noWaits + "connections_per_client = 3"},
+	"full":         {limits: noWaits + "connections = 3\nconnections_per_client = 3"},
 	// A next hop from long ago.
 	"old-hop": {offers: "250-SIZE 934464", routes: []route{{name: "internal", domains: []string{"served.test"}, offers: []string{"SIZE 1000000"}}}},
 	// A next hop that is only asked when the message is there.

@@ -190,6 +190,26 @@ func (w *world) marked(t *testing.T, a *arrival, check, verdict string) {
 	}
 }
 
+// TestScannersSlow: scanners that take their time and answer are believed.
+func TestScannersSlow(t *testing.T) {
+	t.Parallel()
+	w := begin(t, setup{})
+	w.clamd.On("INSTREAM", lab.ReplyAfter(time.Second, ""))
+	w.spamd.On("REPORT", lab.Action{Delay: 1500 * time.Millisecond})
+	said := w.hello(t).deliver("bob@served.test", "text")
+	all := w.hop(t).Accepted()
+	if !said.accepted() || len(all) != 1 {
+		t.Fatalf("the sender was told %q and the next hop has %d messages", said.last(), len(all))
+	}
+	a, err := readArrival(all[0])
+	if scanned, _ := a.field("X-Gatepost-Scanned"); err != nil || !strings.Contains(scanned, "ClamAV") || !strings.Contains(scanned, "SpamAssassin") {
+		t.Errorf("X-Gatepost-Scanned is %q, %v", scanned, err)
+	}
+	if mark, ok := a.field("X-Gatepost-Unscanned"); ok {
+		t.Errorf("X-Gatepost-Unscanned is %q", mark)
+	}
+}
+
 // TestScannersComeBack: after a failure of both and their return, mail is scanned and passes again, without a restart.
 func TestScannersComeBack(t *testing.T) {
 	t.Parallel()

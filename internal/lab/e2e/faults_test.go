@@ -304,3 +304,27 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("with room again the client was told %q", said.last())
 	}
 }
+
+// TestEarly: a connection that is refused before the banner stands in the journal too, at the latest when the daemon ends.
+func TestEarly(t *testing.T) {
+	t.Parallel()
+	w := begin(t, setup{offers: "-", limits: noWaits + "connections_per_client = 2"})
+	w.hello(t)
+	w.hello(t)
+	for range 3 {
+		c, r := w.connect(t)
+		if !strings.HasPrefix(r, "421 4.7.0 Too many connections at once from your address") {
+			t.Errorf("the client was told %q", r)
+		}
+		c.closed()
+	}
+	if err := w.daemon.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range w.lines(t) {
+		if e.text("kind") == "early" && e.text("reason") == "smtp.too_many_from_client" {
+			return
+		}
+	}
+	t.Errorf("the journal does not tell:\n%s", show(w.lines(t)))
+}
