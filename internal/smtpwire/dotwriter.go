@@ -19,8 +19,9 @@ type DotWriter struct {
 	err       error // sticky
 	size      int64 // octets of the message taken
 	lines     int64
-	partial   bool // the last octet written was not the LF of a CRLF
-	pendingCR bool // a CR was taken and waits for its LF
+	partial   bool  // the last octet written was not the LF of a CRLF
+	pendingCR bool  // a CR was taken and waits for its LF
+	dots      []int // where check found dots behind line ends, in the slice at hand
 }
 
 // NewDotWriter returns a DotWriter on w. Large slices go to w whole; a
@@ -76,6 +77,7 @@ func (d *DotWriter) check(p []byte) (body []byte, heldLF bool, err error) {
 		body = body[:n-1]
 	}
 	found := layout{bareLF: -1}
+	d.dots = d.dots[:0]
 	for at := 0; ; {
 		i := bytes.IndexByte(body[at:], '\n')
 		if i < 0 {
@@ -87,6 +89,9 @@ func (d *DotWriter) check(p []byte) (body []byte, heldLF bool, err error) {
 			break
 		}
 		found.crlf++
+		if at < len(body) && body[at] == '.' {
+			d.dots = append(d.dots, at)
+		}
 	}
 	lines := d.lines
 	if heldLF {
@@ -103,21 +108,17 @@ func (d *DotWriter) check(p []byte) (body []byte, heldLF bool, err error) {
 	return body, heldLF, nil
 }
 
-// stuff writes b, which is clean: so every LF in it ends a CRLF.
+// stuff writes b, which is clean, with a dot more at each place that check found.
 func (d *DotWriter) stuff(b []byte) {
 	if !d.partial && b[0] == '.' {
 		d.put([]byte{'.'})
 	}
-	for {
-		i := bytes.Index(b, []byte("\n."))
-		if i < 0 {
-			d.put(b)
-			return
-		}
-		// Through the dot; it begins the next part again.
-		d.put(b[:i+2])
-		b = b[i+1:]
+	from := 0
+	for _, at := range d.dots {
+		d.put(b[from : at+1]) // through the dot; it begins the next part again
+		from = at
 	}
+	d.put(b[from:])
 }
 
 // Finish ends the message: the final CRLF if it has none (added tells), then
