@@ -49,7 +49,7 @@ func openDay(ctx context.Context, dir string, d day, extra ...string) (*dayFile,
 	} else if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("log file: %w", err)
 	}
-	pragmas := append([]string{"busy_timeout(5000)", "page_size(8192)", "journal_mode(WAL)", "synchronous(NORMAL)",
+	pragmas := append([]string{"busy_timeout(5000)", "page_size(8192)", "journal_mode(WAL)", "synchronous(NORMAL)", "temp_store(MEMORY)",
 		"journal_size_limit(67108864)"}, extra...)
 	db, err := sql.Open("sqlite", dsn(path, url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}))
 	if err != nil {
