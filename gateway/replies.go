@@ -82,7 +82,7 @@ func (p Phrase) Reply(args ...string) Reply {
 		r.Enhanced, r.Text, _ = strings.Cut(text, " ")
 	}
 	if strings.Contains(r.Text, "%s") {
-		r.Text = words{text: r.Text}.say(args)
+		r.Text = strings.TrimRight(words{text: r.Text}.say(args), " ") // an empty word ends nothing in white space
 	}
 	return r
 }
