@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,9 @@ func (w *world) arm(t *testing.T, hop *lab.NextHop, f hopFault) {
 	hop.On(f.step, f.action)
 }
 
+// relayVerbs are all that a next hop is ever told.
+var relayVerbs = []string{"EHLO", "HELO", "MAIL", "RCPT", "DATA", "RSET", "QUIT"}
+
 func (w *world) relayFault(t *testing.T, f hopFault, route string) {
 	hop := w.hops[route]
 	w.arm(t, hop, f)
@@ -167,6 +171,12 @@ func (w *world) relayFault(t *testing.T, f hopFault, route string) {
 	e := w.awaitEvent(t, "transaction", "rcpts=bob@"+route+".test")
 	if err := e.check([]string{"relay=" + f.relay, "reply^" + f.told}); err != nil {
 		t.Errorf("%v, in\n%s", err, show([]event{e}))
+	}
+	// Whatever it answered, nothing of the message was said to it as a command.
+	for _, line := range hop.Commands() {
+		if verb, _, _ := strings.Cut(line, " "); !slices.Contains(relayVerbs, verb) {
+			t.Errorf("the next hop heard the command %.100q", line)
+		}
 	}
 	whole := hop.Accepted()
 	switch {
