@@ -193,3 +193,13 @@ func TestSignatureHealth(t *testing.T) {
 		}
 	}
 }
+
+// TestWell shows that status fails for a server that does not answer, also while its part still counts as usable.
+func TestWell(t *testing.T) {
+	good := state{Servers: []server{{OK: true}}, Parts: []stateLine{{OK: true}}}
+	server := state{Servers: []server{{OK: true}, {}}, Parts: good.Parts}
+	part := state{Servers: good.Servers, Parts: []stateLine{{}}}
+	if !good.well() || server.well() || part.well() {
+		t.Errorf("well: %v, a server that is not: %v, a part that is not: %v", good.well(), server.well(), part.well())
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"gatepost/gateway"
@@ -86,12 +87,16 @@ func status(ctx context.Context, e env, args []string) int {
 	} else {
 		s.print(e)
 	}
-	for _, p := range s.Parts {
-		if !p.OK {
-			return exitFound
-		}
+	if !s.well() {
+		return exitFound
 	}
 	return exitDone
+}
+
+// well reports whether each server and each part is.
+func (s *state) well() bool {
+	return !slices.ContainsFunc(s.Servers, func(x server) bool { return !x.OK }) &&
+		!slices.ContainsFunc(s.Parts, func(p stateLine) bool { return !p.OK })
 }
 
 func (s *state) print(e env) {
