@@ -206,6 +206,9 @@ func (g *Gatepost) Stop() error {
 	return nil
 }
 
+// Program is the path of the program.
+func (g *Gatepost) Program() string { return g.cmd.Path }
+
 // Command runs another command of the program, such as "check" or "trace", with
 // this daemon's configuration, and returns stdout, stderr and the exit code.
 // An error means that it could not be run.
@@ -220,6 +223,8 @@ func RunGatepost(ctx context.Context, binary, dir string, args ...string) (stdou
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append(args, "--config", dir)...)
 	cmd.Dir = dir
+	// A program with the race detector waits a second at its end unless told; one command has nothing to wait for.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	var out, complaints strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err = cmd.Run()

@@ -11,6 +11,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,7 +34,10 @@ const maxSocketPath = 107
 // it stay within the 107 bytes that Linux allows, and which other users can
 // enter, because the scanners do not run as root. The caller removes it.
 func NewDir() (string, error) {
-	base := os.TempDir()
+	return newDir(os.TempDir())
+}
+
+func newDir(base string) (string, error) {
 	if len(base) > 40 {
 		base = "/tmp"
 	}
@@ -45,6 +49,25 @@ func NewDir() (string, error) {
 		return "", fmt.Errorf("lab folder: %w", err)
 	}
 	return dir, nil
+}
+
+// NewRoomyDir is NewDir where a file system has so many octets left: that of the temporary folder, which may be small
+// since it lies in memory, else that of /var/tmp.
+func NewRoomyDir(room int64) (string, error) {
+	var least error
+	for _, base := range []string{os.TempDir(), "/var/tmp"} {
+		var s syscall.Statfs_t
+		if err := syscall.Statfs(base, &s); err != nil {
+			least = errors.Join(least, fmt.Errorf("lab folder: %s: %w", base, err))
+			continue
+		}
+		if left := int64(s.Bavail) * s.Bsize; left < room {
+			least = errors.Join(least, fmt.Errorf("lab folder: %s has %d MB left, and %d MB are needed", base, left>>20, room>>20))
+			continue
+		}
+		return newDir(base)
+	}
+	return "", least
 }
 
 // program finds a program of the system by name, also where a user's PATH does

@@ -192,6 +192,26 @@ func TestNewDirIsShortAndOpen(t *testing.T) {
 	}
 }
 
+func TestNewRoomyDir(t *testing.T) {
+	dir, err := NewRoomyDir(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("%v, %v", info, err)
+	}
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	again, err := NewRoomyDir(1)
+	if err != nil || filepath.Dir(again) != "/var/tmp" {
+		t.Errorf("without a temporary folder: %q, %v", again, err)
+	}
+	defer os.Remove(again)
+	if _, err := NewRoomyDir(1 << 60); err == nil || !strings.Contains(err.Error(), "/var/tmp has ") {
+		t.Errorf("an exabyte: %v", err)
+	}
+}
+
 // With a name server, spamd asks it, and only it.
 func TestSpamdAsksTheNameServer(t *testing.T) {
 	names := dnslab.New(t, dnslab.Text(`listed.test. 60 IN A 127.0.0.2`))

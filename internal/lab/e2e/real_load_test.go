@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatepost/internal/lab"
+	"gatepost/internal/lab/mails"
+)
+
+// loaded is how many mails the reload under load sends.
+const loaded = 50
+
+// realLoad: fifty mails at the same time, over as many connections as the sending Postfix likes, while the policy is read
+// again and again. Each arrives once, no connection is refused, and each can be found by what a help desk knows.
+func realLoad(ctx context.Context, t *testing.T, p *realParts, w *world, out *lab.Postfix) {
+	began := time.Now()
+	during, stop := context.WithCancel(ctx)
+	defer stop()
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop()
+	reloads := 0
+	group.Go(func() { reloads = w.reloads(during, t) })
+	group.Go(func() { w.knocks(during, t) })
+
+	var sent []mails.Mail
+	for range loaded {
+		m := letter("bulk@lab.test")
+		send(ctx, t, out, m)
+		sent = append(sent, m)
+	}
+	box := p.inside.Maildir("bulk@lab.test")
+	if _, err := box.Await(ctx, loaded); err != nil {
+		t.Fatalf("%v\n%s", err, out.Log())
+	}
+	stop()
+	group.Wait()
+	p.settles(ctx, t, out, sent...)
+	if reloads < 3 {
+		t.Errorf("%d reloads only", reloads)
+	}
+	if all, err := box.Messages(); err != nil || len(all) != loaded {
+		t.Errorf("%d messages, %v", len(all), err)
+	}
+	w.found(ctx, t, p, sent, began)
+}
+
+// reloads has the daemon read a changed policy again and again, and waits each time until it is in force.
+func (w *world) reloads(ctx context.Context, t testing.TB) int {
+	for n := 1; ; n++ {
+		policy := fmt.Sprintf("# number %d\n%s", n, w.policy)
+		if err := w.daemon.Reload("", policy); err != nil {
+			t.Error(err)
+			return n
+		}
+		if eventually(ctx, func() (string, bool) { return "", w.told("reload") >= n }) != nil {
+			return n - 1
+		}
+	}
+}
+
+// told counts the journal's lines of a kind that tell of the daemon.
+func (w *world) told(kind string) int {
+	return strings.Count(w.daemonSaid(), `"kind":"`+kind+`"`)
+}
+
+// knocks connects again and again: the daemon must greet each time.
+func (w *world) knocks(ctx context.Context, t testing.TB) {
+	for ctx.Err() == nil {
+		conn, err := net.DialTimeout("tcp", w.addr(), clientTime)
+		if err != nil {
+			t.Errorf("a connection was refused: %v", err)
+			return
+		}
+		_ = conn.SetDeadline(time.Now().Add(clientTime))
+		banner := make([]byte, 512)
+		n, err := conn.Read(banner)
+		if err != nil || !strings.HasPrefix(string(banner[:n]), "220 ") {
+			t.Errorf("greeted with %q, %v", banner[:n], err)
+		}
+		_, _ = conn.Write([]byte("QUIT\r\n"))
+		conn.Close()
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// found: the log finds each mail by its Message-ID, and all of them by their sender, recipient and verdict.
+func (w *world) found(ctx context.Context, t testing.TB, p *realParts, sent []mails.Mail, began time.Time) {
+	t.Helper()
+	want := make(map[string]bool) // trace ids by the header
+	for _, m := range sent {
+		above := arrives(ctx, t, p.inside.Maildir(m.To), m.Body)
+		id := fieldOf(above, "X-Gatepost-Trace")
+		want[id] = true
+		if rows := w.search(ctx, t, "--message-id", messageID(t, m.Body)); len(rows) != 1 || !rows[id] {
+			t.Errorf("%s: found %v, not %s", messageID(t, m.Body), rows, id)
+		}
+		if story := w.story(ctx, t, id); !strings.Contains(story, messageID(t, m.Body)) {
+			t.Errorf("%s: the story is of another mail:\n%s", id, story)
+		}
+	}
+	since := began.Format(time.RFC3339)
+	for _, query := range [][]string{
+		{"--from", sender}, {"--to", "bulk@lab.test"}, {"--verdict", "accept"}, {"--from", sender, "--to", "bulk@lab.test", "--verdict", "accept"},
+	} {
+		rows := w.search(ctx, t, append(query, "--since", since, "--limit", "1000")...)
+		for id := range want {
+			if !rows[id] {
+				t.Errorf("%q does not find %s", query, id)
+			}
+		}
+	}
+	if rows := w.search(ctx, t, "--to", "bulk@lab.test", "--verdict", "reject", "--since", since); len(rows) != 0 {
+		t.Errorf("rejected: %v", rows)
+	}
+}
+
+// search asks gatepost log search for transactions.
+func (w *world) search(ctx context.Context, t testing.TB, args ...string) map[string]bool {
+	t.Helper()
+	out, complaint, _, err := w.daemon.Command(ctx, append([]string{"log", "search", "--json"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make(map[string]bool)
+	for line := range strings.Lines(out) {
+		var row struct{ ID, From string }
+		if err := json.Unmarshal([]byte(line), &row); err != nil || row.ID == "" {
+			t.Fatalf("%q: %v\n%s", line, err, complaint)
+		}
+		if row.From != "" {
+			rows[row.ID] = true
+		}
+	}
+	return rows
+}
