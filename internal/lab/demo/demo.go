@@ -59,10 +59,14 @@ func (w *world) demo(ctx context.Context, out io.Writer) error {
 		t.row(it.title, outcomes[i].told, outcomes[i].got, outcomes[i].why)
 	}
 	fmt.Fprintf(out, `
-The clients are on loopback and so trusted: they skip the pre-greeting wait and the limits of
-connections and rates. Checks that had nothing to look at, for the same reason: %s.
+The clients are on loopback and so trusted: the limit of connections of one client does not hold
+for them, and they may name more recipients (limits.connections_per_client, limits.recipients_known).
+Checks that had nothing to look at, for the same reason: %s.
 All other checks and the relay rules are as for strangers.
 `, strings.Join(slices.Sorted(maps.Keys(skipped)), ", "))
+	if err := w.showTrace(ctx, out, all, outcomes); err != nil {
+		return err
+	}
 	var wrong []error
 	for i, it := range all {
 		if want := it.wanted(); !strings.HasPrefix(outcomes[i].told, want.told) || !strings.HasPrefix(outcomes[i].got, want.got) {
@@ -70,4 +74,16 @@ All other checks and the relay rules are as for strangers.
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// showTrace prints the whole story of the first mail that was refused for what is in it, as a help desk would ask for it.
+func (w *world) showTrace(ctx context.Context, out io.Writer, all []item, outcomes []outcome) error {
+	i := slices.IndexFunc(all, func(it item) bool { return it.mail.Kind == mails.Virus })
+	reference := referenceIn(outcomes[i].told)
+	story, complaint, code, err := w.gatepost.Command(ctx, "trace", reference)
+	if err != nil || code != 0 {
+		return fmt.Errorf("gatepost trace %s: exit code %d: %s: %w", reference, code, complaint, err)
+	}
+	fmt.Fprintf(out, "\nEach reference tells its story. That of %q:\n\n$ gatepost trace %s\n%s", all[i].title, reference, story)
+	return nil
 }

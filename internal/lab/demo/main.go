@@ -79,7 +79,7 @@ func run(ctx context.Context, o options, out, talk io.Writer) (err error) {
 	if o.demo {
 		return w.demo(ctx, out)
 	}
-	w.say("Ctrl-C ends all of it")
+	w.say("everything runs; Ctrl-C, or SIGTERM to process %d, ends all of it", os.Getpid())
 	select {
 	case <-ctx.Done():
 		return nil

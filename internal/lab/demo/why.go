@@ -37,7 +37,7 @@ const storyTime = 10 * time.Second
 // why asks Gatepost for the story of a reply's reference, and says what decided.
 // Checks that had nothing to look at are put into skipped.
 func (w *world) why(ctx context.Context, told string, skipped map[string]bool) (string, error) {
-	reference := regexp.MustCompile(`\b[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{4}\b`).FindString(told)
+	reference := referenceIn(told)
 	if reference == "" {
 		return "", fmt.Errorf("no reference in %q", told)
 	}
@@ -58,6 +58,11 @@ func (w *world) why(ctx context.Context, told string, skipped map[string]bool) (
 		return s.Why, nil
 	}
 	return fmt.Sprintf("%s: %s; %s", d.Check, d.Reason, d.Line), nil
+}
+
+// referenceIn finds the reference in a reply.
+func referenceIn(told string) string {
+	return regexp.MustCompile(`\b[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{4}\b`).FindString(told)
 }
 
 // trace reads the story as soon as it is written.

@@ -21,6 +21,10 @@ const (
 
 func mailboxes() []string { return []string{mailbox, "paul@lab.test", "postmaster@lab.test"} }
 
+// room is what the folder needs: the big mail lies in up to four places at a time, and neither Gatepost nor Postfix takes
+// mail when the disk is nearly full.
+const room = 1 << 30
+
 // world is all that runs.
 type world struct {
 	options options
@@ -39,7 +43,7 @@ type world struct {
 func newWorld(o options, talk io.Writer) (*world, error) {
 	w := &world{options: o, talk: talk, dir: o.dir}
 	if w.dir == "" {
-		dir, err := lab.NewDir()
+		dir, err := lab.NewRoomyDir(room)
 		w.dir = dir
 		return w, err
 	}
@@ -165,22 +169,15 @@ func (w *world) stop() error {
 	return errors.Join(errs...)
 }
 
-// explain prints where it listens and how to send to it.
+// explain prints where it listens, how to send to it, and where everything is.
 func (w *world) explain(out io.Writer) {
-	smtp := w.gatepost.Addr("smtp")
-	fmt.Fprintf(out, `
-Gatepost takes mail for %[1]s at %[2]s and hands it to Postfix at %[3]s.
-  send:      swaks --server %[2]s --from anna@sender.test --to %[4]s
-  mailbox:   %[5]s
-  settings:  %[6]s/gatepost/gatepost.toml and policy.toml; SIGHUP to process %[7]d reads them again
-  log:       %[6]s/gatepost/gatepost.log
-`, domain, smtp, w.postfix.Addr, mailbox, w.postfix.Maildir(mailbox).Path(), w.dir, w.gatepost.PID())
-	if a, err := w.gatepost.Addresses(); err == nil && a.Metrics != "" {
-		fmt.Fprintf(out, "  metrics:   http://%s/metrics\n", a.Metrics)
+	t := texts{
+		domain: domain, mailbox: mailbox, smtp: w.gatepost.Addr("smtp"), postfix: w.postfix.Addr,
+		maildir: w.postfix.Maildir(mailbox).Path(), dir: filepath.Join(w.dir, "gatepost"), state: w.dir, kept: w.options.dir != "",
+		program: w.gatepost.Program(), pid: w.gatepost.PID(), names: w.names != nil, others: mailboxes()[1:],
 	}
-	fmt.Fprintln(out, "  no internet: clamd knows only the EICAR signature (clamav.local_only)")
-	if w.names != nil {
-		fmt.Fprintln(out, "  no internet: names come from the demo's own zones (-resolver names a real server)")
+	if a, err := w.gatepost.Addresses(); err == nil {
+		t.metrics = a.Metrics
 	}
-	fmt.Fprintln(out)
+	t.print(out)
 }
