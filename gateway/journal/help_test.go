@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -176,6 +177,13 @@ func (s *fakeStore) Early(minute time.Time, network netip.Prefix, reason gateway
 	}
 	s.early[minute.UTC().Format("15:04")+" "+name+" "+string(reason)] += n
 	return !s.full
+}
+
+// told is what came of connections that were refused early.
+func (s *fakeStore) told() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.early)
 }
 
 func closeJournal(t *testing.T, j *Journal) {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,7 +127,7 @@ func TestEarly(t *testing.T) {
 		j.Early(netip.MustParseAddr("::ffff:192.0.2.77"), gateway.TooManyConnections)
 		j.Early(netip.MustParseAddr("2001:db8:1:2:3::4%eth0"), gateway.TooManyFromClient)
 		j.Early(netip.Addr{}, gateway.ShuttingDown)
-		if len(st.early) != 0 {
+		if len(st.told()) != 0 {
 			t.Error("kept before the minute is over")
 		}
 		time.Sleep(62 * time.Second)
@@ -135,8 +136,8 @@ func TestEarly(t *testing.T) {
 		closeJournal(t, j) // tells what the minute at hand holds
 		want := map[string]int{"00:00 192.0.2.0/24 smtp.too_many_connections": 11, "00:00 2001:db8:1:2::/64 smtp.too_many_from_client": 1,
 			"00:00 other smtp.shutting_down": 1, "00:01 198.51.100.0/24 smtp.shutting_down": 1}
-		if fmt.Sprint(st.early) != fmt.Sprint(want) {
-			t.Errorf("%v", st.early)
+		if fmt.Sprint(st.told()) != fmt.Sprint(want) {
+			t.Errorf("%v", st.told())
 		}
 		lines := strings.Split(strings.TrimSpace(m.text()), "\n")
 		if len(lines) != 4 || lines[1] != `{"time":"2000-01-01T00:00:00.000Z","kind":"early","reason":"smtp.too_many_connections","count":11,"networks":[["192.0.2.0/24",11]]}` {
@@ -155,8 +156,11 @@ func TestEarlyIsBounded(t *testing.T) {
 		for i := range n {
 			j.Early(netip.AddrFrom4([4]byte{byte(i >> 16), byte(i >> 8), byte(i), 1}), gateway.TooManyConnections)
 		}
-		if len(j.early.counts) > maxEarly+1 {
-			t.Errorf("%d entries", len(j.early.counts))
+		j.early.mu.Lock()
+		entries := len(j.early.counts)
+		j.early.mu.Unlock()
+		if entries > maxEarly+1 {
+			t.Errorf("%d entries", entries)
 		}
 		closeJournal(t, j)
 		total := 0
@@ -276,8 +280,9 @@ func TestHealth(t *testing.T) {
 func TestHealthOfHungPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHealth(newMetrics())
-		release, asked := make(chan struct{}), 0
-		h.Require("hung", func() (bool, string) { asked++; <-release; return true, "" })
+		release := make(chan struct{})
+		var asked atomic.Int32
+		h.Require("hung", func() (bool, string) { asked.Add(1); <-release; return true, "" })
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
@@ -289,13 +294,13 @@ func TestHealthOfHungPart(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if asked != 1 {
-			t.Errorf("asked %d times", asked)
+		if asked.Load() != 1 {
+			t.Errorf("asked %d times", asked.Load())
 		}
 		close(release)
 		synctest.Wait()
-		if ready, _ := h.Parts(); !ready || asked != 2 {
-			t.Errorf("not ready again, asked %d times", asked)
+		if ready, _ := h.Parts(); !ready || asked.Load() != 2 {
+			t.Errorf("not ready again, asked %d times", asked.Load())
 		}
 	})
 }
@@ -310,8 +315,9 @@ func TestWriterSink(t *testing.T) {
 			took++
 		}
 	}
-	if took < 4 || took > 6 {
-		t.Errorf("took %d lines", took)
+	// Those of the queue, those that the buffer took before its first write, which hangs, and one in hand.
+	if most := 4 + (16<<10)/len(l.JSON) + 2; took < 4 || took > most {
+		t.Errorf("took %d lines, at most %d have room", took, most)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
