@@ -18,13 +18,17 @@ slow_errors = 5
 unknown_commands = 3
 `},
 	// The shortest times that the configuration allows.
-	"slow-data":    {limits: noWaits + `data_timeout = "10s"`},
-	"slow-bdat":    {limits: noWaits + `data_timeout = "10s"`},
-	"slow-command": {limits: noWaits + `command_timeout = "5s"`},
-	"trickle":      {limits: noWaits + `data_window = "5s"`},
-	"waits":        {limits: "unknown_recipient_wait = \"1s\"\nunknown_recipient_wait_all = \"2s\"\nerror_wait = \"1s\"\nslow_errors = 2"},
-	"connections":  {limits: noWaits + "connections_per_client = 3"},
-	"full":         {limits: noWaits + "connections = 3\nconnections_per_client = 3"},
+	"slow-data": {limits: noWaits + `data_timeout = "10s"
+`},
+	"slow-bdat": {limits: noWaits + `data_timeout = "10s"
+`},
+	"slow-command": {limits: noWaits + `command_timeout = "5s"
+`},
+	"trickle": {limits: noWaits + `data_window = "5s"
+`},
+	"waits":       {limits: "unknown_recipient_wait = \"1s\"\nunknown_recipient_wait_all = \"2s\"\nerror_wait = \"1s\"\nslow_errors = 2\n"},
+	"connections": {limits: noWaits + "connections_per_client = 3\n"},
+	"full":        {limits: noWaits + "connections = 3\nconnections_per_client = 3\n"},
 	// A next hop from long ago.
 	"old-hop": {offers: "250-SIZE 934464", routes: []route{{name: "internal", domains: []string{"served.test"}, offers: []string{"SIZE 1000000"}}}},
 	// A next hop that is only asked when the message is there.

@@ -109,7 +109,7 @@ func bodyFaults() []hopFault {
 func TestNextHopFaults(t *testing.T) {
 	t.Parallel()
 	faults := hopFaults()
-	s := setup{offers: "-", clamav: "off", spamd: "off", limits: noWaits + "connections_per_client = 500"}
+	s := setup{offers: "-", clamav: "off", spamd: "off", limits: noWaits + "connections_per_client = 500\nmessage_size = \"50M\"\n"}
 	for i, f := range faults {
 		s.routes = append(s.routes, route{name: fmt.Sprintf("relay%d", i), lines: "recipients = \"none\"\n" + shortest})
 		if asks(f) {

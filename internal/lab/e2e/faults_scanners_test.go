@@ -124,6 +124,9 @@ func TestSpamdFaults(t *testing.T) {
 // works, and must not stand in for it.
 func (f *scannerFault) setup(t *testing.T, check string) setup {
 	s := setup{clamavTimeout: "2s", spamdTimeout: "2s"}
+	if f.big {
+		s.limits = noWaits + "message_size = \"50M\"\n"
+	}
 	if f.dead && check == "clamav" {
 		s.clamav = labtest.ClosedAddr(t)
 	} else if f.dead {

@@ -276,7 +276,7 @@ func (w *world) reload(t *testing.T, policy, kind string) {
 // are under way arrive.
 func TestNoRoom(t *testing.T) {
 	t.Parallel()
-	w := begin(t, setup{clamav: "off", spamd: "off", body: "memory = \"4K\"\nmax_disk = \"64M\""})
+	w := begin(t, setup{clamav: "off", spamd: "off", limits: noWaits + "message_size = \"50M\"\n", body: "memory = \"4K\"\nmax_disk = \"64M\""})
 	hop := w.hop(t)
 	block := strings.Repeat(strings.Repeat("x", 98)+"\r\n", 10_000)
 	first := w.begun(t)
@@ -308,7 +308,7 @@ func TestNoRoom(t *testing.T) {
 // TestEarly: a connection that is refused before the banner stands in the journal too, at the latest when the daemon ends.
 func TestEarly(t *testing.T) {
 	t.Parallel()
-	w := begin(t, setup{offers: "-", limits: noWaits + "connections_per_client = 2"})
+	w := begin(t, setup{offers: "-", limits: noWaits + "connections_per_client = 2\n"})
 	w.hello(t)
 	w.hello(t)
 	for range 3 {

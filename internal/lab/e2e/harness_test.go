@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +47,7 @@ type setup struct {
 	shutdown  string // shutdown.grace; "" for the default
 	body      string // lines of [body]
 	top       string // top-level lines of policy.toml, such as the mode
-	limits    string // lines of [limits], instead of those that take the waits away
+	limits    string // lines of [limits], instead of noWaits; the message size is 4M unless they say otherwise
 	policy    string // more tables of policy.toml
 	routes    []route
 	trusted   string // elements of trusted.networks
@@ -120,9 +123,23 @@ func newWorld(t testing.TB, s setup) *world {
 // start starts the daemon with the documents.
 func (w *world) start(t testing.TB) {
 	t.Helper()
+	t.Cleanup(func() { w.races(t) }) // behind the daemon's end
 	w.daemon = labtest.Gatepost(t, w.dir, lab.GatepostOptions{Config: w.config, Policy: w.policy})
 	w.learn(t)
 }
+
+// races shows what the race detector saw within the daemon, in whole.
+func (w *world) races(t testing.TB) {
+	text, err := os.ReadFile(filepath.Join(w.dir, "gatepost.log"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, report := range raceReport.FindAllString(string(text), -1) {
+		t.Errorf("in the daemon: %s", report)
+	}
+}
+
+var raceReport = regexp.MustCompile(`(?s)WARNING: DATA RACE.*?={18}`)
 
 // learn waits until the daemon has asked its next hops what they carry: before, it offers little.
 func (w *world) learn(t testing.TB) {
@@ -178,6 +195,9 @@ func (s *setup) policyText(t testing.TB, w *world) string {
 	limits := s.limits
 	if limits == "" {
 		limits = noWaits
+	}
+	if !strings.Contains(limits, "message_size") {
+		limits += "message_size = \"4M\"\n" // the limit of clamd is probed at each start, with a stream of that size
 	}
 	fmt.Fprintf(&b, "%s\n[trusted]\nnetworks = [%s]\n[limits]\n%s\n", s.top, s.trusted, limits)
 	for _, r := range s.routes {
