@@ -56,6 +56,7 @@ func commands() []command {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal drains, a second one ends at once
 	code := run(ctx, env{os.Stdout, os.Stderr}, os.Args[1:])
 	stop()
 	os.Exit(code)
