@@ -186,6 +186,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Sessions returns how many connections are open.
 func (s *Server) Sessions() int {
+	s.begin.Do(s.init) // it may be asked before the first Serve
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.sessions)
