@@ -121,7 +121,7 @@ func (t *tally) finding(f *Finding) {
 	switch f.Result {
 	case Unknown:
 		action, key = c.Unknown, "unknown"
-		if action == ActionPass || action == ActionTag {
+		if action >= ActionPass && action < ActionDefer { // it goes on, unchecked
 			t.marks = append(t.marks, f.Check)
 		}
 	case Fail:

@@ -157,6 +157,19 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestUncheckedIsMarked shows that what goes on without having been checked says so, whatever its verdict.
+func TestUncheckedIsMarked(t *testing.T) {
+	for action, marked := range map[Action]bool{ActionObserve: false, ActionPass: true, ActionScore: true, ActionTag: true, ActionQuarantine: true, ActionDefer: false, ActionReject: false} {
+		p := testPolicy()
+		c := p.Checks["virus"]
+		c.Unknown = action
+		p.Checks["virus"] = c
+		if v := p.Judge(record(Data, []string{"a@one.example"}, unknown("virus"))); (len(v.Marks) > 0) != marked {
+			t.Errorf("unknown = %s: %s with marks %v", action, v.Outcome, v.Marks)
+		}
+	}
+}
+
 // TestJudgeAgain shows that a Record that went through the journal's JSON is judged the same.
 func TestJudgeAgain(t *testing.T) {
 	r := record(Data, []string{"a@one.example", `"odd name"@strict.example`, "postmaster"}, points(4, Measure{Name: "rule", Value: 1, Text: "DKIM_X"}), fail("observed", Data, ShapeFrom))
