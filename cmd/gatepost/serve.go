@@ -75,6 +75,9 @@ func newLogger(e env, b *config.Bootstrap) *slog.Logger {
 
 // run makes everything in order, serves until ctx is done, and ends it in the opposite order.
 func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from the first moment on: unheard, it would end the process
+	defer signal.Stop(hup)
 	if d.lock, err = lockState(d.bootstrap.StateDir); err != nil {
 		return err
 	}
@@ -112,7 +115,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	}
 	d.announce()
 	running.Go(func() { d.alarms(background) })
-	err = d.wait(ctx, failed)
+	err = d.wait(ctx, hup, failed)
 	d.drain()
 	stopServing()
 	d.learning.end()
@@ -180,10 +183,7 @@ func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
 }
 
 // wait returns when it is told to end, or when a listener fails. SIGHUP reloads.
-func (d *daemon) wait(ctx context.Context, failed <-chan error) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal, failed <-chan error) error {
 	for {
 		select {
 		case <-ctx.Done():
