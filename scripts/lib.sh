@@ -50,3 +50,14 @@ use_postfix() {
 need_root() {
 	[ "$(id -u)" = 0 ] || die "a private Postfix is started, and its master must be root's: sudo scripts/$me"
 }
+
+# private_tmp makes a temporary folder that goes at the end, with what interrupted
+# tests leave behind; the parts that they started end with them.
+private_tmp() {
+	TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/gpt.XXXXXX")
+	export TMPDIR
+	chmod 755 "$TMPDIR" # the scanners do not run as root
+	trap 'rm -rf "$TMPDIR"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+}

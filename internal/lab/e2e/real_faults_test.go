@@ -21,7 +21,8 @@ type realFaults struct {
 // once, as it was sent, when the part is back.
 func TestRealFaults(t *testing.T) {
 	t.Parallel()
-	ctx := labtest.Context(t)
+	ctx, cancel := context.WithTimeout(t.Context(), realTime())
+	defer cancel()
 	p := startReal(t)
 	port := keptPort(t)
 	w := p.gate(t, setup{clamavTimeout: "5s", bootstrap: "[[listener]]\nname = \"again\"\naddresses = [\"" + port.Addr() + "\"]\n", routes: []route{{

@@ -46,7 +46,7 @@ const (
 
 // mailboxes are those that the internal MTA has; the daemon serves all their domains.
 func mailboxes() []string {
-	return []string{mailbox, "paul@lab.test", "petra@lab.test", "bulk@lab.test", "post@pinned.test", "post@named.test"}
+	return []string{mailbox, "paul@lab.test", "petra@lab.test", "bulk@lab.test", "big@lab.test", "post@pinned.test", "post@named.test"}
 }
 
 // keptPort is a port that a part may be started at again.
@@ -246,7 +246,7 @@ func eventually(ctx context.Context, ask func() (now string, ok bool)) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("still %s: %w", now, ctx.Err())
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
