@@ -190,6 +190,9 @@ func copies(t testing.TB, box lab.Maildir, id string) [][]byte {
 // what was sent. It returns the fields above, those of Gatepost and of the two Postfix, unfolded.
 func arrives(ctx context.Context, t testing.TB, box lab.Maildir, sent []byte) []string {
 	t.Helper()
+	// What does not come in that time was refused, or lost.
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	id := messageID(t, sent)
 	var found [][]byte
 	if err := eventually(ctx, func() (string, bool) {

@@ -20,7 +20,7 @@ func TestReal(t *testing.T) {
 	defer cancel()
 	p := startReal(t)
 	log := listenSyslog(t)
-	w := p.gate(t, setup{bootstrap: "[log]\nsyslog = \"udp:" + log.addr() + "\"\n", policy: p.secureRoutes(t)})
+	w := p.gate(t, setup{limits: noWaits + "message_size = \"50M\"\n", bootstrap: "[log]\nsyslog = \"udp:" + log.addr() + "\"\n", policy: p.secureRoutes(t)})
 	out := p.sends(t, w, "smtp_tls_security_level = encrypt")
 
 	t.Run("mails", func(t *testing.T) { realMails(ctx, t, p, w, out) })
