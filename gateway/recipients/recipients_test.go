@@ -289,6 +289,28 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// A relay that shows the contrary ends a refusal, and an unknown one is known again.
+func TestLearnedOtherwise(t *testing.T) {
+	for name, first := range map[string]relay.Verified{"refused": never, "unknown": no} {
+		t.Run(name, func(t *testing.T) {
+			h := new(hop)
+			h.set(first)
+			r := New(NewCache(0), h)
+			from, to := address("a@example.net"), address("user@example.org")
+			r.Ask(t.Context(), "inner", from, to)
+			r.Learn("inner", to, from, gateway.Reply{Code: 251})
+			if a := r.Ask(t.Context(), "inner", from, to); a.Kind != Known || h.count() != 1 {
+				t.Errorf("%+v after %d questions", a, h.count())
+			}
+			r.Learn("inner", to, from, later.Reply)
+			h.set(away)
+			if a := r.Ask(t.Context(), "inner", from, to); a.Kind != Known {
+				t.Errorf("while away: %+v", a)
+			}
+		})
+	}
+}
+
 // hands is a next hop that ends each relay as the test wants.
 type hands struct{ out gateway.Relayed }
 
