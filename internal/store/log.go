@@ -161,6 +161,11 @@ func weigh(e *gateway.Event) int64 {
 func (l *Log) Flush(ctx context.Context) error {
 	b := make(chan struct{})
 	select {
+	case <-l.done:
+		return ErrClosed // also while the queue has room that nobody empties
+	default:
+	}
+	select {
 	case l.queue <- item{barrier: b}:
 	case <-l.done:
 		return ErrClosed
@@ -171,7 +176,12 @@ func (l *Log) Flush(ctx context.Context) error {
 	case <-b:
 		return nil
 	case <-l.done:
-		return nil
+		select {
+		case <-b:
+			return nil
+		default:
+			return ErrClosed // the barrier came behind what Close wrote
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
