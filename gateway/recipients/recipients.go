@@ -2,6 +2,7 @@ package recipients
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"gatepost/gateway"
@@ -123,6 +124,8 @@ func isUnknown(reply gateway.Reply) bool {
 	switch reply.Enhanced {
 	case "5.1.0", "5.1.1", "5.1.10":
 		return true
+	case "5.4.1": // Exchange Online's word for it; elsewhere it says that no route was found
+		return strings.Contains(reply.Text, "Recipient address rejected: Access denied")
 	}
 	return false
 }
