@@ -95,6 +95,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	}
 	pipeline, err := filters.Build(deps, configured(c.Policy.Checks))
 	if err != nil {
+		b.relay.Close() // what only it would have used is given back
 		return nil, err
 	}
 	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,

@@ -55,6 +55,18 @@ func (p *parts) signatureHealth(localOnly bool, now time.Time) (bool, string) {
 	return true, fmt.Sprintf("database %d of %s", v.Database, v.Date.Format(time.DateOnly))
 }
 
+// dnsHealth tells whether any of the resolvers answers.
+func (p *parts) dnsHealth() (bool, string) {
+	detail := ""
+	for _, s := range p.resolver.Stats().Servers {
+		if !s.Sick {
+			return true, ""
+		}
+		detail = s.Addr + ": " + orUnknown(s.LastError)
+	}
+	return false, detail
+}
+
 // scanners returns the health of each scanner by the name of its check.
 func (p *parts) scanners() map[string][]addrpool.Health {
 	out := map[string][]addrpool.Health{}
@@ -97,7 +109,7 @@ func gather(b *built, p *parts) []answer {
 	}
 	for _, h := range b.relay.Health() {
 		a := answer{What: "next hop", Server: h.NextHop, Said: fmt.Sprintf("route %s, %s", h.Route, carried(&h))}
-		if h.LearnedAt.IsZero() || !h.Usable() {
+		if h.LearnedAt.IsZero() || !h.Usable() || h.LastErrorAt.After(h.LastOKAt) {
 			a.Err = errors.New(orUnknown(h.LastError))
 		}
 		out = append(out, a)

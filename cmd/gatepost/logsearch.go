@@ -64,22 +64,20 @@ func logSearch(ctx context.Context, e env, args []string) int {
 
 func search(ctx context.Context, e env, r *store.Reader, q store.Query, asJSON bool) int {
 	result, err := r.Search(ctx, q)
-	if err != nil {
+	if errors.Is(err, store.ErrQuery) {
 		fmt.Fprintf(e.errOut, "gatepost log search: %v\n", err)
-		if errors.Is(err, store.ErrQuery) {
-			return exitUsage
-		}
-		return exitFound
+		return exitUsage
+	}
+	if err != nil {
+		return complain(e, "log search", err)
 	}
 	early, moreEarly, err := r.Early(ctx, q.Window, 20)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost log search: refused connections: %v\n", err)
-		return exitFound
+		return complain(e, "log search", err)
 	}
 	activity, err := r.Activity(ctx, q.Window)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost log search: %v\n", err)
-		return exitFound
+		return complain(e, "log search", err)
 	}
 	if asJSON {
 		enc := json.NewEncoder(e.out)

@@ -49,7 +49,7 @@ func commands() []command {
 		{"status", "[--config PATH] [--json]", "show the running daemon: listeners, scanners, next hops, policy", status},
 		{"reload", "[--config PATH]", "have the running daemon read its configuration again, as SIGHUP does", reload},
 		{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
-		{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
+		{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
 		{"version", "", "print the version", printVersion},
 	}
 }

@@ -24,22 +24,31 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.swapping.Lock()
 	defer d.swapping.Unlock()
 	c, problems := config.Load(d.configPath, sections())
-	if c == nil {
-		d.journal.Daemon(journal.ReloadFailed, slog.String("error", problems.Error()))
-		return problems.Err()
+	err := problems.Err()
+	if c != nil {
+		err = d.take(ctx, c)
 	}
-	if !reflect.DeepEqual(c.Bootstrap, d.bootstrap) {
-		d.journal.Daemon(journal.ReloadFailed, slog.String("error", errBootstrap.Error()))
-		return errBootstrap
-	}
-	if err := d.swap(ctx, c); err != nil {
+	if err != nil {
 		d.journal.Daemon(journal.ReloadFailed, slog.String("error", err.Error()))
 		return err
 	}
-	if err := d.loadCertificate(); err != nil {
-		d.log.Error("reload: the old certificate stays", "error", err)
-	}
 	d.journal.Daemon(journal.Reload, slog.String("policy", c.PolicyVersion), slog.Int("warnings", len(problems)))
+	return nil
+}
+
+// take puts new documents and the certificate they name in force, or nothing of it.
+func (d *daemon) take(ctx context.Context, c *config.Config) error {
+	if !reflect.DeepEqual(c.Bootstrap, d.bootstrap) {
+		return errBootstrap
+	}
+	certificate, err := d.certificate()
+	if err != nil {
+		return err
+	}
+	if err := d.swap(ctx, c); err != nil {
+		return err
+	}
+	d.tls.Store(certificate)
 	return nil
 }
 

@@ -140,9 +140,11 @@ func (d *daemon) open(c *config.Config) (err error) {
 	}
 	d.now.Store(first)
 	d.document.Store(c)
-	if err := d.loadCertificate(); err != nil {
+	certificate, err := d.certificate()
+	if err != nil {
 		return err
 	}
+	d.tls.Store(certificate)
 	days := int(b.Log.Keep / (24 * time.Hour))
 	if d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: days, MaxBytes: int64(b.Log.KeepBytes), Log: d.log}); err != nil {
 		return err
@@ -151,26 +153,24 @@ func (d *daemon) open(c *config.Config) (err error) {
 	return err
 }
 
-// loadCertificate reads the certificate of the document, or makes one of our own.
-func (d *daemon) loadCertificate() error {
+// certificate reads the certificate of the document, or makes one of our own.
+func (d *daemon) certificate() (*tls.Config, error) {
 	b := d.bootstrap
 	if b.TLS.Certificate != "" {
 		c, err := certs.Load(b.TLS.Certificate, b.TLS.Key)
 		if err != nil {
-			return fmt.Errorf("tls: %w", err)
+			return nil, fmt.Errorf("tls: %w", err)
 		}
-		d.tls.Store(certs.Server(c))
-		return nil
+		return certs.Server(c), nil
 	}
 	c, made, err := certs.SelfSigned(b.StateDir, b.Hostname)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if made {
 		d.log.Warn("tls: a self-signed certificate was made; set tls.certificate and tls.key to one that others can verify", "host", b.Hostname)
 	}
-	d.tls.Store(certs.Server(c))
-	return nil
+	return certs.Server(c), nil
 }
 
 // work starts what runs beside the sessions: the probes, the learning of the next hops, the limit of clamd.

@@ -43,8 +43,7 @@ func trace(ctx context.Context, e env, args []string) int {
 		return exitFound
 	}
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost trace: %v\n", err)
-		return exitFound
+		return complain(e, "trace", err)
 	}
 	return show(e, story, f.json)
 }
