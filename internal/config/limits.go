@@ -30,9 +30,9 @@ type Limits struct {
 	DataMinRate    Size          `toml:"data_min_rate" unit:"a second" default:"500" min:"0" max:"1M" doc:"The slowest rate over data_window. Slower: the connection is closed. 0: no such limit."`
 	DataWindow     time.Duration `toml:"data_window" default:"30s" min:"5s" max:"10m" doc:"The time over which data_min_rate is measured."`
 	VerdictTime    time.Duration `toml:"verdict_time" default:"90s" min:"5s" max:"5m" doc:"How long judging a message may take after its last octet. What is not known then counts as unknown."`
-	ReplyTime      time.Duration `toml:"reply_time" default:"400s" min:"30s" max:"9m" rfc:"RFC 5321 section 4.5.3.2.6" doc:"How long the client waits in all for the reply to its message. Longer: 451, and the next hop's answer is still listened to."`
+	ReplyTime      time.Duration `toml:"reply_time" default:"400s" min:"30s" max:"9m" rfc:"RFC 5321 section 4.5.3.2.6" doc:"How long the client waits in all for the reply to its message. Checks and relay share it. Longer: 451, and the client comes back."`
 
-	Connections          int `toml:"connections" unit:"connections" default:"1000" min:"1" max:"100000" doc:"Connections in all. More: 421 4.3.2."`
+	Connections          int `toml:"connections" unit:"connections" default:"1000" min:"1" max:"100000" doc:"Connections in all. More: 421 4.7.0. Trusted networks are exempt."`
 	ConnectionsPerClient int `toml:"connections_per_client" unit:"connections" default:"20" min:"1" max:"100000" doc:"Connections of one client: an IPv4 address or an IPv6 /64. More: 421 4.7.0. Trusted networks are exempt."`
 }
 

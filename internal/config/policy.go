@@ -10,7 +10,7 @@ const PolicyFile = "policy.toml"
 
 // Policy is policy.toml: what the operator wants done with mail.
 type Policy struct {
-	Mode       Mode       `toml:"mode" enum:"observe,soft,enforce" default:"enforce" doc:"observe: everything is judged, and only malware, relaying and recipients that the next hop refuses are refused. soft: also unknown recipients are refused; every other refusal becomes quarantine, and limits only count. enforce: verdicts are carried out."`
+	Mode       Mode       `toml:"mode" enum:"observe,soft,enforce" default:"enforce" doc:"observe: everything is judged, and only malware, relaying and recipients that the next hop refuses are refused. soft: also unknown recipients are refused; every other refusal becomes quarantine, and greylisting and rates only count; the limits of the edge hold in every mode. enforce: verdicts are carried out."`
 	Thresholds Thresholds `toml:"thresholds" doc:"From how many points something happens to a message. The scale is SpamAssassin's."`
 	Trusted    Trusted    `toml:"trusted" doc:"Clients of our own."`
 	Limits     Limits     `toml:"limits" doc:"What one client, session, transaction and message may take."`

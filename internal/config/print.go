@@ -15,7 +15,7 @@ func DefaultBootstrap() string {
 	b.Fill()
 	w := &printer{}
 	w.comment("", BootstrapFile+": what Gatepost needs to start. Every key is shown with its default; remove the # before a key to change it. "+
-		"Domains, routes, limits and checks are in "+PolicyFile+". After a change: gatepost check, then send SIGHUP to the daemon or restart it.")
+		"Domains, routes, limits and checks are in "+PolicyFile+". After a change: gatepost check, then restart the daemon.")
 	w.table("", "", reflect.ValueOf(b), nil)
 	return w.String()
 }
