@@ -144,7 +144,7 @@ func (w *world) found(ctx context.Context, t testing.TB, p *realParts, sent []ma
 	}
 	since := began.Format(time.RFC3339)
 	for _, query := range [][]string{
-		{"--from", sender}, {"--to", "bulk@lab.test"}, {"--verdict", "accept"}, {"--from", sender, "--to", "bulk@lab.test", "--verdict", "accept"},
+		{"--from", sender}, {"--to", "bulk@lab.test"}, {"--from", sender, "--verdict", "accept"}, {"--from", sender, "--to", "bulk@lab.test", "--verdict", "accept"},
 	} {
 		rows := w.search(ctx, t, append(query, "--since", since, "--limit", strconv.Itoa(2*loaded+1000))...)
 		for id := range want {
