@@ -35,10 +35,8 @@ func (pl *Pipeline) Begin(ctx context.Context, s *Session) {
 // out is recorded as NotRun with the reason. Findings are added to the session (Connect) or the envelope. A panic in a
 // check is Unknown. Only the verdict of the Data stage has its policy lines: the journal judges the others again. Run returns when all its checks have returned: a check keeps nothing of the input.
 func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
-	policy := in.Session.Snapshot.Policy
-	record := NewRecord(stage, in.Session, in.Envelope)
-	record.Findings = slices.Clip(record.Findings) // what is appended here is not appended there
-	verdict := policy.judge(record, false)
+	j := judging{stage: stage, in: in}
+	verdict := j.judge(false)
 	for i := range pl.Rows[stage] {
 		row := &pl.Rows[stage][i]
 		why := Reason("")
@@ -54,25 +52,66 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 				findings[k] = Finding{Result: NotRun, Reason: why}
 			}
 		} else {
-			runRow(ctx, row, in, policy, findings)
+			runRow(ctx, row, in, findings)
 		}
 		for k := range findings {
 			findings[k].Check, findings[k].Stage, findings[k].Rcpt = row.Checks[k].Name, stage, in.Rcpt
 		}
-		if in.Envelope != nil {
-			in.Envelope.Findings = append(in.Envelope.Findings, findings...)
-		} else {
-			in.Session.Findings = append(in.Session.Findings, findings...)
-		}
-		record.Findings = append(record.Findings, findings...)
+		j.add(findings)
 		if why == "" {
-			verdict = policy.judge(record, false)
+			verdict = j.judge(false)
 		}
 	}
 	if stage == Data {
-		return policy.Judge(record)
+		return j.judge(true)
 	}
 	return verdict
+}
+
+// judging judges one stage again and again while findings come in. The Record is made when it is first needed: where
+// nothing was found against a message there is nothing to judge.
+type judging struct {
+	stage  Stage
+	in     *Input
+	record *Record
+}
+
+func (j *judging) add(findings []Finding) {
+	if j.in.Envelope != nil {
+		j.in.Envelope.Findings = append(j.in.Envelope.Findings, findings...)
+	} else {
+		j.in.Session.Findings = append(j.in.Session.Findings, findings...)
+	}
+	if j.record != nil {
+		j.record.Findings = append(j.record.Findings, findings...)
+	}
+}
+
+func (j *judging) judge(told bool) Verdict {
+	s, e := j.in.Session, j.in.Envelope
+	if j.record == nil {
+		if quiet(s.Findings) && (e == nil || quiet(e.Findings)) {
+			v := Verdict{Stage: j.stage}
+			if e != nil {
+				v.Rcpts = make([]Decision, len(e.Rcpts))
+			}
+			return v
+		}
+		j.record = NewRecord(j.stage, s, e)
+		j.record.Findings = slices.Clip(j.record.Findings) // what is appended here is not appended there
+	}
+	return s.Snapshot.Policy.judge(j.record, told)
+}
+
+// quiet reports whether no finding can decide or cost anything: whatever the policy, the verdict is then Accept.
+func quiet(findings []Finding) bool {
+	for i := range findings {
+		f := &findings[i]
+		if f.Result != Pass && f.Result != NotRun || len(f.Measures) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // decided reports whether the verdict, for the recipient at hand where there is one, can only get worse.
@@ -83,13 +122,10 @@ func decided(v *Verdict, in *Input) bool {
 	return v.Final()
 }
 
-func runRow(ctx context.Context, row *Row, in *Input, policy *Policy, findings []Finding) {
-	if row.Deadline > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, row.Deadline)
-		defer cancel()
-	}
-	var running []int
+func runRow(ctx context.Context, row *Row, in *Input, findings []Finding) {
+	policy := in.Session.Snapshot.Policy
+	var few [4]int
+	running := few[:0]
 	for k := range row.Checks {
 		if policy.Runs(row.Checks[k].Name) {
 			running = append(running, k)
@@ -99,6 +135,11 @@ func runRow(ctx context.Context, row *Row, in *Input, policy *Policy, findings [
 	}
 	if len(running) == 0 {
 		return
+	}
+	if row.Deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, row.Deadline)
+		defer cancel()
 	}
 	var wg sync.WaitGroup
 	for _, k := range running[1:] {

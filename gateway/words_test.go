@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,6 +119,18 @@ func TestPipelineTurnsPanicsIntoUnknown(t *testing.T) {
 		v := pl.Run(t.Context(), Data, in)
 		if v.Outcome != Defer || in.Envelope.Findings[0].Result != Unknown || in.Envelope.Findings[0].Reason != CheckPanicked {
 			t.Errorf("%s, %+v", v.Outcome, in.Envelope.Findings[0])
+		}
+	}
+}
+
+// TestQuietIsAccept shows that the verdict that is given without judging is the one that Judge gives.
+func TestQuietIsAccept(t *testing.T) {
+	for _, mode := range []Mode{Enforce, Soft, ObserveOnly} {
+		pl, in := pipelineInput(Row{Checks: []Check{says("virus", Passed().Show("verdict", "clean")), says("nowhere", Passed())}})
+		in.Session.Snapshot.Policy.Mode = mode
+		got := pl.Run(t.Context(), Data, in)
+		if want := in.Session.Snapshot.Policy.Judge(NewRecord(Data, in.Session, in.Envelope)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, and judged %+v", mode, got, want)
 		}
 	}
 }
