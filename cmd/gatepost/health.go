@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"gatepost/gateway"
 	"gatepost/internal/addrpool"
 	"gatepost/internal/clamd"
 	"gatepost/internal/dns"
@@ -34,6 +36,26 @@ func (p *parts) probeClamAV(ctx context.Context, c *clamd.Client) (string, error
 		p.signatures.Store(&v)
 	}
 	return said, nil
+}
+
+// statisticsTime bounds the question for statistics: status is for people who wait.
+const statisticsTime = 3 * time.Second
+
+// clamStatistics asks a clamd how busy it is. It is for people to read, and no answer is no fault.
+func (p *parts) clamStatistics(ctx context.Context) (server, bool) {
+	if p.clamav == nil {
+		return server{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, statisticsTime)
+	defer cancel()
+	var line server
+	err := p.clamav.Do(ctx, func(ctx context.Context, c *clamd.Client) error {
+		stats, err := c.Stats(ctx)
+		said := gateway.CleanText(strings.Join(strings.Fields(stats.Threads+" "+stats.Queue), " "), 200)
+		line = server{What: "clamav work", Server: c.Address(), OK: true, Said: said}
+		return err
+	})
+	return line, err == nil
 }
 
 // freshSignatures is how old the database of clamd may be: freshclam brings a new one every day.

@@ -45,7 +45,7 @@ type stateLine struct {
 // verbs are what the command line can ask the daemon.
 func (d *daemon) verbs() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /status", control.Verb(func(context.Context, *http.Request) (any, error) { return d.state(), nil }))
+	mux.Handle("GET /status", control.Verb(func(ctx context.Context, _ *http.Request) (any, error) { return d.state(ctx), nil }))
 	mux.Handle("POST /reload", control.Verb(func(_ context.Context, r *http.Request) (any, error) {
 		if err := d.reload(r.Context()); err != nil {
 			return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error(), Hint: "nothing was changed"}
@@ -55,7 +55,7 @@ func (d *daemon) verbs() http.Handler {
 	return mux
 }
 
-func (d *daemon) state() state {
+func (d *daemon) state(ctx context.Context) state {
 	b, c := d.now.Load(), d.document.Load()
 	s := state{Version: version, Host: d.bootstrap.Hostname, Since: d.started, Mode: b.snapshot.Policy.Mode.String(),
 		Policy: c.PolicyVersion, Domains: len(c.Policy.Domains), Sessions: d.server.Sessions(),
@@ -65,6 +65,9 @@ func (d *daemon) state() state {
 		if a.Err != nil {
 			line.Said = gateway.CleanText(a.Err.Error(), 200)
 		}
+		s.Servers = append(s.Servers, line)
+	}
+	if line, ok := d.parts.clamStatistics(ctx); ok {
 		s.Servers = append(s.Servers, line)
 	}
 	s.Parts = append(s.Parts, d.readiness()...)
