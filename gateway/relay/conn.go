@@ -164,8 +164,9 @@ func (c *conn) startTLS(ctx context.Context, mode Mode) error {
 	secure := tls.Client(c.socket, c.hop.tlsConfig(mode))
 	handshake, cancel := context.WithTimeout(ctx, c.hop.timeouts.Connect)
 	defer cancel()
+	// From the 220 on, whatever fails is the handshake: a next hop may close before it begins.
 	if err := c.socket.SetDeadline(time.Time{}); err != nil {
-		return &failure{at: atEHLO, err: err}
+		return &failure{at: atEHLO, err: fmt.Errorf("%w: %w", errTLS, err)}
 	}
 	if err := secure.HandshakeContext(handshake); err != nil {
 		return &failure{at: atEHLO, err: fmt.Errorf("%w: %w", errTLS, err)}
