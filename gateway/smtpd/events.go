@@ -51,7 +51,7 @@ func (c *session) journalConnection() {
 func (c *session) journalTransaction(t *transaction) {
 	record := gateway.NewRecord(t.stage, &c.Session, &t.env)
 	if t.stage < gateway.Data {
-		t.verdict = c.Snapshot.Policy.Judge(record) // now that the last recipient's reply is known
+		t.verdict = c.Snapshot.Policy.Judge(record) // now that it is known what each recipient was answered
 	}
 	e := &gateway.Event{Kind: gateway.TransactionEvent, Record: record, Verdict: t.verdict,
 		Policy: c.Snapshot.Policy.Version, Reply: t.last, Took: time.Since(t.env.Started),

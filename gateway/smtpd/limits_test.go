@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -296,6 +297,64 @@ func TestKnownClients(t *testing.T) {
 		c.heard()
 		if got := c.say("EHLO client.example"); got != "250-mx.example.org\r\n250 ENHANCEDSTATUSCODES\r\n" {
 			t.Errorf("with nothing to offer: %q", got)
+		}
+	})
+}
+
+func TestClientKey(t *testing.T) {
+	for in, want := range map[string]string{"198.51.100.7": "198.51.100.7", "::ffff:198.51.100.7": "198.51.100.7",
+		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::"} {
+		if got := clientKey(netip.MustParseAddr(in)); got != netip.MustParseAddr(want) {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+	if got := clientKey(netip.Addr{}); got.IsValid() {
+		t.Errorf("no address: %s", got)
+	}
+}
+
+// slowDisk is a body that takes its time.
+type slowDisk struct{ memory }
+
+func (s *slowDisk) Write(p []byte) (int, error) {
+	time.Sleep(31 * time.Second)
+	return s.memory.Write(p)
+}
+
+// TestRateOverSlowDisk: the least rate holds also where no read waits; the sender comes back.
+func TestRateOverSlowDisk(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.newBody = func() gateway.BodyWriter { return &slowDisk{memory{w: w}} }
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>", "DATA")
+		c.send("Subject: x\r\n")
+		time.Sleep(31 * time.Second)
+		if got := c.heard(); !strings.HasPrefix(got, "421 4.4.2 ") || !c.gone() {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestChunksShareTheirTime: the time of a whole message holds for all its chunks together.
+func TestChunksShareTheirTime(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.snap.Limits.DataTime, w.snap.Limits.DataRate, w.snap.Limits.DataSizeRate = time.Minute, 0, 0
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>")
+		for range 2 {
+			c.send("BDAT 12\r\n")
+			time.Sleep(25 * time.Second)
+			if got := c.say("Subject: x"); !strings.HasPrefix(got, "250 ") {
+				t.Fatalf("%q", got)
+			}
+			time.Sleep(time.Minute) // between chunks it does not run
+		}
+		c.send("BDAT 12 LAST\r\n")
+		time.Sleep(11 * time.Second)
+		if got := c.heard(); !strings.HasPrefix(got, "421 4.4.2 ") || !c.gone() {
+			t.Errorf("%q", got)
 		}
 	})
 }

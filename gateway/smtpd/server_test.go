@@ -1,10 +1,263 @@
 package smtpd
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"net"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"gatepost/gateway"
 )
+
+// TestServe takes a message over real sockets, on two listeners, and stops.
+func TestServe(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 2)
+	var addrs []string
+	for _, name := range []string{"one", "two"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs = append(addrs, l.Addr().String())
+		go func() { served <- w.srv.Serve(ctx, l, name) }()
+	}
+	for _, addr := range addrs {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		r := bufio.NewReader(conn)
+		for _, step := range [][2]string{{"", "220 "}, {"HELO client.example\r\n", "250 "},
+			{"MAIL FROM:<a@sender.example>\r\n", "250 "}, {"RCPT TO:<b@example.org>\r\n", "250 "}, {"DATA\r\n", "354 "},
+			{"Subject: x\r\n\r\n.\r\n", "250 "}, {"GET / HTTP/1.1\r\nmore\r\nand more\r\n", "554 "}} {
+			if _, err := conn.Write([]byte(step[0])); err != nil {
+				t.Fatal(err)
+			}
+			if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, step[1]) {
+				t.Fatalf("%q: %q, %v", step[0], line, err)
+			}
+		}
+		if _, err := r.ReadByte(); err == nil {
+			t.Error("the connection is open")
+		}
+		_ = conn.Close()
+	}
+	cancel()
+	for range addrs {
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	}
+	if err := w.srv.Shutdown(t.Context()); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if n := len(w.deliver.messages()); n != 2 {
+		t.Errorf("%d messages", n)
+	}
+	names := map[string]bool{}
+	for _, e := range w.journal.events {
+		names[e.Record.Listener] = true
+	}
+	if !names["one"] || !names["two"] {
+		t.Errorf("listeners in the journal: %v", names)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.srv.Serve(t.Context(), l, "late"); !errors.Is(err, ErrStopped) {
+		t.Errorf("serve after shutdown: %v", err)
+	}
+}
+
+// failing is a listener that fails for a while, as without descriptors, and then works.
+type failing struct {
+	net.Listener
+	fails int
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if f.fails > 0 {
+		f.fails--
+		return nil, errors.New("accept: too many open files")
+	}
+	return f.Listener.Accept()
+}
+
+func TestServeGoesOnAfterAcceptFails(t *testing.T) {
+	w := newWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- w.srv.Serve(t.Context(), &failing{l, 3}, "one") }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "220 ") {
+		t.Errorf("%q, %v", line, err)
+	}
+	if err := w.srv.Shutdown(t.Context()); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
+// TestShutdown (go-smtp defect 17): idle clients are told, a transaction may end, and then its client is told.
+func TestShutdown(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		fresh, idle, busy, half := w.dial(stranger), w.dial(stranger), w.dial(stranger), w.dial(stranger)
+		fresh.heard()
+		for _, c := range []*client{idle, busy, half} {
+			c.say("EHLO client.example")
+		}
+		busy.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>", "DATA")
+		half.say("MAIL FROM:<a@sender.example>")
+		stopped := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			stopped <- w.srv.Shutdown(ctx)
+		}()
+		for _, c := range []*client{fresh, idle} {
+			if got := c.heard(); !strings.HasPrefix(got, "421 4.3.2 ") || !c.gone() {
+				t.Errorf("an idle client hears %q", got)
+			}
+		}
+		if got := half.say("RCPT TO:<b@example.org>"); !strings.HasPrefix(got, "250 2.1.5 ") || half.gone() {
+			t.Errorf("a client in its transaction hears %q", got)
+		}
+		if got := half.say("RSET"); !strings.HasPrefix(got, "250 2.0.0 OK\r\n421 4.3.2 ") || !half.gone() {
+			t.Errorf("a client behind its transaction hears %q", got)
+		}
+		time.Sleep(10 * time.Second)
+		if got := busy.say("Subject: x", "", "."); !strings.HasPrefix(got, "250 2.0.0 Accepted\r\n421 4.3.2 ") || !busy.gone() {
+			t.Errorf("a client that ends its transaction hears %q", got)
+		}
+		if err := <-stopped; err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		ends := map[string]int{}
+		for _, e := range w.journal.events {
+			if e.Kind == gateway.ConnectionEvent {
+				ends[e.Session.End]++
+			}
+		}
+		if ends[gateway.EndShutdown] != 4 {
+			t.Errorf("ends: %v", ends)
+		}
+	})
+}
+
+// TestShutdownCloses: when the time is over, what is left is closed.
+func TestShutdownCloses(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>", "DATA")
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := w.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("shutdown: %v", err)
+		}
+		if !c.gone() || w.srv.Sessions() != 0 || len(w.deliver.messages()) != 0 {
+			t.Errorf("gone is %v, %d sessions", c.gone(), w.srv.Sessions())
+		}
+		if got := w.journal.all(); len(got) != 2 || !strings.HasPrefix(got[1], "connection end=shutdown") {
+			t.Errorf("journal: %q", got)
+		}
+	})
+}
+
+// TestPanic: a fault of ours ends one session, with its event, and no other.
+func TestPanic(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		other := w.dial(stranger)
+		other.say("EHLO client.example")
+		w.deliver.do = func(context.Context, *gateway.Envelope) { panic("fault") }
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>", "DATA")
+		if got := c.say("Subject: x", "", "."); !strings.HasPrefix(got, "421 4.3.0 This host has a fault") || !c.gone() {
+			t.Errorf("%q", got)
+		}
+		if got := w.journal.all(); len(got) != 2 || !strings.HasPrefix(got[0], "transaction stage=data outcome=accept reason= reply=421") ||
+			!strings.HasPrefix(got[1], "connection end=fault") {
+			t.Errorf("journal: %q", got)
+		}
+		w.deliver.do = nil
+		if got := other.say("NOOP"); !strings.HasPrefix(got, "250 ") {
+			t.Errorf("the other session: %q", got)
+		}
+	})
+}
+
+// TestPanicEverywhere: no port that panics takes the process with it.
+func TestPanicEverywhere(t *testing.T) {
+	tests := map[string]func(w *world){
+		"current": func(w *world) { w.srv.Current = func() *gateway.Snapshot { panic("fault") } },
+		"body":    func(w *world) { w.newBody = func() gateway.BodyWriter { panic("fault") } },
+		"journal": func(w *world) { w.srv.Journal = nil },
+	}
+	for name, broken := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				broken(w)
+				c := w.dial(stranger)
+				c.say("EHLO client.example")
+				c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>", "DATA", ".")
+				c.say("QUIT")
+				if !c.gone() {
+					t.Error("the connection is open")
+				}
+			})
+		})
+	}
+}
+
+// TestNoSnapshot: without a configuration nobody is let in.
+func TestNoSnapshot(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.srv.Current = func() *gateway.Snapshot { return nil }
+		if c := w.dial(stranger); !strings.HasPrefix(c.heard(), "421 4.3.2 ") || !c.gone() {
+			t.Error("a client was let in")
+		}
+	})
+}
+
+// TestSnapshotIsKept: a session ends under the configuration under which it began.
+func TestSnapshotIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>")
+		w.snap = &gateway.Snapshot{Policy: &gateway.Policy{Version: "empty"}, Pipeline: testPipeline(), Limits: testLimits(), Hostname: "new"}
+		if got := c.say("RCPT TO:<b@example.org>"); !strings.HasPrefix(got, "250 ") {
+			t.Errorf("%q", got)
+		}
+		if got := w.dial(stranger).heard(); !strings.HasPrefix(got, "220 new ") {
+			t.Errorf("%q", got)
+		}
+		c.say("QUIT")
+		synctest.Wait()
+		if e := w.journal.events[0]; e.Policy != "test" {
+			t.Errorf("policy %q", e.Policy)
+		}
+	})
+}
 
 // TestSessionsWhileItStarts: how many sessions there are can be asked at any time, also while the first Serve begins.
 // The race detector is the judge.

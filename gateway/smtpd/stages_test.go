@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"gatepost/gateway"
+	"gatepost/gateway/accept"
 )
 
 // failing makes a check that always fails for a reason.
@@ -175,10 +177,14 @@ func TestEvent(t *testing.T) {
 		c.say("AUTH PLAIN c2VjcmV0", "MAIL FROM:<a@sender.example> SIZE=100 BODY=8BITMIME ENVID=a+2Bb RET=HDRS",
 			"RCPT TO:<b@example.org> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@example.org", "RCPT TO:<x@elsewhere.example>", "DATA")
 		c.say("Subject: =?utf-8?q?gr=C3=BC=C3=9Fe?=", "Message-ID: <1@sender.example>", "From: a@sender.example", "", "VIRUS", ".")
-		c.say("MAIL FROM:<second@sender.example>", "QUIT")
+		c.say("MAIL FROM:<second@sender.example>", "RCPT TO:<unknown@example.org>", "RCPT TO:<b@example.org>")
+		sleep(w.snap.Policy.Delays.UnknownRecipient)
+		c.say("QUIT")
 		first, last := w.journal.events[0], w.journal.events[2]
-		if again := w.snap.Policy.Judge(first.Record); !reflect.DeepEqual(again, first.Verdict) {
-			t.Errorf("judged again:\n%+v\nnot\n%+v", again, first.Verdict)
+		for _, e := range w.journal.events {
+			if again := w.snap.Policy.Judge(e.Record); !reflect.DeepEqual(again, e.Verdict) {
+				t.Errorf("judged again:\n%+v\nnot\n%+v", again, e.Verdict)
+			}
 		}
 		r := first.Record
 		if r.From.Text != "a@sender.example" || r.HeaderFrom != "a@sender.example" || len(r.Rcpts) != 2 || r.Rcpts[0].Code != 250 ||
@@ -196,7 +202,7 @@ func TestEvent(t *testing.T) {
 				t.Errorf("evidence of %s: %+v", f.Check, first.Evidence[i])
 			}
 		}
-		if last.Kind != gateway.ConnectionEvent || len(last.Evidence) != 1 || last.Reply.Code != 221 || len(last.Session.Refused) != 3 {
+		if last.Kind != gateway.ConnectionEvent || len(last.Evidence) != 1 || last.Reply.Code != 221 || len(last.Session.Refused) != 4 {
 			t.Errorf("connection %+v", last)
 		}
 		if all := strings.Join(last.Session.Refused, "\n"); strings.Contains(all, "c2VjcmV0") || !strings.Contains(all, "RCPT TO:<x@elsewhere.example> -> 550 5.7.1 ") {
@@ -325,6 +331,96 @@ func TestAhead(t *testing.T) {
 		c.say("QUIT")
 		if seen != 7 || !ended {
 			t.Errorf("the fact is %d, ended is %v", seen, ended)
+		}
+	})
+}
+
+// careless is a Deliverer that does not look at the verdict.
+type careless struct{}
+
+func (careless) Deliver(context.Context, *gateway.Envelope, *gateway.Verdict) accept.Result {
+	return accept.Result{Reply: gateway.Reply{Code: 250, Enhanced: "2.0.0", Text: "Accepted"}}
+}
+
+// TestRefusedIsNeverAccepted: a verdict that refuses is never told as a success.
+func TestRefusedIsNeverAccepted(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.srv.Deliver = careless{}
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>", "DATA")
+		if got := c.say("Subject: x", "", "VIRUS", "."); !strings.HasPrefix(got, "550 5.7.1 Message refused") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// slowJournal takes its time.
+type slowJournal struct{ *journal }
+
+func (j slowJournal) Write(e *gateway.Event) {
+	sleep(time.Minute)
+	j.journal.Write(e)
+}
+
+// TestReplyBeforeEvent: the client never waits for the journal.
+func TestReplyBeforeEvent(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.srv.Journal = slowJournal{w.journal}
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>")
+		if got := c.say("BDAT 14 LAST", "Subject: x", ""); !strings.HasPrefix(got, "250 2.0.0 Accepted") {
+			t.Errorf("%q", got)
+		}
+		sleep(time.Minute)
+	})
+}
+
+// TestHopLearnedMeanwhile: what was offered at EHLO may turn out wrong by RCPT; then the recipient is refused, and not the
+// message changed.
+func TestHopLearnedMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		w.hops["main"] = gateway.Carries{Known: true, Recipients: 1}
+		if got := c.say("MAIL FROM:<> BODY=8BITMIME", "RCPT TO:<b@example.org>", "RSET"); !strings.Contains(got, "\n554 5.6.3 ") {
+			t.Errorf("8BITMIME: %q", got)
+		}
+		if got := c.say("MAIL FROM:<> SMTPUTF8", "RCPT TO:<b@example.org>", "RSET"); !strings.Contains(got, "\n553 5.6.7 ") {
+			t.Errorf("SMTPUTF8: %q", got)
+		}
+		got := c.say("MAIL FROM:<>", "RCPT TO:<a@example.org>", "RCPT TO:<b@example.org>")
+		if !strings.Contains(got, "\n250 2.1.5 ") || !strings.Contains(got, "\n452 4.5.3 Too many recipients in one transaction: at most 1") {
+			t.Errorf("recipients: %q", got)
+		}
+		w.hops["main"] = gateway.Carries{} // nothing is known: nothing is refused for it
+		if got := c.say("RSET", "MAIL FROM:<> SMTPUTF8 BODY=8BITMIME", "RCPT TO:<b@example.org>"); !strings.Contains(got, "\n250 2.1.5 ") {
+			t.Errorf("unknown: %q", got)
+		}
+	})
+}
+
+// TestOffersFollowTheRoutes: every route counts, that of postmaster too, and a new policy has its own.
+func TestOffersFollowTheRoutes(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		offered := func() string {
+			c := w.dial(stranger)
+			return c.say("EHLO client.example")
+		}
+		if got := offered(); !strings.Contains(got, "8BITMIME") || !strings.Contains(got, "SMTPUTF8") || !strings.Contains(got, "DSN") {
+			t.Errorf("%q", got)
+		}
+		again := testPolicy()
+		again.Postmaster.Route = "postmaster"
+		snap := *w.snap
+		snap.Policy, w.snap = again, &snap
+		if got := offered(); strings.Contains(got, "8BITMIME") || strings.Contains(got, "SMTPUTF8") || strings.Contains(got, "DSN") {
+			t.Errorf("the next hop of postmaster is not known: %q", got)
+		}
+		w.hops["postmaster"] = gateway.Carries{Known: true, UTF8: true, DSN: true}
+		if got := offered(); strings.Contains(got, "8BITMIME") || strings.Contains(got, "SMTPUTF8") || !strings.Contains(got, "DSN") {
+			t.Errorf("SMTPUTF8 without 8BITMIME: %q", got)
 		}
 	})
 }
