@@ -195,6 +195,9 @@ func (w *world) commands(ctx context.Context, t testing.TB, p *realParts, well b
 			continue
 		}
 		flat := strings.Join(strings.Fields(out), " ")
+		if well && args[0] == "status" && !strings.Contains(flat, "ok clamav work unix:"+p.clamd.Socket+" THREADS: live ") {
+			t.Errorf("gatepost status does not tell how busy clamd is:\n%s", out)
+		}
 		for _, line := range []string{clamd + "unix:" + p.clamd.Socket, "ok spamassassin " + p.spamd.Addr + " SpamAssassin", "ok next hop " + p.inside.Addr + " route internal", "ok next hop " + p.inside.Addr + " route pinned", "ok dns " + p.names.Addr()} {
 			if line := strings.Join(strings.Fields(line), " "); !strings.Contains(flat, line) {
 				t.Errorf("gatepost %q has no %q:\n%s", args, line, out)
