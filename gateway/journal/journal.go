@@ -52,6 +52,7 @@ type Journal struct {
 	lost     atomic.Int64 // events and lines that found no room anywhere
 	lastLoss atomic.Int64 // Unix nanoseconds
 	alarmed  bool         // of the goroutine
+	reported []int64      // of the goroutine: what each sink had lost at the last look
 }
 
 var _ gateway.Journal = (*Journal)(nil)
@@ -132,9 +133,11 @@ func (j *Journal) tell(l *Line) {
 	}
 }
 
-func (j *Journal) lose(where string) {
-	j.metrics.dropped.WithLabelValues(j.metrics.bound("sink", where)).Inc()
-	j.lost.Add(1)
+func (j *Journal) lose(where string) { j.loseMany(where, 1) }
+
+func (j *Journal) loseMany(where string, n int64) {
+	j.metrics.dropped.WithLabelValues(j.metrics.bound("sink", where)).Add(float64(n))
+	j.lost.Add(n)
 	j.lastLoss.Store(time.Now().UnixNano())
 }
 
@@ -165,6 +168,7 @@ func (j *Journal) run() {
 				flushed = m
 				j.flush(m)
 			}
+			j.sinkLosses()
 			j.alarm()
 		case <-j.stop:
 			for {
@@ -202,6 +206,21 @@ func (j *Journal) flush(before int64) {
 	for k, n := range counts {
 		if !j.o.Store.Early(time.Unix(k.minute*60, 0), k.network, k.reason, n) {
 			j.lose("store")
+		}
+	}
+}
+
+// sinkLosses counts what sinks took and could not hand on since the last look.
+func (j *Journal) sinkLosses() {
+	if j.reported == nil {
+		j.reported = make([]int64, len(j.o.Sinks))
+	}
+	for i, s := range j.o.Sinks {
+		if l, ok := s.(interface{ Lost() int64 }); ok {
+			if n := l.Lost(); n > j.reported[i] {
+				j.loseMany(s.Name(), n-j.reported[i])
+				j.reported[i] = n
+			}
 		}
 	}
 }

@@ -379,3 +379,20 @@ func TestWriterSinkRecovers(t *testing.T) {
 		}
 	})
 }
+
+// TestLossesOfSinksAreCounted shows that what a sink took and could not hand on is seen in metrics and health.
+func TestLossesOfSinksAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := New(Options{Sinks: []Sink{NewWriter("stdout", new(flaky), 0)}})
+		j.Write(mailEvent())
+		time.Sleep(2500 * time.Millisecond)
+		synctest.Wait()
+		if ok, detail := j.state(); ok || detail != "2 events or lines found no room" { // the event, and the alarm for it
+			t.Errorf("%v %s", ok, detail)
+		}
+		closeJournal(t, j)
+		if body := scrape(t, j); !strings.Contains(body, `gatepost_journal_dropped_total{sink="stdout"} 2`) {
+			t.Error("not in the metrics")
+		}
+	})
+}
