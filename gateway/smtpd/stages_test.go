@@ -422,5 +422,9 @@ func TestOffersFollowTheRoutes(t *testing.T) {
 		if got := offered(); strings.Contains(got, "8BITMIME") || strings.Contains(got, "SMTPUTF8") || !strings.Contains(got, "DSN") {
 			t.Errorf("SMTPUTF8 without 8BITMIME: %q", got)
 		}
+		w.hops["postmaster"] = gateway.Carries{Known: true, EightBit: true}
+		if got := offered(); !strings.Contains(got, "8BITMIME") || strings.Contains(got, "SMTPUTF8") || strings.Contains(got, "DSN") {
+			t.Errorf("8BITMIME alone: %q", got)
+		}
 	})
 }
