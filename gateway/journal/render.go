@@ -115,25 +115,25 @@ func (p *page) wrap(indent int, start, value string) {
 func lines(text string, room int) []string {
 	var out []string
 	at := ""
+	have := 0 // columns of at
 	for _, word := range strings.Fields(text) {
-		for {
-			n := utf8.RuneCountInString(word)
-			have := utf8.RuneCountInString(at)
-			switch {
-			case have == 0 && n <= room:
-				at = word
-			case have > 0 && have+1+n <= room:
-				at += " " + word
-			case have > 0:
-				out, at = append(out, at), ""
-				continue
-			default:
-				cut := []rune(word)
-				out, word = append(out, string(cut[:room])), string(cut[room:])
-				continue
-			}
-			break
+		n := utf8.RuneCountInString(word)
+		if have > 0 && have+1+n <= room {
+			at, have = at+" "+word, have+1+n
+			continue
 		}
+		if have > 0 {
+			out = append(out, at)
+		}
+		for ; n > room; n -= room {
+			end := 0
+			for range room {
+				_, size := utf8.DecodeRuneInString(word[end:])
+				end += size
+			}
+			out, word = append(out, word[:end]), word[end:]
+		}
+		at, have = word, n
 	}
 	if at != "" || len(out) == 0 {
 		out = append(out, at)
