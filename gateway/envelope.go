@@ -37,15 +37,25 @@ func (a Address) RoleOf() string {
 	return ""
 }
 
-// MarshalText writes the wire form.
-func (a Address) MarshalText() ([]byte, error) { return []byte(a.Text), nil }
+// MarshalText writes the wire form, and behind a space the domain where it cannot be read off the wire form: an
+// internationalized one, whose A-label the contract cannot make.
+func (a Address) MarshalText() ([]byte, error) {
+	if i := strings.LastIndexByte(a.Text, '@'); i >= 0 && strings.ToLower(a.Text[i+1:]) != a.Domain {
+		return []byte(a.Text + " " + a.Domain), nil
+	}
+	return []byte(a.Text), nil
+}
 
 // UnmarshalText reads what MarshalText wrote. It is no parser of hostile input: the text was parsed before it was written.
 func (a *Address) UnmarshalText(text []byte) error {
 	s := string(text)
 	*a = Address{Text: s, Local: s}
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
-		a.Local, a.Domain = s[:i], strings.ToLower(s[i+1:])
+		wire, domain, told := strings.Cut(s[i+1:], " ")
+		if !told {
+			domain = strings.ToLower(wire)
+		}
+		a.Text, a.Local, a.Domain = s[:i+1]+wire, s[:i], domain
 		a.UTF8 = strings.ContainsFunc(s[:i], func(r rune) bool { return r > 126 })
 		if l := len(a.Local); l > 1 && a.Local[0] == '"' {
 			a.Local = unquote(a.Local[1 : l-1])
