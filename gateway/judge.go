@@ -30,24 +30,30 @@ func (p *Policy) judge(r *Record, told bool) Verdict {
 			v.Would = &w
 		}
 	}
-	v.Reply = Word(v.Outcome, v.Reason, v.Args).WithReference(r.ID)
+	v.Reply = Word(v.Outcome, v.Reason, v.Args).withContact(t.contact()).WithReference(r.ID)
 	if n := len(v.Rcpts); r.Stage == Rcpt && n > 0 && v.Rcpts[n-1].Reason == RcptUnknown {
 		v.Delay = p.Delays.UnknownRecipient // the last recipient is the one at hand
-	}
-	if !v.Reply.IsZero() {
-		v.Reply = p.withContact(v.Reply, r)
 	}
 	return v
 }
 
-// withContact adds how to reach the site, where the first recipient's domain says so.
-func (p *Policy) withContact(reply Reply, r *Record) Reply {
-	if len(r.Rcpts) > 0 {
-		if d := p.Serves(r.Rcpts[0].To); d != nil && d.Contact != "" && reply.Code >= 500 {
-			reply.Text += ". Contact " + d.Contact
+// contact notes for each recipient that is refused how its domain wants the site to be reached, and returns that of the
+// first recipient.
+func (t *tally) contact() string {
+	first := ""
+	for i := range t.rcpts {
+		d := t.p.Serves(t.r.Rcpts[i].To)
+		if d == nil {
+			continue
+		}
+		if t.rcpts[i].Outcome.Refuses() {
+			t.rcpts[i].contact = d.Contact
+		}
+		if i == 0 {
+			first = d.Contact
 		}
 	}
-	return reply
+	return first
 }
 
 // tally is the work of one judgement.

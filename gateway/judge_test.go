@@ -174,6 +174,8 @@ func TestUncheckedIsMarked(t *testing.T) {
 func TestJudgeAgain(t *testing.T) {
 	r := record(Data, []string{"a@one.example", `"odd name"@strict.example`, "postmaster"}, points(4, Measure{Name: "rule", Value: 1, Text: "DKIM_X"}), fail("observed", Data, ShapeFrom))
 	r.From.UnmarshalText([]byte("x@sender.example"))
+	r.Rcpts = append(r.Rcpts, RecordRcpt{Code: 250, To: Address{Text: "ü@bücher.example", Local: "ü", Domain: "xn--bcher-kva.example", UTF8: true}},
+		RecordRcpt{Code: 250, To: Address{Text: `"a @b"@[192.0.2.1]`, Local: "a @b", Domain: "[192.0.2.1]"}})
 	stored, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
@@ -190,10 +192,24 @@ func TestJudgeAgain(t *testing.T) {
 	}
 }
 
+// TestReferenceCannotBeSuppressed: words of strangers in a reply do not pass for the reference.
+func TestReferenceCannotBeSuppressed(t *testing.T) {
+	r := Word(Reject, RcptUnknown, []string{`"Reference "@x.example`}).WithReference(7 << 20)
+	if again := r.WithReference(7 << 20); !strings.HasSuffix(r.Text, "Reference "+ID(7<<20).String()) || again != r {
+		t.Errorf("%q, and again %q", r.Text, again.Text)
+	}
+}
+
 func TestContactIsShown(t *testing.T) {
 	v := testPolicy().Judge(record(Data, []string{"b@sub.strict.example"}, fail("opinion", Data, ShapeFrom)))
-	if !strings.HasSuffix(v.Reply.Text, "Contact +1 555 0100") {
+	if !strings.Contains(v.Reply.Text, ". Contact +1 555 0100. Reference ") {
 		t.Errorf("reply %q", v.Reply.Text)
+	}
+	v = testPolicy().Judge(refused(record(Rcpt, []string{"x@one.example", "b@strict.example"}, atRcpt(0, RcptUnknown), atRcpt(1, RcptUnknown))))
+	for i, want := range []bool{false, true} {
+		if _, r := v.Rcpt(i, 7<<20); strings.Contains(r.Text, "Contact +1 555 0100") != want || !strings.HasSuffix(r.Text, "Reference "+ID(7<<20).String()) {
+			t.Errorf("recipient %d is told %q", i, r.Text)
+		}
 	}
 }
 

@@ -30,9 +30,17 @@ func (r Reply) String() string {
 	return s + " " + strings.ReplaceAll(r.Text, "\n", " ")
 }
 
+// withContact tells how to reach the site, behind a refusal that will not go away by itself.
+func (r Reply) withContact(contact string) Reply {
+	if contact != "" && r.Code >= 500 {
+		r.Text += ". Contact " + contact
+	}
+	return r
+}
+
 // WithReference ends the text of a refusal with the reference of its event, unless it has one.
 func (r Reply) WithReference(id ID) Reply {
-	if id != 0 && r.Code >= 400 && !strings.Contains(r.Text, "Reference ") {
+	if id != 0 && r.Code >= 400 && !strings.HasSuffix(r.Text, "Reference "+id.String()) {
 		r.Text += ". Reference " + id.String()
 	}
 	return r

@@ -10,6 +10,7 @@ type Decision struct {
 	Check   string   `json:"check,omitempty"` // "" when the sum of points decided
 	Line    string   `json:"line,omitempty"`  // the policy line
 	class   Class
+	contact string // of the recipient's domain, for refusals
 }
 
 // Price is one measure and what it cost.
@@ -39,7 +40,7 @@ type Verdict struct {
 // Rcpt returns the decision on a recipient and its reply, with the reference of the Record it came from.
 func (v *Verdict) Rcpt(i int, id ID) (Decision, Reply) {
 	d := v.Rcpts[i]
-	return d, Word(d.Outcome, d.Reason, d.Args).WithReference(id)
+	return d, Word(d.Outcome, d.Reason, d.Args).withContact(d.contact).WithReference(id)
 }
 
 // Final reports whether nothing that later checks see can change the verdict to a milder one for anybody.
