@@ -86,6 +86,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from the first moment on: unheard, it would end the process
 	defer signal.Stop(hup)
+	signal.Ignore(syscall.SIGPIPE) // a reader of stdout that goes away ends the lines, not the mail
 	if d.lock, err = lockState(d.bootstrap.StateDir); err != nil {
 		return err
 	}
