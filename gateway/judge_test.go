@@ -256,3 +256,19 @@ func BenchmarkJudge(b *testing.B) {
 		p.Judge(r)
 	}
 }
+
+// TestOutcomeOfAnEvent: what the next hop did not take was not accepted, whatever the verdict.
+func TestOutcomeOfAnEvent(t *testing.T) {
+	for r, want := range map[RelayResult]Outcome{Delivered: Tag, RefusedByHop: Reject, DeferredByHop: Defer, MixedByHop: Defer, NotDelivered: Defer, OutcomeUnknown: Defer} {
+		e := Event{Verdict: Verdict{Decision: Decision{Outcome: Tag}}, Relayed: &Relayed{Result: r}}
+		if got := e.Outcome(); got != want {
+			t.Errorf("%s: %s, want %s", r, got, want)
+		}
+	}
+	if got := (&Event{Verdict: Verdict{Decision: Decision{Outcome: Reject}}, Relayed: &Relayed{}}).Outcome(); got != Reject {
+		t.Errorf("a refusal reads %s", got)
+	}
+	if got := (&Event{}).Outcome(); got != Accept {
+		t.Errorf("nothing relayed: %s", got)
+	}
+}

@@ -146,6 +146,18 @@ type Event struct {
 	Evidence [][]Evidence
 }
 
+// Outcome is what became of a message in the end: the verdict, or what the next hop made of it where the verdict let it
+// pass. A help desk that looks for deferred mail means both.
+func (e *Event) Outcome() Outcome {
+	switch r := e.Relayed; {
+	case e.Verdict.Outcome.Refuses() || r == nil || r.Result == Delivered:
+		return e.Verdict.Outcome
+	case r.Result == RefusedByHop:
+		return Reject
+	}
+	return Defer
+}
+
 // Summary is what a connection came to.
 type Summary struct {
 	Client       netip.AddrPort `json:"client"`

@@ -193,7 +193,7 @@ func (w *inserter) event(e *gateway.Event, s *story) error {
 	if e.Relayed != nil {
 		nextHop = e.Relayed.NextHop
 	}
-	w.run(insertEvent, id, r.Time.UnixMilli(), int(e.Kind), int64(r.Session), int(e.Verdict.Outcome), number(e.Verdict.Score),
+	w.run(insertEvent, id, r.Time.UnixMilli(), int(e.Kind), int64(r.Session), int(e.Outcome()), number(e.Verdict.Score),
 		r.Size, e.Took.Milliseconds(), e.Session.Transactions, clientKey(r.Client), text(r.Listener), text(r.Helo), from,
 		fromDomain, header, headerDomain, text(spaced(rcpts)), text(messageIDKey(e.MessageID)), text(e.Subject),
 		text(string(e.Verdict.Reason)), text(e.Verdict.Check), text(e.Policy), text(e.Reply.String()), text(nextHop),

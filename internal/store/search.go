@@ -26,7 +26,7 @@ type Row struct {
 	Size         int64             `json:"size,omitempty"`
 	MessageID    string            `json:"message_id,omitempty"`
 	Subject      string            `json:"subject,omitempty"`
-	Verdict      gateway.Outcome   `json:"verdict"`
+	Verdict      gateway.Outcome   `json:"verdict"` // what became of it in the end, the next hop's refusal included
 	Reason       gateway.Reason    `json:"reason,omitempty"`
 	Check        string            `json:"check,omitempty"`
 	Score        float64           `json:"score"`

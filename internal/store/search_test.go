@@ -234,3 +234,25 @@ func TestActivity(t *testing.T) {
 		t.Errorf("%v %v %+v", err, more, list)
 	}
 }
+
+// TestSearchByWhatBecameOfIt: mail that the checks let pass and the next hop did not take is found among the deferred and
+// the rejected, and not among the accepted.
+func TestSearchByWhatBecameOfIt(t *testing.T) {
+	l := openLog(t, Options{})
+	var g ids
+	now := time.Now()
+	for result, from := range map[gateway.RelayResult]string{gateway.Delivered: "taken@x.example", gateway.DeferredByHop: "later@x.example",
+		gateway.OutcomeUnknown: "vanished@x.example", gateway.RefusedByHop: "refused@x.example"} {
+		e := transaction(&g, now, from, "b@one.example")
+		e.Verdict.Outcome, e.Relayed = gateway.Accept, &gateway.Relayed{Result: result}
+		write(t, l, e)
+	}
+	flush(t, l)
+	for verdict, want := range map[gateway.Outcome]int{gateway.Accept: 1, gateway.Defer: 2, gateway.Reject: 1} {
+		r, err := l.Reader().Search(bounded30(t), Query{Verdicts: []gateway.Outcome{verdict}})
+		if err != nil || len(r.Rows) != want {
+			t.Errorf("%s: %d rows, want %d, %v", verdict, len(r.Rows), want, err)
+		}
+	}
+	closeLog(t, l)
+}
