@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -132,34 +131,5 @@ func TestMachineName(t *testing.T) {
 	_, bad := checkHostname(c.Bootstrap.Hostname)
 	if (bad != nil) != (len(ps) == 1 && ps[0].Warning) {
 		t.Errorf("name %q, problems %v", c.Bootstrap.Hostname, ps)
-	}
-}
-
-func TestHolder(t *testing.T) {
-	var h Holder[Policy]
-	if s := h.Get(); s.Value != nil || s.Version != "" {
-		t.Errorf("the zero Holder holds %+v", s)
-	}
-	first, second := &Policy{Mode: ModeSoft}, &Policy{Mode: ModeEnforce}
-	if old := h.Swap(Snapshot[Policy]{first, "1"}); old.Value != nil {
-		t.Errorf("before the first swap: %+v", old)
-	}
-	kept := h.Get()
-	var readers sync.WaitGroup
-	for range 4 {
-		readers.Go(func() {
-			for range 1000 {
-				if s := h.Get(); (s.Version == "1") != (s.Value == first) {
-					t.Errorf("version %s with the other value", s.Version)
-				}
-			}
-		})
-	}
-	if old := h.Swap(Snapshot[Policy]{second, "2"}); old.Value != first || old.Version != "1" {
-		t.Errorf("swap returned %+v", old)
-	}
-	readers.Wait()
-	if kept.Value != first || kept.Version != "1" || h.Get().Value != second {
-		t.Error("a kept snapshot changed")
 	}
 }
