@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -283,6 +284,7 @@ func TestNoRoom(t *testing.T) {
 	for range 40 {
 		first.send(block)
 	}
+	w.awaitOnDisk(t, 39_800_000) // not in socket buffers: the room must be taken before the second client wants it
 	second := w.begun(t)
 	for range 40 {
 		second.send(block)
@@ -302,6 +304,22 @@ func TestNoRoom(t *testing.T) {
 	// The room is free again.
 	if said := second.deliver("bob@served.test", strings.Repeat(block, 3)); !said.accepted() {
 		t.Errorf("with room again the client was told %q", said.last())
+	}
+}
+
+// awaitOnDisk waits until the bodies in files have at least so many octets.
+func (w *world) awaitOnDisk(t *testing.T, octets float64) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		_, text, err := w.daemon.Get(t.Context(), "/metrics")
+		_, rest, _ := strings.Cut(text, "\ngatepost_body_disk_octets ")
+		value, _, _ := strings.Cut(rest, "\n")
+		if n, bad := strconv.ParseFloat(value, 64); bad == nil && n >= octets {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s octets of bodies on disk, want %.0f, %v", value, octets, err)
+		}
 	}
 }
 
