@@ -15,6 +15,7 @@ type Session struct {
 	Trusted  bool // in a trusted network: skips caps and rates, never checks or relay rules
 	TLS      TLS
 	Helo     Hello
+	Conduct  Conduct
 	Snapshot *Snapshot // the configuration it began under, kept to its end
 	Facts    Facts     // what is worth knowing once per connection
 	Findings []Finding // of the Connect stage
