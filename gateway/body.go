@@ -21,5 +21,20 @@ type BodyWriter interface {
 	Discard()
 }
 
+// Rester is a Body that knows a shorter way to its octets than ReadAt.
+type Rester interface {
+	// Rest returns a reader of the octets from an offset within the body to its end: a *bytes.Reader over memory, or an
+	// *io.SectionReader over an *os.File, neither of which need copy them. It is good until the body is closed.
+	Rest(from int64) io.Reader
+}
+
+// Rest returns a reader of a body from an offset to its end, by the shortest way that the body knows.
+func Rest(b Body, from int64) io.Reader {
+	if r, ok := b.(Rester); ok {
+		return r.Rest(from)
+	}
+	return io.NewSectionReader(b, from, b.Size()-from)
+}
+
 // Reader returns a reader over the whole body from its first octet.
 func Reader(b Body) *io.SectionReader { return io.NewSectionReader(b, 0, b.Size()) }

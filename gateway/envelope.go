@@ -125,6 +125,11 @@ type Measured struct {
 	EightBit    bool
 	Normalised  bool // bare CR or LF became CRLF, by exception
 	Chunked     bool // came by BDAT
+	// Clean says that the body has CRLF at the end of each line, the last one too, and nowhere else a CR, an LF or a NUL,
+	// and that Dots are all the offsets at which one of its lines begins with a dot. Only the strict reader can say so, and
+	// only of a body that nobody changed since.
+	Clean bool
+	Dots  []int64
 }
 
 // AcceptedRcpts returns the recipients that were accepted at RCPT.

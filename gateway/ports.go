@@ -41,6 +41,10 @@ type Delivery struct {
 type Content struct {
 	Parts []io.Reader // each read once, in order
 	Size  int64
+	// Clean says of the last part what Measured.Clean says of a body: it begins at the beginning of a line, and Dots are
+	// offsets in it. It can then be sent without being looked at once more, and straight from where it lies (see Rest).
+	Clean bool
+	Dots  []int64
 	// EightBit and UTF8 say what the next hop must carry.
 	EightBit, UTF8 bool
 }

@@ -307,6 +307,13 @@ func FuzzCompose(f *testing.F) {
 		if err != nil || int64(len(out)) != c.Size || !bytes.HasPrefix(out, fields.Added) {
 			t.Fatalf("%d octets, said %d, %v", len(out), c.Size, err)
 		}
+		e.Measured.Clean, e.Measured.Dots = true, []int64{0, int64(len(e.Header.Raw)) + 2}
+		if c = fields.Content(e); c.Clean && c.Size > int64(len(fields.Added)) {
+			// What is said to be clean begins a line, and a dot of it stays where it is.
+			if head := out[:len(out)-len(in)+len(e.Header.Raw)]; !bytes.HasSuffix(head, []byte("\r\n")) && len(e.Header.Raw) > 0 || c.Dots[len(c.Dots)-1] != 2 {
+				t.Fatalf("dots %v behind %q", c.Dots, head)
+			}
+		}
 		rest := out[len(fields.Added):]
 		if !bytes.HasSuffix(in, rest[len(rest)-int(int64(len(in))-int64(len(e.Header.Raw))):]) {
 			t.Fatal("the content changed")

@@ -199,6 +199,11 @@ func (f *Fields) firstOctet(raw []byte) byte {
 	return raw[f.kept[0][0]]
 }
 
+// startsLine reports whether what follows these octets begins a line.
+func startsLine(before []byte) bool {
+	return len(before) == 0 || bytes.HasSuffix(before, []byte("\r\n"))
+}
+
 // Content is the message as it goes out: our fields, the header section without what was removed, and the rest octet for
 // octet as it came in, so that signatures stay good.
 func (f *Fields) Content(e *gateway.Envelope) gateway.Content {
@@ -209,7 +214,13 @@ func (f *Fields) Content(e *gateway.Envelope) gateway.Content {
 		c.Size += int64(span[1] - span[0])
 	}
 	from := int64(len(e.Header.Raw))
-	c.Parts = append(c.Parts, io.NewSectionReader(e.Body, from, e.Body.Size()-from))
+	c.Parts = append(c.Parts, gateway.Rest(e.Body, from))
 	c.Size += e.Body.Size() - from
+	c.Clean = e.Measured.Clean && startsLine(e.Header.Raw)
+	for _, at := range e.Measured.Dots {
+		if at >= from {
+			c.Dots = append(c.Dots, at-from)
+		}
+	}
 	return c
 }

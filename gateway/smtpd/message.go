@@ -46,6 +46,7 @@ func (c *session) measured(res smtpwire.Result) {
 	m := &c.tx.env.Measured
 	m.Octets, m.Lines, m.LongestLine = res.Size, res.Lines, int(res.LongestLine)
 	m.EightBit, m.Normalised = res.EightBit, res.Repaired > 0
+	m.Clean, m.Dots = res.Clean(), res.Dots
 	if res.Unended {
 		m.Octets, m.Lines = m.Octets+2, m.Lines+1
 	}

@@ -236,7 +236,7 @@ func TestOptionsReachTheEnvelope(t *testing.T) {
 		if !slices.Equal(to.Options.Notify, []string{"SUCCESS", "FAILURE"}) || to.Options.Original != "rfc822;b@example.org" || got.Route != "main" {
 			t.Errorf("recipient %+v, route %q", to, got.Route)
 		}
-		if want := (gateway.Measured{Octets: 12 + 2 + 5002 + 4, Lines: 4, LongestLine: 5000, EightBit: true}); got.Measured != want {
+		if want := (gateway.Measured{Octets: 12 + 2 + 5002 + 4, Lines: 4, LongestLine: 5000, EightBit: true, Clean: true}); !reflect.DeepEqual(got.Measured, want) {
 			t.Errorf("measured %+v", got.Measured)
 		}
 	})

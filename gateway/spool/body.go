@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -249,6 +250,17 @@ func (b *body) ReadAt(p []byte, at int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// Rest is the octets from an offset to the end, where they lie; see gateway.Rester.
+func (b *body) Rest(from int64) io.Reader {
+	switch {
+	case b.closed:
+		return io.NewSectionReader(b, from, 0) // a panic would be the alternative; the size that is missing is noticed
+	case b.file != nil:
+		return io.NewSectionReader(b.file, from, b.inFile-from)
+	}
+	return bytes.NewReader(b.mem[from:])
 }
 
 // Close gives the memory and the file back; once.

@@ -38,6 +38,24 @@ func TestBodyReadsBackWhatWasWritten(t *testing.T) {
 			if err != nil || !bytes.Equal(got, want) || b.Size() != int64(size) {
 				t.Fatalf("size %d, piece %d: read %d octets, err %v", size, piece, len(got), err)
 			}
+			for _, from := range []int{0, size / 2, size} {
+				rest := gateway.Rest(b, int64(from))
+				switch r := rest.(type) {
+				case *bytes.Reader:
+					if size > 100_000 {
+						t.Errorf("size %d: a file is read as memory", size)
+					}
+				case *io.SectionReader:
+					if in, _, _ := r.Outer(); size <= 100_000 || in == io.ReaderAt(nil) {
+						t.Errorf("size %d: memory is read as a section", size)
+					} else if _, ok := in.(*os.File); !ok {
+						t.Errorf("size %d: a section of %T", size, in)
+					}
+				}
+				if got, err := io.ReadAll(rest); err != nil || !bytes.Equal(got, want[from:]) {
+					t.Fatalf("size %d, piece %d: %d octets from %d on, err %v", size, piece, len(got), from, err)
+				}
+			}
 			if onDisk := bodies.OnDisk(); (onDisk > 0) != (size > 100_000) {
 				t.Errorf("size %d: %d octets on disk", size, onDisk)
 			}
@@ -46,6 +64,9 @@ func TestBodyReadsBackWhatWasWritten(t *testing.T) {
 			}
 			if _, err := b.ReadAt(make([]byte, 1), 0); !errors.Is(err, os.ErrClosed) {
 				t.Errorf("read after close: %v", err)
+			}
+			if got, err := io.ReadAll(gateway.Rest(b, 0)); len(got) > 0 {
+				t.Errorf("%d octets after close, err %v", len(got), err)
 			}
 		}
 	}

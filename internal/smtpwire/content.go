@@ -49,7 +49,32 @@ type Result struct {
 	Repaired    int64 // bare CRs, bare LFs and NULs that were normalised
 	EightBit    bool  // an octet over 127 was seen (RFC 6152)
 	Unended     bool  // not empty and without CRLF at its end (BDAT only)
+	// Dots are where in the destination a line begins with a dot, ascending. They are forgotten (DotsUnknown) of a message
+	// with a fault, of one that was repaired, and of one with more than maxDots of them.
+	Dots        []int64
+	DotsUnknown bool
 }
+
+// maxDots is how many lines that begin with a dot are remembered of a message: few have any, and one made of dots gains
+// nothing.
+const maxDots = 64
+
+// Clean tells whether the destination has exactly what a DotWriter would let pass, and Dots are all the places where it
+// would stuff one, so that it need not be looked at again. It holds of a message that was read without an error.
+func (r *Result) Clean() bool { return !r.DotsUnknown && !r.Unended }
+
+// dot notes that the octet at this place of the destination is a dot at the beginning of a line.
+func (r *Result) dot(at int64) {
+	switch {
+	case r.DotsUnknown:
+	case len(r.Dots) == maxDots:
+		r.forgetDots()
+	default:
+		r.Dots = append(r.Dots, at)
+	}
+}
+
+func (r *Result) forgetDots() { r.Dots, r.DotsUnknown = nil, true }
 
 // content takes the octets of a message in pieces, dots already unstuffed:
 // judges, counts and delivers them. No piece ends between CR and LF.
@@ -72,6 +97,9 @@ type layout struct {
 func (c *content) scanLines(b []byte) layout {
 	found := layout{bareLF: -1}
 	for p := 0; ; {
+		if c.line == 0 && p < len(b) && b[p] == '.' {
+			c.res.dot(c.res.Delivered + int64(p))
+		}
 		i := bytes.IndexByte(b[p:], '\n')
 		if i < 0 {
 			c.longer(len(b) - p)
@@ -115,6 +143,7 @@ func (c *content) take(b []byte, found layout, lines int64) error {
 	kind, at := firstViolation(b, found)
 	if kind != 0 && c.lim.Normalise {
 		b, kind = c.normalise(b), 0
+		c.res.forgetDots()
 	}
 	if c.fault == nil {
 		if kind == 0 {
@@ -125,6 +154,9 @@ func (c *content) take(b []byte, found layout, lines int64) error {
 			line := lines + int64(bytes.Count(b[:at], []byte{'\n'})) + 1
 			c.fault = &ContentError{kind, c.res.Size + int64(at), line}
 		}
+	}
+	if c.fault != nil {
+		c.res.forgetDots()
 	}
 	if len(b) > 0 {
 		c.res.Unended = b[len(b)-1] != '\n'

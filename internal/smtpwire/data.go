@@ -68,6 +68,9 @@ scan:
 			out += copy(b[out:], b[run:p])
 			p++
 			run = p
+			if b[p] == '.' {
+				c.res.dot(c.res.Delivered + int64(out))
+			}
 		}
 		i := bytes.IndexByte(b[p:], '\n')
 		if i < 0 {

@@ -86,7 +86,7 @@ func FuzzData(f *testing.F) {
 		var out, out2 bytes.Buffer
 		res, err := whole.ReadData(&out, lim)
 		res2, err2 := split.ReadData(&out2, lim)
-		if !errors.Is(err, ErrFlood) && (res != res2 || !sameError(err, err2) || !bytes.Equal(out.Bytes(), out2.Bytes())) {
+		if !errors.Is(err, ErrFlood) && (!reflect.DeepEqual(res, res2) || !sameError(err, err2) || !bytes.Equal(out.Bytes(), out2.Bytes())) {
 			t.Fatalf("by the split:\n%+v %v %q\n%+v %v %q", res, err, out.Bytes(), res2, err2, out2.Bytes())
 		}
 		if int64(out.Len()) != res.Delivered || (limit > 0 && res.Delivered > limit) {
@@ -132,15 +132,35 @@ func checkDelivered(t *testing.T, msg, raw []byte, res Result) {
 	if added, err := d.Finish(); added || err != nil {
 		t.Fatalf("delivered %q: added %t, %v", msg, added, err)
 	}
+	checkDots(t, msg, wire.String(), res)
 	if i := strings.Index("\r\n"+wire.String(), "\r\n.\r\n"); i != wire.Len()-3 {
 		t.Fatalf("restuffed ends early: %q", wire.Bytes())
 	}
-	if res.Repaired > 0 {
+	if res.Repaired > 0 || raw == nil { // by BDAT
 		return
 	}
 	std, err := io.ReadAll(textproto.NewReader(bufio.NewReader(bytes.NewReader(raw))).DotReader())
 	if err != nil || !bytes.Equal(std, bytes.ReplaceAll(msg, []byte("\r\n"), []byte("\n"))) {
 		t.Fatalf("textproto reads %q (%v), we %q", std, err, msg)
+	}
+}
+
+// checkDots holds what a clean message's dots make of it against what a DotWriter made.
+func checkDots(t *testing.T, msg []byte, wire string, res Result) {
+	if !res.Clean() {
+		if res.Repaired == 0 && !res.Unended && bytes.Count(append([]byte("\n"), msg...), []byte("\n.")) <= maxDots {
+			t.Fatalf("not clean: %q, %+v", msg, res)
+		}
+		return
+	}
+	var stuffed []byte
+	from := int64(0)
+	for _, at := range res.Dots {
+		stuffed = append(append(stuffed, msg[from:at]...), '.')
+		from = at
+	}
+	if stuffed = append(append(stuffed, msg[from:]...), ".\r\n"...); string(stuffed) != wire {
+		t.Fatalf("by its dots %q, by the dot-writer %q", stuffed, wire)
 	}
 }
 
@@ -173,12 +193,15 @@ func FuzzBDAT(f *testing.F) {
 			}
 			return
 		}
-		if one.Result() != many.Result() || !sameError(err, err2) || !bytes.Equal(out.Bytes(), out2.Bytes()) {
+		if !reflect.DeepEqual(one.Result(), many.Result()) || !sameError(err, err2) || !bytes.Equal(out.Bytes(), out2.Bytes()) {
 			t.Fatalf("by the chunks:\n%+v %v %q\n%+v %v %q", one.Result(), err, out.Bytes(), many.Result(), err2, out2.Bytes())
 		}
 		clean := strings.ReplaceAll(string(in), "\r\n", "")
 		if dirty := strings.ContainsAny(clean, "\r\n\x00"); err == nil && !normalise && (dirty || !bytes.Equal(out.Bytes(), in)) {
 			t.Fatalf("%q taken as %q", in, out.Bytes())
+		}
+		if err == nil && !one.Result().Unended {
+			checkDelivered(t, out.Bytes(), nil, one.Result())
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -43,8 +44,8 @@ func TestDataMeasures(t *testing.T) {
 	long := strings.Repeat("y", 100_000)
 	in := "Subject: a\r\n\r\n..\r\n" + long + "\r\n\xe4\r\n.\r\n"
 	res, err := NewReader(strings.NewReader(in)).ReadData(io.Discard, Limits{})
-	want := Result{Size: int64(len(in)) - 4, Delivered: int64(len(in)) - 4, Lines: 5, LongestLine: 100_000, EightBit: true}
-	if err != nil || res != want {
+	want := Result{Size: int64(len(in)) - 4, Delivered: int64(len(in)) - 4, Lines: 5, LongestLine: 100_000, EightBit: true, Dots: []int64{14}}
+	if err != nil || !reflect.DeepEqual(res, want) {
 		t.Fatalf("%+v, %v, want %+v", res, err, want)
 	}
 	_, err = NewReader(strings.NewReader("a\r\nb\r\nc\nd\r\n.\r\n")).ReadData(io.Discard, Limits{})
