@@ -17,6 +17,18 @@ type Conduct struct {
 	EarlyAfter time.Duration // how long after the connection began they came
 }
 
+// ClientOf returns what counts as one client: an IPv4 address, or an IPv6 /64, since whoever has one address in it has all.
+// It is the zero prefix for what is no address.
+func ClientOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
 // Memory tells what is remembered of clients. It never waits and is safe for concurrent use. It may forget: then a client
 // is tested again, and that is all.
 type Memory interface {

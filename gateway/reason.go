@@ -20,6 +20,8 @@ const (
 	NoStorage          Reason = "smtp.no_storage"
 	TooManyConnections Reason = "smtp.too_many_connections"
 	TooManyFromClient  Reason = "smtp.too_many_from_client"
+	TooManyFromNetwork Reason = "smtp.too_many_from_network"
+	NotReady           Reason = "smtp.not_ready"
 	ShuttingDown       Reason = "smtp.shutting_down"
 	OutOfTime          Reason = "smtp.out_of_time"
 )
@@ -86,6 +88,8 @@ var reasonWords = map[Reason]words{
 	NoStorage:          {452, "4.3.1", Defer, "No room to take a message right now; try again later"},
 	TooManyConnections: {421, "4.7.0", Drop, "Too many connections to this host right now; try again later"},
 	TooManyFromClient:  {421, "4.7.0", Drop, "Too many connections at once from your address; at most %s; close some and try again"},
+	TooManyFromNetwork: {421, "4.7.0", Drop, "Too many connections at once from your network %s; at most %s; close some and try again"},
+	NotReady:           {421, "4.3.2", Drop, "This host is not ready; try again in a minute"},
 	ShuttingDown:       {421, "4.3.2", Drop, "This host is closing for maintenance; try again in a minute"},
 	OutOfTime:          {421, "4.4.2", Drop, "Timeout: nothing complete arrived in time; connect again"},
 

@@ -23,7 +23,11 @@ type Offers struct {
 // Limits bound what one client can take (PRODUCT: defaults). Zero never means without limit: the configuration fills each.
 type Limits struct {
 	Connections      int           // in all
-	PerClient        int           // at once from one address
+	PerClient        int           // at once from one address (IPv6: /64) of which nothing is known
+	PerClientKnown   int           // from one that passed the tests of the gate
+	PerClientBad     int           // from one that failed them
+	PerNetwork       int           // from an IPv4 /26 or IPv6 /56
+	PerWideNetwork   int           // from an IPv4 /21 or IPv6 /48
 	CommandLine      int           // octets of a command line with its CRLF
 	HeaderSize       int           // octets of a header section
 	Hops             int           // Received fields

@@ -185,7 +185,8 @@ const scanReserve = 64 << 10
 // being unscanned would defer it for ever.
 func makeLimits(c *config.Config, policy *gateway.Policy, p *parts) gateway.Limits {
 	l := &c.Policy.Limits
-	out := gateway.Limits{Connections: l.Connections, PerClient: l.ConnectionsPerClient, CommandLine: int(l.CommandLine),
+	out := gateway.Limits{Connections: l.Connections, PerClient: l.ConnectionsPerClient, PerClientKnown: l.PerClientKnown,
+		PerClientBad: l.PerClientBad, PerNetwork: l.PerNetwork, PerWideNetwork: l.PerWideNetwork, CommandLine: int(l.CommandLine),
 		HeaderSize: int(l.Header), Hops: l.Hops, Recipients: l.Recipients, RecipientsKnown: l.Known, Transactions: l.Transactions,
 		MessageSize: int64(l.MessageSize), Errors: l.Errors, SlowAfter: l.SlowErrors, ErrorDelay: l.ErrorWait,
 		UnknownCommands: l.UnknownCommands, TransactionDelay: l.UnknownWaitAll, CommandTimeout: l.CommandTimeout,

@@ -57,6 +57,7 @@ func (d *daemon) instruments() {
 		}
 		return true, fmt.Sprintf("%d sessions", d.server.Sessions())
 	})
+	h.Watch("accept", d.server.Accepting)
 	if d.parts.clamav != nil {
 		h.Watch("signatures", func() (bool, string) { return d.parts.signatureHealth(d.bootstrap.ClamAV.LocalOnly, time.Now()) })
 	}

@@ -30,6 +30,20 @@ func TestConnectionLimits(t *testing.T) {
 			[]string{"198.51.100.1:1", "[::ffff:198.51.100.1]:2"}, "421 4.7.0 ", gateway.TooManyFromClient},
 		{"v6", func(l *gateway.Limits) { l.PerClient = 1 },
 			[]string{"[2001:db8:1:1::1]:1", "[2001:db8:1:1:ffff::2]:1"}, "421 4.7.0 ", gateway.TooManyFromClient},
+		{"network", func(l *gateway.Limits) { l.PerClient, l.PerNetwork = 1, 2 },
+			[]string{"198.51.100.1:1", "198.51.100.62:1", "198.51.100.63:1"},
+			"421 4.7.0 Too many connections at once from your network 198.51.100.0/26; at most 2", gateway.TooManyFromNetwork},
+		{"wide network", func(l *gateway.Limits) { l.PerClient, l.PerNetwork, l.PerWideNetwork = 1, 1, 2 },
+			[]string{"198.51.96.1:1", "198.51.100.1:1", "198.51.103.1:1"},
+			"421 4.7.0 Too many connections at once from your network 198.51.96.0/21; at most 2", gateway.TooManyFromNetwork},
+		{"v6 network", func(l *gateway.Limits) { l.PerClient, l.PerNetwork = 1, 2 },
+			[]string{"[2001:db8:1:100::1]:1", "[2001:db8:1:1fe::1]:1", "[2001:db8:1:1ff::1]:1"},
+			"421 4.7.0 Too many connections at once from your network 2001:db8:1:100::/56; at most 2", gateway.TooManyFromNetwork},
+		{"v6 wide network", func(l *gateway.Limits) { l.PerClient, l.PerNetwork, l.PerWideNetwork = 1, 1, 2 },
+			[]string{"[2001:db8:1:100::1]:1", "[2001:db8:1:200::1]:1", "[2001:db8:1:300::1]:1"},
+			"421 4.7.0 Too many connections at once from your network 2001:db8:1::/48; at most 2", gateway.TooManyFromNetwork},
+		{"a network has what its client has", func(l *gateway.Limits) { l.PerClient, l.PerNetwork, l.PerWideNetwork = 2, 1, 1 },
+			[]string{"198.51.100.1:1", "198.51.100.1:2", "198.51.100.1:3"}, "421 4.7.0 Too many connections at once from your address", gateway.TooManyFromClient},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,6 +65,41 @@ func TestConnectionLimits(t *testing.T) {
 				synctest.Wait()
 				if c := w.dial(tt.from[len(tt.from)-1]); !strings.HasPrefix(c.heard(), "220 ") {
 					t.Errorf("the place of a client that left is not given again")
+				}
+			})
+		})
+	}
+}
+
+// memories is what a test remembers of clients.
+type memories map[netip.Addr]gateway.Remembered
+
+func (m memories) Recall(a netip.Addr) gateway.Remembered { return m[a] }
+
+// TestStanding: how many connections a client has depends on what is remembered of it.
+func TestStanding(t *testing.T) {
+	soon := func() time.Time { return time.Now().Add(time.Minute) }
+	for name, tt := range map[string]struct {
+		is   func() gateway.Remembered
+		most int
+	}{
+		"unknown":          {func() gateway.Remembered { return gateway.Remembered{} }, 4},
+		"known":            {func() gateway.Remembered { return gateway.Remembered{Pregreet: soon()} }, 6},
+		"known once":       {func() gateway.Remembered { return gateway.Remembered{Pregreet: time.Now().Add(-time.Second)} }, 4},
+		"bad":              {func() gateway.Remembered { return gateway.Remembered{Bad: soon()} }, 2},
+		"bad after passed": {func() gateway.Remembered { return gateway.Remembered{Bad: soon(), Pregreet: soon()} }, 2},
+		"bad once":         {func() gateway.Remembered { return gateway.Remembered{Bad: time.Now(), Pregreet: soon()} }, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.snap.Limits.PerClient, w.snap.Limits.PerClientKnown, w.snap.Limits.PerClientBad = 4, 6, 2
+				w.srv.Memory = memories{netip.MustParseAddr("198.51.100.7"): tt.is()}
+				n := 0
+				for strings.HasPrefix(w.dial(stranger).heard(), "220 ") {
+					n++
+				}
+				if n != tt.most {
+					t.Errorf("%d connections, not %d", n, tt.most)
 				}
 			})
 		})
@@ -301,15 +350,20 @@ func TestKnownClients(t *testing.T) {
 	})
 }
 
-func TestClientKey(t *testing.T) {
-	for in, want := range map[string]string{"198.51.100.7": "198.51.100.7", "::ffff:198.51.100.7": "198.51.100.7",
-		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::"} {
-		if got := clientKey(netip.MustParseAddr(in)); got != netip.MustParseAddr(want) {
+func TestPlaces(t *testing.T) {
+	for in, want := range map[string]string{
+		"198.51.100.77":        "198.51.100.77/32 198.51.100.64/26 198.51.96.0/21",
+		"::ffff:198.51.100.77": "198.51.100.77/32 198.51.100.64/26 198.51.96.0/21",
+		"2001:db8:1:12f:4::6":  "2001:db8:1:12f::/64 2001:db8:1:100::/56 2001:db8:1::/48",
+		"fe80::1%eth0":         "fe80::/64 fe80::/56 fe80::/48",
+	} {
+		at := placesOf(netip.MustParseAddr(in))
+		if got := at[0].String() + " " + at[1].String() + " " + at[2].String(); got != want {
 			t.Errorf("%s: %s", in, got)
 		}
 	}
-	if got := clientKey(netip.Addr{}); got.IsValid() {
-		t.Errorf("no address: %s", got)
+	if at := placesOf(netip.Addr{}); at != (places{}) {
+		t.Errorf("no address: %v", at)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +23,7 @@ type Deliverer interface {
 	Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.Verdict) accept.Result
 }
 
-// Server serves SMTP on any number of listeners. Set its fields before the first Serve; only TLS and Log may be nil.
+// Server serves SMTP on any number of listeners. Set its fields before the first Serve; only TLS, Memory and Log may be nil.
 type Server struct {
 	Current func() *gateway.Snapshot  // the configuration for a new session
 	Deliver Deliverer                 //
@@ -29,13 +31,16 @@ type Server struct {
 	Journal gateway.Journal           //
 	IDs     *gateway.IDs              //
 	TLS     func() *tls.Config        // for STARTTLS; nil, or a nil result: it is not offered
+	Memory  gateway.Memory            // what is remembered of clients; nil: nothing
 	Log     *slog.Logger              // faults of ours only
 
-	pool   smtpwire.Pool
-	gate   gate
-	routes atomic.Pointer[routeList]
-	begin  sync.Once
-	table  map[string]command
+	pool      smtpwire.Pool
+	gate      gate
+	lingering atomic.Int32 // refused clients that are listened to
+	accepting acceptance
+	routes    atomic.Pointer[routeList]
+	begin     sync.Once
+	table     map[string]command
 
 	draining  atomic.Bool // is set with mu held
 	mu        sync.Mutex
@@ -68,24 +73,21 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, name string) error {
 		s.mu.Unlock()
 	}()
 	base := context.WithoutCancel(ctx)
-	pause := time.Duration(0)
 	for {
 		conn, err := l.Accept()
 		switch {
 		case err == nil:
-			pause = 0
+			s.accepting.works(s.log(), name)
 			s.start(base, conn, name)
-		case ctx.Err() != nil || s.draining.Load() || errors.Is(err, net.ErrClosed):
-			if ctx.Err() != nil || s.draining.Load() {
-				return nil
-			}
+		case ctx.Err() != nil || s.draining.Load():
+			return nil
+		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("smtp listener %s: %w", name, err)
-		default: // out of descriptors, or the client is gone already
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.log().Warn("smtp listener: accept", "listener", name, "error", err)
+		default: // out of descriptors: those who wait in the backlog are taken as soon as some are free
+			s.accepting.fails(s.log(), name, err)
 			select {
 			case <-ctx.Done():
-			case <-time.After(pause):
+			case <-time.After(acceptPause):
 			}
 		}
 	}
@@ -108,15 +110,33 @@ func (s *Server) listen(l net.Listener) bool {
 	return true
 }
 
-// start begins a session in a goroutine of its own.
+// start lets a connection in, in a goroutine of its own, or turns it away here and now. It never waits.
 func (s *Server) start(base context.Context, conn net.Conn, listener string) {
-	c := newSession(s, conn, listener)
+	defer func() {
+		if p := recover(); p != nil { // it costs this client its connection, and never the accept loop
+			s.log().Error("smtp listener: panic at a new connection", "listener", listener, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			_ = conn.Close()
+		}
+	}()
+	snap, client := s.Current(), addrPort(conn.RemoteAddr()).Addr()
+	if snap == nil {
+		s.turnAway(conn, client, gateway.NotReady, gateway.SayNoConfig.Reply())
+		return
+	}
+	standing := s.standing(client, snap)
+	if c, refused := s.gate.enter(client, &snap.Limits, standing); refused {
+		s.turnAway(conn, client, c.why, gateway.Word(gateway.Drop, c.why, c.args))
+		return
+	}
+	c := newSession(s, conn, listener, snap)
+	c.Trusted, c.Conduct.Known, c.Conduct.Bad = standing.trusted, standing.known, standing.bad
 	c.ctx, c.cancel = context.WithCancel(base)
 	s.mu.Lock()
 	if s.draining.Load() {
 		s.mu.Unlock()
 		c.cancel()
-		_ = conn.Close()
+		s.gate.leave(client)
+		s.turnAway(conn, client, gateway.ShuttingDown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
 		return
 	}
 	s.sessions[c] = struct{}{}
@@ -132,8 +152,19 @@ func (s *Server) start(base context.Context, conn net.Conn, listener string) {
 	}()
 }
 
+// standing is what is known of a client before it says anything.
+func (s *Server) standing(client netip.Addr, snap *gateway.Snapshot) standing {
+	out := standing{trusted: snap.Policy.Trusts(client)}
+	if s.Memory != nil {
+		r, now := s.Memory.Recall(client), time.Now()
+		out.known, out.bad = r.Known(now), r.IsBad(now)
+	}
+	return out
+}
+
 func (s *Server) leave(c *session) {
 	c.cancel()
+	s.gate.leave(c.Client.Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, c)

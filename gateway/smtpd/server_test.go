@@ -2,10 +2,14 @@ package smtpd
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,36 +81,53 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// failing is a listener that fails for a while, as without descriptors, and then works.
+// failing is a listener that fails until it is mended, as without descriptors, and then works.
 type failing struct {
 	net.Listener
-	fails int
+	mended chan struct{}
+	tries  atomic.Int32
 }
 
 func (f *failing) Accept() (net.Conn, error) {
-	if f.fails > 0 {
-		f.fails--
+	f.tries.Add(1)
+	select {
+	case <-f.mended:
+		return f.Listener.Accept()
+	default:
 		return nil, errors.New("accept: too many open files")
 	}
-	return f.Listener.Accept()
 }
 
+// TestServeGoesOnAfterAcceptFails: it is told once, however often it is tried, and once when it is over.
 func TestServeGoesOnAfterAcceptFails(t *testing.T) {
 	w := newWorld(t)
+	var log lockedBuffer
+	w.srv.Log = slog.New(slog.NewTextHandler(&log, nil))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- w.srv.Serve(t.Context(), &failing{l, 3}, "one") }()
+	broken := &failing{Listener: l, mended: make(chan struct{})}
+	go func() { served <- w.srv.Serve(t.Context(), broken, "one") }()
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	for end := time.Now().Add(20 * time.Second); broken.tries.Load() < 3 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if ok, detail := w.srv.Accepting(); ok || detail != "one: accept: too many open files" {
+		t.Errorf("while it fails: %v, %q", ok, detail)
+	}
+	close(broken.mended)
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "220 ") {
 		t.Errorf("%q, %v", line, err)
+	}
+	if ok, detail := w.srv.Accepting(); !ok {
+		t.Errorf("when it works again: %q", detail)
 	}
 	if err := w.srv.Shutdown(t.Context()); err != nil {
 		t.Errorf("shutdown: %v", err)
@@ -114,6 +135,27 @@ func TestServeGoesOnAfterAcceptFails(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Errorf("serve: %v", err)
 	}
+	if text := log.String(); strings.Count(text, "too many open files") != 1 || strings.Count(text, "accepted again") != 1 {
+		t.Errorf("told:\n%s", text)
+	}
+}
+
+// lockedBuffer takes what a log writes.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // TestShutdown (go-smtp defect 17): idle clients are told, a transaction may end, and then its client is told.

@@ -44,9 +44,10 @@ type session struct {
 	idle bool // waits for a command outside a transaction
 }
 
-func newSession(s *Server, conn net.Conn, listener string) *session {
-	c := &session{srv: s, raw: conn, conn: conn}
-	c.Listener, c.Started = listener, time.Now()
+// newSession makes the session of a connection that the gate has let in.
+func newSession(s *Server, conn net.Conn, listener string, snap *gateway.Snapshot) *session {
+	c := &session{srv: s, raw: conn, conn: conn, limits: &snap.Limits}
+	c.Listener, c.Started, c.Snapshot = listener, time.Now(), snap
 	c.Client, c.Local = addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
 	return c
 }
@@ -54,17 +55,6 @@ func newSession(s *Server, conn net.Conn, listener string) *session {
 // serve runs the session to its end. A panic ends this session and no other.
 func (c *session) serve() {
 	defer func() { _ = c.raw.Close() }()
-	if c.Snapshot = c.srv.Current(); c.Snapshot == nil {
-		c.sayEarly(gateway.SayNoConfig.Reply())
-		return
-	}
-	c.limits = &c.Snapshot.Limits
-	c.Trusted = c.Snapshot.Policy.Trusts(c.Client.Addr())
-	if why := c.srv.gate.enter(c.Client.Addr(), c.limits, c.Trusted); why != "" {
-		c.refuseEarly(gateway.Word(gateway.Drop, why, []string{strconv.Itoa(c.limits.PerClient)}), why)
-		return
-	}
-	defer c.srv.gate.leave(c.Client.Addr())
 	c.ID = c.srv.IDs.Next()
 	c.until = c.Started.Add(c.limits.SessionTime)
 	c.r = c.srv.pool.Get(c.conn)

@@ -69,7 +69,8 @@ func testPolicy() *gateway.Policy {
 }
 
 func testLimits() gateway.Limits {
-	return gateway.Limits{Connections: 100, PerClient: 20, CommandLine: 2048, HeaderSize: 4096, Hops: 5, Recipients: 100, RecipientsKnown: 1000,
+	return gateway.Limits{Connections: 100, PerClient: 20, PerClientKnown: 50, PerClientBad: 3,
+		PerNetwork: 60, PerWideNetwork: 200, CommandLine: 2048, HeaderSize: 4096, Hops: 5, Recipients: 100, RecipientsKnown: 1000,
 		Transactions: 50, MessageSize: 1 << 20, Errors: 15, SlowAfter: 5, ErrorDelay: time.Second, UnknownCommands: 10,
 		TransactionDelay: 30 * time.Second, CommandTimeout: 300 * time.Second, SessionTime: 30 * time.Minute,
 		DataTimeout: 180 * time.Second, DataTime: 30 * time.Minute, DataSizeRate: 8 << 10, DataRate: 500, DataRateWindow: 30 * time.Second,

@@ -33,7 +33,11 @@ type Limits struct {
 	ReplyTime      time.Duration `toml:"reply_time" default:"400s" min:"30s" max:"9m" rfc:"RFC 5321 section 4.5.3.2.6" doc:"How long the client waits in all for the reply to its message. Checks and relay share it. Longer: 451, and the client comes back."`
 
 	Connections          int `toml:"connections" unit:"connections" default:"1000" min:"1" max:"100000" doc:"Connections in all. More: 421 4.7.0. Trusted networks are exempt."`
-	ConnectionsPerClient int `toml:"connections_per_client" unit:"connections" default:"20" min:"1" max:"100000" doc:"Connections of one client: an IPv4 address or an IPv6 /64. More: 421 4.7.0. Trusted networks are exempt."`
+	ConnectionsPerClient int `toml:"connections_per_client" unit:"connections" default:"20" min:"1" max:"100000" doc:"Connections of one client (an IPv4 address or an IPv6 /64) of which nothing is known yet. More: 421 4.7.0. Trusted networks are exempt."`
+	PerClientKnown       int `toml:"connections_per_client_known" unit:"connections" default:"50" min:"1" max:"100000" doc:"Connections of one client that passed the test before the banner lately; never less than connections_per_client."`
+	PerClientBad         int `toml:"connections_per_client_bad" unit:"connections" default:"3" min:"1" max:"100000" doc:"Connections of one client that failed a bot test lately; never more than connections_per_client."`
+	PerNetwork           int `toml:"connections_per_network" unit:"connections" default:"60" min:"1" max:"100000" doc:"Connections of one IPv4 /26 or IPv6 /56 in all; never less than what one client in it may have. More: 421 4.7.0. Trusted networks are exempt."`
+	PerWideNetwork       int `toml:"connections_per_wide_network" unit:"connections" default:"200" min:"1" max:"100000" doc:"Connections of one IPv4 /21 or IPv6 /48 in all; never less than connections_per_network. More: 421 4.7.0. Trusted networks are exempt."`
 }
 
 // Validate checks the limits against each other.
