@@ -46,6 +46,8 @@ type Built struct {
 	Cases  []gateway.Case // by pattern; looked at before those by reason
 	Ignore []string
 	Total  string
+	// Ready is that of gateway.Check.
+	Ready func(in *gateway.Input) bool
 	// Ahead, if set, is started with the connection.
 	Ahead func(ctx context.Context, s *gateway.Session)
 }
@@ -144,7 +146,7 @@ func (def *Definition) build(c Configured, d *Deps) (gateway.Check, func(context
 	}
 	cp.Cases, cp.Ignore, cp.Total = append(b.Cases, cases(c.Reasons)...), b.Ignore, b.Total
 	d.Policy.Checks[def.Name] = cp
-	check.Run = b.Run
+	check.Run, check.Ready = b.Run, b.Ready
 	return check, b.Ahead, nil
 }
 

@@ -15,17 +15,28 @@ const lookupTime = 7 * time.Second
 
 // reverse is the confirmed reverse name of the client, looked up once a connection.
 func (d *Deps) reverse(ctx context.Context, s *gateway.Session) dns.Reverse {
-	return gateway.Fact(&s.Facts, "reverse", func() dns.Reverse {
-		ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	return gateway.Fact(&s.Facts, factReverse, func() dns.Reverse {
+		ctx, cancel := gateway.Within(ctx, time.Now().Add(lookupTime))
 		defer cancel()
 		return dns.ConfirmedReverse(ctx, d.Resolver, s.Client.Addr().Unmap())
 	})
 }
 
+// factReverse is the name of that fact.
+const factReverse = "reverse"
+
+// reverseKnown reports whether the check rdns has nothing to wait for.
+func (d *Deps) reverseKnown(in *gateway.Input) bool {
+	return fromInside(in) || gateway.Known(&in.Session.Facts, factReverse)
+}
+
+// fromInside reports whether the client is one that the public DNS cannot speak about.
+func fromInside(in *gateway.Input) bool { return isInside(in.Session.Client.Addr()) }
+
 // mailHost tells whether the domain of the reverse-path can receive mail, looked up once a transaction.
 func (d *Deps) mailHost(ctx context.Context, e *gateway.Envelope) dns.MailHostResult {
 	return gateway.Fact(&e.Facts, "mail host", func() dns.MailHostResult {
-		ctx, cancel := context.WithTimeout(ctx, lookupTime)
+		ctx, cancel := gateway.Within(ctx, time.Now().Add(lookupTime))
 		defer cancel()
 		return dns.MailHost(ctx, d.Resolver, e.From.Domain)
 	})

@@ -29,7 +29,7 @@ func helo() Definition {
 			if d.Resolver == nil {
 				return Built{}, errors.New("needs a resolver")
 			}
-			return Built{Run: d.runHelo}, nil
+			return Built{Run: d.runHelo, Ready: fromInside}, nil
 		},
 	}
 }

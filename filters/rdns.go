@@ -24,7 +24,7 @@ func rdns() Definition {
 			if d.Resolver == nil {
 				return Built{}, errors.New("needs a resolver")
 			}
-			return Built{Run: d.runRDNS, Ahead: d.beginRDNS}, nil
+			return Built{Run: d.runRDNS, Ahead: d.beginRDNS, Ready: d.reverseKnown}, nil
 		},
 	}
 }

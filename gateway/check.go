@@ -26,6 +26,9 @@ type Check struct {
 	Name  string
 	Stage Stage
 	Run   func(ctx context.Context, in *Input) Finding
+	// Ready, if set, tells that Run would wait for nothing and nobody now, so that it costs no goroutine beside others. It
+	// must not wait itself, and a panic in it is the caller's.
+	Ready func(in *Input) bool
 }
 
 // Result is what a check could tell.

@@ -1,6 +1,9 @@
 package gateway
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Facts keeps things worth knowing once: verified reverse name, parsed header, SPF result. Each is computed at its first
 // use, by whoever asks first; others that ask meanwhile wait for the same answer. So checks share work without calling
@@ -12,7 +15,16 @@ type Facts struct {
 
 type cell struct {
 	once  sync.Once
+	known atomic.Bool
 	value any
+}
+
+// Known reports whether a fact is there already, so that asking for it waits for nothing.
+func Known(f *Facts, name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.cells[name]
+	return c != nil && c.known.Load()
 }
 
 // Fact returns the fact of that name, computing it if nobody has. One name has one type. When compute panics the panic
@@ -28,7 +40,10 @@ func Fact[T any](f *Facts, name string, compute func() T) T {
 		f.cells[name] = c
 	}
 	f.mu.Unlock()
-	c.once.Do(func() { c.value = compute() })
+	c.once.Do(func() {
+		defer c.known.Store(true)
+		c.value = compute()
+	})
 	v, _ := c.value.(T)
 	return v
 }

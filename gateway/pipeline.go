@@ -46,9 +46,9 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 		case row.When != nil:
 			why = row.When(&verdict, in)
 		}
-		findings := make([]Finding, len(row.Checks))
+		findings := j.room(len(row.Checks))
 		if why != "" {
-			for k := range row.Checks {
+			for k := range findings {
 				findings[k] = Finding{Result: NotRun, Reason: why}
 			}
 		} else {
@@ -74,16 +74,33 @@ type judging struct {
 	stage  Stage
 	in     *Input
 	record *Record
+	calm   *Verdict // what it is as long as nothing was found
 }
 
-func (j *judging) add(findings []Finding) {
+// findings are those that the stage adds to.
+func (j *judging) findings() *[]Finding {
 	if j.in.Envelope != nil {
-		j.in.Envelope.Findings = append(j.in.Envelope.Findings, findings...)
-	} else {
-		j.in.Session.Findings = append(j.in.Session.Findings, findings...)
+		return &j.in.Envelope.Findings
 	}
+	return &j.in.Session.Findings
+}
+
+// room makes room for the findings of a row, behind those that can be seen: checks of the row do not see each other's.
+func (j *judging) room(n int) []Finding {
+	list := j.findings()
+	*list = slices.Grow(*list, n)
+	at := len(*list)
+	room := (*list)[at : at+n : at+n]
+	clear(room)
+	return room
+}
+
+// add lets the findings be seen that were made in the room.
+func (j *judging) add(made []Finding) {
+	list := j.findings()
+	*list = (*list)[:len(*list)+len(made)]
 	if j.record != nil {
-		j.record.Findings = append(j.record.Findings, findings...)
+		j.record.Findings = append(j.record.Findings, made...)
 	}
 }
 
@@ -91,16 +108,23 @@ func (j *judging) judge(told bool) Verdict {
 	s, e := j.in.Session, j.in.Envelope
 	if j.record == nil {
 		if quiet(s.Findings) && (e == nil || quiet(e.Findings)) {
-			v := Verdict{Stage: j.stage}
-			if e != nil {
-				v.Rcpts = make([]Decision, len(e.Rcpts))
-			}
-			return v
+			return j.quietly()
 		}
 		j.record = NewRecord(j.stage, s, e)
 		j.record.Findings = slices.Clip(j.record.Findings) // what is appended here is not appended there
 	}
 	return s.Snapshot.Policy.judge(j.record, told)
+}
+
+// quietly is the verdict where nothing was found.
+func (j *judging) quietly() Verdict {
+	if j.calm == nil {
+		j.calm = &Verdict{Stage: j.stage}
+		if e := j.in.Envelope; e != nil {
+			j.calm.Rcpts = make([]Decision, len(e.Rcpts))
+		}
+	}
+	return *j.calm
 }
 
 // quiet reports whether no finding can decide or cost anything: whatever the policy, the verdict is then Accept.
@@ -122,30 +146,48 @@ func decided(v *Verdict, in *Input) bool {
 	return v.Final()
 }
 
+// runRow runs the checks of a row at the same time: those that have nothing to wait for one after another, and all but one
+// of the others in goroutines.
 func runRow(ctx context.Context, row *Row, in *Input, findings []Finding) {
 	policy := in.Session.Snapshot.Policy
-	var few [4]int
-	running := few[:0]
+	var few, wait [4]int
+	here, waiting := few[:0], wait[:0]
 	for k := range row.Checks {
-		if policy.Runs(row.Checks[k].Name) {
-			running = append(running, k)
-		} else {
+		switch c := &row.Checks[k]; {
+		case !policy.Runs(c.Name):
 			findings[k] = Finding{Result: NotRun, Reason: LeftOff}
+		case c.Ready != nil && c.Ready(in):
+			here = append(here, k)
+		default:
+			waiting = append(waiting, k)
 		}
 	}
-	if len(running) == 0 {
+	if len(here)+len(waiting) == 0 {
 		return
 	}
 	if row.Deadline > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, row.Deadline)
-		defer cancel()
+		var end context.CancelFunc
+		ctx, end = Within(ctx, time.Now().Add(row.Deadline))
+		defer end()
 	}
+	if len(waiting) < 2 {
+		for _, k := range append(here, waiting...) {
+			findings[k] = runCheck(ctx, &row.Checks[k], in)
+		}
+		return
+	}
+	runApart(ctx, row, in, findings, here, waiting)
+}
+
+// runApart is runRow where several checks may wait.
+func runApart(ctx context.Context, row *Row, in *Input, findings []Finding, here, waiting []int) {
 	var wg sync.WaitGroup
-	for _, k := range running[1:] {
+	for _, k := range waiting[1:] {
 		wg.Go(func() { findings[k] = runCheck(ctx, &row.Checks[k], in) })
 	}
-	findings[running[0]] = runCheck(ctx, &row.Checks[running[0]], in) // one of them costs no goroutine
+	for _, k := range append(here, waiting[0]) { // one of them costs no goroutine
+		findings[k] = runCheck(ctx, &row.Checks[k], in)
+	}
 	wg.Wait()
 }
 

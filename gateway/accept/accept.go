@@ -48,8 +48,8 @@ func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.
 	if !bounded {
 		until = time.Now().Add(replyTime(e))
 	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
-	defer cancel()
+	ctx, end := gateway.Within(context.WithoutCancel(ctx), until)
+	defer end()
 
 	fields := Compose(e, v, time.Now())
 	r = Result{Removed: fields.Removed, ScannedBy: fields.ScannedBy}

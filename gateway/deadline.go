@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Within returns a context that ends at the deadline, as context.WithDeadline does, but makes timer and channel only when
+// somebody waits for it: most stages of most messages have their answers at hand, and wait for nothing. end gives it
+// back; it must be called.
+func Within(parent context.Context, until time.Time) (ctx context.Context, end context.CancelFunc) {
+	if before, ok := parent.Deadline(); ok && before.Before(until) {
+		until = before
+	}
+	w := &within{Context: parent, until: until}
+	return w, w.end
+}
+
+// within is a deadline whose context is made at the first need.
+type within struct {
+	context.Context // the parent, for values
+	until           time.Time
+
+	mu     sync.Mutex
+	real   context.Context // nil until somebody waits
+	cancel context.CancelFunc
+	ended  bool
+}
+
+// Deadline implements context.Context.
+func (w *within) Deadline() (time.Time, bool) { return w.until, true }
+
+// Done implements context.Context.
+func (w *within) Done() <-chan struct{} { return w.make().Done() }
+
+// AfterFunc lets a child of this context wait for it without a goroutine; package context looks for it.
+func (w *within) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(w.make(), f) }
+
+// Err implements context.Context.
+func (w *within) Err() error {
+	w.mu.Lock()
+	real, ended := w.real, w.ended
+	w.mu.Unlock()
+	switch {
+	case real != nil:
+		return real.Err()
+	case ended:
+		return context.Canceled
+	case w.Context.Err() != nil:
+		return w.Context.Err()
+	case !time.Now().Before(w.until):
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func (w *within) make() context.Context {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.real == nil {
+		w.real, w.cancel = context.WithDeadline(w.Context, w.until)
+		if w.ended {
+			w.cancel()
+		}
+	}
+	return w.real
+}
+
+func (w *within) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	if w.cancel != nil {
+		w.cancel()
+	}
+}
