@@ -24,7 +24,8 @@ func accessClient() Definition {
 		Options: &ClientEntries{},
 		Build: func(options any, _ *Deps) (Built, error) {
 			o := options.(*ClientEntries)
-			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return o.find(in.Session) }}, nil
+			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return o.find(in.Session) },
+				Ready: always}, nil
 		},
 	}
 }

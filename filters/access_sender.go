@@ -20,8 +20,10 @@ func accessSender() Definition {
 		Measures: []Measure{{"block", "an entry matches", 0}},
 		Options:  &SenderEntries{},
 		Build: func(options any, d *Deps) (Built, error) {
-			rules := options.(*SenderEntries).compile()
-			return Built{Run: func(ctx context.Context, in *gateway.Input) gateway.Finding { return rules.find(ctx, d, in) }}, nil
+			o := options.(*SenderEntries)
+			rules := o.compile()
+			return Built{Run: func(ctx context.Context, in *gateway.Input) gateway.Finding { return rules.find(ctx, d, in) },
+				Ready: func(in *gateway.Input) bool { return len(o.Entries) == 0 || d.reverseKnown(in) }}, nil
 		},
 	}
 }

@@ -16,8 +16,8 @@ const lookupTime = 7 * time.Second
 // reverse is the confirmed reverse name of the client, looked up once a connection.
 func (d *Deps) reverse(ctx context.Context, s *gateway.Session) dns.Reverse {
 	return gateway.Fact(&s.Facts, factReverse, func() dns.Reverse {
-		ctx, cancel := gateway.Within(ctx, time.Now().Add(lookupTime))
-		defer cancel()
+		ctx := gateway.Within(ctx, time.Now().Add(lookupTime))
+		defer ctx.End()
 		return dns.ConfirmedReverse(ctx, d.Resolver, s.Client.Addr().Unmap())
 	})
 }
@@ -36,8 +36,8 @@ func fromInside(in *gateway.Input) bool { return isInside(in.Session.Client.Addr
 // mailHost tells whether the domain of the reverse-path can receive mail, looked up once a transaction.
 func (d *Deps) mailHost(ctx context.Context, e *gateway.Envelope) dns.MailHostResult {
 	return gateway.Fact(&e.Facts, "mail host", func() dns.MailHostResult {
-		ctx, cancel := gateway.Within(ctx, time.Now().Add(lookupTime))
-		defer cancel()
+		ctx := gateway.Within(ctx, time.Now().Add(lookupTime))
+		defer ctx.End()
 		return dns.MailHost(ctx, d.Resolver, e.From.Domain)
 	})
 }

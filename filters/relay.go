@@ -19,7 +19,8 @@ func relay() Definition {
 		Options: &RelayOptions{},
 		Build: func(options any, d *Deps) (Built, error) {
 			o, policy := options.(*RelayOptions), d.Policy
-			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return relays(o, policy, in) }}, nil
+			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return relays(o, policy, in) },
+				Ready: always}, nil
 		},
 	}
 }

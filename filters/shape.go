@@ -30,7 +30,8 @@ func shape() Definition {
 		Options: &ShapeOptions{Passes: 5, Fields: 500},
 		Build: func(options any, d *Deps) (Built, error) {
 			o := options.(*ShapeOptions)
-			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return o.look(d.Hostname, in.Envelope) }}, nil
+			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return o.look(d.Hostname, in.Envelope) },
+				Ready: always}, nil
 		},
 	}
 }

@@ -7,18 +7,17 @@ import (
 )
 
 // Within returns a context that ends at the deadline, as context.WithDeadline does, but makes timer and channel only when
-// somebody waits for it: most stages of most messages have their answers at hand, and wait for nothing. end gives it
-// back; it must be called.
-func Within(parent context.Context, until time.Time) (ctx context.Context, end context.CancelFunc) {
+// somebody waits for it: most stages of most messages have their answers at hand, and wait for nothing. Its End must be
+// called.
+func Within(parent context.Context, until time.Time) *Deadline {
 	if before, ok := parent.Deadline(); ok && before.Before(until) {
 		until = before
 	}
-	w := &within{Context: parent, until: until}
-	return w, w.end
+	return &Deadline{Context: parent, until: until}
 }
 
-// within is a deadline whose context is made at the first need.
-type within struct {
+// Deadline is a context with a deadline, of Within.
+type Deadline struct {
 	context.Context // the parent, for values
 	until           time.Time
 
@@ -29,16 +28,16 @@ type within struct {
 }
 
 // Deadline implements context.Context.
-func (w *within) Deadline() (time.Time, bool) { return w.until, true }
+func (w *Deadline) Deadline() (time.Time, bool) { return w.until, true }
 
 // Done implements context.Context.
-func (w *within) Done() <-chan struct{} { return w.make().Done() }
+func (w *Deadline) Done() <-chan struct{} { return w.make().Done() }
 
 // AfterFunc lets a child of this context wait for it without a goroutine; package context looks for it.
-func (w *within) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(w.make(), f) }
+func (w *Deadline) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(w.make(), f) }
 
 // Err implements context.Context.
-func (w *within) Err() error {
+func (w *Deadline) Err() error {
 	w.mu.Lock()
 	real, ended := w.real, w.ended
 	w.mu.Unlock()
@@ -55,7 +54,7 @@ func (w *within) Err() error {
 	return nil
 }
 
-func (w *within) make() context.Context {
+func (w *Deadline) make() context.Context {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.real == nil {
@@ -67,7 +66,8 @@ func (w *within) make() context.Context {
 	return w.real
 }
 
-func (w *within) end() {
+// End gives it back: it is cancelled, and with it what was made of it.
+func (w *Deadline) End() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended = true

@@ -13,6 +13,9 @@ var ErrHeaderTooBig = errors.New("header section: too big")
 // maxFields bounds the memory that a header section of tiny fields can take.
 const maxFields = 10000
 
+// usualFields is how many are made room for at once.
+const usualFields = 48
+
 // Header is a header section as it came in, cut into fields (RFC 5322 section 2.2). Nothing is decoded and nothing is
 // changed; fields that are no fields are kept, without a name.
 type Header struct {
@@ -77,6 +80,7 @@ func ParseHeader(raw []byte) *Header {
 	if end := headerEnd(raw, 0); end >= 0 {
 		h.Raw, h.BodyStart, h.Complete = raw[:end-2], int64(end), true
 	}
+	h.Fields = make([]Field, 0, min(bytes.Count(h.Raw, []byte{'\n'}), usualFields))
 	for at := 0; at < len(h.Raw); {
 		end := fieldEnd(h.Raw, at)
 		if len(h.Fields) == maxFields {
@@ -89,7 +93,7 @@ func ParseHeader(raw []byte) *Header {
 		colon := bytes.IndexByte(line, ':')
 		name := bytes.TrimRight(line[:max(colon, 0)], " \t\r\n") // a name may even be folded before its colon
 		if colon > 0 && isFieldName(name) {
-			f.Name, f.value, f.SpacedName = string(name), at+colon+1, len(name) < colon
+			f.Name, f.value, f.SpacedName = fieldName(name), at+colon+1, len(name) < colon
 		} else {
 			h.Malformed++
 		}
@@ -123,11 +127,39 @@ func isFieldName(name []byte) bool {
 	return len(name) > 0
 }
 
+// fieldName returns a name as it is written; those of nearly every message cost no memory.
+func fieldName(name []byte) string {
+	switch string(name) {
+	case "Received":
+		return "Received"
+	case "From":
+		return "From"
+	case "To":
+		return "To"
+	case "Subject":
+		return "Subject"
+	case "Date":
+		return "Date"
+	case "Message-ID":
+		return "Message-ID"
+	case "Message-Id":
+		return "Message-Id"
+	case "MIME-Version":
+		return "MIME-Version"
+	case "Content-Type":
+		return "Content-Type"
+	case "Content-Transfer-Encoding":
+		return "Content-Transfer-Encoding"
+	case "DKIM-Signature":
+		return "DKIM-Signature"
+	}
+	return string(name)
+}
+
 // Value returns the unfolded text behind the colon, without white space around it.
 func (h *Header) Value(f Field) string {
-	v := string(h.Raw[f.value:f.End])
-	v = strings.ReplaceAll(v, "\r\n", "")
-	return strings.TrimSpace(v)
+	v := string(bytes.TrimSpace(h.Raw[f.value:f.End]))
+	return strings.TrimSpace(strings.ReplaceAll(v, "\r\n", "")) // an empty folded line can leave white space
 }
 
 // All returns the fields of a name, whatever its case.

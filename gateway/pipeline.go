@@ -165,10 +165,10 @@ func runRow(ctx context.Context, row *Row, in *Input, findings []Finding) {
 	if len(here)+len(waiting) == 0 {
 		return
 	}
-	if row.Deadline > 0 {
-		var end context.CancelFunc
-		ctx, end = Within(ctx, time.Now().Add(row.Deadline))
-		defer end()
+	if row.Deadline > 0 && len(waiting) > 0 {
+		within := Within(ctx, time.Now().Add(row.Deadline))
+		defer within.End()
+		ctx = within
 	}
 	if len(waiting) < 2 {
 		for _, k := range append(here, waiting...) {

@@ -9,44 +9,61 @@ import (
 // Received returns our own Received field for the transaction, folded and with its CRLF (RFC 5321 section 4.4, with the
 // protocol words of RFC 3848 and RFC 6531). The recipient is named only where there is exactly one, so that no recipient
 // learns of another. Scanners are shown the same field, so that they see the right client.
-func Received(e *Envelope, at time.Time) string {
+func Received(e *Envelope, at time.Time) string { return string(AppendReceived(nil, e, at)) }
+
+// AppendReceived is Received, appended to b.
+func AppendReceived(b []byte, e *Envelope, at time.Time) []byte {
 	s := e.Session
-	var b strings.Builder
-	b.WriteString("Received: from " + traceToken(s.Helo.Name, "unknown"))
+	add := func(words ...string) {
+		for _, w := range words {
+			b = append(b, w...)
+		}
+	}
 	reverse := Evident(e.Findings, EvidenceReverse)
 	if reverse == "" {
 		reverse = Evident(s.Findings, EvidenceReverse)
 	}
-	b.WriteString(" (" + traceToken(reverse, "unknown") + " " + AddressLiteral(s.Client.Addr()) + ")\r\n")
+	add("Received: from ", traceToken(s.Helo.Name, "unknown"), " (", traceToken(reverse, "unknown"), " ")
+	b = appendLiteral(b, s.Client.Addr())
+	add(")\r\n")
 	if s.TLS.On() {
-		b.WriteString("\t(using " + traceToken(s.TLS.Version, "") + " with cipher " + traceToken(s.TLS.Cipher, "") + ")\r\n")
+		add("\t(using ", traceToken(s.TLS.Version, ""), " with cipher ", traceToken(s.TLS.Cipher, ""), ")\r\n")
 	}
-	b.WriteString("\tby " + traceToken(s.Snapshot.Hostname, "localhost") + " (Gatepost) with " + s.Protocol(e.Options.UTF8))
-	b.WriteString(" id " + e.ID.String())
-	var only *Recipient
+	add("\tby ", traceToken(s.Snapshot.Hostname, "localhost"), " (Gatepost) with ", s.Protocol(e.Options.UTF8), " id ", e.ID.String())
+	if only := e.only(); only != nil && (!only.Address.UTF8 || e.Options.UTF8) {
+		add("\r\n\tfor <", only.Address.Text, ">")
+	}
+	add(";\r\n\t")
+	b = at.AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 -0700")
+	return append(b, "\r\n"...)
+}
+
+// only is the recipient where exactly one was accepted.
+func (e *Envelope) only() (only *Recipient) {
 	for i := range e.Rcpts {
 		if e.Rcpts[i].Accepted() {
 			if only != nil {
-				only = nil
-				break
+				return nil
 			}
 			only = &e.Rcpts[i]
 		}
 	}
-	if only != nil && (!only.Address.UTF8 || e.Options.UTF8) {
-		b.WriteString("\r\n\tfor " + only.Address.Path())
-	}
-	b.WriteString(";\r\n\t" + at.Format("Mon, 02 Jan 2006 15:04:05 -0700") + "\r\n")
-	return b.String()
+	return only
 }
 
 // AddressLiteral returns an address as RFC 5321 section 4.1.3 writes it, in brackets.
-func AddressLiteral(a netip.Addr) string {
+func AddressLiteral(a netip.Addr) string { return string(appendLiteral(nil, a)) }
+
+func appendLiteral(b []byte, a netip.Addr) []byte {
 	a = a.Unmap().WithZone("")
+	b = append(b, '[')
 	if a.Is6() {
-		return "[IPv6:" + a.String() + "]"
+		b = append(b, "IPv6:"...)
 	}
-	return "[" + a.String() + "]"
+	if !a.IsValid() {
+		return append(b, "invalid IP]"...)
+	}
+	return append(a.AppendTo(b), ']')
 }
 
 // traceToken makes a stranger's word safe in a trace field: what could end a token, a comment or the line reads as "?".

@@ -48,8 +48,9 @@ func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.
 	if !bounded {
 		until = time.Now().Add(replyTime(e))
 	}
-	ctx, end := gateway.Within(context.WithoutCancel(ctx), until)
-	defer end()
+	within := gateway.Within(context.WithoutCancel(ctx), until)
+	defer within.End()
+	ctx = within
 
 	fields := Compose(e, v, time.Now())
 	r = Result{Removed: fields.Removed, ScannedBy: fields.ScannedBy}

@@ -2,8 +2,8 @@ package accept
 
 import (
 	"bytes"
-	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,26 +23,33 @@ type Fields struct {
 // that adds or removes a header field.
 func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 	f := Fields{}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "X-Gatepost-Verdict: %s\r\n", v.Outcome)
-	fmt.Fprintf(&b, "X-Gatepost-Trace: %s\r\n", e.ID)
+	b := make([]byte, 0, 1<<10)
+	b = add(b, "X-Gatepost-Verdict: ", v.Outcome.String(), "\r\nX-Gatepost-Trace: ", e.ID.String(), "\r\n")
 	f.ScannedBy = scanners(e)
 	if len(f.ScannedBy) > 0 {
-		fmt.Fprintf(&b, "X-Gatepost-Scanned: %s\r\n", strings.Join(f.ScannedBy, ";\r\n\t"))
+		b = add(b, "X-Gatepost-Scanned: ", strings.Join(f.ScannedBy, ";\r\n\t"), "\r\n")
 	}
 	if len(v.Marks) > 0 {
-		fmt.Fprintf(&b, "X-Gatepost-Unscanned: %s\r\n", strings.Join(v.Marks, ", "))
+		b = add(b, "X-Gatepost-Unscanned: ", strings.Join(v.Marks, ", "), "\r\n")
 	}
-	spamFields(&b, e, v)
-	authenticationResults(&b, e)
-	b.WriteString(gateway.Received(e, at))
+	b = spamFields(b, e, v)
+	b = authenticationResults(b, e)
+	b = gateway.AppendReceived(b, e, at)
 	f.strip(e.Header, e.Session.Snapshot.Hostname)
 	if first := f.firstOctet(e.Header.Raw); first == ' ' || first == '\t' {
 		// Without a field of its own, the first line of a malformed message would become part of our Received.
-		b.WriteString("X-Gatepost-Malformed: the header section began with white space\r\n")
+		b = add(b, "X-Gatepost-Malformed: the header section began with white space\r\n")
 	}
-	f.Added = b.Bytes()
+	f.Added = b
 	return f
+}
+
+// add appends words.
+func add(b []byte, words ...string) []byte {
+	for _, w := range words {
+		b = append(b, w...)
+	}
+	return b
 }
 
 // scanners lists what looked at the content, with versions.
@@ -59,18 +66,23 @@ func scanners(e *gateway.Envelope) []string {
 }
 
 // spamFields writes what SpamAssassin users and their filters expect, with our own sum of points.
-func spamFields(b *bytes.Buffer, e *gateway.Envelope, v *gateway.Verdict) {
+func spamFields(b []byte, e *gateway.Envelope, v *gateway.Verdict) []byte {
 	flag, yes := "NO", "No"
 	if v.Outcome >= gateway.Tag && v.Score > 0 {
 		flag, yes = "YES", "Yes"
 	}
-	required := e.Session.Snapshot.Policy.Thresholds.Tag
-	fmt.Fprintf(b, "X-Spam-Flag: %s\r\nX-Spam-Score: %.1f\r\n", flag, v.Score)
+	b = add(b, "X-Spam-Flag: ", flag, "\r\nX-Spam-Score: ")
+	b = add(points(b, v.Score), "\r\n")
 	if stars := min(int(v.Score), 50); stars > 0 {
-		fmt.Fprintf(b, "X-Spam-Level: %s\r\n", strings.Repeat("*", stars))
+		b = add(b, "X-Spam-Level: ", strings.Repeat("*", stars), "\r\n")
 	}
-	fmt.Fprintf(b, "X-Spam-Status: %s, score=%.1f required=%.1f\r\n\ttests=%s\r\n", yes, v.Score, required, tests(e, v))
+	b = points(add(b, "X-Spam-Status: ", yes, ", score="), v.Score)
+	b = points(add(b, " required="), e.Session.Snapshot.Policy.Thresholds.Tag)
+	return add(b, "\r\n\ttests=", tests(e, v), "\r\n")
 }
+
+// points appends a sum as SpamAssassin writes it.
+func points(b []byte, sum float64) []byte { return strconv.AppendFloat(b, sum, 'f', 1, 64) }
 
 // tests names the rules that hit and the measures that cost something, folded so that no line is too long.
 func tests(e *gateway.Envelope, v *gateway.Verdict) string {
@@ -106,23 +118,30 @@ func tests(e *gateway.Envelope, v *gateway.Verdict) string {
 
 // authenticationResults writes what we verified of the sender (RFC 8601). Until SPF, DKIM and DMARC are checked that is
 // the reverse name (section 2.7.3).
-func authenticationResults(b *bytes.Buffer, e *gateway.Envelope) {
-	fmt.Fprintf(b, "Authentication-Results: %s;", e.Session.Snapshot.Hostname)
+func authenticationResults(b []byte, e *gateway.Envelope) []byte {
+	b = add(b, "Authentication-Results: ", e.Session.Snapshot.Hostname, ";")
 	result := ""
 	for i := range e.Findings {
-		if e.Findings[i].Check == "rdns" {
-			result = map[gateway.Result]string{gateway.Pass: "pass", gateway.Fail: "fail", gateway.Unknown: "temperror"}[e.Findings[i].Result]
+		if e.Findings[i].Check != "rdns" {
+			continue
+		}
+		switch e.Findings[i].Result {
+		case gateway.Pass:
+			result = "pass"
+		case gateway.Fail:
+			result = "fail"
+		case gateway.Unknown:
+			result = "temperror"
 		}
 	}
 	if result == "" {
-		b.WriteString(" none\r\n")
-		return
+		return add(b, " none\r\n")
 	}
 	addr := e.Session.Client.Addr().Unmap().WithZone("").String()
 	if strings.Contains(addr, ":") {
 		addr = `"` + addr + `"`
 	}
-	fmt.Fprintf(b, "\r\n\tiprev=%s policy.iprev=%s\r\n", result, addr)
+	return add(b, "\r\n\tiprev=", result, " policy.iprev=", addr, "\r\n")
 }
 
 // strip leaves out the fields that only we may write, and Authentication-Results that claim to be ours: a stranger's

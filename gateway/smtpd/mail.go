@@ -28,6 +28,7 @@ func (c *session) mail(arg string) gateway.Reply {
 		Options: gateway.MailOptions{Size: m.Size, EightBit: m.Body == "8BITMIME", UTF8: m.UTF8, Return: m.Ret,
 			EnvID: smtpwire.EncodeXtext(m.EnvID)}}}
 	c.tx.stage = gateway.Mail
+	c.tx.env.Findings = c.tx.room[:0]
 	if m.Size > c.limits.MessageSize {
 		c.refusedByRule(gateway.Mail, -1, gateway.Failed(gateway.MessageTooBig, strconv.FormatInt(c.limits.MessageSize, 10)))
 		return c.refusedWhole()
@@ -51,11 +52,11 @@ func address(a smtpwire.Address) gateway.Address {
 	if a.IsNull() {
 		return gateway.Address{}
 	}
-	out := gateway.Address{Text: a.String(), Local: a.Local, Domain: a.ASCII}
+	out := gateway.Address{Local: a.Local, Domain: a.ASCII}
 	if path, ok := a.WireASCII(); ok {
 		out.Text = path[1 : len(path)-1]
 	} else {
-		out.UTF8 = true
+		out.Text, out.UTF8 = a.String(), true
 	}
 	return out
 }

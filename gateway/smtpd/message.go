@@ -55,12 +55,12 @@ func (c *session) measured(res smtpwire.Result) {
 // judged runs the checks of the Data stage and lets the Deliverer end what they let pass.
 func (c *session) judged(dot time.Time) gateway.Reply {
 	t := c.tx
-	ctx, end := gateway.Within(c.ctx, dot.Add(c.limits.VerdictTime))
+	ctx := gateway.Within(c.ctx, dot.Add(c.limits.VerdictTime))
 	t.stage = gateway.Data
 	t.verdict = c.Snapshot.Pipeline.Run(ctx, gateway.Data, t.input(-1))
-	end()
-	ctx, end = gateway.Within(c.ctx, dot.Add(c.limits.ReplyTime))
-	defer end()
+	ctx.End()
+	ctx = gateway.Within(c.ctx, dot.Add(c.limits.ReplyTime))
+	defer ctx.End()
 	t.result = c.srv.Deliver.Deliver(ctx, &t.env, &t.verdict)
 	if t.verdict.Outcome.Refuses() && t.result.Reply.Code < 400 {
 		return t.verdict.Reply

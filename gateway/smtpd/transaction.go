@@ -21,13 +21,17 @@ type transaction struct {
 	consumed int64         // octets read of it so far
 	unended  bool          // its last line has no end (BDAT)
 
+	asked gateway.Input       // what the checks of the stage at hand read
+	room  [12]gateway.Finding // of most transactions, at once
+
 	body   gateway.BodyWriter // while the message is read
 	chunks *smtpwire.Chunks   // from the first BDAT on
 }
 
 // input is what the checks of a stage read.
 func (t *transaction) input(rcpt int) *gateway.Input {
-	return &gateway.Input{Session: t.env.Session, Envelope: &t.env, Rcpt: rcpt}
+	t.asked = gateway.Input{Session: t.env.Session, Envelope: &t.env, Rcpt: rcpt}
+	return &t.asked
 }
 
 // run runs the checks of a stage.

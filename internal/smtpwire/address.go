@@ -89,7 +89,12 @@ func (a Address) String() string {
 
 // Wire is the path for MAIL and RCPT, in angle brackets. It needs SMTPUTF8
 // unless IsASCII.
-func (a Address) Wire() string { return "<" + a.String() + ">" }
+func (a Address) Wire() string {
+	if a.Domain == "" {
+		return "<" + a.String() + ">"
+	}
+	return "<" + QuoteLocal(a.Local) + "@" + a.Domain + ">"
+}
 
 // WireASCII is the path for a next hop without SMTPUTF8: the domain as
 // A-labels. ok is false when the local part cannot be written so, or the path

@@ -34,7 +34,31 @@ func ParseCommand(line []byte) (verb, arg string, err error) {
 	if hasControl(arg) {
 		return "", "", fmt.Errorf("%w: control octet", ErrCommand)
 	}
-	return strings.ToUpper(string(v)), arg, nil
+	return verbOf(v), arg, nil
+}
+
+// verbOf returns a verb in upper case; those of every message cost no memory.
+func verbOf(v []byte) string {
+	var upper [maxVerb]byte
+	n := copy(upper[:], v)
+	for i := range n {
+		upper[i] &^= 0x20 // it has letters only
+	}
+	switch string(upper[:n]) {
+	case "MAIL":
+		return "MAIL"
+	case "RCPT":
+		return "RCPT"
+	case "DATA":
+		return "DATA"
+	case "BDAT":
+		return "BDAT"
+	case "RSET":
+		return "RSET"
+	case "QUIT":
+		return "QUIT"
+	}
+	return string(upper[:n])
 }
 
 func hasControl(s string) bool {

@@ -1,7 +1,6 @@
 package smtpwire
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -18,7 +17,17 @@ type EnhancedCode [3]int
 // IsZero tells whether there is no enhanced code.
 func (e EnhancedCode) IsZero() bool { return e == EnhancedCode{} }
 
-func (e EnhancedCode) String() string { return fmt.Sprintf("%d.%d.%d", e[0], e[1], e[2]) }
+func (e EnhancedCode) String() string { return string(e.append(nil)) }
+
+func (e EnhancedCode) append(b []byte) []byte {
+	for i, n := range e {
+		if i > 0 {
+			b = append(b, '.')
+		}
+		b = strconv.AppendInt(b, int64(n), 10)
+	}
+	return b
+}
 
 // Reply is one SMTP reply.
 type Reply struct {
@@ -65,11 +74,9 @@ func (r Reply) Append(b []byte) []byte {
 	if code < 200 || code > 599 {
 		code = 451
 	}
-	lead := ""
-	if e := r.Enhanced; !e.IsZero() && code/100 != 3 {
-		e[0] = code / 100
-		lead = e.String() + " "
-	}
+	e := r.Enhanced
+	enhanced := !e.IsZero() && code/100 != 3
+	e[0] = code / 100
 	lines := r.Lines
 	if len(lines) == 0 {
 		lines = []string{""}
@@ -82,7 +89,9 @@ func (r Reply) Append(b []byte) []byte {
 		} else {
 			b = append(b, ' ')
 		}
-		b = append(b, lead...)
+		if enhanced {
+			b = append(e.append(b), ' ')
+		}
 		b = append(b, Clean(text, maxReplyLine-len("\r\n")-(len(b)-start))...)
 		b = append(b, "\r\n"...)
 	}
