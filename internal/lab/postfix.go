@@ -30,6 +30,8 @@ type PostfixOptions struct {
 	Settings []string
 	// Smtpd are options of the smtpd service alone (name=value).
 	Smtpd []string
+	// Services are lines of master.cf, added to ours.
+	Services []string
 	// Root is a folder where Debian's package was unpacked (scripts/install does
 	// where another MTA is installed). Empty: $GATEPOST_POSTFIX_ROOT, else /.
 	Root string

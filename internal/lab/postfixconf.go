@@ -234,5 +234,8 @@ virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 `)
+	for _, line := range o.Services {
+		b.WriteString(line + "\n")
+	}
 	return b.String()
 }

@@ -3,33 +3,36 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
-
-	"gatepost/internal/lab/bench/sink"
 )
 
-// TestMain is the sink too, as the program is.
+// TestMain is each of a run's child processes too, as the program is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "-sink" {
-		if err := sink.Serve(os.Stdin, os.Stdout); err != nil {
-			panic(err)
-		}
+	var p plan
+	if p.parse(os.Args[1:], io.Discard) != nil || p.role == (role{}) {
+		m.Run()
 		return
 	}
-	m.Run()
+	if err := p.role.serve(os.Stdin, os.Stdout); err != nil {
+		panic(err)
+	}
 }
 
-// TestRun measures the daemon itself, shortly: every message must arrive.
+// TestRun measures the daemon itself and its peers, shortly: every message must arrive.
 func TestRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var p plan
-	args := []string{"-sizes", "10K,1M", "-connections", "2", "-rounds", "2", "-count", "30", "-length", "30s", "-per-session", "7", "-pipeline", "-json", file}
+	args := []string{"-sizes", "10K,1M", "-connections", "2", "-rounds", "2", "-count", "30", "-length", "30s", "-per-session", "7", "-pipeline", "-json", file,
+		"-peers", "pipe,postfix-proxy"}
 	if err := p.parse(args, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +48,11 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Cells) != 2 || len(r.Cells[0].Trials) != 2 {
+	if len(r.Cells) != 2 || len(r.Cells[0].Trials) != 4 {
 		t.Fatalf("cells: %+v", r.Cells)
 	}
 	for _, c := range r.Cells {
-		for i, name := range []string{"direct", "gatepost"} {
+		for i, name := range []string{"direct", "pipe", "postfix-proxy", "gatepost"} {
 			tr := c.Trials[i]
 			if tr.Name != name || len(tr.Rounds) != 2 || tr.Rounds[0].Messages != 30 || tr.Median.Rate <= 0 || tr.Ratio <= 0 || tr.Median.RSS <= 0 {
 				t.Errorf("%d octets, %s: %+v", c.Size, name, tr)
@@ -83,13 +86,13 @@ func TestParse(t *testing.T) {
 	if err := p.parse([]string{"--quick", "-sizes", "1,10K,3M", "-gatepost", "old=/a", "-gatepost", "/b"}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	want := plan{sizes: list{1, 10 << 10, 3 << 20}, connections: list{10}, rounds: 3, perSession: 20, length: 300 * time.Millisecond,
-		quick: true, limit: 30 * time.Minute, binaries: binaries{{"old", "/a"}, {"gatepost", "/b"}}}
+	want := plan{sections: words{gridSection}, sizes: list{1, 10 << 10, 3 << 20}, connections: list{10}, rounds: 3, perSession: 20,
+		length: 300 * time.Millisecond, quick: true, folder: "docs", limit: 40 * time.Minute, binaries: binaries{{"old", "/a"}, {"gatepost", "/b"}}}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("got  %+v\nwant %+v", p, want)
 	}
 	for _, args := range []string{"x", "-sizes 0", "-sizes 1G", "-sizes 1025M", "-sizes 1KK", "-sizes 1,", "-rounds 0", "-length 0s", "-count -1",
-		"-gatepost =x", "-gatepost a= ", "-gatepost /a -gatepost /b", "-per-session 0", "-nonsense"} {
+		"-gatepost =x", "-sections x", "-sections grid,grid", "-peers haraka", "-quick -full", "-gatepost a= ", "-gatepost /a -gatepost /b", "-per-session 0", "-nonsense"} {
 		var p plan
 		if err := p.parse(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("%q is no error: %+v", args, p)
@@ -99,9 +102,9 @@ func TestParse(t *testing.T) {
 
 // TestParseProc shows what is read from /proc.
 func TestParseProc(t *testing.T) {
-	u, err := parseStat("7 (a) R b) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 9 9 20 0 8 0 100 1000000 512 184467", 4096)
-	if want := (usage{CPU: 3 * time.Second, RSS: 2 << 20}); err != nil || u != want {
-		t.Errorf("%+v, %v; want %+v", u, err, want)
+	s, err := parseStat("7 (a) R b) S 1 6 7 0 -1 4194560 1 0 0 0 250 50 9 1 20 0 8 0 100 1000000 512 184467", 4096)
+	if want := (stat{6, 3 * time.Second, 100 * time.Millisecond, 2 << 20}); err != nil || s != want {
+		t.Errorf("%+v, %v; want %+v", s, err, want)
 	}
 	for _, line := range []string{"", "7 (a) S 1", "7 (a) S 1 7 7 0 -1 4194560 1 0 0 0 x 50 9 9 20 0 8 0 100 1000000 512 184467"} {
 		if _, err := parseStat(line, 4096); err == nil {
@@ -117,12 +120,34 @@ func TestParseProc(t *testing.T) {
 			t.Errorf("%q is no error", text)
 		}
 	}
-	// The real ones, of this process and of one that is not there.
-	if u, err := usageOf(os.Getpid()); err != nil || u.RSS <= 0 {
+}
+
+// TestUsage shows what is read of real processes: one, a group with a child that has ended, and none.
+func TestUsage(t *testing.T) {
+	if u, err := (part{pid: os.Getpid()}).usage(); err != nil || u.RSS <= 0 {
 		t.Errorf("this process: %+v, %v", u, err)
 	}
-	if _, err := usageOf(1 << 30); err == nil {
-		t.Error("a process that is not there has a usage")
+	// The child of the shell counts, which takes it some ticks, and is waited for.
+	cmd := exec.Command("/bin/sh", "-c", `(i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done); echo done; read -r _`)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { in.Close(); _ = cmd.Wait() }()
+	if _, err := out.Read(make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	one, err1 := part{pid: cmd.Process.Pid}.usage()
+	all, err2 := part{pid: cmd.Process.Pid, group: true}.usage()
+	if err := errors.Join(err1, err2); err != nil || all.CPU <= one.CPU || all.RSS < one.RSS {
+		t.Errorf("the shell %+v, with its child %+v, %v", one, all, err)
+	}
+	for _, p := range []part{{pid: 1 << 30}, {pid: 1 << 30, group: true}} {
+		if _, err := p.usage(); err == nil {
+			t.Errorf("%+v is not there and has a usage", p)
+		}
 	}
 }
 

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"time"
 
 	"gatepost/internal/lab"
 	"gatepost/internal/lab/bench/load"
@@ -24,10 +27,29 @@ mx.gatepost.test. A 127.0.0.1
 `)
 }
 
+// daemon is a program with a configuration that differs from what is shipped in
+// what is named here.
+type daemon struct {
+	binary
+	noLog  bool     // the message log is full from the start, and takes no event
+	env    []string // NAME=VALUE
+	policy string   // lines of policy.toml, ahead of all sections
+	tables string   // sections of policy.toml
+}
+
+// plain are all programs as they are shipped.
+func (b binaries) plain() []daemon {
+	var out []daemon
+	for _, program := range b {
+		out = append(out, daemon{binary: program})
+	}
+	return out
+}
+
 // bootstrap is gatepost.toml of a measured daemon: the defaults, but that it
 // listens on free ports and has no scanners.
-func bootstrap(dir, dns string) string {
-	return fmt.Sprintf(`hostname = "mx.gatepost.test"
+func (d daemon) bootstrap(dir, dns string) string {
+	text := fmt.Sprintf(`hostname = "mx.gatepost.test"
 state_dir = %q
 [[listener]]
 name = "smtp"
@@ -41,15 +63,19 @@ addresses = []
 [spamassassin]
 addresses = []
 `, lab.StateDir(dir), dns)
+	if d.noLog {
+		text += "[log]\nkeep_bytes = \"16M\"\n"
+	}
+	return text
 }
 
-// policy is policy.toml: the defaults, with the scanners off.
-func policy(hop string) (string, error) {
+// document is policy.toml: the defaults, with the scanners off.
+func (d daemon) document(hop string) (string, error) {
 	host, port, err := net.SplitHostPort(hop)
 	if err != nil {
 		return "", fmt.Errorf("policy: %w", err)
 	}
-	return fmt.Sprintf(`[[route]]
+	return d.policy + fmt.Sprintf(`[[route]]
 name = "internal"
 tls = "none"
 [[route.next_hop]]
@@ -62,20 +88,82 @@ route = "internal"
 action = "off"
 [checks.spamassassin]
 action = "off"
-`, host, port), nil
+`, host, port) + d.tables, nil
 }
 
-// startDaemon starts a program as a daemon of its own, in a folder named after it
-// below dir.
-func startDaemon(ctx context.Context, b binary, dir, hop, dns string) (*lab.Gatepost, error) {
-	own := filepath.Join(dir, b.name)
-	text, err := policy(hop)
+// fillLog makes today's file of the message log larger than all of it may be, so
+// that the daemon keeps no event: there is no key that switches the log off, and
+// what it costs is the difference. The file has a hole in it and takes no room.
+func fillLog(dir string) error {
+	folder := filepath.Join(lab.StateDir(dir), "log")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	for _, day := range []time.Time{time.Now(), time.Now().Add(24 * time.Hour)} {
+		f, err := os.Create(filepath.Join(folder, "log-"+day.UTC().Format(time.DateOnly)+".db"))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Truncate(32<<20), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// launch starts a daemon in a new folder.
+func (b *bench) launch(ctx context.Context, d daemon) (*lab.Gatepost, error) {
+	dir, err := os.MkdirTemp(b.dir, d.name+"-")
 	if err != nil {
 		return nil, err
 	}
-	g, err := lab.StartGatepost(ctx, own, lab.GatepostOptions{Config: bootstrap(own, dns), Policy: text, Binary: b.path})
+	if d.noLog {
+		if err := fillLog(dir); err != nil {
+			return nil, fmt.Errorf("%s: log: %w", d.name, err)
+		}
+	}
+	text, err := d.document(b.sink.Addr())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.name, err)
+		return nil, err
+	}
+	g, err := lab.StartGatepost(ctx, dir, lab.GatepostOptions{Config: d.bootstrap(dir, b.dns), Policy: text, Binary: d.path, Env: d.env})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.name, err)
 	}
 	return g, nil
+}
+
+// targetOf is a daemon that runs.
+func targetOf(name string, g *lab.Gatepost) target {
+	return target{name, g.Addr("smtp"), part{pid: g.PID()}}
+}
+
+// start starts a section's targets: the sink itself, the peers, and the daemons.
+// stop ends those that run, with or without an error.
+func (b *bench) start(ctx context.Context, peers words, daemons []daemon) (stop func() error, err error) {
+	b.targets = []target{{name: "direct", addr: b.sink.Addr(), part: part{pid: b.sink.PID()}}}
+	var running []func() error
+	stop = func() (err error) {
+		for _, end := range running {
+			err = errors.Join(err, end())
+		}
+		return err
+	}
+	for _, name := range peers {
+		t, end, err := b.startPeer(ctx, name, b.dir)
+		if err != nil {
+			return stop, err
+		}
+		running = append(running, end)
+		b.targets = append(b.targets, t)
+	}
+	for _, d := range daemons {
+		g, err := b.launch(ctx, d)
+		if err != nil {
+			return stop, err
+		}
+		running = append(running, g.Stop)
+		b.targets = append(b.targets, targetOf(d.name, g))
+	}
+	return stop, nil
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -32,9 +33,9 @@ func main() {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return
-	case err == nil && p.child:
+	case err == nil && p.role != role{}:
 		signal.Ignore(os.Interrupt) // it ends with its input
-		err = sink.Serve(os.Stdin, os.Stdout)
+		err = p.role.serve(os.Stdin, os.Stdout)
 	case err == nil:
 		err = run(ctx, p, os.Stdout)
 	}
@@ -45,94 +46,82 @@ func main() {
 	}
 }
 
+// serve is what a child process of a run does.
+func (r role) serve(in io.Reader, out io.Writer) error {
+	switch {
+	case r.sink:
+		return sink.Serve(in, out)
+	case r.hold:
+		return serveHold(in, out)
+	}
+	return servePipe(r.pipe, in, out)
+}
+
 // run starts all parts, measures, and ends them.
 func run(ctx context.Context, p plan, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.limit, fmt.Errorf("not done within %v", p.limit))
 	defer cancel()
 	b := &bench{plan: p}
-	self, err := os.Executable()
-	if err != nil {
+	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
-	if b.sink, err = sink.StartChild(exec.Command(self, "-sink")); err != nil {
+	if b.sink, err = sink.StartChild(exec.Command(b.self, "-sink")); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.sink.Close()) }()
-	b.targets = []target{{name: "direct", addr: b.sink.Addr(), pid: b.sink.PID()}}
 	names, err := dnslab.Start(zones())
 	if err != nil {
 		return err
 	}
 	defer names.Close()
-	dir, err := lab.NewDir()
-	if err != nil {
+	b.dns = names.Addr()
+	if b.dir, err = lab.NewRoomyDir(room); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.leave(dir)) }()
-	stop, err := b.startDaemons(ctx, dir, names.Addr())
-	defer func() { err = errors.Join(err, stop()) }()
-	if err != nil {
-		return err
+	defer func() { err = errors.Join(err, p.leave(b.dir)) }()
+	if b.programs = p.binaries; len(b.programs) == 0 {
+		path, err := lab.Build(ctx)
+		if err != nil {
+			return err
+		}
+		b.programs = binaries{{"gatepost", path}}
 	}
 	return b.measure(ctx, out)
 }
 
-// startDaemons starts every program to measure. stop ends those that run, with or
-// without an error.
-func (b *bench) startDaemons(ctx context.Context, dir, dns string) (stop func() error, err error) {
-	var running []*lab.Gatepost
-	stop = func() (err error) {
-		for _, g := range running {
-			err = errors.Join(err, g.Stop())
-		}
-		return err
-	}
-	programs := b.plan.binaries
-	if len(programs) == 0 {
-		path, err := lab.Build(ctx)
-		if err != nil {
-			return stop, err
-		}
-		programs = binaries{{"gatepost", path}}
-	}
-	for _, program := range programs {
-		g, err := startDaemon(ctx, program, dir, b.sink.Addr(), dns)
-		if err != nil {
-			return stop, err
-		}
-		running = append(running, g)
-		b.targets = append(b.targets, target{name: program.name, addr: g.Addr("smtp"), pid: g.PID()})
-	}
-	return stop, nil
-}
+// room is what the bodies of 200 messages of 10 MB take on disk, and the logs.
+const room = 6 << 30
 
-// measure measures every cell and writes what it shows, cell by cell.
+// measure measures every section, and writes what it shows. A section that failed
+// does not keep the others from being measured; its error is told, and is an error
+// of the run.
 func (b *bench) measure(ctx context.Context, out io.Writer) error {
-	r := report{Machine: thisMachine(), Rounds: b.plan.rounds, Length: b.plan.length.String()}
-	table := out
+	b.report = report{Machine: thisMachine(), Rounds: b.plan.rounds, Length: b.plan.length.String()}
 	if b.plan.json == "-" {
-		table = io.Discard
+		out = io.Discard
 	}
-	if _, err := fmt.Fprint(table, heading); err != nil {
-		return err
+	sections := map[string]func(context.Context, io.Writer) error{
+		gridSection: b.grid, idleSection: b.idle,
 	}
-	for _, size := range b.plan.sizes {
-		for _, connections := range b.plan.connections {
-			c, err := b.cell(ctx, size, connections)
-			if err != nil {
-				return err
-			}
-			if err := c.print(table); err != nil {
-				return err
-			}
-			r.Cells = append(r.Cells, c)
+	var failed error
+	for _, name := range allSections() {
+		section := sections[name]
+		if !slices.Contains(b.plan.sections, name) || section == nil {
+			continue
+		}
+		if err := section(ctx, out); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", name, err))
+			b.report.Failed = append(b.report.Failed, fmt.Sprintf("%s: %v", name, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	r.Machine.Ended = time.Now().UTC().Truncate(time.Second)
-	if b.plan.json == "" {
-		return nil
+	b.report.Machine.Ended = time.Now().UTC().Truncate(time.Second)
+	if b.plan.json != "" {
+		failed = errors.Join(failed, b.report.write(b.plan.json))
 	}
-	return r.write(b.plan.json)
+	return failed
 }
 
 // leave removes the daemons' folder, unless it is to be kept.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 type target struct {
 	name string
 	addr string
-	pid  int // whose CPU and memory are shown
+	part part // whose CPU and memory are shown
 }
 
 // sample is what one round showed. Times are in the units of their names.
@@ -47,9 +49,38 @@ type trial struct {
 
 // bench measures.
 type bench struct {
-	plan    plan
-	sink    *sink.Child
-	targets []target // the first is the one that others are compared with
+	plan     plan
+	self     string // our own program, for child processes
+	dir, dns string // where daemons live, and whom they ask
+	programs binaries
+	sink     *sink.Child
+	targets  []target // of this section; the first is the one that others are compared with
+	report   report
+}
+
+// grid measures every size at every number of connections.
+func (b *bench) grid(ctx context.Context, out io.Writer) (err error) {
+	stop, err := b.start(ctx, b.plan.peers, b.programs.plain())
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprint(out, heading); err != nil {
+		return err
+	}
+	for _, size := range b.plan.sizes {
+		for _, connections := range b.plan.connections {
+			c, err := b.cell(ctx, size, connections)
+			if err != nil {
+				return err
+			}
+			if err := c.print(out); err != nil {
+				return err
+			}
+			b.report.Cells = append(b.report.Cells, c)
+		}
+	}
+	return nil
 }
 
 // settleTime is how long a server may work on after the last reply.
@@ -60,12 +91,12 @@ const settleTime = 5 * time.Second
 func (b *bench) cell(ctx context.Context, size, connections int) (cell, error) {
 	m := load.NewMessage(size)
 	job := load.Job{Message: m, Connections: connections, PerSession: b.plan.perSession, Pipeline: b.plan.pipeline,
-		For: b.plan.length, Count: b.plan.count, Timeout: sessionTimeout}
+		For: b.plan.length, Least: leastMessages, Count: b.plan.count, Timeout: sessionTimeout}
 	c := cell{Size: size, Connections: connections, Pipeline: b.plan.pipeline, Trials: make([]trial, len(b.targets))}
 	for i, t := range b.targets {
 		c.Trials[i].Name = t.name
 		warm := job
-		warm.For, warm.Count = b.plan.length, 2*connections
+		warm.For, warm.Least, warm.Count = b.plan.length/2, 1, 2*connections
 		if _, err := b.round(ctx, t, warm); err != nil {
 			return c, err
 		}
@@ -85,6 +116,10 @@ func (b *bench) cell(ctx context.Context, size, connections int) (cell, error) {
 	return c, nil
 }
 
+// leastMessages is how many messages a round has, so that its figures mean something,
+// unless that takes three times its length.
+const leastMessages = 20
+
 // sessionTimeout is far more than a session takes.
 const sessionTimeout = 2 * time.Minute
 
@@ -95,7 +130,7 @@ func (b *bench) round(ctx context.Context, t target, job load.Job) (s sample, er
 	if err != nil {
 		return s, err
 	}
-	use, err := b.startUsage(t.pid)
+	use, err := b.startUsage(t.part)
 	if err != nil {
 		return s, err
 	}
@@ -126,7 +161,7 @@ func (b *bench) round(ctx context.Context, t target, job load.Job) (s sample, er
 // meter is the usage of the processes at the begin of a round.
 type meter struct {
 	bench  *bench
-	pid    int
+	part   part
 	began  time.Time
 	server usage
 	busy   time.Duration // of the machine
@@ -134,22 +169,22 @@ type meter struct {
 	high   func() int64
 }
 
-func (b *bench) startUsage(pid int) (*meter, error) {
-	server, err := usageOf(pid)
+func (b *bench) startUsage(p part) (*meter, error) {
+	server, err := p.usage()
 	if err != nil {
 		return nil, err
 	}
-	m := &meter{bench: b, pid: pid, server: server, began: time.Now()}
+	m := &meter{bench: b, part: p, server: server, began: time.Now()}
 	if m.busy, m.parts, err = b.everybody(); err != nil {
 		return nil, err
 	}
-	m.high = highWater(pid)
+	m.high = highWater(p)
 	return m, nil
 }
 
 // end is the CPU time of the server since the begin, and how many CPUs others used.
 func (m *meter) end() (cpu time.Duration, others float64, err error) {
-	now, err := settle(m.pid, settleTime)
+	now, err := settle(m.part, settleTime)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -164,12 +199,12 @@ func (m *meter) end() (cpu time.Duration, others float64, err error) {
 // everybody is the CPU time of the machine, and that of this process, the sink and
 // the targets together.
 func (b *bench) everybody() (busy, parts time.Duration, err error) {
-	pids := map[int]bool{os.Getpid(): true, b.sink.PID(): true}
+	all := map[part]bool{{pid: os.Getpid()}: true, {pid: b.sink.PID()}: true}
 	for _, t := range b.targets {
-		pids[t.pid] = true
+		all[t.part] = true
 	}
-	for pid := range pids {
-		u, err := usageOf(pid)
+	for p := range all {
+		u, err := p.usage()
 		if err != nil {
 			return 0, 0, err
 		}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,22 +13,55 @@ import (
 
 // plan says what a run measures.
 type plan struct {
+	sections           words
+	peers              words
 	sizes, connections list
 	rounds, perSession int
 	count              int // messages in a round at most; 0: no bound
 	length             time.Duration
-	pipeline, quick    bool
-	json               string
+	pipeline           bool
+	quick, full        bool
+	json, folder       string
+	write              bool // the document of this run, into folder
 	binaries           binaries
 	limit              time.Duration // for the whole run
-	keep, child        bool
+	keep               bool
+	role               role // other than none: this process is a part of another's run
 }
+
+// The sections of a run, in their order.
+const (
+	gridSection   = "grid"
+	logSection    = "log"
+	pacedSection  = "paced"
+	idleSection   = "idle"
+	stormSection  = "storm"
+	memorySection = "memory"
+	bootSection   = "boot"
+)
+
+func allSections() words {
+	return words{gridSection, logSection, pacedSection, idleSection, stormSection, memorySection, bootSection}
+}
+
+// role says what a child process of a run is.
+type role struct {
+	sink, hold bool
+	pipe       string // where to
+}
+
+const pipeFlag = "pipe-to"
 
 // parse reads the command line.
 func (p *plan) parse(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(out)
+	p.sections, p.peers = words{gridSection}, nil
 	p.sizes, p.connections = list{10 << 10, 1 << 20}, list{1, 10, 50}
+	f.BoolVar(&p.quick, "quick", false, "a look in a few seconds: 10 connections, rounds of 0.3 s")
+	f.BoolVar(&p.full, "full", false, "everything: all sections and peers, 1K to 10M at 1 to 200 connections, five rounds; it takes a quarter of an hour")
+	f.Var(&p.sections, "sections", "what to measure, with commas: "+strings.Join(allSections(), ", "))
+	f.Var(&p.peers, "peers", "measure these beside it, with commas: "+pipePeer+", "+postfixPeer+" (needs root)")
 	f.Var(&p.sizes, "sizes", "message sizes in octets; K and M are 1024 and 1024²")
 	f.Var(&p.connections, "connections", "connections at the same time")
 	f.IntVar(&p.rounds, "rounds", 3, "rounds of each target, in turns; the table shows medians")
@@ -37,35 +71,80 @@ func (p *plan) parse(args []string, out io.Writer) error {
 	f.BoolVar(&p.pipeline, "pipeline", false, "send MAIL, RCPT and DATA in one write, as many MTAs do; otherwise each waits for its reply")
 	f.Var(&p.binaries, "gatepost", "measure this program as NAME=PATH or PATH; several are measured beside each other (default: one built from these sources)")
 	f.StringVar(&p.json, "json", "", "write every round as JSON to this `file`; - is stdout, in place of the table")
-	f.BoolVar(&p.quick, "quick", false, "a look in a few seconds: 10 connections, rounds of 0.3 s")
-	f.DurationVar(&p.limit, "limit", 30*time.Minute, "fail after this time")
+	f.BoolVar(&p.write, "write", false, "put the figures of this run into performance.md, and its plots beside it")
+	f.StringVar(&p.folder, "docs", "docs", "the `folder` of performance.md")
+	f.DurationVar(&p.limit, "limit", 40*time.Minute, "fail after this time")
 	f.BoolVar(&p.keep, "keep", false, "keep the folder of the measured daemons, and say where it is")
-	f.BoolVar(&p.child, "sink", false, "be the sink (for the program itself)")
+	f.BoolVar(&p.role.sink, "sink", false, "be the sink (for the program itself)")
+	f.BoolVar(&p.role.hold, "hold", false, "hold idle connections (for the program itself)")
+	f.StringVar(&p.role.pipe, pipeFlag, "", "be the pipe to this `address` (for the program itself)")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if p.quick {
-		p.shorten(f)
-	}
+	p.adjust(f)
 	switch {
 	case f.NArg() > 0:
 		return fmt.Errorf("unknown argument %q", f.Arg(0))
+	case p.quick && p.full:
+		return errors.New("quick or full, not both")
 	case p.rounds < 1 || p.perSession < 1 || p.count < 0 || p.length <= 0:
 		return errors.New("rounds, length and messages per session must be positive")
+	}
+	if err := p.sections.among(allSections()); err != nil {
+		return fmt.Errorf("sections: %w", err)
+	}
+	if err := p.peers.among(words{pipePeer, postfixPeer}); err != nil {
+		return fmt.Errorf("peers: %w", err)
 	}
 	return nil
 }
 
-// shorten makes a quick plan of what the command line did not name.
-func (p *plan) shorten(f *flag.FlagSet) {
+// adjust makes a quick or a full plan of what the command line did not name.
+func (p *plan) adjust(f *flag.FlagSet) {
 	named := map[string]bool{}
 	f.Visit(func(g *flag.Flag) { named[g.Name] = true })
-	if !named["connections"] {
-		p.connections = list{10}
+	set := func(name string, change func()) {
+		if !named[name] {
+			change()
+		}
 	}
-	if !named["length"] {
-		p.length = 300 * time.Millisecond
+	if p.quick {
+		set("connections", func() { p.connections = list{10} })
+		set("length", func() { p.length = 300 * time.Millisecond })
 	}
+	if p.full {
+		set("sections", func() { p.sections = allSections() })
+		set("peers", func() { p.peers = words{pipePeer, postfixPeer} })
+		set("sizes", func() { p.sizes = list{1 << 10, 10 << 10, 100 << 10, 1 << 20, 10 << 20} })
+		set("connections", func() { p.connections = list{1, 10, 50, 200} })
+		set("rounds", func() { p.rounds = 5 })
+		set("length", func() { p.length = 800 * time.Millisecond })
+	}
+}
+
+// words is a flag of names with commas between them.
+type words []string
+
+// String is the names as they are written.
+func (w *words) String() string { return strings.Join(*w, ",") }
+
+// Set reads names; an empty text is none.
+func (w *words) Set(text string) error {
+	*w = nil
+	if text != "" {
+		*w = strings.Split(text, ",")
+	}
+	return nil
+}
+
+// among refuses a name that is unknown, or there twice.
+func (w words) among(known words) error {
+	for i, name := range w {
+		if !slices.Contains(known, name) || slices.Contains(w[:i], name) {
+			return fmt.Errorf("%q is none of %s, or named twice", name, known.String())
+		}
+	}
+	return nil
 }
 
 // list is a flag of numbers with commas between them.

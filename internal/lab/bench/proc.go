@@ -18,34 +18,76 @@ type usage struct {
 	RSS int64         // octets of resident memory
 }
 
-// usageOf reads the usage of a process, without its children.
-func usageOf(pid int) (usage, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// part is a process whose usage is of interest.
+type part struct {
+	pid   int
+	group bool // with all processes of its group, and those of them that have ended
+}
+
+// usage reads what a part has used so far. Of a group it is all, pages that its processes share counted once for each.
+func (p part) usage() (usage, error) {
+	if !p.group {
+		s, err := statOf(strconv.Itoa(p.pid))
+		return usage{s.own, s.rss}, err
+	}
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return usage{}, fmt.Errorf("usage: %w", err)
 	}
-	u, err := parseStat(string(b), int64(os.Getpagesize()))
-	if err != nil {
-		return usage{}, fmt.Errorf("usage of process %d: %w", pid, err)
+	var u usage
+	found := false
+	for _, e := range entries {
+		if name := e.Name(); name[0] < '0' || name[0] > '9' {
+			continue
+		}
+		s, err := statOf(e.Name())
+		if err != nil || s.group != p.pid {
+			continue // another's, or it has just ended and is its parent's now
+		}
+		found = true
+		u.CPU += s.own + s.children
+		u.RSS += s.rss
+	}
+	if !found {
+		return u, fmt.Errorf("usage: no process of group %d runs", p.pid)
 	}
 	return u, nil
 }
 
+// stat is what is read of a line of /proc/PID/stat.
+type stat struct {
+	group         int
+	own, children time.Duration // children: those that have ended, and were waited for
+	rss           int64
+}
+
+func statOf(pid string) (stat, error) {
+	b, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return stat{}, fmt.Errorf("usage: %w", err)
+	}
+	s, err := parseStat(string(b), int64(os.Getpagesize()))
+	if err != nil {
+		return stat{}, fmt.Errorf("usage of process %s: %w", pid, err)
+	}
+	return s, nil
+}
+
 // parseStat reads a line of /proc/PID/stat.
-func parseStat(line string, page int64) (u usage, err error) {
+func parseStat(line string, page int64) (s stat, err error) {
 	// The name stands in parentheses and may itself contain any octet. Behind it
-	// are the fields 3 and on: 14 utime, 15 stime, 24 rss.
+	// are the fields 3 and on: 5 pgrp, 14 utime, 15 stime, 16 cutime, 17 cstime, 24 rss.
 	fields := strings.Fields(line[strings.LastIndexByte(line, ')')+1:])
 	if len(fields) < 22 {
-		return u, fmt.Errorf("stat line %q: too short", line)
+		return s, fmt.Errorf("stat line %q: too short", line)
 	}
-	var n [3]int64
-	for i, field := range []int{14, 15, 24} {
+	var n [6]int64
+	for i, field := range []int{5, 14, 15, 16, 17, 24} {
 		if n[i], err = strconv.ParseInt(fields[field-3], 10, 64); err != nil {
-			return u, fmt.Errorf("stat line: field %d: %w", field, err)
+			return s, fmt.Errorf("stat line: field %d: %w", field, err)
 		}
 	}
-	return usage{CPU: time.Duration(n[0]+n[1]) * tick, RSS: n[2] * page}, nil
+	return stat{int(n[0]), time.Duration(n[1]+n[2]) * tick, time.Duration(n[3]+n[4]) * tick, n[5] * page}, nil
 }
 
 // machineBusy is the CPU time that all processes have used since boot.
@@ -77,16 +119,20 @@ func parseBusy(text string) (time.Duration, error) {
 	return time.Duration(sum) * tick, nil
 }
 
-// highWater samples the resident memory of a process until stop, which returns
-// the most that was seen.
-func highWater(pid int) (stop func() int64) {
+// highWater samples the resident memory of a part until stop, which returns the
+// most that was seen. Looking at a group takes a while, so it is done seldom.
+func highWater(p part) (stop func() int64) {
+	every := 50 * time.Millisecond
+	if p.group {
+		every = 400 * time.Millisecond
+	}
 	quit, most := make(chan struct{}), make(chan int64)
 	go func() {
 		var high int64
-		t := time.NewTicker(50 * time.Millisecond)
+		t := time.NewTicker(every)
 		defer t.Stop()
 		for {
-			if u, err := usageOf(pid); err == nil { // one that has ended fails the round elsewhere
+			if u, err := p.usage(); err == nil { // one that has ended fails the round elsewhere
 				high = max(high, u.RSS)
 			}
 			select {
@@ -103,17 +149,17 @@ func highWater(pid int) (stop func() int64) {
 	}
 }
 
-// settle waits until a process rests, and for at most limit: what it does after
+// settle waits until a part rests, and for at most limit: what it does after
 // the last reply, such as writing its log, belongs to the messages too.
-func settle(pid int, limit time.Duration) (usage, error) {
-	last, err := usageOf(pid)
+func settle(p part, limit time.Duration) (usage, error) {
+	last, err := p.usage()
 	if err != nil {
 		return last, err
 	}
 	// Under one tick in a tenth of a second is rest.
 	for end := time.Now().Add(limit); time.Now().Before(end); {
 		time.Sleep(10 * tick)
-		now, err := usageOf(pid)
+		now, err := p.usage()
 		if err != nil {
 			return last, err
 		}

@@ -12,10 +12,12 @@ import (
 
 // report is everything that one run showed.
 type report struct {
-	Machine machine `json:"machine"`
-	Rounds  int     `json:"rounds"`
-	Length  string  `json:"length"`
-	Cells   []cell  `json:"cells"`
+	Machine machine      `json:"machine"`
+	Rounds  int          `json:"rounds"`
+	Length  string       `json:"length"`
+	Cells   []cell       `json:"cells"`
+	Idle    []idleResult `json:"idle,omitempty"`
+	Failed  []string     `json:"failed,omitempty"` // sections, with why
 }
 
 // machine tells where and when figures were taken.

@@ -93,33 +93,8 @@ func (c *client) expect(step string, code int, each func(line []byte)) error {
 
 // send hands over one message and returns its identity.
 func (c *client) send(m *Message, pipeline bool) (uint64, error) {
-	size := ""
-	if c.size {
-		size = " SIZE=" + strconv.Itoa(m.size)
-	}
-	steps := []struct {
-		name, line string
-		code       int
-	}{
-		{"MAIL", "MAIL FROM:<" + From + ">" + size + "\r\n", 250},
-		{"RCPT", "RCPT TO:<" + To + ">\r\n", 250},
-		{"DATA", "DATA\r\n", 354},
-	}
-	together := pipeline && c.pipelining
-	if together {
-		if err := c.write(steps[0].line, steps[1].line, steps[2].line); err != nil {
-			return 0, err
-		}
-	}
-	for _, s := range steps {
-		if !together {
-			if err := c.write(s.line); err != nil {
-				return 0, err
-			}
-		}
-		if err := c.expect(s.name, s.code, nil); err != nil {
-			return 0, err
-		}
+	if err := c.envelope(m, pipeline); err != nil {
+		return 0, err
 	}
 	id := m.next()
 	c.buf = m.appendHead(c.buf[:0], id, time.Now())
@@ -131,4 +106,37 @@ func (c *client) send(m *Message, pipeline bool) (uint64, error) {
 		return 0, fmt.Errorf("message: write: %w", err)
 	}
 	return id, c.expect("message", 250, nil)
+}
+
+// envelope says MAIL, RCPT and DATA, each after the reply to the one before unless they go in one write.
+func (c *client) envelope(m *Message, pipeline bool) error {
+	size := ""
+	if c.size {
+		size = " SIZE=" + strconv.Itoa(m.size)
+	}
+	steps := [3]struct {
+		name, line string
+		code       int
+	}{
+		{"MAIL", "MAIL FROM:<" + From + ">" + size + "\r\n", 250},
+		{"RCPT", "RCPT TO:<" + To + ">\r\n", 250},
+		{"DATA", "DATA\r\n", 354},
+	}
+	together := pipeline && c.pipelining
+	if together {
+		if err := c.write(steps[0].line, steps[1].line, steps[2].line); err != nil {
+			return err
+		}
+	}
+	for _, s := range steps {
+		if !together {
+			if err := c.write(s.line); err != nil {
+				return err
+			}
+		}
+		if err := c.expect(s.name, s.code, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -225,3 +225,188 @@ func TestPercentile(t *testing.T) {
 		}
 	}
 }
+
+// TestRate shows that a paced load offers what it says, and that a message that waits for a connection is late by its wait.
+func TestRate(t *testing.T) {
+	s := startSink(t)
+	j := Job{Addr: s.Addr(), Message: NewMessage(1000), Connections: 4, PerSession: 5, For: time.Second, Rate: 50, Timeout: 20 * time.Second}
+	r, err := j.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Count().Check(r.Acknowledged); err != nil || r.Acknowledged.Messages != 50 || r.Due != 50 {
+		t.Errorf("%d of %d messages, %v; want 50", r.Acknowledged.Messages, r.Due, err)
+	}
+	// A server that takes a tenth of a second for each: of 20 messages that come due in a tenth, the last waits for all before it.
+	j.Addr, j.Connections, j.PerSession = slow(t, 100*time.Millisecond), 1, 100
+	j.For, j.Rate = 100*time.Millisecond, 200
+	if r, err = j.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// What does not begin within three times the length does not begin.
+	if n := r.Acknowledged.Messages; n > 4 || r.Due != 20 || r.Latencies[n-1] < time.Duration(n-1)*95*time.Millisecond {
+		t.Errorf("%d of %d messages, latencies %v", n, r.Due, r.Latencies)
+	}
+}
+
+// slow is a server that answers a message only after a time.
+func slow(t *testing.T, wait time.Duration) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "220 hi\r\n")
+		data := false
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			switch line := lines.Text(); {
+			case data && line != ".":
+				continue
+			case line == "DATA":
+				data = true
+				fmt.Fprint(conn, "354 go\r\n")
+				continue
+			case line == ".":
+				data = false
+				time.Sleep(wait)
+			case line == "QUIT":
+				fmt.Fprint(conn, "221 bye\r\n")
+				return
+			}
+			fmt.Fprint(conn, "250 ok\r\n")
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestPace shows which messages of a job begin, by number and time.
+func TestPace(t *testing.T) {
+	began := time.Now()
+	for _, c := range []struct {
+		job    Job
+		n      int64
+		at     time.Duration
+		beyond bool
+	}{
+		{Job{For: time.Second}, 1 << 20, 999 * time.Millisecond, false},
+		{Job{For: time.Second}, 0, time.Second, true},
+		{Job{For: time.Second, Count: 5}, 4, 0, false},
+		{Job{For: time.Second, Count: 5}, 5, 0, true},
+		{Job{For: time.Second, Least: 5}, 4, 2 * time.Second, false},
+		{Job{For: time.Second, Least: 5}, 5, 2 * time.Second, true},
+		{Job{For: time.Second, Least: 5}, 4, 3 * time.Second, true},
+	} {
+		p := pace{Job: c.job, began: began}
+		if got := p.beyond(c.n, began.Add(c.at)); got != c.beyond {
+			t.Errorf("%+v: message %d at %v: beyond %t, want %t", c.job, c.n, c.at, got, c.beyond)
+		}
+	}
+}
+
+// TestIdle shows that idle connections stand where they should, live, and end; and that one that fails is an error.
+func TestIdle(t *testing.T) {
+	s := startSink(t)
+	h, err := Idle{Addr: s.Addr(), Count: 40}.Hold(t.Context(), 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := h.Alive(); n != 40 || s.Count().Sessions != 40 {
+		t.Errorf("%d of 40 live, the sink has %d", n, s.Count().Sessions)
+	}
+	_ = s.Close()
+	for end := time.Now().Add(10 * time.Second); h.Alive() > 0; {
+		if time.Now().After(end) {
+			t.Fatalf("%d live though the server has gone", h.Alive())
+		}
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := (Idle{Addr: s.Addr(), Count: 2}).Hold(t.Context(), 10*time.Second); err == nil {
+		t.Error("nobody listens, and there is no error")
+	}
+	// A sink offers no STARTTLS.
+	if _, err := (Idle{Addr: startSink(t).Addr(), Count: 1, TLS: true}).Hold(t.Context(), 10*time.Second); err == nil || !strings.Contains(err.Error(), "STARTTLS") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestStorm shows what counts as refused, at the banner and at RCPT, and that who is let in is an error.
+func TestStorm(t *testing.T) {
+	ok := []string{"220 hi\r\n", "250 hi\r\n", "250 ok\r\n"}
+	for _, c := range []struct {
+		name    string
+		talk    bool
+		replies []string
+		err     string // "" when it is refused
+	}{
+		{"RCPT", true, append(ok[:3:3], "550 5.7.1 no\r\n", "221 bye\r\n"), ""},
+		{"taken", true, append(ok[:3:3], "250 ok\r\n"), "not refused"},
+		{"early", true, []string{"554 no\r\n"}, "banner"},
+		{"let in", false, []string{"220 hi\r\n"}, "not refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, err := Storm{Addr: script(t, c.replies...), Connections: 3, For: 50 * time.Millisecond, Talk: c.talk, Timeout: 10 * time.Second}.Run(t.Context())
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("error %v, want %q", err, c.err)
+				}
+				return
+			}
+			if err != nil || r.Connections < 3 || r.Rate() <= 0 || r.Reply != "550 5.7.1 no" {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+	t.Run("banner", func(t *testing.T) {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				fmt.Fprint(conn, "521 5.3.2 no\r\n")
+				conn.Close()
+			}
+		}()
+		r, err := Storm{Addr: l.Addr().String(), Connections: 2, For: 20 * time.Millisecond, Timeout: 10 * time.Second}.Run(t.Context())
+		if err != nil || r.Connections < 2 || r.Reply != "521 5.3.2 no" {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// TestGather shows that messages are held before their end, all at once, and then arrive whole.
+func TestGather(t *testing.T) {
+	s := startSink(t)
+	held := false
+	tally, err := Gather(t.Context(), s.Addr(), NewMessage(300<<10), 5, 20*time.Second, func() error {
+		held = true
+		if c := s.Count(); c.Sessions != 5 || c.Whole.Messages != 0 {
+			t.Errorf("while they are held: %+v", c)
+		}
+		return nil
+	})
+	if err != nil || !held || tally.Messages != 5 {
+		t.Errorf("%+v, held %t, %v", tally, held, err)
+	}
+	if err := s.Count().Check(tally); err != nil {
+		t.Error(err)
+	}
+	// One that cannot is an error, and the others do not wait for it.
+	if _, err := Gather(t.Context(), "127.0.0.1:1", NewMessage(1000), 3, 20*time.Second, func() error { return nil }); err == nil {
+		t.Error("nobody listens, and there is no error")
+	}
+}

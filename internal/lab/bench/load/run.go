@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gatepost/internal/lab/bench/mark"
@@ -19,16 +18,19 @@ type Job struct {
 	Connections int           // at the same time; at least 1
 	PerSession  int           // messages on a connection before it is opened anew; at least 1
 	Pipeline    bool          // MAIL, RCPT and DATA in one write where offered (RFC 2920)
-	For         time.Duration // no message begins later
+	For         time.Duration // no message begins later, but for Least
+	Least       int           // so many messages begin even when that takes longer, up to three times For
 	Count       int           // messages in all; 0: no bound
+	Rate        float64       // messages a second that are offered whatever the server does; 0: each connection sends when it may
 	Timeout     time.Duration // for one session
 }
 
 // Result is what a load did.
 type Result struct {
 	Acknowledged mark.Tally      // messages that were answered with 250
-	Elapsed      time.Duration   // from the first connection to the last reply
-	Latencies    []time.Duration // of each message, from MAIL to its 250, sorted
+	Elapsed      time.Duration   // from the first connection (with Rate: the first message's time) to the last reply
+	Latencies    []time.Duration // of each message, from MAIL (with Rate: from when it was due) to its 250, sorted
+	Due          int64           // with Rate: messages whose time came; those not acknowledged found no connection free
 }
 
 // Rate is acknowledged messages a second.
@@ -49,30 +51,32 @@ func (r Result) Percentile(p float64) time.Duration {
 	return r.Latencies[min(max(i, 0), n-1)]
 }
 
+// stretch is how much longer than For a load may go on for what is behind.
+const stretch = 3
+
 // Run sends until the job's bounds or ctx's end. The first message that is not
 // taken, or connection that breaks, ends it with an error; what was acknowledged
 // until then is in the result.
 func (j Job) Run(ctx context.Context) (Result, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	began := time.Now()
-	begin, cancel := context.WithDeadline(ctx, began.Add(j.For))
-	defer cancel()
+	p := &pace{Job: j, began: time.Now()}
+	if j.Rate > 0 {
+		p.began = p.began.Add(lead)
+	}
 	var wg sync.WaitGroup
-	var budget atomic.Int64
-	budget.Store(int64(j.Count))
 	workers := make([]worker, j.Connections)
 	for i := range workers {
 		w := &workers[i]
-		*w = worker{Job: &j, budget: &budget}
+		w.pace = p
 		wg.Go(func() {
-			if err := w.run(ctx, begin); err != nil {
+			if err := w.run(ctx); err != nil {
 				stop(fmt.Errorf("load on %s: %w", j.Addr, err))
 			}
 		})
 	}
 	wg.Wait()
-	r := Result{Elapsed: time.Since(began)}
+	r := Result{Elapsed: time.Since(p.began), Due: p.due()}
 	for i := range workers {
 		r.Acknowledged = r.Acknowledged.Plus(workers[i].tally)
 		r.Latencies = append(r.Latencies, workers[i].latencies...)
@@ -87,21 +91,20 @@ func (j Job) Run(ctx context.Context) (Result, error) {
 
 // worker is one connection after the other.
 type worker struct {
-	*Job
-	budget    *atomic.Int64
+	*pace
 	tally     mark.Tally
 	latencies []time.Duration
 }
 
-// run sends until begin is done; ctx's end cuts it off.
-func (w *worker) run(ctx, begin context.Context) error {
-	for begin.Err() == nil && !w.spent() {
+// run sends while there are turns; ctx's end cuts it off.
+func (w *worker) run(ctx context.Context) error {
+	for ctx.Err() == nil && !w.over() {
 		c, err := dial(w.Addr, time.Now().Add(w.Timeout))
 		if err != nil {
 			return err
 		}
 		release := context.AfterFunc(ctx, func() { c.conn.Close() })
-		err = w.session(c, begin)
+		err = w.session(ctx, c)
 		release()
 		if err != nil {
 			return errors.Join(err, context.Cause(ctx))
@@ -110,25 +113,19 @@ func (w *worker) run(ctx, begin context.Context) error {
 	return nil
 }
 
-func (w *worker) session(c *client, begin context.Context) error {
+func (w *worker) session(ctx context.Context, c *client) error {
 	defer c.conn.Close()
 	for range w.PerSession {
-		if begin.Err() != nil || !w.take() {
+		due, ok := w.turn(ctx)
+		if !ok {
 			break
 		}
-		start := time.Now()
 		id, err := c.send(w.Message, w.Pipeline)
 		if err != nil {
 			return err
 		}
-		w.latencies = append(w.latencies, time.Since(start))
+		w.latencies = append(w.latencies, time.Since(due))
 		w.tally.Add(id, int64(w.Message.size))
 	}
 	return c.quit()
 }
-
-// spent says whether all messages were begun.
-func (w *worker) spent() bool { return w.Count > 0 && w.budget.Load() <= 0 }
-
-// take takes one message out of the budget.
-func (w *worker) take() bool { return w.Count == 0 || w.budget.Add(-1) >= 0 }
