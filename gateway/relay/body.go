@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -15,103 +14,56 @@ import (
 // errEarly says that the next hop answered, or left, before the message was sent.
 var errEarly = errors.New("next hop answered before the end of the message")
 
-// bodyWriter writes to the connection, each write under a deadline of its own, and stops when the next hop has something
-// to say: before the end of the message that is a refusal.
-type bodyWriter struct{ c *conn }
-
-func (w bodyWriter) Write(p []byte) (int, error) {
-	if w.c.in.Buffered() > 0 || w.c.readable() {
-		return 0, errEarly
-	}
-	if err := w.c.nc.SetWriteDeadline(time.Now().Add(w.c.hop.timeouts.Write)); err != nil {
-		return 0, err
-	}
-	return w.c.nc.Write(p)
-}
-
 // data sends the message after a 354: dots stuffed, nothing else changed, and ended only when every octet of it was read
 // and written.
 func (c *conn) data(ctx context.Context, content *gateway.Content) attempt {
-	b := c.hop.pools.bodies.Get().(*buffers)
-	b.out.Reset(bodyWriter{c})
-	defer c.hop.pools.giveBack(b)
-	dots := smtpwire.NewDotWriter(b.out)
-	if err := copyBody(dots, content, b.in); err != nil {
-		dots.Abort()
+	m := c.hop.pools.message(c)
+	defer c.hop.pools.giveBack(m)
+	m.dots.Reset(&m.out)
+	if err := m.write(content); err != nil {
+		m.dots.Abort()
 		return c.failedBody(ctx, err)
 	}
-	if _, err := dots.Finish(); err != nil {
+	if _, err := m.dots.Finish(); err != nil {
 		return c.failedBody(ctx, err)
 	}
-	return c.finish(ctx, b.out)
-}
-
-// copyBody writes the whole message and fails when it is not of the size that was said.
-func copyBody(to io.Writer, content *gateway.Content, buf []byte) error {
-	from, left := reader(content), content.Size
-	for {
-		n, err := readFull(from, buf)
-		if left -= int64(n); left < 0 {
-			return unread{errLong}
-		}
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			if left > 0 {
-				return unread{errShort}
-			}
-			return nil
-		}
-		if err != nil {
-			return unread{err}
-		}
-	}
-}
-
-// readFull fills buf as far as the message goes. io.EOF comes only with its end.
-func readFull(from io.Reader, buf []byte) (n int, err error) {
-	for empty := 0; n < len(buf) && empty < 100; {
-		m, err := from.Read(buf[n:])
-		if n += m; err != nil {
-			return n, err
-		}
-		if empty++; m > 0 {
-			empty = 0
-		}
-	}
-	if n == 0 {
-		return 0, io.ErrNoProgress
-	}
-	return n, nil
+	return c.finish(ctx, &m.out)
 }
 
 // chunk sends the message as one BDAT. The octet that completes it is written only when it is known to be the last.
 func (c *conn) chunk(ctx context.Context, content *gateway.Content) attempt {
-	b := c.hop.pools.bodies.Get().(*buffers)
-	b.out.Reset(bodyWriter{c})
-	defer c.hop.pools.giveBack(b)
-	_, _ = b.out.WriteString("BDAT " + strconv.FormatInt(content.Size, 10) + " LAST\r\n") // errors of a bufio.Writer stay
-	last := &holdBack{to: b.out}
-	if err := copyBody(last, content, b.in); err != nil {
+	m := c.hop.pools.message(c)
+	defer c.hop.pools.giveBack(m)
+	last := &holdBack{to: &m.out}
+	_, err := io.WriteString(&m.out, "BDAT "+strconv.FormatInt(content.Size, 10)+" LAST\r\n")
+	left := content.Size
+	for _, part := range content.Parts {
+		if err == nil {
+			err = m.copyPart(last, part, &left)
+		}
+	}
+	if err == nil && left > 0 {
+		err = unread{errShort}
+	}
+	if err == nil {
+		_, err = m.out.Write([]byte{last.octet})
+	}
+	if err != nil {
 		return c.failedBody(ctx, err)
 	}
-	_ = b.out.WriteByte(last.octet)
-	return c.finish(ctx, b.out)
+	return c.finish(ctx, &m.out)
 }
 
 // holdBack writes all but the last octet.
 type holdBack struct {
-	to    *bufio.Writer
+	to    io.Writer
 	octet byte
 	any   bool
 }
 
 func (h *holdBack) Write(p []byte) (int, error) {
 	if h.any {
-		if err := h.to.WriteByte(h.octet); err != nil {
+		if _, err := h.to.Write([]byte{h.octet}); err != nil {
 			return 0, err
 		}
 	}
@@ -123,8 +75,8 @@ func (h *holdBack) Write(p []byte) (int, error) {
 }
 
 // finish sends what is left of a complete message and reads the answer. From here on the next hop may have it.
-func (c *conn) finish(ctx context.Context, out *bufio.Writer) attempt {
-	if err := out.Flush(); err != nil {
+func (c *conn) finish(ctx context.Context, out *gather) attempt {
+	if err := out.flush(); err != nil {
 		if errors.Is(err, errEarly) {
 			return c.failedBody(ctx, err)
 		}
@@ -202,10 +154,4 @@ func because(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	return err
-}
-
-// giveBack takes the buffers of a body back, wiped of the connection.
-func (p *Pools) giveBack(b *buffers) {
-	b.out.Reset(nil)
-	p.bodies.Put(b)
 }

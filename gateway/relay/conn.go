@@ -59,7 +59,10 @@ type conn struct {
 	born   time.Time
 	since  time.Time // idle since
 	uses   int
+	flight flight
 	stop   func() bool // ends the watch over a context
+	peek   func(fd uintptr)
+	quiet  bool // what peek found: nothing came, and the other side is there
 }
 
 // connect makes a connection up to and with EHLO, under STARTTLS as the settings ask.
@@ -235,15 +238,22 @@ func (c *conn) readable() bool {
 	if c.raw == nil {
 		return false
 	}
-	_ = c.socket.SetReadDeadline(time.Time{}) // one that has passed would be an error here
+	if c.peek == nil {
+		c.peek = func(fd uintptr) { c.quiet = nothing(int(fd)) }
+	}
+	c.quiet = false
+	return c.raw.Control(c.peek) != nil || !c.quiet
+}
+
+// nothing reports whether a socket is open and has nothing to read.
+func nothing(fd int) bool {
 	var one [1]byte
-	quiet := false
-	err := c.raw.Read(func(fd uintptr) bool {
-		_, _, e := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		quiet = e == syscall.EAGAIN || e == syscall.EINTR
-		return true
-	})
-	return err != nil || !quiet
+	for {
+		_, _, err := syscall.Recvfrom(fd, one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		if err != syscall.EINTR {
+			return err == syscall.EAGAIN
+		}
+	}
 }
 
 // quit takes leave of a next hop that did nothing wrong, without waiting for its reply.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -168,7 +169,8 @@ func TestBodyFaults(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for _, chunking := range []bool{false, true} {
+			for _, lies := range []string{"stream", "clean memory", "clean file", "chunk"} {
+				chunking := lies == "chunk"
 				f := newFake(t, append([]string{"CHUNKING"}, everything...)...)
 				if chunking {
 					f.set("BDAT-body", tt.body)
@@ -180,9 +182,16 @@ func TestBodyFaults(t *testing.T) {
 					times.Write, times.Command = 300*time.Millisecond, 2*time.Second
 				}
 				r := newRelay(t, Route{Hops: []Hop{f.hop()}, TLS: None, Timeouts: times, Chunking: chunking})
-				got := r.Relay(t.Context(), delivery(big))
+				d := delivery(big)
+				switch lies {
+				case "clean memory":
+					d.Content.Parts, d.Content.Clean = []io.Reader{bytes.NewReader([]byte(big))}, true
+				case "clean file":
+					d.Content.Parts, d.Content.Clean = []io.Reader{inFile(t, big)}, true
+				}
+				got := r.Relay(t.Context(), d)
 				if got.Result != tt.want || !strings.HasPrefix(got.Reply.String(), tt.told) || got.At != "body" {
-					t.Errorf("chunking %v: got %s, %q at %s (%s)", chunking, got.Result, got.Reply, got.At, got.Said)
+					t.Errorf("%s: got %s, %q at %s (%s)", lies, got.Result, got.Reply, got.At, got.Said)
 				}
 				if messages, _, _ := f.seen(); len(messages) > 0 {
 					t.Error("the next hop has a message")

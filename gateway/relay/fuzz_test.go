@@ -87,7 +87,7 @@ func FuzzPath(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !utf8 && !ascii(p) {
+		if p = "<" + p + ">"; !utf8 && !ascii(p) {
 			t.Errorf("%q needs SMTPUTF8", p)
 		}
 		quoted := false

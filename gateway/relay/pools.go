@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bufio"
 	"context"
 	"crypto/x509"
 	"log/slog"
@@ -21,7 +20,7 @@ type Pools struct {
 	dial    Dialer
 	log     *slog.Logger
 	readers smtpwire.Pool
-	bodies  sync.Pool // *buffers
+	bodies  sync.Pool // *message
 
 	mu   sync.Mutex
 	hops []*hop
@@ -36,21 +35,7 @@ func NewPools(dial Dialer, log *slog.Logger) *Pools {
 		log = slog.New(slog.DiscardHandler)
 	}
 	p := &Pools{dial: dial, log: log}
-	p.bodies.New = func() any {
-		return &buffers{in: make([]byte, readBuffer), out: bufio.NewWriterSize(nil, writeBuffer)}
-	}
 	return p
-}
-
-// The buffers that a body borrows while it is sent, in octets.
-const (
-	readBuffer  = 64 << 10
-	writeBuffer = 32 << 10
-)
-
-type buffers struct {
-	in  []byte
-	out *bufio.Writer
 }
 
 // settings are all that a connection depends on: hops with equal settings are one.

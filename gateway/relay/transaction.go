@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"gatepost/gateway"
@@ -128,7 +127,8 @@ func (c *conn) commands(d *gateway.Delivery, data bool) (f *flight, a attempt, o
 		return nil, unable(gateway.Reply{Code: 552, Enhanced: "5.3.4",
 			Text: "Message too big for the mail server of the recipient"}, "SIZE is smaller than the message"), false
 	}
-	f = &flight{octets: make([]byte, 0, 128+96*len(d.Rcpts)), ends: make([]int, 0, len(d.Rcpts)+2)}
+	f = &c.flight
+	f.reset(len(d.Rcpts))
 	err := f.mail(c.offer, d.From, d.Options, d.Content.Size, d.Content.EightBit, utf8)
 	for i := range d.Rcpts {
 		if err == nil {
@@ -146,13 +146,14 @@ func (c *conn) commands(d *gateway.Delivery, data bool) (f *flight, a attempt, o
 
 // converse sends the commands, as many at once as the next hop and the socket buffers take, and reads the reply to each.
 // It stops where going on makes no sense: after MAIL was refused, and before a DATA that is not on its way yet when a
-// recipient was refused. The last reply, with errClosing, may be a 421.
+// recipient was refused. The last reply, with errClosing, may be a 421. The replies are good until the next transaction.
 func (c *conn) converse(f *flight, data bool) (replies []smtpwire.Reply, err error) {
 	window, all := 1, len(f.ends)
 	if c.offer.pipelining {
 		window = maxFlight
 	}
-	replies = make([]smtpwire.Reply, 0, all)
+	replies = f.replies[:0]
+	defer func() { f.replies = replies }()
 	for at := 0; at < all; at = len(replies) {
 		end := min(at+window, all)
 		if at > 0 && !replies[0].Is(250) {
@@ -285,17 +286,3 @@ func (c *conn) reset(a attempt) attempt {
 	a.keep = err == nil && r.Is(250) && c.in.Buffered() == 0
 	return a
 }
-
-// errShort and errLong say that the message is not as long as it was said to be: it is a part of one.
-var (
-	errShort = errors.New("message ended before its size")
-	errLong  = errors.New("message is longer than its size")
-)
-
-// unread wraps an error of reading the message, which is no fault of the next hop.
-type unread struct{ error }
-
-func (u unread) Unwrap() error { return u.error }
-
-// reader reads the parts one after another.
-func reader(content *gateway.Content) io.Reader { return io.MultiReader(content.Parts...) }

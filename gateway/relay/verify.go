@@ -63,7 +63,8 @@ func (c *conn) verify(from, rcpt gateway.Address) attempt {
 	if utf8 && !c.offer.utf8 {
 		return unable(gateway.Word(gateway.Reject, gateway.NeedsUTF8, nil), "no SMTPUTF8")
 	}
-	f := new(flight)
+	f := &c.flight
+	f.reset(1)
 	err := f.mail(c.offer, from, gateway.MailOptions{}, -1, false, utf8)
 	if err == nil {
 		err = f.rcpt(c.offer, rcpt, gateway.RcptOptions{}, utf8)

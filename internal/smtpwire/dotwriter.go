@@ -29,6 +29,16 @@ type DotWriter struct {
 // the caller flushes.
 func NewDotWriter(w io.Writer) *DotWriter { return &DotWriter{w: w} }
 
+// Reset begins another message on w; what was learned of the one before is
+// forgotten.
+func (d *DotWriter) Reset(w io.Writer) { *d = DotWriter{w: w, dots: d.dots[:0]} }
+
+// LineStart tells whether the next octet begins a line, and nothing is held
+// back: a clean message may go on past the DotWriter here (see
+// [Result.Clean]), as long as it is written to the same destination and ends
+// with a CRLF. Then Finish ends it.
+func (d *DotWriter) LineStart() bool { return d.err == nil && !d.partial && !d.pendingCR }
+
 // Size returns the octets of the message taken so far, before stuffing.
 func (d *DotWriter) Size() int64 { return d.size }
 
