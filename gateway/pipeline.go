@@ -74,7 +74,8 @@ type judging struct {
 	stage  Stage
 	in     *Input
 	record *Record
-	calm   *Verdict // what it is as long as nothing was found
+	calm   Verdict // what it is as long as nothing was found
+	made   bool    // calm was made
 }
 
 // findings are those that the stage adds to.
@@ -118,13 +119,13 @@ func (j *judging) judge(told bool) Verdict {
 
 // quietly is the verdict where nothing was found.
 func (j *judging) quietly() Verdict {
-	if j.calm == nil {
-		j.calm = &Verdict{Stage: j.stage}
+	if !j.made {
+		j.calm, j.made = Verdict{Stage: j.stage}, true
 		if e := j.in.Envelope; e != nil {
 			j.calm.Rcpts = make([]Decision, len(e.Rcpts))
 		}
 	}
-	return *j.calm
+	return j.calm
 }
 
 // quiet reports whether no finding can decide or cost anything: whatever the policy, the verdict is then Accept.
