@@ -123,7 +123,11 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 					pl.Ahead = append(pl.Ahead, ahead)
 				}
 			}
-			pl.Rows[stage] = append(pl.Rows[stage], row)
+			if r.conduct {
+				pl.Conduct = append(pl.Conduct, row)
+			} else {
+				pl.Rows[stage] = append(pl.Rows[stage], row)
+			}
 		}
 	}
 	return pl, errors.Join(faults...)

@@ -11,6 +11,7 @@ type row struct {
 	checks   []Definition
 	deadline time.Duration
 	when     func(v *gateway.Verdict, in *gateway.Input) gateway.Reason
+	conduct  bool // runs whenever the client did something that such checks look at, up to the end of the message
 }
 
 // plan is the order of everything, on one screen: rows one after another, the checks of a row at the same time. Cheap
@@ -19,6 +20,7 @@ func plan() [gateway.Data + 1][]row {
 	return [...][]row{
 		gateway.Connect: {
 			{checks: []Definition{accessClient()}, deadline: time.Second},
+			{checks: []Definition{pipelining(), newline(), verb()}, deadline: time.Second, conduct: true},
 		},
 		gateway.Helo: {
 			{checks: []Definition{helo(), rdns()}, deadline: 8 * time.Second},

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,55 @@ type Conduct struct {
 	Waited     time.Duration // how long it had to keep silent; 0: it did not have to wait
 	Early      string        // the first octets that it sent before the banner, cleaned; "" for none
 	EarlyAfter time.Duration // how long after the connection began they came
+
+	// Of the tests inside the session. What repeats is noted once: no client fills the memory with its faults.
+	Ahead  []Ahead  // input that came before it was allowed; the first of each kind
+	BareLF string   // the first command that ended in a bare LF, cleaned; "" for none
+	Mixed  bool     // some commands ended in CRLF and some in a bare LF
+	Words  []string // what stood in place of a verb and is none, cleaned; the first MaxWords
+	Alien  string   // the protocol that it spoke instead of SMTP: "HTTP", "TLS", "binary"; "" for none
+	Failed bool     // a check found fault with one of these
+}
+
+// MaxWords is how many of the words that are no verbs are kept of a session.
+const MaxWords = 32
+
+// AheadKind says what a client did not wait for.
+type AheadKind string
+
+// The kinds of input that is sent too early (RFC 2920 section 3.1).
+const (
+	AheadGreeting  AheadKind = "greeting"  // behind HELO or EHLO: what is offered was not known yet
+	AheadMessage   AheadKind = "message"   // behind DATA, before 354
+	AheadSync      AheadKind = "sync"      // behind another command that must be the last of a group
+	AheadUnoffered AheadKind = "unoffered" // behind any command where PIPELINING was not offered
+)
+
+// Ahead is input that was there before the reply that the client had to wait for was written.
+type Ahead struct {
+	Kind   AheadKind
+	Behind string // the verb that was not answered yet
+	Sent   string // the first octets of the input, cleaned
+}
+
+// Note keeps the first input of a kind, and reports whether it is new.
+func (c *Conduct) Note(a Ahead) bool {
+	for i := range c.Ahead {
+		if c.Ahead[i].Kind == a.Kind {
+			return false
+		}
+	}
+	c.Ahead = append(c.Ahead, a)
+	return true
+}
+
+// NoteWord keeps a word that is no verb, and reports whether it is new.
+func (c *Conduct) NoteWord(word string) bool {
+	if len(c.Words) >= MaxWords || slices.Contains(c.Words, word) {
+		return false
+	}
+	c.Words = append(c.Words, word)
+	return true
 }
 
 // ClientOf returns what counts as one client: an IPv4 address, or an IPv6 /64, since whoever has one address in it has all.

@@ -19,6 +19,9 @@ type Row struct {
 // Pipeline is the plan: rows of checks for each stage, in order. It is immutable and shared by all sessions of a snapshot.
 type Pipeline struct {
 	Rows [Data + 1][]Row
+	// Conduct are rows of checks of what the client does while its session lasts (Session.Conduct). They are of the Connect
+	// stage and run when the edge has seen something new: see Watch.
+	Conduct []Row
 	// Ahead is started when a connection begins, so that what a later stage needs is under way while the client talks.
 	// Each must only fill facts of the session, end soon after ctx, and not panic.
 	Ahead []func(ctx context.Context, s *Session)
@@ -66,6 +69,34 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 		return j.judge(true)
 	}
 	return verdict
+}
+
+// Watch runs the checks of the client's conduct and judges the connection. It is called when the edge saw something that
+// was not seen before. What fails becomes a finding of the session, in the place of an earlier one of the same check, and
+// so is in each record from then on: held until RCPT, as what was found at Connect, and priced once. What passes is no
+// finding: a client that behaves leaves no trace and costs nothing.
+func (pl *Pipeline) Watch(ctx context.Context, s *Session) Verdict {
+	in := &Input{Session: s, Rcpt: -1}
+	all := slices.Clone(s.Findings) // a record may share them
+	for i := range pl.Conduct {
+		row := &pl.Conduct[i]
+		findings := make([]Finding, len(row.Checks))
+		runRow(ctx, row, in, findings)
+		for k, f := range findings {
+			if f.Result == Pass || f.Result == NotRun {
+				continue
+			}
+			f.Check, f.Stage, f.Rcpt = row.Checks[k].Name, Connect, -1
+			s.Conduct.Failed = s.Conduct.Failed || f.Result == Fail
+			if at := slices.IndexFunc(all, func(old Finding) bool { return old.Check == f.Check }); at >= 0 {
+				all[at] = f
+			} else {
+				all = append(all, f)
+			}
+		}
+	}
+	s.Findings = all
+	return s.Snapshot.Policy.Judge(NewRecord(Connect, s, nil))
 }
 
 // judging judges one stage again and again while findings come in. The Record is made when it is first needed: where

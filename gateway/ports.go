@@ -173,5 +173,6 @@ type Summary struct {
 	Errors       int            `json:"errors"`
 	Commands     int            `json:"commands"`
 	Octets       int64          `json:"octets"`
+	Passed       bool           `json:"passed,omitempty"`  // no test inside the session failed, and a message got a 250
 	Refused      []string       `json:"refused,omitempty"` // the first refused commands and their replies
 }

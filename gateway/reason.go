@@ -33,6 +33,10 @@ const (
 	RcptRefused      Reason = "rcpt.refused"  // the next hop's own words: Args are code, enhanced code and text
 	NextHopAway      Reason = "next_hop.away" // it cannot be asked
 	AccessBlocked    Reason = "access.blocked"
+	PipelinedAhead   Reason = "pipelining.ahead"
+	NewlineBare      Reason = "newline.bare"
+	NewlineMixed     Reason = "newline.mixed"
+	VerbForeign      Reason = "verb.foreign"
 	HeloInvalid      Reason = "helo.invalid"
 	HeloOurs         Reason = "helo.ours"
 	HeloLiteral      Reason = "helo.literal_mismatch"
@@ -98,6 +102,10 @@ var reasonWords = map[Reason]words{
 	RcptRefused:      {0, "", Reject, ""},
 	NextHopAway:      {451, "4.4.1", Defer, "The mail server behind this host cannot be reached right now; try again later"},
 	AccessBlocked:    {554, "5.7.1", Reject, "Refused by this site's own block list: %s"},
+	PipelinedAhead:   {550, "5.5.1", Reject, "Refused: your host sent more behind %s and did not wait for our reply (RFC 2920 section 3.1); make it wait"},
+	NewlineBare:      {550, "5.5.2", Reject, "A command ended in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},
+	NewlineMixed:     {550, "5.5.2", Reject, "Some commands ended in CRLF and some in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},
+	VerbForeign:      {550, "5.5.1", Reject, "Refused: your host sent %s, which is no SMTP; this is a mail host"},
 	HeloInvalid:      {550, "5.7.1", Reject, "Refused: the name in your HELO or EHLO (%s) is not a domain name or an address literal (RFC 5321 section 4.1.1.1)"},
 	HeloOurs:         {550, "5.7.1", Reject, "Refused: your HELO or EHLO (%s) claims to be this host; use the name of your own"},
 	HeloLiteral:      {550, "5.7.1", Reject, "Refused: the address literal in your HELO or EHLO (%s) is not the address you connect from"},

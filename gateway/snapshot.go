@@ -39,6 +39,7 @@ type Limits struct {
 	SlowAfter        int           // errors before each further one costs ErrorDelay
 	ErrorDelay       time.Duration //
 	UnknownCommands  int           // before 421
+	JunkCommands     int           // that bring no message, since the last message, before each further one costs ErrorDelay; Errors more end in 421
 	TransactionDelay time.Duration // at most, of all delays in one transaction
 	CommandTimeout   time.Duration // to read one command line
 	SessionTime      time.Duration // of a session, not counting messages on their way in

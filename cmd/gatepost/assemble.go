@@ -189,7 +189,7 @@ func makeLimits(c *config.Config, policy *gateway.Policy, p *parts) gateway.Limi
 		PerClientBad: l.PerClientBad, PerNetwork: l.PerNetwork, PerWideNetwork: l.PerWideNetwork, CommandLine: int(l.CommandLine),
 		HeaderSize: int(l.Header), Hops: l.Hops, Recipients: l.Recipients, RecipientsKnown: l.Known, Transactions: l.Transactions,
 		MessageSize: int64(l.MessageSize), Errors: l.Errors, SlowAfter: l.SlowErrors, ErrorDelay: l.ErrorWait,
-		UnknownCommands: l.UnknownCommands, TransactionDelay: l.UnknownWaitAll, CommandTimeout: l.CommandTimeout,
+		UnknownCommands: l.UnknownCommands, JunkCommands: l.JunkCommands, TransactionDelay: l.UnknownWaitAll, CommandTimeout: l.CommandTimeout,
 		SessionTime: l.SessionTime, DataTimeout: l.DataTimeout, DataTime: l.DataTime, DataSizeRate: int64(l.DataRate),
 		DataRate: int64(l.DataMinRate), DataRateWindow: l.DataWindow, VerdictTime: l.VerdictTime, ReplyTime: l.ReplyTime,
 		HandshakeTimeout: handshakeTime, WriteTimeout: writeTime}

@@ -12,6 +12,8 @@ const (
 	// maxThrownAway bounds the octets of refused chunks in a session; each chunk costs at least chunkCost.
 	maxThrownAway = smtpwire.DefaultMaxDiscard
 	chunkCost     = 1 << 10
+	// smallChunk: a chunk below it that is not the last counts as a command that brings no message.
+	smallChunk = 512
 )
 
 // bdat takes one chunk of a message (RFC 3030 section 2). Its octets are read exactly, also when they are refused, so that
@@ -30,9 +32,12 @@ func (c *session) bdat(arg string) gateway.Reply {
 		return gateway.SayChunkTooBig.Reply()
 	}
 	t := c.tx
+	if n < smallChunk && !last {
+		c.useless()
+	}
 	if t.chunks == nil {
 		t.body = c.srv.NewBody()
-		t.chunks = smtpwire.NewChunks(t.body, c.contentLimits())
+		t.chunks = smtpwire.NewChunks(sink{t}, c.contentLimits())
 		t.env.Measured.Chunked = true
 	}
 	done := c.measure()

@@ -46,6 +46,7 @@ const (
 type command struct {
 	phases  phase
 	takes   takes
+	idle    bool // brings no message: see Limits.JunkCommands
 	sync    bool // its reply is flushed at once (RFC 2920 section 3.1: a synchronising point)
 	proceed func(c *session, arg string) gateway.Reply
 }
@@ -57,32 +58,36 @@ func commandTable() map[string]command {
 	}
 	const notChunks = anyPhase &^ inChunks
 	return map[string]command{
-		"EHLO":     {notChunks, always, true, (*session).ehlo},
-		"HELO":     {notChunks, always, true, (*session).helo},
-		"MAIL":     {inReady, always, false, (*session).mail},
-		"RCPT":     {inMail | inRcpt, always, false, (*session).rcpt},
-		"DATA":     {inMail | inRcpt, never, true, (*session).data},
-		"BDAT":     {anyPhase, maybe, false, (*session).bdat},
-		"RSET":     {anyPhase, never, false, (*session).rset},
-		"NOOP":     {anyPhase, maybe, true, say(gateway.SayOK)},
-		"QUIT":     {anyPhase, maybe, true, (*session).quit},
-		"VRFY":     {notChunks, always, true, say(gateway.SayCannotVrfy)},
-		"EXPN":     {notChunks, maybe, true, say(gateway.SayNoExpn)},
-		"HELP":     {notChunks, maybe, true, say(gateway.SayHelp)},
-		"STARTTLS": {outside, never, true, (*session).startTLS},
-		"AUTH":     {notChunks, maybe, true, say(gateway.SayNoAuth)},
-		"TURN":     {notChunks, maybe, true, say(gateway.SayNoTurn)},
-		"ETRN":     {notChunks, maybe, true, say(gateway.SayNoTurn)},
+		"EHLO":     {notChunks, always, false, true, (*session).ehlo},
+		"HELO":     {notChunks, always, false, true, (*session).helo},
+		"MAIL":     {inReady, always, false, false, (*session).mail},
+		"RCPT":     {inMail | inRcpt, always, false, false, (*session).rcpt},
+		"DATA":     {inMail | inRcpt, never, false, true, (*session).data},
+		"BDAT":     {anyPhase, maybe, false, false, (*session).bdat},
+		"RSET":     {anyPhase, never, true, false, (*session).rset},
+		"NOOP":     {anyPhase, maybe, true, true, say(gateway.SayOK)},
+		"QUIT":     {anyPhase, maybe, false, true, (*session).quit},
+		"VRFY":     {notChunks, always, true, true, say(gateway.SayCannotVrfy)},
+		"EXPN":     {notChunks, maybe, true, true, say(gateway.SayNoExpn)},
+		"HELP":     {notChunks, maybe, true, true, say(gateway.SayHelp)},
+		"STARTTLS": {outside, never, true, true, (*session).startTLS},
+		"AUTH":     {notChunks, maybe, true, true, say(gateway.SayNoAuth)},
+		"TURN":     {notChunks, maybe, true, true, say(gateway.SayNoTurn)},
+		"ETRN":     {notChunks, maybe, true, true, say(gateway.SayNoTurn)},
 	}
 }
 
 // command runs one command line and answers it with one reply.
 func (c *session) command(text []byte) {
-	c.unchecked = false
+	c.unchecked, c.idles = false, false
 	verb, arg, err := smtpwire.ParseCommand(text)
 	if err != nil {
 		c.abortChunks("")
-		c.answer("", gateway.SayBadCommand.Reply())
+		r := gateway.SayBadCommand.Reply()
+		if last := c.noVerb(text); !last.IsZero() {
+			c.End, r = gateway.EndRefused, last
+		}
+		c.reply("", "", r)
 		return
 	}
 	line := verb
@@ -91,30 +96,51 @@ func (c *session) command(text []byte) {
 	}
 	cmd, known := c.srv.table[verb]
 	if c.abortChunks(verb) {
-		c.answer(line, gateway.SayInChunks.Reply())
+		c.reply(verb, line, gateway.SayInChunks.Reply())
 		return
 	}
 	if verb != "BDAT" {
 		c.lateChunks = false
 	}
+	if cmd.idle || (verb == "EHLO" || verb == "HELO") && c.Helo.Name != "" {
+		c.useless()
+	}
+	var r gateway.Reply
 	switch {
 	case !known:
 		c.unknown++
-		c.answer(line, gateway.SayUnknownCommand.Reply())
-	case cmd.phases&c.phase() == 0:
-		c.answer(line, c.outOfPhase(verb))
-	case cmd.takes == never && arg != "":
-		c.answer(line, gateway.SayNoArgument.Reply(verb))
-	case cmd.takes == always && arg == "":
-		c.answer(line, gateway.SayNeedsArgument.Reply(verb))
-	default:
-		if r := cmd.proceed(c, arg); !r.IsZero() {
-			c.answer(line, r)
+		r = gateway.SayUnknownCommand.Reply()
+		if last := c.noVerb(text); !last.IsZero() {
+			c.End, r = gateway.EndRefused, last
 		}
+	case cmd.phases&c.phase() == 0:
+		r = c.outOfPhase(verb)
+	case cmd.takes == never && arg != "":
+		r = gateway.SayNoArgument.Reply(verb)
+	case cmd.takes == always && arg == "":
+		r = gateway.SayNeedsArgument.Reply(verb)
+	default:
+		r = cmd.proceed(c, arg)
+	}
+	if !r.IsZero() {
+		c.reply(verb, line, r)
 	}
 	if cmd.sync {
 		c.flush()
 	}
+}
+
+// reply answers a command, and ends the session of a client that did not wait for the answer where policy says so.
+func (c *session) reply(verb, line string, r gateway.Reply) {
+	last := c.ahead(verb)
+	c.answer(line, r)
+	c.leaveIf(last)
+}
+
+// useless counts the command at hand as one that brings no message.
+func (c *session) useless() {
+	c.junk++
+	c.idles = true
 }
 
 // abortChunks drops a transaction in which something else than BDAT follows BDAT: the message would be incomplete.
@@ -154,13 +180,16 @@ func (c *session) answer(line string, r gateway.Reply) {
 	}
 	if wrong {
 		c.Errors++
-		if c.Errors > c.limits.SlowAfter && c.End == "" {
-			c.pause(c.limits.ErrorDelay)
-		}
+	}
+	if c.End == "" && (wrong && c.Errors > c.limits.SlowAfter || c.idles && c.junk > c.limits.JunkCommands) {
+		c.pause(c.limits.ErrorDelay)
 	}
 	c.say(r)
 	switch {
-	case c.End != "" || !wrong:
+	case c.End != "":
+	case c.junk >= c.limits.JunkCommands+c.limits.Errors:
+		c.leaveWith(gateway.EndLimit, gateway.SayTooMuchJunk.Reply())
+	case !wrong:
 	case c.Errors >= c.limits.Errors:
 		c.leaveWith(gateway.EndLimit, gateway.SayTooManyErrors.Reply())
 	case c.unknown >= c.limits.UnknownCommands:

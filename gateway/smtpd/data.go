@@ -13,11 +13,15 @@ func (c *session) data(string) gateway.Reply {
 	if c.tx.accepted == 0 {
 		return c.noRecipient()
 	}
+	if last := c.ahead("DATA"); !last.IsZero() {
+		c.End = gateway.EndRefused
+		return last
+	}
 	c.tx.body = c.srv.NewBody()
 	c.say(gateway.SayGoAhead.Reply())
 	c.flush()
 	done := c.measure()
-	res, err := c.r.ReadData(c.tx.body, c.contentLimits())
+	res, err := c.r.ReadData(sink{c.tx}, c.contentLimits())
 	done()
 	if !smtpwire.InStep(err) {
 		c.cutOff(res, err)

@@ -18,6 +18,9 @@ import (
 //	@ limits {"Recipients": 2}     changes the limits (durations in nanoseconds)
 //	@ hop main {"Known": true}     changes what a next hop carries
 //	@ from 127.0.0.1:4000          the client's address
+//	@ action newline observe       changes what policy does with what a check finds
+//	@ without PIPELINING           does not offer it
+//	@ mode soft                    the mode of the policy
 //	C: MAIL FROM:<a@b.example>     the client sends a line
 //	C" "raw\x00octets\r\n"         the client sends octets, as a Go string
 //	S: 250 2.1.0                   the server says a line that begins so
@@ -130,6 +133,15 @@ func (d *dialog) set(line string) {
 	switch word {
 	case "from":
 		d.from = rest
+	case "action":
+		check, action, _ := strings.Cut(rest, " ")
+		policy := d.w.snap.Policy.Checks[check]
+		err = policy.Action.UnmarshalText([]byte(action))
+		d.w.snap.Policy.Checks[check] = policy
+	case "mode":
+		err = d.w.snap.Policy.Mode.UnmarshalText([]byte(rest))
+	case "without":
+		d.w.snap.Offers.Pipelining = rest != "PIPELINING"
 	case "limits":
 		err = json.Unmarshal([]byte(rest), &d.w.snap.Limits)
 	case "hop":

@@ -36,7 +36,8 @@ func (c *session) summary(findings []gateway.Finding) gateway.Summary {
 		reverse = gateway.Evident(c.Findings, gateway.EvidenceReverse)
 	}
 	return gateway.Summary{Client: c.Client, Reverse: reverse, TLS: c.Session.TLS, End: c.End, Transactions: c.Transactions,
-		Accepted: c.Accepted, Errors: c.Errors, Commands: c.Commands, Octets: c.Octets, Refused: c.refusals}
+		Accepted: c.Accepted, Errors: c.Errors, Commands: c.Commands, Octets: c.Octets, Refused: c.refusals,
+		Passed: c.Accepted > 0 && !c.Conduct.Failed}
 }
 
 // journalConnection writes the one event of the connection.

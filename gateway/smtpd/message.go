@@ -13,6 +13,7 @@ import (
 // reply that is true for all recipients, and only then writes the event.
 func (c *session) message(line string, res smtpwire.Result, fault error) {
 	t, dot := c.tx, time.Now()
+	c.ahead("") // before anything is judged: the record must have it
 	c.measured(res)
 	c.Octets += t.env.Measured.Octets
 	var r gateway.Reply
@@ -28,6 +29,7 @@ func (c *session) message(line string, res smtpwire.Result, fault error) {
 	}
 	if r.Code == 250 {
 		c.Accepted++
+		c.junk = 0
 	} else {
 		c.drops(t.verdict.Outcome)
 	}

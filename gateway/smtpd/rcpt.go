@@ -21,6 +21,10 @@ func (c *session) rcpt(arg string) gateway.Reply {
 	}
 	env := &c.tx.env
 	if len(env.Rcpts) > c.recipients()+keptRefused {
+		if c.tx.beyond++; c.tx.beyond > maxBeyond || c.tx.beyond > keptRefused && c.tx.accepted == 0 {
+			c.End = gateway.EndLimit
+			return gateway.SayTooMuchRefused.Reply()
+		}
 		return gateway.Word(gateway.Defer, gateway.TooManyRecipients, []string{strconv.Itoa(c.recipients())})
 	}
 	to := gateway.Recipient{Address: address(p.To), Options: gateway.RcptOptions{Original: p.ORCPT}}
@@ -61,6 +65,10 @@ func (c *session) rcpt(arg string) gateway.Reply {
 // keptRefused is how many refused recipients are kept beside those that a transaction may have; what comes behind them is
 // refused without a record, so that no client can fill the memory.
 const keptRefused = 100
+
+// maxBeyond is how many more recipients a client may name to hear that they are too many; keptRefused where none was
+// accepted, so that no message is lost.
+const maxBeyond = 10000
 
 // rcptRule is what the edge itself refuses of a recipient that the checks let pass: what one transaction cannot hold, and
 // what its next hop was seen not to carry.

@@ -31,12 +31,15 @@ type session struct {
 	tx     *transaction // nil outside a transaction
 	meter  *meter       // set while a message is read
 
-	until       time.Time // the end of the whole session, not counting messages on their way in
-	unknown     int       // unknown commands
-	unchecked   bool      // the reply at hand is no error of the client's command
-	lateChunks  bool      // a chunk was refused; those that were pipelined behind it are no further errors
-	thrownAway  int64     // octets of chunks that were refused
-	refusals    []string  // for Summary.Refused
+	until       time.Time        // the end of the whole session, not counting messages on their way in
+	unknown     int              // unknown commands
+	junk        int              // commands since the last message that brought none
+	idles       bool             // the command at hand is one of them
+	lineEnd     smtpwire.LineEnd // of the first command: those of the others must be the same
+	unchecked   bool             // the reply at hand is no error of the client's command
+	lateChunks  bool             // a chunk was refused; those that were pipelined behind it are no further errors
+	thrownAway  int64            // octets of chunks that were refused
+	refusals    []string         // for Summary.Refused
 	lastReply   gateway.Reply
 	greetedOnce bool // the banner was said
 
@@ -126,10 +129,10 @@ func (c *session) readLine() (smtpwire.Line, error) {
 	if alien := smtpwire.Sniff(line.Text); alien != smtpwire.NotAlien {
 		c.alien(alien)
 	}
-	if errors.Is(err, smtpwire.ErrBareLF) && c.normalises() {
-		err = nil
+	if c.End != "" {
+		return line, err
 	}
-	return line, err
+	return line, c.lineEnds(line, err)
 }
 
 // await sets the deadline of one command line. It is false when the server stops and no transaction is under way. Who
@@ -187,6 +190,9 @@ func (c *session) lineFault(line smtpwire.Line, err error) {
 	case line.End != smtpwire.EndCRLF:
 		r = gateway.SayBareLF.Reply()
 		c.End = gateway.EndProtocol
+	case c.Conduct.Mixed:
+		r = gateway.SayMixedEnds.Reply()
+		c.End = gateway.EndProtocol
 	case errors.Is(err, smtpwire.ErrLineTooLong):
 		r = gateway.SayLineTooLong.Reply(strconv.Itoa(c.limits.CommandLine))
 	}
@@ -222,12 +228,14 @@ func (c *session) alien(kind smtpwire.Alien) {
 	c.Commands++
 	c.Errors++
 	r := gateway.SayNoSMTP.Reply()
+	c.Conduct.Alien = "binary"
 	switch kind {
 	case smtpwire.AlienHTTP:
-		r = gateway.SayNoHTTP.Reply()
+		r, c.Conduct.Alien = gateway.SayNoHTTP.Reply(), "HTTP"
 	case smtpwire.AlienTLS:
-		r = gateway.SayNoTLSHello.Reply()
+		r, c.Conduct.Alien = gateway.SayNoTLSHello.Reply(), "TLS"
 	}
+	c.watch()
 	c.noteRefusal("", r)
 	c.leaveWith(gateway.EndProtocol, r)
 }

@@ -32,8 +32,8 @@ func TestOneMessage(t *testing.T) {
 			t.Errorf("delivered: %+v", msgs)
 		}
 		events := w.journal.all()
-		if len(events) != 2 || events[0] != "transaction stage=data outcome=accept reason= reply=250 rcpts=1 octets=26" ||
-			events[1] != "connection end=quit transactions=1 accepted=1 errors=0 commands=5" {
+		if len(events) != 2 || events[0] != "transaction stage=data outcome=accept reason= reply=250 rcpts=1 octets=26 score=0" ||
+			events[1] != "connection end=quit transactions=1 accepted=1 errors=0 commands=5 outcome=accept passed=true" {
 			t.Errorf("journal: %q", events)
 		}
 	})

@@ -174,7 +174,8 @@ func TestEvent(t *testing.T) {
 		w.snap.Pipeline.Rows[gateway.Connect] = []gateway.Row{fails("held", gateway.Connect, gateway.RDNSNone, "x")}
 		c := w.dial(stranger)
 		c.say("EHLO client.example")
-		c.say("AUTH PLAIN c2VjcmV0", "MAIL FROM:<a@sender.example> SIZE=100 BODY=8BITMIME ENVID=a+2Bb RET=HDRS",
+		c.say("AUTH PLAIN c2VjcmV0")
+		c.say("MAIL FROM:<a@sender.example> SIZE=100 BODY=8BITMIME ENVID=a+2Bb RET=HDRS",
 			"RCPT TO:<b@example.org> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@example.org", "RCPT TO:<x@elsewhere.example>", "DATA")
 		c.say("Subject: =?utf-8?q?gr=C3=BC=C3=9Fe?=", "Message-ID: <1@sender.example>", "From: a@sender.example", "", "VIRUS", ".")
 		c.say("MAIL FROM:<second@sender.example>", "RCPT TO:<unknown@example.org>", "RCPT TO:<b@example.org>")

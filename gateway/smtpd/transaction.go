@@ -16,6 +16,7 @@ type transaction struct {
 	last     gateway.Reply // the last that was said in it
 	result   accept.Result
 	accepted int           // recipients
+	beyond   int           // recipients that were refused without a record
 	delayed  time.Duration // all pauses
 	reading  time.Duration // spent in reading the message so far
 	consumed int64         // octets read of it so far
@@ -26,6 +27,19 @@ type transaction struct {
 
 	body   gateway.BodyWriter // while the message is read
 	chunks *smtpwire.Chunks   // from the first BDAT on
+}
+
+// sink passes a message on to the body of its transaction, and gives the body back as soon as that takes no more: what
+// follows is thrown away, and its room is for others.
+type sink struct{ t *transaction }
+
+func (s sink) Write(p []byte) (int, error) {
+	n, err := s.t.body.Write(p)
+	if err != nil {
+		s.t.body.Discard()
+		s.t.body = nil
+	}
+	return n, err
 }
 
 // input is what the checks of a stage read.

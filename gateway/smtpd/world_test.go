@@ -61,17 +61,20 @@ func testPolicy() *gateway.Policy {
 		"off.example":   {Name: "off.example", Route: "main", Subject: "off"},
 		"other.example": {Name: "other.example", Route: "other", Subject: "full"},
 	}, Checks: map[string]gateway.CheckPolicy{
-		"rcpt":    {Class: gateway.ClassRelay, Action: gateway.ActionReject, Unknown: gateway.ActionDefer},
-		"connect": {Class: gateway.ClassList, Action: gateway.ActionReject},
-		"content": {Class: gateway.ClassMalware, Action: gateway.ActionReject, Unknown: gateway.ActionDefer},
-	}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		"rcpt":       {Class: gateway.ClassRelay, Action: gateway.ActionReject, Unknown: gateway.ActionDefer},
+		"connect":    {Class: gateway.ClassList, Action: gateway.ActionReject},
+		"content":    {Class: gateway.ClassMalware, Action: gateway.ActionReject, Unknown: gateway.ActionDefer},
+		"pipelining": {Action: gateway.ActionScore, Prices: map[string]float64{"greeting": 3, "message": 3, "unoffered": 3, "sync": 1}},
+		"newline":    {Action: gateway.ActionDrop},
+		"verb":       {Action: gateway.ActionDrop},
+	}, Thresholds: gateway.Thresholds{Tag: 5, Quarantine: 7, Reject: 9}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Delays: gateway.Delays{UnknownRecipient: 5 * time.Second}}
 }
 
 func testLimits() gateway.Limits {
 	return gateway.Limits{Connections: 100, PerClient: 20, PerClientKnown: 50, PerClientBad: 3,
 		PerNetwork: 60, PerWideNetwork: 200, CommandLine: 2048, HeaderSize: 4096, Hops: 5, Recipients: 100, RecipientsKnown: 1000,
-		Transactions: 50, MessageSize: 1 << 20, Errors: 15, SlowAfter: 5, ErrorDelay: time.Second, UnknownCommands: 10,
+		Transactions: 50, MessageSize: 1 << 20, Errors: 15, SlowAfter: 5, ErrorDelay: time.Second, UnknownCommands: 10, JunkCommands: 100,
 		TransactionDelay: 30 * time.Second, CommandTimeout: 300 * time.Second, SessionTime: 30 * time.Minute,
 		DataTimeout: 180 * time.Second, DataTime: 30 * time.Minute, DataSizeRate: 8 << 10, DataRate: 500, DataRateWindow: 30 * time.Second,
 		HandshakeTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, VerdictTime: 90 * time.Second, ReplyTime: 400 * time.Second}
@@ -101,7 +104,43 @@ func testPipeline() *gateway.Pipeline {
 			}
 			return gateway.Passed()
 		}}}}}
+	pl.Conduct = []gateway.Row{{Checks: []gateway.Check{{Name: "pipelining", Run: pipelining}, {Name: "newline", Run: newline},
+		{Name: "verb", Run: verb}}}}
 	return pl
+}
+
+// pipelining, newline and verb see what the real checks see, which filters tests.
+func pipelining(_ context.Context, in *gateway.Input) gateway.Finding {
+	f := gateway.Passed()
+	for i, a := range in.Session.Conduct.Ahead {
+		if i == 0 {
+			f = gateway.Failed(gateway.PipelinedAhead, a.Behind)
+		}
+		f = f.With(gateway.Yes(string(a.Kind))).Show("behind "+a.Behind, a.Sent)
+	}
+	return f
+}
+
+func newline(_ context.Context, in *gateway.Input) gateway.Finding {
+	switch c := &in.Session.Conduct; {
+	case c.Mixed:
+		return gateway.Failed(gateway.NewlineMixed).With(gateway.Yes("mixed")).Show("line", c.BareLF)
+	case c.BareLF != "":
+		return gateway.Failed(gateway.NewlineBare).With(gateway.Yes("bare")).Show("line", c.BareLF)
+	}
+	return gateway.Passed()
+}
+
+func verb(_ context.Context, in *gateway.Input) gateway.Finding {
+	if word := in.Session.Conduct.Alien; word != "" {
+		return gateway.Failed(gateway.VerbForeign, word).With(gateway.Yes("foreign"))
+	}
+	for _, word := range in.Session.Conduct.Words {
+		if word == "Host:" || word == "USER" {
+			return gateway.Failed(gateway.VerbForeign, word).With(gateway.Yes("foreign")).Show("word", word)
+		}
+	}
+	return gateway.Passed()
 }
 
 type hops map[string]gateway.Carries
@@ -221,11 +260,28 @@ func (j *journal) all() []string {
 func short(e *gateway.Event) string {
 	s := &e.Session
 	if e.Kind == gateway.ConnectionEvent {
-		return fmt.Sprintf("connection end=%s transactions=%d accepted=%d errors=%d commands=%d", s.End, s.Transactions,
-			s.Accepted, s.Errors, s.Commands)
+		return fmt.Sprintf("connection end=%s transactions=%d accepted=%d errors=%d commands=%d outcome=%s passed=%t%s", s.End, s.Transactions,
+			s.Accepted, s.Errors, s.Commands, e.Verdict.Outcome, s.Passed, conductOf(e))
 	}
-	return fmt.Sprintf("transaction stage=%s outcome=%s reason=%s reply=%d rcpts=%d octets=%d", e.Record.Stage, e.Verdict.Outcome,
-		e.Verdict.Reason, e.Reply.Code, len(e.Replies), e.Record.Size)
+	return fmt.Sprintf("transaction stage=%s outcome=%s reason=%s reply=%d rcpts=%d octets=%d score=%v%s", e.Record.Stage, e.Verdict.Outcome,
+		e.Verdict.Reason, e.Reply.Code, len(e.Replies), e.Record.Size, e.Verdict.Score, conductOf(e))
+}
+
+// conductOf is what the tests inside the session found.
+func conductOf(e *gateway.Event) (out string) {
+	for i := range e.Record.Findings {
+		f := &e.Record.Findings[i]
+		if f.Check != "pipelining" && f.Check != "newline" && f.Check != "verb" {
+			continue
+		}
+		for _, m := range f.Measures {
+			out += " " + f.Check + "=" + m.Name
+		}
+		for _, shown := range e.Evidence[i] {
+			out += fmt.Sprintf(" (%s: %s)", shown.Name, shown.Text)
+		}
+	}
+	return out
 }
 
 // addressed is a connection with an address of its own.

@@ -19,6 +19,7 @@ type Limits struct {
 	Errors          int           `toml:"errors" unit:"errors" default:"15" min:"1" max:"1000" doc:"So many errors in a session end it with 421 4.7.0. Unknown recipients do not count once a recipient was accepted."`
 	ErrorWait       time.Duration `toml:"error_wait" default:"1s" max:"30s" doc:"How long replies wait after slow_errors."`
 	UnknownCommands int           `toml:"unknown_commands" unit:"commands" default:"10" min:"1" max:"1000" doc:"So many commands that do not exist end the session with 421 4.7.0."`
+	JunkCommands    int           `toml:"junk_commands" unit:"commands" default:"100" min:"10" max:"10000" doc:"So many commands that bring no message (NOOP, RSET, VRFY, HELP, EHLO and STARTTLS again, tiny BDAT) since the last message make each further one wait for error_wait; errors more end the session with 421 4.7.0."`
 	UnknownWait     time.Duration `toml:"unknown_recipient_wait" default:"5s" max:"30s" doc:"How long the refusal of an unknown recipient waits: guessing addresses becomes slow."`
 	UnknownWaitAll  time.Duration `toml:"unknown_recipient_wait_all" default:"30s" max:"5m" doc:"The most that these waits take in one transaction."`
 
