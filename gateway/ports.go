@@ -165,6 +165,7 @@ func (e *Event) Outcome() Outcome {
 // Summary is what a connection came to.
 type Summary struct {
 	Client       netip.AddrPort `json:"client"`
+	Proxy        netip.AddrPort `json:"proxy,omitzero"`    // who forwarded the connection, by a PROXY header
 	Reverse      string         `json:"reverse,omitempty"` // verified name
 	TLS          TLS            `json:"tls"`
 	End          string         `json:"end,omitempty"`

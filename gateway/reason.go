@@ -26,6 +26,14 @@ const (
 	OutOfTime          Reason = "smtp.out_of_time"
 )
 
+// Why a listener behind proxies closes a connection without a word; nobody reads them but the journal.
+const (
+	ProxyStranger Reason = "proxy.stranger" // not from a network of proxy_from
+	ProxyMissing  Reason = "proxy.missing"  // closed, or something else was sent
+	ProxyBad      Reason = "proxy.bad"      // cut off, too big, or not of a TCP connection
+	ProxySlow     Reason = "proxy.slow"     // not whole in time
+)
+
 // What checks see.
 const (
 	RelayDenied      Reason = "relay.denied"

@@ -72,6 +72,7 @@ const (
 	SayNoHTTP         Phrase = "554 5.5.1 This is a mail host (SMTP), no web host; goodbye"
 	SayNoTLSHello     Phrase = "554 5.5.1 This port begins in clear: use STARTTLS; goodbye"
 	SayNoSMTP         Phrase = "554 5.5.1 This is not SMTP; goodbye"
+	SayHealthCheck    Phrase = "554 5.7.1 This connection is a health check (PROXY LOCAL or UNKNOWN); no mail is taken on it"
 	SayInClear        Phrase = "554 5.5.1 Something was sent in clear behind STARTTLS; goodbye"
 )
 

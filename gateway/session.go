@@ -11,6 +11,7 @@ type Session struct {
 	Listener string         // the name of the listener in gatepost.toml
 	Client   netip.AddrPort // the address mail comes from; behind a proxy, the one its header named
 	Local    netip.AddrPort
+	Proxy    netip.AddrPort // the proxy that forwards it; the zero value without one
 	Started  time.Time
 	Trusted  bool // in a trusted network: skips caps and rates, never checks or relay rules
 	TLS      TLS

@@ -33,6 +33,7 @@ func openJournal(d *daemon) (*journal.Journal, error) {
 func (d *daemon) instruments() {
 	m, h := d.journal.Metrics(), d.journal.Health()
 	m.Gauge("sessions", "Open SMTP connections.", func() float64 { return float64(d.server.Sessions()) })
+	m.Counter("health_checks_total", "Connections of proxies that asked for themselves (PROXY LOCAL or UNKNOWN).", func() float64 { return float64(d.server.HealthChecks()) })
 	m.Gauge("bodies", "Messages on their way.", func() float64 { return float64(d.bodies.Open()) })
 	m.Gauge("body_disk_octets", "Octets of messages on their way in files.", func() float64 { return float64(d.bodies.OnDisk()) })
 	m.Gauge("message_size_octets", "The largest message that is taken.", func() float64 { return float64(d.now.Load().snapshot.Limits.MessageSize) })
@@ -58,6 +59,7 @@ func (d *daemon) instruments() {
 		return true, fmt.Sprintf("%d sessions", d.server.Sessions())
 	})
 	h.Watch("accept", d.server.Accepting)
+	h.Watch("clients", d.server.ClientsSeen)
 	if d.parts.clamav != nil {
 		h.Watch("signatures", func() (bool, string) { return d.parts.signatureHealth(d.bootstrap.ClamAV.LocalOnly, time.Now()) })
 	}

@@ -113,7 +113,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	failed := make(chan error, len(smtp)+2)
 	serving, stopServing := context.WithCancel(background)
 	for _, l := range smtp {
-		running.Go(func() { failed <- d.server.Serve(serving, l.Listener, l.name) })
+		running.Go(func() { failed <- d.serveSMTP(serving, l) })
 	}
 	running.Go(func() { failed <- control.Serve(background, socket, d.verbs()) })
 	if web != nil {
@@ -131,6 +131,14 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	stop()
 	running.Wait()
 	return errors.Join(err, d.close())
+}
+
+// serveSMTP serves one socket, behind proxies or not.
+func (d *daemon) serveSMTP(ctx context.Context, l smtpListener) error {
+	if len(l.proxyFrom) > 0 {
+		return d.server.ServeProxied(ctx, l.Listener, l.name, l.proxyFrom)
+	}
+	return d.server.Serve(ctx, l.Listener, l.name)
 }
 
 // open makes what the configuration names: store, journal, certificate, scanners, resolver, and the first snapshot.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -48,7 +49,8 @@ func lockState(dir string) (*os.File, error) {
 
 // smtpListener is one socket of a listener of gatepost.toml.
 type smtpListener struct {
-	name string
+	name      string
+	proxyFrom []netip.Prefix
 	net.Listener
 }
 
@@ -68,7 +70,7 @@ func listen(b *config.Bootstrap) (all []smtpListener, metrics net.Listener, err 
 			if err != nil {
 				return all, nil, fmt.Errorf("listener[%s].addresses: %w%s", l.Name, err, hint(err))
 			}
-			all = append(all, smtpListener{l.Name, s})
+			all = append(all, smtpListener{l.Name, l.ProxyFrom, s})
 		}
 	}
 	if b.Web.Metrics.IsValid() {

@@ -64,6 +64,9 @@ func eventJSON(e *gateway.Event, cut bool) []byte {
 	}
 	o.text("listener", r.Listener)
 	o.text("client", clientText(e))
+	if e.Session.Proxy.IsValid() {
+		o.text("proxy", e.Session.Proxy.String())
+	}
 	o.text("reverse", o.short(e.Session.Reverse))
 	o.text("helo", o.short(r.Helo))
 	o.text("tls", r.TLS)

@@ -60,6 +60,9 @@ func (p *page) who(e *gateway.Event) {
 		client += ", in a trusted network"
 	}
 	p.field("Client", client)
+	if s.Proxy.IsValid() {
+		p.field("Through", "the proxy "+s.Proxy.String())
+	}
 	p.field("Said it is", r.Helo)
 	tls := r.TLS
 	if tls == "" {

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"encoding/json"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 //	@ action newline observe       changes what policy does with what a check finds
 //	@ without PIPELINING           does not offer it
 //	@ mode soft                    the mode of the policy
+//	@ proxies 10.0.0.0/8           the listener is behind proxies of this network
 //	C: MAIL FROM:<a@b.example>     the client sends a line
 //	C" "raw\x00octets\r\n"         the client sends octets, as a Go string
 //	S: 250 2.1.0                   the server says a line that begins so
@@ -142,6 +144,8 @@ func (d *dialog) set(line string) {
 		err = d.w.snap.Policy.Mode.UnmarshalText([]byte(rest))
 	case "without":
 		d.w.snap.Offers.Pipelining = rest != "PIPELINING"
+	case "proxies":
+		d.w.proxies = []netip.Prefix{netip.MustParsePrefix(rest)}
 	case "limits":
 		err = json.Unmarshal([]byte(rest), &d.w.snap.Limits)
 	case "hop":

@@ -35,7 +35,7 @@ func (c *session) summary(findings []gateway.Finding) gateway.Summary {
 	if reverse == "" {
 		reverse = gateway.Evident(c.Findings, gateway.EvidenceReverse)
 	}
-	return gateway.Summary{Client: c.Client, Reverse: reverse, TLS: c.Session.TLS, End: c.End, Transactions: c.Transactions,
+	return gateway.Summary{Client: c.Client, Proxy: c.Proxy, Reverse: reverse, TLS: c.Session.TLS, End: c.End, Transactions: c.Transactions,
 		Accepted: c.Accepted, Errors: c.Errors, Commands: c.Commands, Octets: c.Octets, Refused: c.refusals,
 		Passed: c.Accepted > 0 && !c.Conduct.Failed}
 }

@@ -206,7 +206,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		ours, theirs := net.Pipe()
 		defer ours.Close()
-		w.srv.start(context.Background(), addressed{theirs, stranger}, "test")
+		w.srv.knock(context.Background(), addressed{theirs, stranger}, "test", nil)
 		began := time.Now()
 		for w.srv.Sessions() > 0 && time.Since(began) < time.Hour {
 			time.Sleep(time.Second)

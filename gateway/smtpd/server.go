@@ -34,13 +34,16 @@ type Server struct {
 	Memory  gateway.Memory            // what is remembered of clients; nil: nothing
 	Log     *slog.Logger              // faults of ours only
 
-	pool      smtpwire.Pool
-	gate      gate
-	lingering atomic.Int32 // refused clients that are listened to
-	accepting acceptance
-	routes    atomic.Pointer[routeList]
-	begin     sync.Once
-	table     map[string]command
+	pool         smtpwire.Pool
+	gate         gate
+	lingering    atomic.Int32 // refused clients that are listened to
+	heading      atomic.Int32 // connections of proxies that are not a client's yet
+	healthChecks atomic.Int64
+	accepting    acceptance
+	hidden       hidden
+	routes       atomic.Pointer[routeList]
+	begin        sync.Once
+	table        map[string]command
 
 	draining  atomic.Bool // is set with mu held
 	mu        sync.Mutex
@@ -59,6 +62,17 @@ var ErrStopped = errors.New("smtp server: stopped")
 // Serve takes connections from the listener until ctx is done, Shutdown is called or the listener fails, and closes it.
 // Sessions go on: Shutdown ends them. name goes into the journal. It returns nil when it was told to stop.
 func (s *Server) Serve(ctx context.Context, l net.Listener, name string) error {
+	return s.serve(ctx, l, name, nil)
+}
+
+// ServeProxied is Serve for a listener behind proxies: each connection must come from one of the networks and begin with
+// a PROXY header, version 1 or 2, which tells whose it is. Any other is closed without a word.
+func (s *Server) ServeProxied(ctx context.Context, l net.Listener, name string, from []netip.Prefix) error {
+	return s.serve(ctx, l, name, append([]netip.Prefix{}, from...))
+}
+
+// serve is the accept loop. from is nil on a listener without proxies.
+func (s *Server) serve(ctx context.Context, l net.Listener, name string, from []netip.Prefix) error {
 	s.begin.Do(s.init)
 	if !s.listen(l) {
 		_ = l.Close()
@@ -78,7 +92,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, name string) error {
 		switch {
 		case err == nil:
 			s.accepting.works(s.log(), name)
-			s.start(base, conn, name)
+			s.knock(base, conn, name, from)
 		case ctx.Err() != nil || s.draining.Load():
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -111,24 +125,18 @@ func (s *Server) listen(l net.Listener) bool {
 }
 
 // start lets a connection in, in a goroutine of its own, or turns it away here and now. It never waits.
-func (s *Server) start(base context.Context, conn net.Conn, listener string) {
-	defer func() {
-		if p := recover(); p != nil { // it costs this client its connection, and never the accept loop
-			s.log().Error("smtp listener: panic at a new connection", "listener", listener, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			_ = conn.Close()
-		}
-	}()
-	snap, client := s.Current(), addrPort(conn.RemoteAddr()).Addr()
+func (s *Server) start(base context.Context, a arrival) {
+	snap, client := s.Current(), a.client.Addr()
 	if snap == nil {
-		s.turnAway(conn, client, gateway.NotReady, gateway.SayNoConfig.Reply())
+		s.turnAway(a.conn, client, gateway.NotReady, gateway.SayNoConfig.Reply())
 		return
 	}
 	standing := s.standing(client, snap)
 	if c, refused := s.gate.enter(client, &snap.Limits, standing); refused {
-		s.turnAway(conn, client, c.why, gateway.Word(gateway.Drop, c.why, c.args))
+		s.turnAway(a.conn, client, c.why, gateway.Word(gateway.Drop, c.why, c.args))
 		return
 	}
-	c := newSession(s, conn, listener, snap)
+	c := newSession(s, a, snap)
 	c.Trusted, c.Conduct.Known, c.Conduct.Bad = standing.trusted, standing.known, standing.bad
 	c.ctx, c.cancel = context.WithCancel(base)
 	s.mu.Lock()
@@ -136,7 +144,7 @@ func (s *Server) start(base context.Context, conn net.Conn, listener string) {
 		s.mu.Unlock()
 		c.cancel()
 		s.gate.leave(client)
-		s.turnAway(conn, client, gateway.ShuttingDown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
+		s.turnAway(a.conn, client, gateway.ShuttingDown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
 		return
 	}
 	s.sessions[c] = struct{}{}
@@ -221,6 +229,10 @@ func (s *Server) Sessions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.sessions)
+}
+
+func (s *Server) logPanic(listener string, p any) {
+	s.log().Error("smtp listener: panic at a new connection", "listener", listener, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 func (s *Server) log() *slog.Logger {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime/debug"
 	"strconv"
@@ -22,6 +23,7 @@ type session struct {
 	raw    net.Conn // as it was accepted; deadlines are set here
 	conn   net.Conn // raw, or TLS over it
 	r      *smtpwire.Reader
+	early  []byte // what the client said before the banner, until it is read again as its first commands
 	out    []byte // replies that are not flushed yet
 	failed error  // of a write; nothing is written after it
 
@@ -48,10 +50,10 @@ type session struct {
 }
 
 // newSession makes the session of a connection that the gate has let in.
-func newSession(s *Server, conn net.Conn, listener string, snap *gateway.Snapshot) *session {
-	c := &session{srv: s, raw: conn, conn: conn, limits: &snap.Limits}
-	c.Listener, c.Started, c.Snapshot = listener, time.Now(), snap
-	c.Client, c.Local = addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
+func newSession(s *Server, a arrival, snap *gateway.Snapshot) *session {
+	c := &session{srv: s, raw: a.conn, conn: a.conn, limits: &snap.Limits, early: a.said}
+	c.Listener, c.Started, c.Snapshot = a.listener, time.Now(), snap
+	c.Client, c.Local, c.Proxy = a.client, a.local, a.proxy
 	return c
 }
 
@@ -60,13 +62,21 @@ func (c *session) serve() {
 	defer func() { _ = c.raw.Close() }()
 	c.ID = c.srv.IDs.Next()
 	c.until = c.Started.Add(c.limits.SessionTime)
-	c.r = c.srv.pool.Get(c.conn)
+	c.r = c.srv.pool.Get(c.source())
 	c.r.BeforeRead(c.beforeRead)
 	defer c.finish()
 	defer c.caught()
 	if c.connect() {
 		c.dialogue()
 	}
+}
+
+// source is where commands are read from: what came before the banner is only put off.
+func (c *session) source() io.Reader {
+	if len(c.early) == 0 {
+		return c.conn
+	}
+	return &headed{c.conn, c.early}
 }
 
 // connect runs the Connect stage and greets. Other refusals than Drop are held until RCPT.
@@ -256,6 +266,7 @@ func (c *session) finish() {
 	c.endTransaction()
 	c.Done = time.Now()
 	if c.greetedOnce {
+		c.srv.hidden.saw(&c.Session)
 		c.journalConnection()
 	}
 	c.linger()

@@ -40,7 +40,7 @@ type secure struct {
 
 func (w *world) dialByHand(t *testing.T) *secure {
 	ours, theirs := net.Pipe()
-	w.srv.start(context.Background(), addressed{theirs, stranger}, "test")
+	w.srv.knock(context.Background(), addressed{theirs, stranger}, "test", nil)
 	t.Cleanup(func() { _ = ours.Close() })
 	return &secure{t: t, conn: ours}
 }

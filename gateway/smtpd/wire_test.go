@@ -31,7 +31,7 @@ func TestPipelining(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer ours.Close()
 		var writes atomic.Int32
-		w.srv.start(context.Background(), counting{addressed{theirs, stranger}, &writes}, "test")
+		w.srv.knock(context.Background(), counting{addressed{theirs, stranger}, &writes}, "test", nil)
 		s := &secure{t: t, conn: ours}
 		s.ask("")
 		s.ask("EHLO client.example")

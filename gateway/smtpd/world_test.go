@@ -29,6 +29,7 @@ type world struct {
 	deliver  *deliverer
 	hops     hops
 	newBody  func() gateway.BodyWriter
+	proxies  []netip.Prefix // of the listener
 	open     sync.WaitGroup
 	bodies   int // open
 	bodiesMu sync.Mutex
@@ -313,7 +314,7 @@ func (w *world) dial(from string) *client {
 	ours, theirs := net.Pipe()
 	c := &client{w: w, conn: ours, queue: make(chan []byte, 4096)}
 	w.t.Cleanup(c.hangUp)
-	w.srv.start(context.Background(), addressed{theirs, from}, "test")
+	w.srv.knock(context.Background(), addressed{theirs, from}, "test", w.proxies)
 	w.open.Go(func() {
 		buf := make([]byte, 4096)
 		for {

@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"console":            {"gateway", "internal/config", "internal/control"},
 	"internal/arc":       {"internal/dkim"},
 	"internal/redis":     {"greylist", "internal/limit"},
-	"internal/memory":    {"greylist", "internal/limit"},
+	"internal/memory":    {"gateway", "greylist", "internal/limit"},
 	"internal/lab":       {"gateway", "internal/..."},
 	"internal/lab/...":   {"gateway", "internal/..."},
 	"internal/archtest":  {},
@@ -48,6 +48,7 @@ var owners = map[string][]string{
 	"github.com/emersion/go-sasl":         {"internal/lab/..."},
 	"github.com/dutchcoders/go-clamd":     {"internal/clamd"},
 	"github.com/pelletier/go-toml":        {"internal/config"},
+	"github.com/pires/go-proxyproto":      {"gateway/smtpd"},
 	"github.com/prometheus/client_golang": {"gateway/journal"},
 	"modernc.org/sqlite":                  {"internal/store"},
 }

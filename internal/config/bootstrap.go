@@ -35,6 +35,7 @@ type Bootstrap struct {
 type Listener struct {
 	Name      string           `toml:"name" format:"word" required:"true" example:"smtp" doc:"The listener's name in the log."`
 	Addresses []netip.AddrPort `toml:"addresses" required:"true" example:"0.0.0.0:25, [::]:25" doc:"The addresses and ports to listen on."`
+	ProxyFrom []netip.Prefix   `toml:"proxy_from" example:"10.0.0.8/32" rfc:"haproxy.org, proxy-protocol.txt" doc:"The proxies in front of this listener. Each connection must come from them and begin with a PROXY header, version 1 or 2, which names the client; any other is closed without a word. Empty: there are no proxies, and no header is taken."`
 }
 
 // TLS names the certificate for STARTTLS.
@@ -107,6 +108,11 @@ func (b *Bootstrap) Fill() {
 			netip.AddrPortFrom(netip.IPv4Unspecified(), 25), netip.AddrPortFrom(netip.IPv6Unspecified(), 25),
 		}}}
 	}
+	for i := range b.Listeners {
+		if l := &b.Listeners[i]; len(l.ProxyFrom) == 0 {
+			l.ProxyFrom = nil // an empty list and none are the same
+		}
+	}
 	if b.Control.Socket == "" {
 		b.Control.Socket = filepath.Join(b.StateDir, "control.sock")
 	}
@@ -140,11 +146,12 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 	}
 }
 
-// Validate checks that a listener listens somewhere.
+// Validate checks that a listener listens somewhere, and for whom.
 func (l *Listener) Validate(report func(key, message, instead string)) {
 	if l.Addresses != nil && len(l.Addresses) == 0 {
 		report("addresses", "is an empty list", `write for example addresses = ["0.0.0.0:25", "[::]:25"]`)
 	}
+	notEverybody("proxy_from", l.ProxyFrom, report)
 }
 
 // Validate checks that certificate and key come together.

@@ -71,7 +71,7 @@ func TestDefaults(t *testing.T) {
 		what      string
 		got, want any
 	}{
-		{"listener", b.Listeners, []Listener{{"smtp", []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:25"), netip.MustParseAddrPort("[::]:25")}}}},
+		{"listener", b.Listeners, []Listener{{Name: "smtp", Addresses: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:25"), netip.MustParseAddrPort("[::]:25")}}}},
 		{"body in memory", b.Body.Memory, Size(256 << 10)},
 		{"body folder", b.Body.Dir, "/var/lib/gatepost/tmp"},
 		{"spamd's part", b.SpamAssassin.MaxSize, Size(512 << 10)},
