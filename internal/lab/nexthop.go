@@ -21,6 +21,9 @@ type NextHopOptions struct {
 	Extensions []string
 	// TLS makes it offer STARTTLS too.
 	TLS *tls.Config
+	// Taken gets each message at its end, before its reply is written, and the next hop keeps none: for more mail than
+	// memory holds. It is called from many goroutines.
+	Taken func(Received)
 }
 
 // NextHop is a fake next hop for faults that a real MTA cannot be made to show. It
@@ -340,6 +343,11 @@ func (s *hopSession) finish(step string) bool {
 
 func (s *hopSession) note(accepted bool) {
 	s.tx.Accepted = accepted
+	if taken := s.hop.options.Taken; taken != nil {
+		taken(s.tx)
+		s.reset()
+		return
+	}
 	s.hop.mu.Lock()
 	s.hop.messages = append(s.hop.messages, s.tx)
 	s.hop.mu.Unlock()

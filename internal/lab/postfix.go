@@ -75,7 +75,7 @@ func StartPostfix(ctx context.Context, dir string, o PostfixOptions) (*Postfix, 
 		p.Process, err = start(command{
 			name: "postfix " + o.Name, path: filepath.Join(files.daemons, "master"),
 			args: []string{"-s", "-c", p.configDir()}, env: p.env(), dir: dir,
-			log: filepath.Join(dir, "master.out"), logs: []string{filepath.Join(dir, "maillog")},
+			log: filepath.Join(dir, "master.out"), logs: []string{p.MailLog()},
 			ports: own,
 		})
 	}
@@ -135,6 +135,9 @@ func (p *Postfix) greets() bool {
 	_, err = conn.Write([]byte("QUIT\r\n"))
 	return err == nil
 }
+
+// MailLog is the file that it writes its log to.
+func (p *Postfix) MailLog() string { return filepath.Join(p.dir, "maillog") }
 
 // Maildir is the mailbox of one of the addresses given at start.
 func (p *Postfix) Maildir(address string) Maildir {

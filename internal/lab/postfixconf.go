@@ -147,7 +147,7 @@ func (p *Postfix) mainSettings(o PostfixOptions) ([]string, error) {
 		"data_directory = " + filepath.Join(p.dir, "data"),
 		"daemon_directory = " + p.files.daemons,
 		"command_directory = " + p.files.commands,
-		"maillog_file = " + filepath.Join(p.dir, "maillog"),
+		"maillog_file = " + p.MailLog(),
 		"maillog_file_prefixes = " + p.dir,
 		"mail_owner = " + p.files.owner,
 		"setgid_group = " + p.files.group,
