@@ -89,10 +89,8 @@ func parcelLine(r *rand.Rand) string {
 	return strings.Repeat(word+" ", 1+r.IntN(6))
 }
 
-// sum is what identifies the whole of a message, header and body. Lines may end in CRLF or LF.
-func sum(message []byte) [sha256.Size]byte {
-	return sha256.Sum256(bytes.ReplaceAll(message, []byte("\r\n"), []byte("\n")))
-}
+// unix is a message with its lines ended by LF, as a mailbox has it.
+func unix(message []byte) []byte { return bytes.ReplaceAll(message, []byte("\r\n"), []byte("\n")) }
 
 // delivered is one copy of a parcel as it arrived for one recipient.
 type delivered struct {
@@ -100,11 +98,11 @@ type delivered struct {
 	to     string
 	trace  gateway.ID // of the transaction that brought it
 	sum    [sha256.Size]byte
-	size   int
+	wrong  string // truncated or mixed; "" when it is, from its first field to its last octet, what was sent
 }
 
-// readDelivered looks at a message with the fields of all that it came through above.
-func readDelivered(to string, message []byte) (delivered, error) {
+// readDelivered looks at a message with the fields of all that it came through above, and compares it with what was sent.
+func readDelivered(to string, message []byte, sent []*parcel) (delivered, error) {
 	d := delivered{to: to}
 	i := bytes.Index(message, []byte("\n"+campaignField))
 	if i < 0 {
@@ -124,6 +122,17 @@ func readDelivered(to string, message []byte) (delivered, error) {
 	if d.trace, err = gateway.ParseID(string(trace)); err != nil {
 		return d, fmt.Errorf("parcel %d: trace %q: %w", number, trace, err)
 	}
-	d.number, d.sum, d.size = number, sum(content), len(bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n")))
+	if number < 0 || number >= len(sent) {
+		return d, fmt.Errorf("parcel %d was never sent", number)
+	}
+	content = unix(content)
+	d.number, d.sum = number, sha256.Sum256(content)
+	switch want := unix(sent[number].message); {
+	case bytes.Equal(content, want):
+	case bytes.HasPrefix(want, content):
+		d.wrong = "truncated"
+	default:
+		d.wrong = "mixed"
+	}
 	return d, nil
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"crypto/sha256"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -168,7 +167,7 @@ func pathIn(command string) string {
 
 // add is called with the lock held.
 func (c *campaign) add(to string, message []byte) {
-	d, err := readDelivered(to, message)
+	d, err := readDelivered(to, message, c.parcels)
 	if err != nil {
 		c.broken = append(c.broken, err.Error())
 		return
@@ -242,22 +241,4 @@ func (c *campaign) collect(t *testing.T) {
 			c.add(address, readFile(t, file))
 		}
 	}
-}
-
-// classify says what is wrong with a copy; "" when it is what was sent.
-func (c *campaign) classify(d delivered, sums map[[sha256.Size]byte]int) string {
-	number, known := sums[d.sum]
-	switch {
-	case known && number == d.number:
-		return ""
-	case known:
-		return "mixed"
-	case d.number >= len(c.parcels):
-		return "mixed"
-	}
-	want := len(strings.ReplaceAll(string(c.parcels[d.number].message), "\r\n", "\n"))
-	if d.size < want {
-		return "truncated"
-	}
-	return "mixed"
 }
