@@ -11,8 +11,8 @@ import (
 const (
 	// maxThrownAway bounds the octets of refused chunks in a session; each chunk costs at least chunkCost.
 	maxThrownAway = smtpwire.DefaultMaxDiscard
-	chunkCost     = 1 << 10
-	// smallChunk: a chunk below it that is not the last counts as a command that brings no message.
+	chunkCost     = 64 << 10
+	// smallChunk: a chunk below it counts as a command that brings no message, unless it is the last of one.
 	smallChunk = 512
 )
 
@@ -62,6 +62,9 @@ func (c *session) throwAway(n int64, last bool) gateway.Reply {
 		return gateway.SayTooMuchRefused.Reply()
 	}
 	c.thrownAway += n + chunkCost
+	if n < smallChunk {
+		c.useless()
+	}
 	done := c.measure()
 	err := smtpwire.NewChunks(io.Discard, smtpwire.Limits{}).Read(c.r, n, true)
 	done()
