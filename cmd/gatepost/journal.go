@@ -35,6 +35,7 @@ func (d *daemon) instruments() {
 	m.Gauge("sessions", "Open SMTP connections.", func() float64 { return float64(d.server.Sessions()) })
 	m.Counter("health_checks_total", "Connections of proxies that asked for themselves (PROXY LOCAL or UNKNOWN).", func() float64 { return float64(d.server.HealthChecks()) })
 	m.Gauge("bodies", "Messages on their way.", func() float64 { return float64(d.bodies.Open()) })
+	m.Gauge("body_memory_octets", "Octets of memory for messages on their way, in use and kept at hand.", func() float64 { return float64(d.bodies.InMemory()) })
 	m.Gauge("body_disk_octets", "Octets of messages on their way in files.", func() float64 { return float64(d.bodies.OnDisk()) })
 	m.Gauge("message_size_octets", "The largest message that is taken.", func() float64 { return float64(d.now.Load().snapshot.Limits.MessageSize) })
 	m.Counter("log_dropped_total", "Events that the message log had no room for.", func() float64 { return float64(d.store.Stats().Dropped) })

@@ -150,7 +150,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	if err := os.MkdirAll(b.Body.Dir, 0o700); err != nil {
 		return fmt.Errorf("body.dir: %w", err)
 	}
-	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
+	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), MaxMemory: int64(b.Body.MaxMemory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
 	first, err := assemble(c, d.parts)
 	if err != nil {
 		return err

@@ -18,30 +18,42 @@ import (
 // told 452 and comes back.
 var ErrNoRoom = errors.New("body: no room")
 
-// Buffer sizes: most mail fits the first, and what fits none goes to a file behind the last.
+// Buffer sizes in the heap: most mail fits the first, and what goes to a file goes through the second.
 const (
 	smallBuffer = 16 << 10
-	midBuffer   = 64 << 10
-	fileBuffer  = 128 << 10
+	fileBuffer  = 64 << 10
+	// leastRoom is what Room has at least for the next read.
+	leastRoom = 4 << 10
 )
 
-// Bodies makes message bodies. The zero value keeps up to 256 KiB of each in memory and the rest in the system's
-// temporary folder, without a bound of its own.
+// What the zero value of Bodies stands for.
+const (
+	defaultMemory    = 1280 << 10
+	defaultMaxMemory = 64 << 20
+)
+
+// Bodies makes message bodies. The zero value keeps up to 1.25 MiB of each in memory, 64 MiB together, and the rest in the
+// system's temporary folder, without a bound of its own.
 type Bodies struct {
-	Dir     string // for files; "" is the system's temporary folder
-	Memory  int64  // octets of one body in memory; 0 is 256 KiB
-	Disk    int64  // octets of all bodies on disk together; 0 is no bound
-	Reserve int64  // octets that stay free in the file system; a body that would take them is refused
+	Dir       string // for files; "" is the system's temporary folder
+	Memory    int64  // octets of the largest body that stays in memory; 0 is 1.25 MiB
+	MaxMemory int64  // octets of memory for all of them together; a body that finds none goes to a file; 0 is 64 MiB
+	Disk      int64  // octets of all bodies on disk together; 0 is no bound
+	Reserve   int64  // octets that stay free in the file system; a body that would take them is refused
 
 	onDisk  atomic.Int64
-	small   sync.Pool
-	mid     sync.Pool
-	large   sync.Pool
 	pending atomic.Int64
+	small   sync.Pool
+	buffers sync.Pool
+	regions memory
 }
 
 // OnDisk returns how many octets of bodies are in files now.
 func (b *Bodies) OnDisk() int64 { return b.onDisk.Load() }
+
+// InMemory returns how many octets of memory bodies take now, with what is kept at hand for the next ones; without those
+// of at most 16 KiB each, which are garbage like any other.
+func (b *Bodies) InMemory() int64 { return int64(b.regions.octets()) }
 
 // Open returns how many bodies are being written or read now.
 func (b *Bodies) Open() int64 { return b.pending.Load() }
@@ -54,21 +66,25 @@ func (b *Bodies) New() gateway.BodyWriter {
 
 func (b *Bodies) memory() int {
 	if b.Memory <= 0 {
-		return 256 << 10
+		return defaultMemory
 	}
 	return int(b.Memory)
 }
 
-// get returns an empty buffer of at least n octets, which is at most the memory bound.
-func (b *Bodies) get(n int) []byte {
-	pool, size := &b.large, max(b.memory(), n, fileBuffer)
-	switch {
-	case n <= smallBuffer:
-		pool, size = &b.small, smallBuffer
-	case n <= midBuffer:
-		pool, size = &b.mid, midBuffer
+func (b *Bodies) maxMemory() int {
+	if b.MaxMemory <= 0 {
+		return defaultMaxMemory
 	}
-	if p, ok := pool.Get().(*[]byte); ok && cap(*p) >= n {
+	return int(b.MaxMemory)
+}
+
+// get returns an empty buffer of the heap, of smallBuffer or fileBuffer octets.
+func (b *Bodies) get(size int) []byte {
+	pool := &b.small
+	if size == fileBuffer {
+		pool = &b.buffers
+	}
+	if p, ok := pool.Get().(*[]byte); ok {
 		return (*p)[:0]
 	}
 	return make([]byte, 0, size)
@@ -76,29 +92,26 @@ func (b *Bodies) get(n int) []byte {
 
 func (b *Bodies) put(buf []byte) {
 	buf = buf[:0]
-	switch c := cap(buf); {
-	case c == 0:
-	case c == smallBuffer:
+	switch cap(buf) {
+	case smallBuffer:
 		b.small.Put(&buf)
-	case c == midBuffer:
-		b.mid.Put(&buf)
-	default:
-		b.large.Put(&buf)
+	case fileBuffer:
+		b.buffers.Put(&buf)
 	}
 }
 
-// body is one message: first written, then read. In a file only what is behind the buffer of Bodies.Memory octets stands.
+// body is one message: first written, then read. It lies in a small buffer, then in a region, then in a file.
 type body struct {
 	owner  *Bodies
-	mem    []byte // the whole message; once there is a file, what is not yet in it
+	mem    []byte  // the whole message; once there is a file, what is not yet in it
+	region *region // where mem lies, or nil
 	file   *os.File
 	inFile int64
 	closed bool
 }
 
 func (b *body) Write(p []byte) (int, error) {
-	if b.file == nil && len(b.mem)+len(p) <= b.owner.memory() {
-		b.grow(len(b.mem) + len(p))
+	if b.file == nil && b.fits(len(p)) {
 		b.mem = append(b.mem, p...)
 		return len(p), nil
 	}
@@ -123,14 +136,57 @@ func (b *body) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// grow takes the next larger buffer when the one at hand is full.
-func (b *body) grow(n int) {
-	if n <= cap(b.mem) {
-		return
+// Room lends the free memory behind what was written, at least leastRoom octets of it and at most most, so that a message
+// can be read to where it stays. Keep then takes what was put there. A Write takes it back.
+func (b *body) Room(most int) ([]byte, error) {
+	if b.file == nil && !(b.region != nil && b.fits(most)) && !b.fits(leastRoom) {
+		if err := b.spill(); err != nil {
+			return nil, err
+		}
 	}
-	next := append(b.owner.get(n), b.mem...)
-	b.owner.put(b.mem)
-	b.mem = next
+	if b.file != nil && cap(b.mem)-len(b.mem) < leastRoom {
+		if err := b.flush(b.mem); err != nil {
+			return nil, err
+		}
+		b.mem = b.mem[:0]
+	}
+	n := len(b.mem)
+	return b.mem[n:min(n+most, cap(b.mem))], nil
+}
+
+// Keep takes the first n octets of what Room lent as written.
+func (b *body) Keep(n int) { b.mem = b.mem[:len(b.mem)+n] }
+
+// fits makes room for n more octets in memory, and says whether there is any.
+func (b *body) fits(n int) bool {
+	n += len(b.mem)
+	most := b.owner.memory()
+	switch {
+	case n > most:
+		return false
+	case n <= cap(b.mem):
+		return true
+	case n <= smallBuffer:
+		b.mem = b.owner.get(smallBuffer) // there was none
+		return true
+	}
+	// Twice as much as is at hand, so that the lock is taken a few times only.
+	next := min(max(n, 2*cap(b.mem), grain), most)
+	if b.region != nil {
+		if !b.owner.regions.grow(b.region, next, b.owner.maxMemory()) {
+			return false
+		}
+		b.mem = b.region.buf[:len(b.mem):b.region.usable(most)]
+		return true
+	}
+	r := b.owner.regions.get(most, next, b.owner.maxMemory())
+	if r == nil {
+		return false
+	}
+	small := b.mem
+	b.region, b.mem = r, append(r.buf[:0:r.usable(most)], small...)
+	b.owner.put(small)
+	return true
 }
 
 // spill moves the message to a file without a name.
@@ -147,16 +203,22 @@ func (b *body) spill() error {
 		return fmt.Errorf("body: %w", err)
 	}
 	b.file = f
-	whole := b.mem
-	if err := b.flush(whole); err != nil {
+	if err := b.flush(b.mem); err != nil {
 		return err
 	}
-	if cap(whole) < fileBuffer {
-		b.owner.put(whole)
-		whole = b.owner.get(fileBuffer)
-	}
-	b.mem = whole[:0]
+	b.forget()
+	b.mem = b.owner.get(fileBuffer)
 	return nil
+}
+
+// forget gives the memory back.
+func (b *body) forget() {
+	if b.region != nil {
+		b.owner.regions.put(b.region)
+	} else {
+		b.owner.put(b.mem)
+	}
+	b.region, b.mem = nil, nil
 }
 
 // unnamed makes a file that vanishes with its last descriptor. Where the file system cannot (O_TMPFILE), the name is
@@ -216,8 +278,7 @@ func (b *body) Done() (gateway.Body, error) {
 			b.Discard()
 			return nil, err
 		}
-		b.owner.put(b.mem)
-		b.mem = nil
+		b.forget()
 	}
 	return b, nil
 }
@@ -270,8 +331,7 @@ func (b *body) Close() error {
 	}
 	b.closed = true
 	b.owner.pending.Add(-1)
-	b.owner.put(b.mem)
-	b.mem = nil
+	b.forget()
 	if b.file == nil {
 		return nil
 	}

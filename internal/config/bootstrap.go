@@ -93,9 +93,10 @@ type Shutdown struct {
 
 // Body is the buffer of a message on its way.
 type Body struct {
-	Memory  Size   `toml:"memory" default:"256K" min:"4K" max:"16M" doc:"How much of one message is held in memory; the rest goes to an unlinked file."`
-	Dir     string `toml:"dir" format:"path" example:"/var/lib/gatepost/tmp" doc:"The folder of these files. Not set: tmp in the state folder."`
-	MaxDisk Size   `toml:"max_disk" default:"4G" min:"64M" doc:"How much all these files together may take. Beyond it new messages are deferred with 452."`
+	Memory    Size   `toml:"memory" default:"1280K" min:"4K" max:"16M" doc:"The largest message that stays in memory; a larger one goes to a file without a name."`
+	MaxMemory Size   `toml:"max_memory" default:"64M" min:"1M" doc:"How much memory all messages together may take. One that finds none goes to a file, whatever its size."`
+	Dir       string `toml:"dir" format:"path" example:"/var/lib/gatepost/tmp" doc:"The folder of these files. Not set: tmp in the state folder."`
+	MaxDisk   Size   `toml:"max_disk" default:"4G" min:"64M" doc:"How much all these files together may take. Beyond it new messages are deferred with 452."`
 }
 
 // Fill derives what depends on other keys.

@@ -72,7 +72,8 @@ func TestDefaults(t *testing.T) {
 		got, want any
 	}{
 		{"listener", b.Listeners, []Listener{{Name: "smtp", Addresses: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:25"), netip.MustParseAddrPort("[::]:25")}}}},
-		{"body in memory", b.Body.Memory, Size(256 << 10)},
+		{"body in memory", b.Body.Memory, Size(1280 << 10)},
+		{"bodies in memory", b.Body.MaxMemory, Size(64 << 20)},
 		{"body folder", b.Body.Dir, "/var/lib/gatepost/tmp"},
 		{"spamd's part", b.SpamAssassin.MaxSize, Size(512 << 10)},
 		{"mode", p.Mode, ModeEnforce},

@@ -85,6 +85,7 @@ type content struct {
 	fault   error // the first; nothing is delivered after it
 	line    int64 // octets of the unfinished line
 	scratch []byte
+	lender  Room // dst, while the octets lie in memory that it lent
 }
 
 // layout is what the line scan found in a piece.
@@ -171,7 +172,10 @@ func (c *content) deliver(b []byte) {
 	if left := c.lim.MaxSize - c.res.Delivered; int64(len(b)) > left {
 		b, over = b[:left], ErrTooBig
 	}
-	if len(b) > 0 {
+	if len(b) > 0 && c.lender != nil {
+		c.lender.Keep(len(b)) // b begins where the loan does
+		c.res.Delivered += int64(len(b))
+	} else if len(b) > 0 {
 		n, err := c.dst.Write(b)
 		c.res.Delivered += int64(n)
 		if err == nil && n < len(b) {

@@ -5,6 +5,18 @@ import (
 	"io"
 )
 
+// Room is a destination of a message that lends its own memory, so that what
+// comes in is read to where it stays and need not be copied there.
+type Room interface {
+	io.Writer
+	// Room returns free memory behind what was written: at least 4 KiB and at
+	// most most octets. The loan ends at the next call of Room or Write, or
+	// with the message.
+	Room(most int) ([]byte, error)
+	// Keep takes the first n octets of what Room returned as written.
+	Keep(n int)
+}
+
 // ReadData reads the message that follows a 354 (RFC 5321 section 4.1.1.4)
 // and writes it to dst, dots unstuffed, in large slices. It ends only at
 // CRLF.CRLF, of which the first CRLF belongs to the message, or at .CRLF when
@@ -17,8 +29,12 @@ import (
 // connection that ended too early, ErrFlood, or the connection's own error
 // (see [InStep]).
 func (r *Reader) ReadData(dst io.Writer, lim Limits) (Result, error) {
-	defer r.shrink()
+	defer r.settle()
 	c := content{lim: lim.withDefaults(), dst: dst}
+	room, _ := dst.(Room)
+	if lim.Normalise {
+		room = nil // what is repaired can become longer than what came
+	}
 	atStart := true // at the start of a line, behind a true CRLF
 	for {
 		full := r.w == len(r.buf)
@@ -29,7 +45,13 @@ func (r *Reader) ReadData(dst io.Writer, lim Limits) (Result, error) {
 		if ended {
 			return c.res, c.fault
 		}
-		if full {
+		switch {
+		case c.fault != nil && r.lent:
+			r.settle() // nothing is written any more
+			c.lender = nil
+		case room != nil && c.fault == nil && (full || r.lent):
+			c.borrow(r, room)
+		case full:
 			r.grow()
 		}
 		if err := r.fill(); err != nil {
@@ -39,6 +61,25 @@ func (r *Reader) ReadData(dst io.Writer, lim Limits) (Result, error) {
 			return c.res, err
 		}
 	}
+}
+
+// borrow has the Reader read on into memory of the destination. What is not
+// yet understood is taken along.
+func (c *content) borrow(r *Reader, room Room) {
+	var rest [4]byte // data leaves two octets at most
+	if r.Buffered() > len(rest) {
+		return
+	}
+	n := copy(rest[:], r.buf[r.r:r.w]) // for it may lie in memory that Room gives back
+	space, err := room.Room(bodyBuffer)
+	if err != nil {
+		c.fault, c.lender = &SinkError{err}, nil
+		r.own()
+	} else {
+		c.lender = room
+		r.lend(space)
+	}
+	r.w = copy(r.buf, rest[:n])
 }
 
 // data takes what is buffered. It leaves the few octets that cannot be

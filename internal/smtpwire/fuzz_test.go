@@ -89,6 +89,12 @@ func FuzzData(f *testing.F) {
 		if !errors.Is(err, ErrFlood) && (!reflect.DeepEqual(res, res2) || !sameError(err, err2) || !bytes.Equal(out.Bytes(), out2.Bytes())) {
 			t.Fatalf("by the split:\n%+v %v %q\n%+v %v %q", res, err, out.Bytes(), res2, err2, out2.Bytes())
 		}
+		lending, lent := NewReader(&splitReader{rest: in, cuts: cuts}), &roomy{size: 5 + len(cuts)}
+		lending.buf = lending.small[:1] // the first octet fills it, so that it borrows
+		res3, err3 := lending.ReadData(lent, lim)
+		if !errors.Is(err, ErrFlood) && (!reflect.DeepEqual(res, res3) || !sameError(err, err3) || !bytes.Equal(out.Bytes(), lent.mem)) {
+			t.Fatalf("into lent memory:\n%+v %v %q\n%+v %v %q", res, err, out.Bytes(), res3, err3, lent.mem)
+		}
 		if int64(out.Len()) != res.Delivered || (limit > 0 && res.Delivered > limit) {
 			t.Fatalf("delivered %d octets, says %d, limit %d", out.Len(), res.Delivered, limit)
 		}
@@ -98,7 +104,7 @@ func FuzzData(f *testing.F) {
 		// It ended at the first true CRLF.CRLF and nowhere else.
 		rest := left(whole)
 		used := "\r\n" + string(in[:len(in)-len(rest)])
-		if strings.Index(used, "\r\n.\r\n") != len(used)-len("\r\n.\r\n") || rest != left(split) {
+		if strings.Index(used, "\r\n.\r\n") != len(used)-len("\r\n.\r\n") || rest != left(split) || rest != left(lending) {
 			t.Fatalf("ended behind %q", used)
 		}
 		if err == nil {
@@ -106,6 +112,33 @@ func FuzzData(f *testing.F) {
 		}
 	})
 }
+
+// roomy is a Room that lends a few octets at a time, each time from another
+// place, and spoils what it lent before.
+type roomy struct {
+	mem, last []byte
+	size      int
+}
+
+func (r *roomy) Write(p []byte) (int, error) {
+	r.spoil()
+	r.mem = append(r.mem, p...)
+	return len(p), nil
+}
+
+func (r *roomy) spoil() {
+	for i := range r.last {
+		r.last[i] = '!'
+	}
+}
+
+func (r *roomy) Room(most int) ([]byte, error) {
+	r.spoil()
+	r.last = make([]byte, min(r.size, most))
+	return r.last, nil
+}
+
+func (r *roomy) Keep(n int) { r.mem = append(r.mem, r.last[:n]...) }
 
 func sameError(a, b error) bool {
 	var x, y *ContentError

@@ -28,7 +28,8 @@ type Reader struct {
 	beforeRead func() error
 	pool       *Pool
 	small      []byte // LineBuffer, always there
-	buf        []byte // small, or a bodyBuffer while a message comes fast
+	buf        []byte // small, or a bodyBuffer while a message comes fast, or lent
+	lent       bool   // buf is memory of a message's destination (see Room)
 	r, w       int    // buf[r:w] is read and not yet consumed
 	err        error  // of src; sticky
 	consumed   int64
@@ -155,29 +156,68 @@ func (r *Reader) fill() error {
 // grow borrows a large buffer, for a message whose sender fills the small one
 // in one read. A slow sender never gets it.
 func (r *Reader) grow() {
-	if len(r.buf) == bodyBuffer {
-		return
+	if !r.large() {
+		r.move(r.pool.large())
 	}
-	var large *[bodyBuffer]byte
-	if r.pool != nil {
-		large, _ = r.pool.bodies.Get().(*[bodyBuffer]byte)
+}
+
+// large tells whether a large buffer is in use.
+func (r *Reader) large() bool { return len(r.buf) == bodyBuffer && !r.lent }
+
+func (p *Pool) large() []byte {
+	if p != nil {
+		if large, ok := p.bodies.Get().(*[bodyBuffer]byte); ok {
+			return large[:]
+		}
 	}
-	if large == nil {
-		large = new([bodyBuffer]byte)
-	}
-	r.move(large[:])
+	return make([]byte, bodyBuffer)
 }
 
 // shrink gives the large buffer back as soon as what is left fits the small.
 func (r *Reader) shrink() {
-	if len(r.buf) != bodyBuffer || r.Buffered() > LineBuffer {
-		return
+	if r.large() && r.Buffered() <= LineBuffer {
+		large := r.buf
+		r.move(r.small)
+		r.giveBack(large)
 	}
-	large := r.buf
-	r.move(r.small)
+}
+
+func (r *Reader) giveBack(large []byte) {
 	if r.pool != nil {
 		r.pool.bodies.Put((*[bodyBuffer]byte)(large))
 	}
+}
+
+// lend reads on into space, which is somebody else's. What is buffered is
+// dropped.
+func (r *Reader) lend(space []byte) {
+	if r.large() {
+		r.giveBack(r.buf)
+	}
+	r.buf, r.r, r.w, r.lent = space, 0, 0, true
+}
+
+// own ends a loan, if there is one. What is buffered is dropped.
+func (r *Reader) own() {
+	if r.lent {
+		r.buf, r.lent = r.small, false
+	}
+	r.r, r.w = 0, 0
+}
+
+// settle ends a loan: what is buffered, the commands behind a message, moves
+// to memory of our own.
+func (r *Reader) settle() {
+	switch {
+	case !r.lent:
+		r.shrink()
+		return
+	case r.Buffered() > LineBuffer:
+		r.move(r.pool.large()) // a loan is no larger
+	default:
+		r.move(r.small)
+	}
+	r.lent = false
 }
 
 func (r *Reader) move(to []byte) {
