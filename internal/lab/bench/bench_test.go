@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 
 // TestRun measures the daemon itself and its peers, shortly: every message must arrive.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var p plan
 	args := []string{"-sizes", "10K,1M", "-connections", "2", "-rounds", "2", "-count", "30", "-length", "30s", "-per-session", "7", "-pipeline", "-json", file,
@@ -69,6 +70,35 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestSections measures everything that is no rate, shortly.
+func TestSections(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	page := filepath.Join(dir, "performance.md")
+	if err := os.WriteFile(page, []byte(beginMark+endMark), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var p plan
+	args := []string{"-quick", "-rounds", "1", "-length", "100ms", "-idle", "100", "-peers", "postfix-proxy", "-sections", "log,paced,idle,storm,memory,boot", "-write", "-docs", dir}
+	if err := p.parse(args, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), p, &out); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| 10K | 10 | gatepost without the log |", "| postfix-proxy, the same load |", "| gatepost, half of its own most |",
+		"| 100 | STARTTLS, EHLO | gatepost |", "| gatepost | RCPT |", "| postscreen | connect |", "521 5.3.2", "| start to the banner | at most 100 ms |"} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("no %q in\n%s\n%s", want, b, &out)
+		}
+	}
+}
+
 // TestRunFails shows that a gateway that does not start is an error, and told.
 func TestRunFails(t *testing.T) {
 	var p plan
@@ -86,7 +116,7 @@ func TestParse(t *testing.T) {
 	if err := p.parse([]string{"--quick", "-sizes", "1,10K,3M", "-gatepost", "old=/a", "-gatepost", "/b"}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	want := plan{sections: words{gridSection}, sizes: list{1, 10 << 10, 3 << 20}, connections: list{10}, rounds: 3, perSession: 20,
+	want := plan{sections: words{gridSection}, sizes: list{1, 10 << 10, 3 << 20}, connections: list{10}, idle: list{5000}, rounds: 3, perSession: 20,
 		length: 300 * time.Millisecond, quick: true, folder: "docs", limit: 40 * time.Minute, binaries: binaries{{"old", "/a"}, {"gatepost", "/b"}}}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("got  %+v\nwant %+v", p, want)

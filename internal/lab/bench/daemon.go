@@ -32,8 +32,8 @@ mx.gatepost.test. A 127.0.0.1
 type daemon struct {
 	binary
 	noLog  bool     // the message log is full from the start, and takes no event
+	listen string   // empty: a free port
 	env    []string // NAME=VALUE
-	policy string   // lines of policy.toml, ahead of all sections
 	tables string   // sections of policy.toml
 }
 
@@ -49,11 +49,15 @@ func (b binaries) plain() []daemon {
 // bootstrap is gatepost.toml of a measured daemon: the defaults, but that it
 // listens on free ports and has no scanners.
 func (d daemon) bootstrap(dir, dns string) string {
+	listen := d.listen
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
 	text := fmt.Sprintf(`hostname = "mx.gatepost.test"
 state_dir = %q
 [[listener]]
 name = "smtp"
-addresses = ["127.0.0.1:0"]
+addresses = [%q]
 [dns]
 servers = [%q]
 [web]
@@ -62,7 +66,7 @@ metrics = "127.0.0.1:0"
 addresses = []
 [spamassassin]
 addresses = []
-`, lab.StateDir(dir), dns)
+`, lab.StateDir(dir), listen, dns)
 	if d.noLog {
 		text += "[log]\nkeep_bytes = \"16M\"\n"
 	}
@@ -75,7 +79,7 @@ func (d daemon) document(hop string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("policy: %w", err)
 	}
-	return d.policy + fmt.Sprintf(`[[route]]
+	return fmt.Sprintf(`[[route]]
 name = "internal"
 tls = "none"
 [[route.next_hop]]
@@ -113,10 +117,15 @@ func fillLog(dir string) error {
 
 // launch starts a daemon in a new folder.
 func (b *bench) launch(ctx context.Context, d daemon) (*lab.Gatepost, error) {
-	dir, err := os.MkdirTemp(b.dir, d.name+"-")
+	dir, err := os.MkdirTemp(b.dir, "gatepost-")
 	if err != nil {
 		return nil, err
 	}
+	return b.launchIn(ctx, d, dir)
+}
+
+// launchIn starts a daemon in a folder, which may be that of one before.
+func (b *bench) launchIn(ctx context.Context, d daemon, dir string) (*lab.Gatepost, error) {
 	if d.noLog {
 		if err := fillLog(dir); err != nil {
 			return nil, fmt.Errorf("%s: log: %w", d.name, err)
@@ -135,7 +144,7 @@ func (b *bench) launch(ctx context.Context, d daemon) (*lab.Gatepost, error) {
 
 // targetOf is a daemon that runs.
 func targetOf(name string, g *lab.Gatepost) target {
-	return target{name, g.Addr("smtp"), part{pid: g.PID()}}
+	return target{name: name, addr: g.Addr("smtp"), part: part{pid: g.PID()}, daemon: g}
 }
 
 // start starts a section's targets: the sink itself, the peers, and the daemons.

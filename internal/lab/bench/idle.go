@@ -27,7 +27,12 @@ type idleResult struct {
 const holdTime = 3 * time.Minute
 
 // rest is how long a daemon is left alone before its memory is read.
-const rest = 2 * time.Second
+func (p plan) rest() time.Duration {
+	if p.quick {
+		return 200 * time.Millisecond
+	}
+	return 2 * time.Second
+}
 
 // serveHold is the process that holds the clients' side of idle connections: its descriptors are not the server's, nor
 // those of the load. Each question is an idle; the one before is let go.
@@ -57,12 +62,8 @@ func (b *bench) idle(ctx context.Context, out io.Writer) error {
 	if _, err := fmt.Fprint(out, idleHeading); err != nil {
 		return err
 	}
-	counts := []int{5000}
-	if b.plan.full {
-		counts = []int{5000, 15000}
-	}
 	for _, d := range b.programs.plain() {
-		for _, count := range counts {
+		for _, count := range b.plan.idle {
 			for _, secure := range []bool{false, true} {
 				r, err := b.idleRounds(ctx, d, count, secure)
 				if err != nil {
@@ -84,7 +85,11 @@ const idleRounds = 2
 func (b *bench) idleRounds(ctx context.Context, d daemon, count int, secure bool) (idleResult, error) {
 	r := idleResult{Name: d.name, Connections: count, TLS: secure}
 	var before []float64
-	for range idleRounds {
+	rounds := idleRounds
+	if b.plan.quick {
+		rounds = 1
+	}
+	for range rounds {
 		least, each, err := b.idleOnce(ctx, d, count, secure)
 		if err != nil {
 			return r, fmt.Errorf("%s, %d connections: %w", d.name, count, err)
@@ -107,7 +112,7 @@ func (b *bench) idleOnce(ctx context.Context, d daemon, count int, secure bool) 
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(holder.Close(), err) }() // before the daemon, which would tell each client of its end
-	time.Sleep(rest)
+	time.Sleep(b.plan.rest())
 	t := targetOf(d.name, g)
 	before, err := t.part.usage()
 	if err != nil {
@@ -117,7 +122,7 @@ func (b *bench) idleOnce(ctx context.Context, d daemon, count int, secure bool) 
 	if err := holder.Ask(load.Idle{Addr: t.addr, Count: count, TLS: secure}, &n); err != nil {
 		return 0, 0, err
 	}
-	time.Sleep(rest)
+	time.Sleep(b.plan.rest())
 	after, err := t.part.usage()
 	if err != nil {
 		return 0, 0, err

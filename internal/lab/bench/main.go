@@ -97,11 +97,15 @@ const room = 6 << 30
 // of the run.
 func (b *bench) measure(ctx context.Context, out io.Writer) error {
 	b.report = report{Machine: thisMachine(), Rounds: b.plan.rounds, Length: b.plan.length.String()}
+	for _, program := range b.programs {
+		b.report.Programs = append(b.report.Programs, program.name)
+	}
 	if b.plan.json == "-" {
 		out = io.Discard
 	}
 	sections := map[string]func(context.Context, io.Writer) error{
-		gridSection: b.grid, idleSection: b.idle,
+		gridSection: b.grid, logSection: b.logCost, pacedSection: b.paced, idleSection: b.idle, stormSection: b.storm,
+		memorySection: b.memory, bootSection: b.boot,
 	}
 	var failed error
 	for _, name := range allSections() {
@@ -118,6 +122,14 @@ func (b *bench) measure(ctx context.Context, out io.Writer) error {
 		}
 	}
 	b.report.Machine.Ended = time.Now().UTC().Truncate(time.Second)
+	if b.plan.full {
+		if _, err := fmt.Fprintf(out, "\n%s", goalTable(b.report.goals(b.report.Programs[len(b.programs)-1]))); err != nil {
+			return err
+		}
+	}
+	if b.plan.write {
+		failed = errors.Join(failed, b.report.writeDocument(b.plan.folder))
+	}
 	if b.plan.json != "" {
 		failed = errors.Join(failed, b.report.write(b.plan.json))
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"gatepost/internal/lab"
 	"gatepost/internal/lab/bench/load"
 	"gatepost/internal/lab/bench/sink"
 )
@@ -17,6 +18,8 @@ type target struct {
 	name string
 	addr string
 	part part // whose CPU and memory are shown
+
+	daemon *lab.Gatepost // nil for a peer
 }
 
 // sample is what one round showed. Times are in the units of their names.
@@ -80,7 +83,8 @@ func (b *bench) grid(ctx context.Context, out io.Writer) (err error) {
 			b.report.Cells = append(b.report.Cells, c)
 		}
 	}
-	return nil
+	_, err = fmt.Fprintln(out)
+	return err
 }
 
 // settleTime is how long a server may work on after the last reply.

@@ -37,7 +37,7 @@ func (b *bench) startPeer(ctx context.Context, name, dir string) (t target, stop
 		if err != nil {
 			return t, nil, fmt.Errorf("pipe: %w", err)
 		}
-		return target{name, c.Addr(), part{pid: c.PID()}}, c.Close, nil
+		return target{name: name, addr: c.Addr(), part: part{pid: c.PID()}}, c.Close, nil
 	}
 	own, err := os.MkdirTemp(dir, name+"-")
 	if err == nil {
@@ -50,7 +50,7 @@ func (b *bench) startPeer(ctx context.Context, name, dir string) (t target, stop
 	if err != nil {
 		return t, nil, fmt.Errorf("%w (%q is a peer that can be left out)", err, name)
 	}
-	return target{name, p.Addr, part{pid: p.PID(), group: true}}, p.Stop, nil
+	return target{name: name, addr: p.Addr, part: part{pid: p.PID(), group: true}}, p.Stop, nil
 }
 
 // peerProcesses is how many clients a Postfix serves at the same time; each is a process.

@@ -16,6 +16,7 @@ type plan struct {
 	sections           words
 	peers              words
 	sizes, connections list
+	idle               list // idle connections
 	rounds, perSession int
 	count              int // messages in a round at most; 0: no bound
 	length             time.Duration
@@ -64,6 +65,8 @@ func (p *plan) parse(args []string, out io.Writer) error {
 	f.Var(&p.peers, "peers", "measure these beside it, with commas: "+pipePeer+", "+postfixPeer+" (needs root)")
 	f.Var(&p.sizes, "sizes", "message sizes in octets; K and M are 1024 and 1024²")
 	f.Var(&p.connections, "connections", "connections at the same time")
+	p.idle = list{5000}
+	f.Var(&p.idle, "idle", "idle connections to hold at the same time (full: 5000 and 15000)")
 	f.IntVar(&p.rounds, "rounds", 3, "rounds of each target, in turns; the table shows medians")
 	f.DurationVar(&p.length, "length", 2*time.Second, "length of a round")
 	f.IntVar(&p.count, "count", 0, "messages in a round at most (0: as many as the length allows)")
@@ -117,6 +120,7 @@ func (p *plan) adjust(f *flag.FlagSet) {
 		set("peers", func() { p.peers = words{pipePeer, postfixPeer} })
 		set("sizes", func() { p.sizes = list{1 << 10, 10 << 10, 100 << 10, 1 << 20, 10 << 20} })
 		set("connections", func() { p.connections = list{1, 10, 50, 200} })
+		set("idle", func() { p.idle = list{5000, 15000} })
 		set("rounds", func() { p.rounds = 5 })
 		set("length", func() { p.length = 800 * time.Millisecond })
 	}

@@ -12,12 +12,18 @@ import (
 
 // report is everything that one run showed.
 type report struct {
-	Machine machine      `json:"machine"`
-	Rounds  int          `json:"rounds"`
-	Length  string       `json:"length"`
-	Cells   []cell       `json:"cells"`
-	Idle    []idleResult `json:"idle,omitempty"`
-	Failed  []string     `json:"failed,omitempty"` // sections, with why
+	Machine  machine        `json:"machine"`
+	Programs words          `json:"programs"` // the daemons that were measured
+	Rounds   int            `json:"rounds"`
+	Length   string         `json:"length"`
+	Cells    []cell         `json:"cells"`
+	Log      logResult      `json:"log"`
+	Paced    []pacedResult  `json:"paced,omitempty"`
+	Storm    []stormResult  `json:"storm,omitempty"`
+	Memory   []memoryResult `json:"memory,omitempty"`
+	Boot     []bootResult   `json:"boot,omitempty"`
+	Idle     []idleResult   `json:"idle,omitempty"`
+	Failed   []string       `json:"failed,omitempty"` // sections, with why
 }
 
 // machine tells where and when figures were taken.
