@@ -3,6 +3,7 @@ package filters
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"gatepost/gateway"
 )
@@ -26,6 +27,11 @@ func TestConduct(t *testing.T) {
 		reply    string
 	}{
 		"well behaved":           {"", gateway.Conduct{Words: []string{"XCLIENT", "FOO"}}, "", gateway.Accept, ""},
+		"before the banner":      {"", gateway.Conduct{Early: "EHLO x", EarlyAfter: time.Second}, "early", gateway.Reject, "550 5.5.1 Refused: your host sent something before our greeting"},
+		"pregreet score":         {action("pregreet", "score"), gateway.Conduct{Early: "EHLO x"}, "early", gateway.Accept, ""},
+		"pregreet observe":       {action("pregreet", "observe"), gateway.Conduct{Early: "EHLO x"}, "early", gateway.Accept, ""},
+		"pregreet drop":          {action("pregreet", "drop"), gateway.Conduct{Early: "EHLO x"}, "early", gateway.Drop, "554 5.5.1 "},
+		"pregreet off":           {action("pregreet", "off"), gateway.Conduct{Early: "EHLO x"}, "", gateway.Accept, ""},
 		"behind EHLO":            {"", early(gateway.AheadGreeting), "greeting", gateway.Accept, ""},
 		"everything":             {"", early(gateway.AheadGreeting, gateway.AheadMessage, gateway.AheadUnoffered, gateway.AheadSync), "greeting,message,unoffered,sync", gateway.Accept, ""},
 		"pipelining off":         {action("pipelining", "off"), early(gateway.AheadGreeting), "", gateway.Accept, ""},

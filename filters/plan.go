@@ -20,7 +20,7 @@ func plan() [gateway.Data + 1][]row {
 	return [...][]row{
 		gateway.Connect: {
 			{checks: []Definition{accessClient()}, deadline: time.Second},
-			{checks: []Definition{pipelining(), newline(), verb()}, deadline: time.Second, conduct: true},
+			{checks: []Definition{pregreet(), pipelining(), newline(), verb()}, deadline: time.Second, conduct: true},
 		},
 		gateway.Helo: {
 			{checks: []Definition{helo(), rdns()}, deadline: 8 * time.Second},

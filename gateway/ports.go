@@ -169,6 +169,7 @@ type Summary struct {
 	Reverse      string         `json:"reverse,omitempty"` // verified name
 	TLS          TLS            `json:"tls"`
 	End          string         `json:"end,omitempty"`
+	Waited       time.Duration  `json:"waited,omitempty"` // how long it kept silent before the banner, where it had to
 	Transactions int            `json:"transactions"`
 	Accepted     int            `json:"accepted"`
 	Errors       int            `json:"errors"`

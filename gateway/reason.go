@@ -34,8 +34,16 @@ const (
 	ProxySlow     Reason = "proxy.slow"     // not whole in time
 )
 
+// How a connection ends while its banner is held back.
+const (
+	EarlyTLS   Reason = "pregreet.tls_hello" // a TLS handshake on a port that begins in clear
+	EarlyAlien Reason = "pregreet.not_smtp"  // HTTP, or binary junk
+	EarlyGone  Reason = "pregreet.gone"      // the client did not wait
+)
+
 // What checks see.
 const (
+	EarlyTalk        Reason = "pregreet.early_talk"
 	RelayDenied      Reason = "relay.denied"
 	RcptUnknown      Reason = "rcpt.unknown"
 	RcptRefused      Reason = "rcpt.refused"  // the next hop's own words: Args are code, enhanced code and text
@@ -105,6 +113,7 @@ var reasonWords = map[Reason]words{
 	ShuttingDown:       {421, "4.3.2", Drop, "This host is closing for maintenance; try again in a minute"},
 	OutOfTime:          {421, "4.4.2", Drop, "Timeout: nothing complete arrived in time; connect again"},
 
+	EarlyTalk:        {550, "5.5.1", Reject, "Refused: your host sent something before our greeting; a mail server waits for 220 (RFC 5321 section 3.1)"},
 	RelayDenied:      {550, "5.7.1", Reject, "Relaying denied: this host takes mail for its own domains only, and %s is none of them"},
 	RcptUnknown:      {550, "5.1.1", Reject, "No such recipient here: <%s>; check the address for typing errors"},
 	RcptRefused:      {0, "", Reject, ""},

@@ -11,8 +11,16 @@ type Snapshot struct {
 	Hostname string  // our name in banner, EHLO, Received and Authentication-Results
 	Banner   string  // text behind the name
 	Offers   Offers
+	Gate     Gate
 	// Normalise are networks whose bare CR and LF become CRLF, by exception.
 	Normalise func(*Session) bool
+}
+
+// Gate is how clients are treated before the banner. The zero value lets them in at once and refuses at RCPT.
+type Gate struct {
+	Wait            time.Duration // how long the banner waits for a client that is not known
+	StressWait      time.Duration // the same under stress
+	RefuseAtConnect bool          // what is refused by the client's address and conduct is refused in place of the banner
 }
 
 // Offers are the ESMTP extensions that we may offer; what the next hops cannot carry is left out besides.

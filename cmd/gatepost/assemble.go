@@ -71,6 +71,7 @@ type built struct {
 	snapshot *gateway.Snapshot
 	relay    *relay.Relay
 	rcpts    *recipients.Recipients
+	pregreet filters.Pregreet
 }
 
 // assemble makes a snapshot of a configuration: the same at start, at reload and in check. Its error names the keys.
@@ -93,13 +94,17 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	if p.spam != nil {
 		deps.SpamAssassin = p.spam
 	}
-	pipeline, err := filters.Build(deps, configured(c.Policy.Checks))
+	checks := configured(c.Policy.Checks)
+	pipeline, err := filters.Build(deps, checks)
 	if err != nil {
 		b.relay.Close() // what only it would have used is given back
 		return nil, err
 	}
+	b.pregreet = filters.PregreetOf(checks)
 	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,
-		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c), Normalise: normalises(c)}
+		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c),
+		Gate:      gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},
+		Normalise: normalises(c)}
 	return b, nil
 }
 

@@ -33,6 +33,7 @@ func openJournal(d *daemon) (*journal.Journal, error) {
 func (d *daemon) instruments() {
 	m, h := d.journal.Metrics(), d.journal.Health()
 	m.Gauge("sessions", "Open SMTP connections.", func() float64 { return float64(d.server.Sessions()) })
+	m.Gauge("clients_remembered", "Clients of which something is remembered.", func() float64 { return float64(d.memory.Len()) })
 	m.Counter("health_checks_total", "Connections of proxies that asked for themselves (PROXY LOCAL or UNKNOWN).", func() float64 { return float64(d.server.HealthChecks()) })
 	m.Gauge("bodies", "Messages on their way.", func() float64 { return float64(d.bodies.Open()) })
 	m.Gauge("body_memory_octets", "Octets of memory for messages on their way, in use and kept at hand.", func() float64 { return float64(d.bodies.InMemory()) })

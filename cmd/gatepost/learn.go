@@ -1,9 +1,14 @@
 package main
 
-import "gatepost/gateway"
+import (
+	"net/netip"
+	"time"
+
+	"gatepost/gateway"
+)
 
 // learner passes events on to the journal and lets what learns learn from them, after the reply: a next hop that answered
-// RCPT differently for recipients of one message has told which of them exist.
+// RCPT differently for recipients of one message has told which of them exist, and a client has told whether it is a bot.
 type learner struct {
 	gateway.Journal
 	d *daemon
@@ -12,6 +17,9 @@ type learner struct {
 // Write journals and learns.
 func (l learner) Write(e *gateway.Event) {
 	l.Journal.Write(e)
+	if now := l.d.now.Load(); e.Kind == gateway.ConnectionEvent {
+		l.d.memory.Learn(e.Record.Client, now.pregreet.Lesson(e, now.snapshot.Policy))
+	}
 	if e.Kind != gateway.TransactionEvent || e.Relayed == nil || len(e.Relayed.Rcpts) == 0 {
 		return
 	}
@@ -20,6 +28,15 @@ func (l learner) Write(e *gateway.Event) {
 		if i < len(e.Relayed.Rcpts) {
 			rcpts.Learn(to.Route, to.To, e.Record.From, e.Relayed.Rcpts[i])
 		}
+	}
+}
+
+// Early counts, and learns of who talked before the banner and was sent away for it.
+func (l learner) Early(client netip.Addr, why gateway.Reason) {
+	l.Journal.Early(client, why)
+	switch why {
+	case gateway.EarlyTalk, gateway.EarlyTLS, gateway.EarlyAlien:
+		l.d.memory.Learn(client, gateway.Remembered{Bad: time.Now().Add(l.d.now.Load().pregreet.RememberBad)})
 	}
 }
 

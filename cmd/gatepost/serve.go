@@ -23,6 +23,7 @@ import (
 	"gatepost/gateway/spool"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
+	"gatepost/internal/memory"
 	"gatepost/internal/store"
 	"gatepost/tls/certs"
 )
@@ -36,6 +37,8 @@ type daemon struct {
 	bootstrap  *config.Bootstrap // of the start; a reload changes the policy only
 	parts      *parts
 	store      *store.Log
+	clients    *store.Clients // nil where its file cannot be used
+	memory     *memory.Clients
 	journal    *journal.Journal
 	bodies     *spool.Bodies
 	tls        atomic.Pointer[tls.Config]
@@ -106,7 +109,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	var running sync.WaitGroup
 	d.work(background, &running)
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
-		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, IDs: &gateway.IDs{},
+		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, IDs: &gateway.IDs{},
 		TLS: d.tls.Load, Log: d.log}
 	d.where = addressesOf(smtp, web)
 	d.instruments()
@@ -166,6 +169,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	if d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: days, MaxBytes: int64(b.Log.KeepBytes), Log: d.log}); err != nil {
 		return err
 	}
+	d.openMemory()
 	d.journal, err = openJournal(d)
 	return err
 }
@@ -195,6 +199,7 @@ func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
 	for _, loop := range d.parts.loops() {
 		running.Go(func() { loop(ctx) })
 	}
+	running.Go(func() { d.memory.Run(ctx) })
 	d.learning.with(ctx, d.now.Load().relay.Learn)
 	running.Go(func() { d.learnScanLimit(ctx) })
 }
@@ -234,7 +239,11 @@ func (d *daemon) close() error {
 	defer cancel()
 	d.now.Load().relay.Close()
 	d.journal.Daemon(journal.Stop)
-	return errors.Join(d.journal.Close(ctx), d.store.Close(ctx))
+	err := errors.Join(d.journal.Close(ctx), d.store.Close(ctx))
+	if d.clients != nil {
+		err = errors.Join(err, d.clients.Close())
+	}
+	return err
 }
 
 // serveWeb serves the listener for monitoring.

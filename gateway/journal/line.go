@@ -187,6 +187,9 @@ func (o *object) finding(f *gateway.Finding) {
 }
 
 func (o *object) session(s *gateway.Summary) {
+	if s.Waited > 0 {
+		o.float("waited_ms", millis(s.Waited))
+	}
 	o.number("transactions", int64(s.Transactions))
 	o.number("accepted", int64(s.Accepted))
 	o.number("errors", int64(s.Errors))

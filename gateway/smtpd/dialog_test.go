@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"context"
 	"encoding/json"
 	"net/netip"
 	"os"
@@ -22,6 +23,9 @@ import (
 //	@ action newline observe       changes what policy does with what a check finds
 //	@ without PIPELINING           does not offer it
 //	@ mode soft                    the mode of the policy
+//	@ gate {"Wait": 6000000000}    changes how clients are treated before the banner
+//	@ remember good, @ remember bad what is remembered of the client
+//	@ list block, @ list allow     the client is on the site's own list
 //	@ proxies 10.0.0.0/8           the listener is behind proxies of this network
 //	C: MAIL FROM:<a@b.example>     the client sends a line
 //	C" "raw\x00octets\r\n"         the client sends octets, as a Go string
@@ -144,6 +148,22 @@ func (d *dialog) set(line string) {
 		err = d.w.snap.Policy.Mode.UnmarshalText([]byte(rest))
 	case "without":
 		d.w.snap.Offers.Pipelining = rest != "PIPELINING"
+	case "gate":
+		err = json.Unmarshal([]byte(rest), &d.w.snap.Gate)
+	case "remember":
+		r := gateway.Remembered{Pregreet: time.Now().Add(time.Hour)}
+		if rest == "bad" {
+			r.Bad = r.Pregreet
+		}
+		d.w.srv.Memory = memories{netip.MustParseAddrPort(d.from).Addr(): r}
+	case "list":
+		d.w.snap.Pipeline.Rows[gateway.Connect] = []gateway.Row{{Checks: []gateway.Check{{Name: "connect", Stage: gateway.Connect,
+			Run: func(context.Context, *gateway.Input) gateway.Finding {
+				if rest == "allow" {
+					return gateway.Passed(gateway.Measure{Name: gateway.AllowMeasure, Value: 1, Text: "entry"})
+				}
+				return gateway.Failed(gateway.AccessBlocked, "your network")
+			}}}}}
 	case "proxies":
 		d.w.proxies = []netip.Prefix{netip.MustParsePrefix(rest)}
 	case "limits":

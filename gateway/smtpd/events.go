@@ -37,7 +37,7 @@ func (c *session) summary(findings []gateway.Finding) gateway.Summary {
 	}
 	return gateway.Summary{Client: c.Client, Proxy: c.Proxy, Reverse: reverse, TLS: c.Session.TLS, End: c.End, Transactions: c.Transactions,
 		Accepted: c.Accepted, Errors: c.Errors, Commands: c.Commands, Octets: c.Octets, Refused: c.refusals,
-		Passed: c.Accepted > 0 && !c.Conduct.Failed}
+		Waited: c.Conduct.Waited, Passed: c.Accepted > 0 && !c.Conduct.Failed}
 }
 
 // journalConnection writes the one event of the connection.

@@ -62,11 +62,11 @@ func (c *session) serve() {
 	defer func() { _ = c.raw.Close() }()
 	c.ID = c.srv.IDs.Next()
 	c.until = c.Started.Add(c.limits.SessionTime)
-	c.r = c.srv.pool.Get(c.source())
-	c.r.BeforeRead(c.beforeRead)
 	defer c.finish()
 	defer c.caught()
 	if c.connect() {
+		c.r = c.srv.pool.Get(c.source()) // not before: a client that waits for the banner holds no buffer
+		c.r.BeforeRead(c.beforeRead)
 		c.dialogue()
 	}
 }
@@ -79,29 +79,47 @@ func (c *session) source() io.Reader {
 	return &headed{c.conn, c.early}
 }
 
-// connect runs the Connect stage and greets. Other refusals than Drop are held until RCPT.
+// connect runs the Connect stage and greets. Other refusals than Drop are held until RCPT, where one record has all, unless
+// the operator wants them at once.
 func (c *session) connect() bool {
-	c.Snapshot.Pipeline.Begin(c.ctx, &c.Session)
 	v := c.Snapshot.Pipeline.Run(c.ctx, gateway.Connect, &gateway.Input{Session: &c.Session, Rcpt: -1})
-	if v.Outcome == gateway.Drop {
-		c.End = gateway.EndRefused
-		c.refuseEarly(v.Reply, v.Reason)
+	if c.refusedNow(&v) {
 		return false
+	}
+	c.Snapshot.Pipeline.Begin(c.ctx, &c.Session)
+	if v.Waived == "" { // who is on the allow list need not wait
+		if end := c.hold(); end.why != "" {
+			c.refuseEarly(end.reply, end.why)
+			return false
+		}
+		if c.Conduct.Early != "" {
+			if v = c.Snapshot.Pipeline.Watch(c.ctx, &c.Session); c.refusedNow(&v) {
+				return false
+			}
+		}
 	}
 	c.greetedOnce = true
 	c.say(gateway.SayBanner.Reply(c.Snapshot.Hostname, c.Snapshot.Banner))
 	return true
 }
 
-// refuseEarly refuses before the banner; such connections are only counted.
-func (c *session) refuseEarly(r gateway.Reply, why gateway.Reason) {
-	c.srv.Journal.Early(c.Client.Addr(), why)
-	c.sayEarly(r)
+// refusedNow refuses in place of the banner what must not wait for RCPT.
+func (c *session) refusedNow(v *gateway.Verdict) bool {
+	if v.Outcome != gateway.Drop && !(v.Outcome.Refuses() && c.Snapshot.Gate.RefuseAtConnect) {
+		return false
+	}
+	c.refuseEarly(gateway.Word(gateway.Drop, v.Reason, v.Args), v.Reason)
+	return true
 }
 
-func (c *session) sayEarly(r gateway.Reply) {
-	_ = c.raw.SetWriteDeadline(time.Now().Add(earlyWrite))
-	_, _ = c.raw.Write(appendReply(nil, r))
+// refuseEarly ends a connection before the banner; such connections are only counted.
+func (c *session) refuseEarly(r gateway.Reply, why gateway.Reason) {
+	c.End = gateway.EndRefused
+	c.srv.Journal.Early(c.Client.Addr(), why)
+	if !r.IsZero() {
+		_ = c.raw.SetWriteDeadline(time.Now().Add(earlyWrite))
+		_, c.failed = c.raw.Write(appendReply(nil, r))
+	}
 }
 
 // dialogue reads commands and says replies until something ends the session.
@@ -271,7 +289,9 @@ func (c *session) finish() {
 	}
 	c.linger()
 	_ = c.conn.Close()
-	c.srv.pool.Put(c.r)
+	if c.r != nil {
+		c.srv.pool.Put(c.r)
+	}
 }
 
 func (c *session) normalises() bool {

@@ -65,6 +65,7 @@ func testPolicy() *gateway.Policy {
 		"rcpt":       {Class: gateway.ClassRelay, Action: gateway.ActionReject, Unknown: gateway.ActionDefer},
 		"connect":    {Class: gateway.ClassList, Action: gateway.ActionReject},
 		"content":    {Class: gateway.ClassMalware, Action: gateway.ActionReject, Unknown: gateway.ActionDefer},
+		"pregreet":   {Action: gateway.ActionReject, Prices: map[string]float64{"early": 3}},
 		"pipelining": {Action: gateway.ActionScore, Prices: map[string]float64{"greeting": 3, "message": 3, "unoffered": 3, "sync": 1}},
 		"newline":    {Action: gateway.ActionDrop},
 		"verb":       {Action: gateway.ActionDrop},
@@ -105,12 +106,19 @@ func testPipeline() *gateway.Pipeline {
 			}
 			return gateway.Passed()
 		}}}}}
-	pl.Conduct = []gateway.Row{{Checks: []gateway.Check{{Name: "pipelining", Run: pipelining}, {Name: "newline", Run: newline},
+	pl.Conduct = []gateway.Row{{Checks: []gateway.Check{{Name: "pregreet", Run: pregreet}, {Name: "pipelining", Run: pipelining}, {Name: "newline", Run: newline},
 		{Name: "verb", Run: verb}}}}
 	return pl
 }
 
-// pipelining, newline and verb see what the real checks see, which filters tests.
+// pregreet, pipelining, newline and verb see what the real checks see, which filters tests.
+func pregreet(_ context.Context, in *gateway.Input) gateway.Finding {
+	if c := &in.Session.Conduct; c.Early != "" {
+		return gateway.Failed(gateway.EarlyTalk).With(gateway.Yes("early")).Show("sent", c.Early).Show("after", c.EarlyAfter.String())
+	}
+	return gateway.Passed()
+}
+
 func pipelining(_ context.Context, in *gateway.Input) gateway.Finding {
 	f := gateway.Passed()
 	for i, a := range in.Session.Conduct.Ahead {
@@ -261,18 +269,25 @@ func (j *journal) all() []string {
 func short(e *gateway.Event) string {
 	s := &e.Session
 	if e.Kind == gateway.ConnectionEvent {
-		return fmt.Sprintf("connection end=%s transactions=%d accepted=%d errors=%d commands=%d outcome=%s passed=%t%s", s.End, s.Transactions,
-			s.Accepted, s.Errors, s.Commands, e.Verdict.Outcome, s.Passed, conductOf(e))
+		return fmt.Sprintf("connection end=%s transactions=%d accepted=%d errors=%d commands=%d outcome=%s passed=%t%s%s", s.End, s.Transactions,
+			s.Accepted, s.Errors, s.Commands, e.Verdict.Outcome, s.Passed, waited(s), conductOf(e))
 	}
 	return fmt.Sprintf("transaction stage=%s outcome=%s reason=%s reply=%d rcpts=%d octets=%d score=%v%s", e.Record.Stage, e.Verdict.Outcome,
 		e.Verdict.Reason, e.Reply.Code, len(e.Replies), e.Record.Size, e.Verdict.Score, conductOf(e))
+}
+
+func waited(s *gateway.Summary) string {
+	if s.Waited == 0 {
+		return ""
+	}
+	return " waited=" + s.Waited.String()
 }
 
 // conductOf is what the tests inside the session found.
 func conductOf(e *gateway.Event) (out string) {
 	for i := range e.Record.Findings {
 		f := &e.Record.Findings[i]
-		if f.Check != "pipelining" && f.Check != "newline" && f.Check != "verb" {
+		if f.Check != "pregreet" && f.Check != "pipelining" && f.Check != "newline" && f.Check != "verb" {
 			continue
 		}
 		for _, m := range f.Measures {

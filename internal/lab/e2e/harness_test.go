@@ -199,6 +199,9 @@ func (s *setup) policyText(t testing.TB, w *world) string {
 	if !strings.Contains(limits, "message_size") {
 		limits += "message_size = \"4M\"\n" // the limit of clamd is probed at each start, with a stream of that size
 	}
+	if !strings.Contains(s.policy, "[checks.pregreet]") {
+		s.policy += "[checks.pregreet]\nwait = \"0s\"\nstress_wait = \"0s\"\n"
+	}
 	fmt.Fprintf(&b, "%s\n[trusted]\nnetworks = [%s]\n[limits]\n%s\n", s.top, s.trusted, limits)
 	for _, r := range s.routes {
 		if r.addr == "" {
