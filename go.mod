@@ -3,6 +3,7 @@ module gatepost
 go 1.26.0
 
 require (
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/dutchcoders/go-clamd v0.0.0-20170520113014-b970184f4d9e
 	github.com/emersion/go-smtp v0.25.1
 	github.com/miekg/dns v1.1.73

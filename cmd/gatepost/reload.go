@@ -23,6 +23,8 @@ var errBootstrap = errors.New("gatepost.toml has changed: its keys take effect a
 func (d *daemon) reload(ctx context.Context) error {
 	d.swapping.Lock()
 	defer d.swapping.Unlock()
+	d.told(d.notify.Reloading())
+	defer func() { d.told(d.notify.Ready(d.summary())) }() // refused or not, the reload is over
 	c, problems := config.Load(d.configPath, sections())
 	err := problems.Err()
 	if c != nil {

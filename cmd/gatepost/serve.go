@@ -25,6 +25,7 @@ import (
 	"gatepost/internal/control"
 	"gatepost/internal/memory"
 	"gatepost/internal/store"
+	"gatepost/internal/systemd"
 	"gatepost/tls/certs"
 )
 
@@ -33,6 +34,7 @@ type daemon struct {
 	e          env
 	configPath string
 	log        *slog.Logger
+	notify     *systemd.Notifier
 	lock       *os.File
 	bootstrap  *config.Bootstrap // of the start; a reload changes the policy only
 	parts      *parts
@@ -46,6 +48,7 @@ type daemon struct {
 	document   atomic.Pointer[config.Config] // it was made of
 	swapping   sync.Mutex
 	server     *smtpd.Server
+	pulses     []*systemd.Pulse
 	started    time.Time
 	where      addresses
 	learning   relearn
@@ -90,14 +93,21 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	signal.Notify(hup, syscall.SIGHUP) // from the first moment on: unheard, it would end the process
 	defer signal.Stop(hup)
 	signal.Ignore(syscall.SIGPIPE) // a reader of stdout that goes away ends the lines, not the mail
-	if d.lock, err = lockState(d.bootstrap.StateDir); err != nil {
+	if d.notify, err = systemd.NewNotifier(); err != nil {
+		return err
+	}
+	brought, err := systemd.Sockets()
+	if err != nil {
+		return err
+	}
+	if err := d.own(ctx, len(brought) > 0); err != nil {
 		return err
 	}
 	defer d.lock.Close()
 	if err := d.open(c); err != nil {
 		return err
 	}
-	smtp, web, err := listen(d.bootstrap)
+	sockets, err := listen(d.bootstrap, brought)
 	if err != nil {
 		return err
 	}
@@ -111,22 +121,27 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
 		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, IDs: &gateway.IDs{},
 		TLS: d.tls.Load, Log: d.log}
-	d.where = addressesOf(smtp, web)
+	d.where = addressesOf(sockets)
 	d.instruments()
-	failed := make(chan error, len(smtp)+2)
+	failed := make(chan error, len(sockets.smtp)+2)
 	serving, stopServing := context.WithCancel(background)
-	for _, l := range smtp {
+	for _, l := range sockets.smtp {
+		l.Listener = d.pulsed(l.Listener)
 		running.Go(func() { failed <- d.serveSMTP(serving, l) })
 	}
-	running.Go(func() { failed <- control.Serve(background, socket, d.verbs()) })
-	if web != nil {
+	verbs := d.pulsed(socket)
+	running.Go(func() { failed <- control.Serve(background, verbs, d.verbs()) })
+	if sockets.metrics != nil {
+		web := d.pulsed(sockets.metrics)
 		running.Go(func() { failed <- serveWeb(background, web, d.journal.HTTP()) })
 	}
 	if err := d.where.write(d.bootstrap.StateDir); err != nil {
 		d.log.Error("addresses", "error", err)
 	}
 	d.announce()
+	d.told(d.notify.Ready(d.summary()))
 	running.Go(func() { d.alarms(background) })
+	running.Go(func() { d.watchdog(background) })
 	err = d.wait(ctx, hup, failed)
 	d.drain()
 	stopServing()
@@ -142,6 +157,24 @@ func (d *daemon) serveSMTP(ctx context.Context, l smtpListener) error {
 		return d.server.ServeProxied(ctx, l.Listener, l.name, l.proxyFrom)
 	}
 	return d.server.Serve(ctx, l.Listener, l.name)
+}
+
+// own takes the state folder. With a socket of systemd another process may still be ending its sessions with it, while our
+// clients wait in the backlog: then we wait too. Without one a second process is a mistake, and is told at once.
+func (d *daemon) own(ctx context.Context, activated bool) (err error) {
+	var patience time.Duration
+	if activated {
+		patience = d.bootstrap.Shutdown.Grace + endTime
+	}
+	waiting, done := context.WithCancel(ctx)
+	var extending sync.WaitGroup
+	d.lock, err = awaitState(ctx, d.bootstrap.StateDir, patience, func(why error) {
+		d.log.Info("waiting for the process before to end", "why", why, "at_most", patience)
+		extending.Go(func() { d.extend(waiting, func() string { return "waiting: " + why.Error() }) })
+	})
+	done()
+	extending.Wait()
+	return err
 }
 
 // open makes what the configuration names: store, journal, certificate, scanners, resolver, and the first snapshot.
@@ -225,17 +258,24 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal, failed <-chan e
 // drain lets transactions end and tells idle clients that we go (RFC 5321 section 3.8).
 func (d *daemon) drain() {
 	d.stopping.Store(true)
+	d.told(d.notify.Stopping(d.summary()))
 	d.journal.Daemon(journal.Drain, slog.Int("sessions", d.server.Sessions()))
 	ctx, cancel := context.WithTimeout(context.Background(), d.bootstrap.Shutdown.Grace)
+	var extending sync.WaitGroup
+	extending.Go(func() { d.extend(ctx, d.summary) })
+	defer extending.Wait()
 	defer cancel()
 	if err := d.server.Shutdown(ctx); err != nil {
 		d.log.Warn("shutdown: some sessions were cut off", "error", err)
 	}
 }
 
+// endTime is how long the last events may take after the sessions have ended.
+const endTime = 10 * time.Second
+
 // close ends what open made, the journal before the store that it writes to.
 func (d *daemon) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
 	d.now.Load().relay.Close()
 	d.journal.Daemon(journal.Stop)

@@ -1,19 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
-
-	"gatepost/internal/config"
 )
 
 // errLocked says that another process owns the state folder.
@@ -47,51 +45,27 @@ func lockState(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// smtpListener is one socket of a listener of gatepost.toml.
-type smtpListener struct {
-	name      string
-	proxyFrom []netip.Prefix
-	net.Listener
-}
-
-// listen opens every socket of the document, or none.
-func listen(b *config.Bootstrap) (all []smtpListener, metrics net.Listener, err error) {
-	defer func() {
-		if err == nil {
-			return
-		}
-		for _, l := range all {
-			l.Close()
-		}
-	}()
-	for _, l := range b.Listeners {
-		for _, a := range l.Addresses {
-			s, err := net.Listen("tcp", a.String())
-			if err != nil {
-				return all, nil, fmt.Errorf("listener[%s].addresses: %w%s", l.Name, err, hint(err))
-			}
-			all = append(all, smtpListener{l.Name, l.ProxyFrom, s})
+// awaitState takes the state folder, and waits for a process that owns it to end, for as long as patience says; waits is
+// called once when there is somebody to wait for.
+func awaitState(ctx context.Context, dir string, patience time.Duration, waits func(error)) (*os.File, error) {
+	f, err := lockState(dir)
+	if err == nil || patience <= 0 || !errors.Is(err, errLocked) {
+		return f, err
+	}
+	waits(err)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(lockAgain)
+	defer tick.Stop()
+	for errors.Is(err, errLocked) {
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+			f, err = lockState(dir)
 		}
 	}
-	if b.Web.Metrics.IsValid() {
-		if metrics, err = net.Listen("tcp", b.Web.Metrics.String()); err != nil {
-			return all, nil, fmt.Errorf("web.metrics: %w%s", err, hint(err))
-		}
-	}
-	return all, metrics, nil
-}
-
-// hint says what to do about the usual reasons why a socket cannot be opened.
-func hint(err error) string {
-	switch {
-	case errors.Is(err, unix.EACCES):
-		return "; ports below 1024 need root or CAP_NET_BIND_SERVICE"
-	case errors.Is(err, unix.EADDRINUSE):
-		return "; another program listens there: ss -ltnp shows which"
-	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return "; this machine has no such address: ip addr shows those it has"
-	}
-	return ""
+	return f, err
 }
 
 // addresses are where the daemon really listens, since a port may be left to the system.
@@ -100,17 +74,17 @@ type addresses struct {
 	Metrics   string            `json:"metrics,omitempty"`
 }
 
-func addressesOf(all []smtpListener, metrics net.Listener) addresses {
+func addressesOf(all listeners) addresses {
 	a := addresses{Listeners: map[string]string{}}
-	for _, l := range all {
+	for _, l := range all.smtp {
 		key := l.name
 		for n := 2; a.Listeners[key] != ""; n++ {
 			key = l.name + "-" + strconv.Itoa(n)
 		}
 		a.Listeners[key] = l.Addr().String()
 	}
-	if metrics != nil {
-		a.Metrics = metrics.Addr().String()
+	if all.metrics != nil {
+		a.Metrics = all.metrics.Addr().String()
 	}
 	return a
 }

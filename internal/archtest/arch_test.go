@@ -36,7 +36,8 @@ var arrows = map[string][]string{
 // engines know one subject and nothing of Gatepost.
 var engines = []string{"rbl", "greylist", "tls/certs", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
-	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool"}
+	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
+	"internal/systemd", "internal/sandbox", "internal/resources"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{
@@ -51,6 +52,7 @@ var owners = map[string][]string{
 	"github.com/pires/go-proxyproto":      {"gateway/smtpd"},
 	"github.com/prometheus/client_golang": {"gateway/journal"},
 	"modernc.org/sqlite":                  {"internal/store"},
+	"github.com/coreos/go-systemd":        {"internal/systemd"},
 }
 
 // topLevel are the folders of the design.

@@ -115,6 +115,11 @@ type checked struct {
 	slots chan struct{}
 }
 
+// SetDeadline bounds the waiting for the next connection, as that of the socket does.
+func (c *checked) SetDeadline(t time.Time) error {
+	return c.Listener.(*net.UnixListener).SetDeadline(t)
+}
+
 func (c *checked) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()

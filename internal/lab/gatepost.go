@@ -25,12 +25,23 @@ type GatepostOptions struct {
 	Binary string
 	// Env is added to its environment, as NAME=VALUE.
 	Env []string
+	// Sockets are passed to it as systemd passes those of a socket unit.
+	Sockets []Socket
+	// Descriptors is its limit of file descriptors; 0: as ours.
+	Descriptors int
+}
+
+// Socket is a listening socket that outlives the daemon, as one of systemd does.
+type Socket struct {
+	Name string // of FileDescriptorName=
+	File *os.File
 }
 
 // Gatepost is the daemon itself, as a process.
 type Gatepost struct {
 	*Process
-	dir string
+	dir     string
+	program string
 }
 
 // Addresses are where the daemon listens, by the names of its listeners.
@@ -72,16 +83,41 @@ func StartGatepost(ctx context.Context, dir string, o GatepostOptions) (*Gatepos
 	if err := writeDocuments(dir, o.Config, o.Policy); err != nil {
 		return nil, err
 	}
-	p, err := start(command{
+	c := command{
 		name: "gatepost", path: o.Binary, args: []string{"serve", "--config", dir}, dir: dir, env: o.Env,
 		log:   filepath.Join(dir, "gatepost.log"),
 		grace: 70 * time.Second, // it may drain its sessions for 60 s
-	})
+	}
+	o.wrap(&c)
+	p, err := start(c)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gatepost{Process: p, dir: dir}
+	g := &Gatepost{Process: p, dir: dir, program: o.Binary}
 	return g, p.awaitReady(ctx, func() bool { return g.ready(ctx) })
+}
+
+// wrap lets a shell prepare what only the process itself can have, and become the daemon: LISTEN_PID, which is its own id,
+// and limits.
+func (o *GatepostOptions) wrap(c *command) {
+	var prepare []string
+	if o.Descriptors > 0 {
+		prepare = append(prepare, fmt.Sprintf("ulimit -n %d", o.Descriptors))
+	}
+	if len(o.Sockets) > 0 {
+		var names []string
+		for _, s := range o.Sockets {
+			names = append(names, s.Name)
+			c.files = append(c.files, s.File)
+		}
+		c.env = append(c.env, fmt.Sprintf("LISTEN_FDS=%d", len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
+		prepare = append(prepare, "export LISTEN_PID=$$")
+	}
+	if prepare == nil {
+		return
+	}
+	c.args = append([]string{"-c", strings.Join(prepare, " && ") + ` && exec "$0" "$@"`, c.path}, c.args...)
+	c.path = "/bin/sh"
 }
 
 // writeDocuments writes the two documents; an empty policy is no file.
@@ -207,13 +243,13 @@ func (g *Gatepost) Stop() error {
 }
 
 // Program is the path of the program.
-func (g *Gatepost) Program() string { return g.cmd.Path }
+func (g *Gatepost) Program() string { return g.program }
 
 // Command runs another command of the program, such as "check" or "trace", with
 // this daemon's configuration, and returns stdout, stderr and the exit code.
 // An error means that it could not be run.
 func (g *Gatepost) Command(ctx context.Context, args ...string) (stdout, stderr string, code int, err error) {
-	return RunGatepost(ctx, g.cmd.Path, g.dir, args...)
+	return RunGatepost(ctx, g.program, g.dir, args...)
 }
 
 // RunGatepost runs a command of the program (from Build) in dir; --config dir is

@@ -32,10 +32,11 @@ type command struct {
 	name  string // for errors
 	path  string
 	args  []string
-	env   []string // added to a small clean environment
-	dir   string   // working folder
-	log   string   // file that gets stdout and stderr
-	logs  []string // further files worth showing
+	env   []string   // added to a small clean environment
+	dir   string     // working folder
+	log   string     // file that gets stdout and stderr
+	logs  []string   // further files worth showing
+	files []*os.File // its descriptors 3 and on
 	owner owner
 	ports []*Port       // released when it ends
 	grace time.Duration // after SIGTERM before SIGKILL; 0: 10 s
@@ -55,6 +56,7 @@ func start(c command) (*Process, error) {
 		"LANG=C.UTF-8", "HOME=" + c.dir, "TMPDIR=" + c.dir,
 	}, c.env...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = c.files
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true, // a session, so a process group, of its own
 		Credential: c.owner.cred,
