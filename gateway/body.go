@@ -28,6 +28,13 @@ type Rester interface {
 	Rest(from int64) io.Reader
 }
 
+// InMemory is a Body that may lie in memory as a whole.
+type InMemory interface {
+	// Memory returns all octets of the body where they lie, or nil when they do not lie in memory. Nobody may change them,
+	// and they are good until the body is closed.
+	Memory() []byte
+}
+
 // Rest returns a reader of a body from an offset to its end, by the shortest way that the body knows.
 func Rest(b Body, from int64) io.Reader {
 	if r, ok := b.(Rester); ok {

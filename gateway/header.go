@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -34,8 +35,22 @@ type Field struct {
 	SpacedName bool // white space before the colon: obsolete (RFC 5322 section 4.5) and a disguise
 }
 
-// ReadHeader reads the header section of a body, at most max octets, and fails with ErrHeaderTooBig beyond that.
+// ReadHeader reads the header section of a body, at most max octets, and fails with ErrHeaderTooBig beyond that. What it
+// returns is good until the body is closed: of a body in memory it is a part.
 func ReadHeader(b Body, max int) (*Header, error) {
+	h, err := readHeader(b, max)
+	if err == nil && len(h.Raw) > max {
+		return nil, ErrHeaderTooBig
+	}
+	return h, err
+}
+
+func readHeader(b Body, max int) (*Header, error) {
+	if m, ok := b.(InMemory); ok {
+		if raw := m.Memory(); raw != nil {
+			return ParseHeader(slices.Clip(raw[:min(len(raw), max+4)])), nil
+		}
+	}
 	size := int(min(b.Size(), int64(max)+4))
 	raw := make([]byte, 0, min(size, 8<<10))
 	for len(raw) < size {
@@ -51,11 +66,7 @@ func ReadHeader(b Body, max int) (*Header, error) {
 			break
 		}
 	}
-	h := ParseHeader(raw)
-	if len(h.Raw) > max {
-		return nil, ErrHeaderTooBig
-	}
-	return h, nil
+	return ParseHeader(raw), nil
 }
 
 // max64K doubles the chunk: most header sections fit the first 8 KiB, and few need more than 64.

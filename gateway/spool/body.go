@@ -324,6 +324,14 @@ func (b *body) Rest(from int64) io.Reader {
 	return bytes.NewReader(b.mem[from:])
 }
 
+// Memory is the body where it lies, or nil when it is in a file; see gateway.InMemory.
+func (b *body) Memory() []byte {
+	if b.closed || b.file != nil {
+		return nil
+	}
+	return b.mem
+}
+
 // Close gives the memory and the file back; once.
 func (b *body) Close() error {
 	if b.closed {

@@ -148,3 +148,28 @@ func TestBodyRefusesBeyondItsBounds(t *testing.T) {
 		t.Errorf("without its folder: %v", err)
 	}
 }
+
+// TestMemory shows that what Memory lends is the body, and nothing once there is a file or the body is closed.
+func TestMemory(t *testing.T) {
+	b := &Bodies{Dir: t.TempDir(), Memory: 1 << 20}
+	for size, lies := range map[int]bool{10: true, 1 << 20: true, 1<<20 + 1: false} {
+		w := b.New()
+		text := bytes.Repeat([]byte{'x'}, size)
+		if _, err := w.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		body, err := w.Done()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := body.(gateway.InMemory).Memory(); (got != nil) != lies || lies && !bytes.Equal(got, text) {
+			t.Errorf("%d octets: %d in memory, want all: %v", size, len(got), lies)
+		}
+		if err := body.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := body.(gateway.InMemory).Memory(); got != nil {
+			t.Errorf("closed: %d octets", len(got))
+		}
+	}
+}
