@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 )
@@ -53,8 +52,8 @@ func (r *Reader) Activity(ctx context.Context, w Window) (*Activity, error) {
 	byHour := make(map[int64]*Hour)
 	var order []int64
 	var err error
-	a.Gaps, err = r.walk(ctx, w.first(), w.last(), true, func(ctx context.Context, db *sql.DB) error {
-		rows, err := db.QueryContext(ctx, `SELECT minute / 60, metric, SUM(n) FROM minute WHERE minute BETWEEN ? AND ?
+	a.Gaps, err = r.walk(ctx, w.first(), w.last(), true, func(ctx context.Context, v *view) error {
+		rows, err := v.tx.QueryContext(ctx, `SELECT minute / 60, metric, SUM(n) FROM minute WHERE minute BETWEEN ? AND ?
  GROUP BY 1, 2 ORDER BY 1`, low, high)
 		if err != nil {
 			return err
@@ -102,8 +101,8 @@ func (h *Hour) add(metric string, n int64) {
 // at most limit rows, and more reports that there were others.
 func (r *Reader) Early(ctx context.Context, w Window, limit int) (list []Early, more bool, err error) {
 	low, high := w.minutes()
-	_, err = r.walk(ctx, w.first(), w.last(), false, func(ctx context.Context, db *sql.DB) error {
-		rows, err := db.QueryContext(ctx, `SELECT minute, net, reason, n FROM early WHERE minute BETWEEN ? AND ?
+	_, err = r.walk(ctx, w.first(), w.last(), false, func(ctx context.Context, v *view) error {
+		rows, err := v.tx.QueryContext(ctx, `SELECT minute, net, reason, n FROM early WHERE minute BETWEEN ? AND ?
  ORDER BY minute DESC, n DESC, net LIMIT ?`, low, high, limit-len(list)+1)
 		if err != nil {
 			return err

@@ -5,50 +5,84 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"os"
-	"strings"
+	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"gatepost/gateway"
 )
 
 // dayFile is one day's database, open for writing. Only the writer's goroutine uses it.
 type dayFile struct {
-	day  day
-	path string
-	db   *sql.DB
-	used time.Time
+	day   day
+	path  string
+	info  os.FileInfo // of the file as it was opened
+	db    *sql.DB
+	used  time.Time
+	shape int64        // of the stories that are written
+	top   int64        // greatest id of all blocks
+	stmts [4]*sql.Stmt // of statements
 }
 
-// The statements of one batch.
+// The statements of a batch, in the order of dayFile.stmts.
 const (
-	insertEvent = `INSERT OR REPLACE INTO event (id, ts, kind, session, verdict, score, size, took, transactions, client,
- listener, helo, mail_from, from_domain, header_from, header_domain, rcpts, message_id, subject, reason, deciding, policy,
- reply, next_hop, ending) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
-	insertStory  = `INSERT OR REPLACE INTO story (id, record, verdict, rest, evidence) VALUES (?,?,?,?,?)`
-	insertRcpt   = `INSERT OR REPLACE INTO rcpt (rcpt, id, outcome, code) VALUES (?,?,?,?)`
-	insertMinute = `INSERT INTO minute (minute, metric, n) VALUES (?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n`
-	insertEarly  = `INSERT INTO early (minute, net, reason, n) VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n`
+	insertStories = iota
+	insertBlock
+	insertMinute
+	insertEarly
 )
+
+// statements returns their texts.
+func statements() [4]string {
+	return [4]string{
+		`INSERT INTO stories (shape, body) VALUES (?,?)`,
+		`INSERT INTO block (seq, low, high, top, rows) VALUES (?,?,?,?,?)`,
+		`INSERT INTO minute (minute, metric, n) VALUES (?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
+		`INSERT INTO early (minute, net, reason, n) VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
+	}
+}
 
 // dsn names a database file with its settings.
 func dsn(path string, values url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: values.Encode()}).String()
 }
 
-// openDay opens a day's file for writing, making it when it is not there. It answers ErrNewer, or what SQLite says.
-func openDay(ctx context.Context, dir string, d day, extra ...string) (*dayFile, error) {
+// openDay opens a day's file for writing, making it when it is not there; prefix is the shape of the stories that will be
+// written. It answers ErrNewer, or what SQLite says.
+func openDay(ctx context.Context, dir string, d day, prefix []byte, extra ...string) (*dayFile, error) {
 	path := d.path(dir)
-	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil { // SQLite would make it readable by others
-		return nil, fmt.Errorf("log file: %w", err)
-	} else if err := f.Close(); err != nil {
+	if err := touch(path); err != nil { // SQLite would make it readable by others
 		return nil, fmt.Errorf("log file: %w", err)
 	}
+	db, err := openWrite(ctx, path, extra...)
+	if err != nil {
+		return nil, err
+	}
+	f := &dayFile{day: d, path: path, db: db, used: time.Now()}
+	if err := f.prepare(ctx, prefix); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return f, nil
+}
+
+// touch makes a file that is not there, and its folder.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// openWrite opens a file, and brings it to the newest schema.
+func openWrite(ctx context.Context, path string, extra ...string) (*sql.DB, error) {
 	pragmas := append([]string{"busy_timeout(5000)", "page_size(8192)", "journal_mode(WAL)", "synchronous(NORMAL)", "temp_store(MEMORY)",
 		"journal_size_limit(67108864)"}, extra...)
 	db, err := sql.Open("sqlite", dsn(path, url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}))
@@ -59,7 +93,40 @@ func openDay(ctx context.Context, dir string, d day, extra ...string) (*dayFile,
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &dayFile{day: d, path: path, db: db, used: time.Now()}, nil
+	return db, nil
+}
+
+// prepare makes the statements, and finds or stores the shape.
+func (f *dayFile) prepare(ctx context.Context, prefix []byte) error {
+	var err error
+	if f.info, err = os.Stat(f.path); err != nil {
+		return fmt.Errorf("log file: %w", err)
+	}
+	for i, text := range statements() {
+		if f.stmts[i], err = f.db.PrepareContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	var top sql.NullInt64
+	if err = f.db.QueryRowContext(ctx, "SELECT MAX(top) FROM block").Scan(&top); err != nil {
+		return err
+	}
+	f.top = top.Int64
+	err = f.db.QueryRowContext(ctx, "SELECT id FROM shape WHERE prefix = ?", prefix).Scan(&f.shape)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	res, err := f.db.ExecContext(ctx, "INSERT INTO shape (prefix) VALUES (?)", prefix)
+	if err == nil {
+		f.shape, err = res.LastInsertId()
+	}
+	return err
+}
+
+// there reports whether the file is still the one of its name.
+func (f *dayFile) there() bool {
+	info, err := os.Stat(f.path)
+	return err == nil && os.SameFile(info, f.info)
 }
 
 // close ends the writing. A day that is over becomes one plain file, which can be read without leave to write beside it.
@@ -84,148 +151,46 @@ func isDamage(err error) bool {
 	return false
 }
 
-// batch is what goes into one file in one transaction.
-type batch struct {
-	events []*gateway.Event
-	early  []earlyRow
-}
-
-type earlyRow struct {
-	minute int64
-	net    string
-	reason string
-	n      int
-}
-
 // write stores a batch. Either all of it is in the file, or nothing and an error.
-func (f *dayFile) write(ctx context.Context, b *batch) (bad int, err error) {
+func (f *dayFile) write(ctx context.Context, b *batch, p *packer) error {
 	f.used = time.Now()
 	tx, err := f.db.BeginTx(ctx, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer tx.Rollback() // of no effect after Commit
-	w := inserter{ctx: ctx, tx: tx, counts: make(map[count]int)}
-	for _, e := range b.events {
-		if s, err := encode(e); err != nil {
-			bad++
-			continue
-		} else if err := w.event(e, &s); err != nil {
-			return 0, err
+	run := func(which int, args ...any) (res sql.Result) {
+		if err == nil {
+			res, err = tx.StmtContext(ctx, f.stmts[which]).ExecContext(ctx, args...)
 		}
+		return res
 	}
-	for _, r := range b.early {
-		w.run(insertEarly, r.minute, r.net, r.reason, r.n)
-		w.counts[count{r.minute, metricEarly}] += r.n
-	}
-	for c, n := range w.counts {
-		w.run(insertMinute, c.minute, c.metric, n)
-	}
-	if w.err != nil {
-		return 0, w.err
-	}
-	return bad, tx.Commit()
-}
-
-// The metrics of the table minute.
-const (
-	metricConnection  = "connection"  // begun, the banner sent
-	metricRefused     = "refused"     // of these: refused, or gone without a transaction
-	metricTransaction = "transaction" //
-	metricEarly       = "early"       // refused before the banner
-)
-
-type count struct {
-	minute int64
-	metric string
-}
-
-// inserter runs the statements of a batch, each prepared once, and keeps the first error.
-type inserter struct {
-	ctx    context.Context
-	tx     *sql.Tx
-	stmts  map[string]*sql.Stmt
-	counts map[count]int
-	err    error
-}
-
-func (w *inserter) run(text string, args ...any) {
-	if w.err != nil {
-		return
-	}
-	st := w.stmts[text]
-	if st == nil {
-		if st, w.err = w.tx.PrepareContext(w.ctx, text); w.err != nil {
-			return
+	top := max(f.top, b.high)
+	if b.events > 0 {
+		body, bad := p.pack(b.stories)
+		if bad != nil {
+			return bad
 		}
-		if w.stmts == nil {
-			w.stmts = make(map[string]*sql.Stmt)
+		var seq int64
+		if res := run(insertStories, f.shape, body); err == nil {
+			seq, err = res.LastInsertId()
 		}
-		w.stmts[text] = st
+		run(insertBlock, seq, b.low, b.high, top, sealed(b.rows))
 	}
-	_, w.err = st.ExecContext(w.ctx, args...)
-}
-
-func (w *inserter) event(e *gateway.Event, s *story) error {
-	r := e.Record
-	id := int64(r.ID)
-	minute := r.Time.Unix() / 60
-	var from, fromDomain, header, headerDomain any
-	var rcpts []string
-	if e.Kind == gateway.TransactionEvent {
-		key := addressKey(r.From.Text)
-		from, fromDomain = key, text(domainOf(key))
-		if h := fromHeader(r.HeaderFrom); h != "" && h != key {
-			header = h
-			if domainOf(h) != domainOf(key) {
-				headerDomain = text(domainOf(h))
-			}
-		}
-		w.counts[count{minute, metricTransaction}]++
-		rcpts = w.rcpts(e)
-	} else {
-		w.counts[count{minute, metricConnection}]++
-		if e.Verdict.Outcome.Refuses() || e.Session.Transactions == 0 {
-			w.counts[count{minute, metricRefused}]++
-		}
+	for i := range b.early {
+		r := &b.early[i]
+		run(insertEarly, r.minute, r.net, r.reason, r.n)
 	}
-	nextHop := ""
-	if e.Relayed != nil {
-		nextHop = e.Relayed.NextHop
+	for c, n := range b.counts {
+		run(insertMinute, c.minute, c.metric, n)
 	}
-	w.run(insertEvent, id, r.Time.UnixMilli(), int(e.Kind), int64(r.Session), int(e.Outcome()), number(e.Verdict.Score),
-		r.Size, e.Took.Milliseconds(), e.Session.Transactions, clientKey(r.Client), text(r.Listener), text(r.Helo), from,
-		fromDomain, header, headerDomain, text(spaced(rcpts)), text(messageIDKey(e.MessageID)), text(e.Subject),
-		text(string(e.Verdict.Reason)), text(e.Verdict.Check), text(e.Policy), text(e.Reply.String()), text(nextHop),
-		text(e.Session.End))
-	var evidence any
-	if s.evidence != nil {
-		evidence = string(s.evidence)
+	if err != nil {
+		return err
 	}
-	w.run(insertStory, id, string(s.record), string(s.verdict), string(s.rest), evidence)
-	return w.err
-}
-
-// rcpts stores the recipients and returns their keys.
-func (w *inserter) rcpts(e *gateway.Event) []string {
-	keys := make([]string, len(e.Record.Rcpts))
-	for i := range e.Record.Rcpts {
-		outcome := e.Verdict.Outcome
-		if i < len(e.Verdict.Rcpts) {
-			outcome = e.Verdict.Rcpts[i].Outcome
-		}
-		keys[i] = addressKey(e.Record.Rcpts[i].To.Text)
-		w.run(insertRcpt, keys[i], int64(e.Record.ID), int(outcome), e.Record.Rcpts[i].Code)
+	if err = tx.Commit(); err == nil {
+		f.top = top
 	}
-	return keys
-}
-
-// spaced joins the recipients with a space behind each, so that a domain can be looked for with its end.
-func spaced(rcpts []string) string {
-	if len(rcpts) == 0 {
-		return ""
-	}
-	return strings.Join(rcpts, " ") + " "
+	return err
 }
 
 // text is a column's value: NULL for "".
@@ -234,13 +199,4 @@ func text(s string) any {
 		return nil
 	}
 	return s
-}
-
-// clientKey is an address as 16 octets, so that a network is one range.
-func clientKey(a netip.Addr) any {
-	if !a.IsValid() {
-		return nil
-	}
-	b := a.As16()
-	return b[:]
 }

@@ -6,9 +6,12 @@
 // set aside and never stops anything, and old days go by unlinking their file, which costs milliseconds where deleting rows
 // costs minutes.
 //
-// An event is in three places: its searchable columns in a slim table (so that a scan reads little), its recipients in a
-// table of their own, and its story (Record, verdict, the rest, evidence) as JSON. The story reads back as the
-// gateway.Event that was written, and its Record can be judged again.
+// While a day lasts, its events go into blocks, up to 500 at once: their searchable columns one behind the other, and their
+// stories (Record, verdict, the rest, evidence) packed beside them. No index is kept: a search reads through the columns, some
+// millions a second. When the day is over, a goroutine that leaves most of a processor to others turns the blocks into rows of
+// a table with indexes, of trigrams too; the stories stay where they are. The answers are the same before, after and between.
+// A story reads back as the gateway.Event that was written, and its Record can be judged again. An event is written once;
+// where one is written again, the later is traced and listed.
 //
 // The package never judges, never prints, never opens a network connection and never changes a policy. No RFC applies.
 package store

@@ -129,3 +129,48 @@ func write(t testing.TB, l *Log, events ...*gateway.Event) {
 	}
 	flush(t, l)
 }
+
+// idle makes a Log that nobody writes, and its writer.
+func idle(t testing.TB, o Options) (*Log, *writer) {
+	t.Helper()
+	o.Dir = t.TempDir()
+	l, err := prepare(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &writer{l: l, open: map[day]*dayFile{}}
+	t.Cleanup(func() {
+		for d := range w.open {
+			w.close(d)
+		}
+	})
+	return l, w
+}
+
+// put writes events at once.
+func put(t testing.TB, w *writer, events ...*gateway.Event) {
+	t.Helper()
+	for _, e := range events {
+		if !w.l.Write(e) {
+			t.Fatalf("event %s found no room", e.Record.ID)
+		}
+	}
+	w.drain(true)
+}
+
+// closeDays makes the index of all that is in the files.
+func closeDays(t testing.TB, l *Log) (n int) {
+	t.Helper()
+	files, err := list(l.o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		did, err := (&closer{l: l}).close(bounded30(t), f.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += did
+	}
+	return n
+}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,13 +18,15 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultQueue    = 8192
+	DefaultQueue    = 65536
 	DefaultDays     = 21
 	DefaultMaxBytes = 10 << 30
 
-	batchRows  = 500
-	batchWait  = 250 * time.Millisecond
-	queueBytes = 64 << 20 // of events waiting, roughly
+	batchRows   = 500
+	batchOctets = 1 << 20
+	batchWait   = 250 * time.Millisecond
+	queueBytes  = 64 << 20 // of events waiting, as they are stored
+	maxSpare    = 4        // batches whose memory is used again
 )
 
 // ErrClosed says that the log was closed.
@@ -31,12 +35,15 @@ var ErrClosed = errors.New("log: closed")
 // Options of a Log. Only Dir is required.
 type Options struct {
 	Dir      string       // the folder of the day files; made with mode 0700 when it is not there
-	Queue    int          // events that may wait for the disk; 0: DefaultQueue
+	Queue    int          // events that may wait for the disk; 0: DefaultQueue. Their octets are bounded as well
 	Days     int          // no event older than this many days is kept; 0: DefaultDays
 	MaxBytes int64        // of all files together; the oldest day goes first; 0: DefaultMaxBytes
 	Log      *slog.Logger // of damage, and of failure and recovery, once each; nil: none
 
-	pragmas []string // of tests
+	// Of tests.
+	pragmas []string
+	stall   func()        // called before each batch is written: a disk that hangs
+	closing time.Duration // how long after its end a day is closed; 0: closeAfter
 }
 
 // Stats are the counts of a Log since it was opened.
@@ -50,18 +57,29 @@ type Stats struct {
 	Bytes   int64 // their size, likewise
 }
 
-// Log writes events into the day files, by one goroutine. Its methods are safe for concurrent use and never wait for the
-// disk, but for Flush and Close. One folder has one Log; who opens it holds the lock of the state directory.
+// Log writes events into the day files. An event is turned at once into what is stored of it, a tenth of its size in memory;
+// one goroutine writes what has gathered, another makes the index of days that are over. Its methods are safe for concurrent
+// use and never wait for the disk, but for Flush and Close. One folder has one Log; who opens it holds the lock of the state
+// directory.
 type Log struct {
-	o     Options
-	queue chan item
-	stop  chan struct{}
-	done  chan struct{}
+	o      Options
+	prefix []byte // the shape of stories
+	wake   chan struct{}
+	stop   context.CancelFunc
+	ctx    context.Context
+	done   chan struct{}
 
-	mu     sync.RWMutex // so that nothing is taken behind the back of the last write
-	closed bool
+	mu      sync.Mutex
+	closed  bool
+	encoder *encoder
+	days    days
+	to      []rcptColumns  // scratch
+	filling map[day]*batch // what gathers
+	ready   []*batch       // what waits for the disk, in order
+	spare   []*batch
+	waiting int   // events that are in no file yet, the batch at hand among them
+	held    int64 // octets of them
 
-	held                              atomic.Int64 // octets in the queue, roughly
 	written, dropped, failed, damaged atomic.Int64
 	files, bytes                      atomic.Int64
 	full                              atomic.Bool
@@ -69,17 +87,28 @@ type Log struct {
 	trouble                           atomic.Pointer[string]
 }
 
-// item is one thing for the writer: an event, a count, or a barrier.
-type item struct {
-	event   *gateway.Event
-	weight  int64
-	early   earlyRow
-	barrier chan struct{}
-}
-
 // Open begins to write into the folder. It fails only when the folder cannot be made: a damaged file is set aside, and a
 // disk that takes nothing costs the events, which are counted.
 func Open(o Options) (*Log, error) {
+	l, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{l: l, open: make(map[day]*dayFile)}
+	w.tick(time.Now())
+	c := &closer{l: l, done: make(map[day]stamp)}
+	var both sync.WaitGroup
+	both.Go(w.run)
+	both.Go(c.run)
+	go func() {
+		both.Wait()
+		close(l.done)
+	}()
+	return l, nil
+}
+
+// prepare makes a Log that nobody writes yet.
+func prepare(o Options) (*Log, error) {
 	if o.Queue <= 0 {
 		o.Queue = DefaultQueue
 	}
@@ -92,22 +121,40 @@ func Open(o Options) (*Log, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.closing == 0 {
+		o.closing = closeAfter
+	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("log folder: %w", err)
 	}
-	l := &Log{o: o, queue: make(chan item, o.Queue), stop: make(chan struct{}), done: make(chan struct{})}
-	w := &writer{l: l, open: make(map[day]*dayFile)}
-	w.tick(time.Now())
-	go w.run()
+	n, err := newEncoder()
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{o: o, prefix: n.prefix, encoder: n, filling: make(map[day]*batch), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l.ctx, l.stop = context.WithCancel(context.Background())
 	return l, nil
 }
 
-// Write takes an event and reports whether it has room for it; it never waits. The event must not change afterwards.
+// Write takes an event and reports whether there is room for it; it never waits for the disk. The event is not kept.
 func (l *Log) Write(e *gateway.Event) bool {
 	if e == nil || e.Record == nil {
 		return false
 	}
-	return l.put(item{event: e, weight: weigh(e)})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.room() {
+		return false
+	}
+	b := l.of(l.days.file(e.Record.ID, time.Now()))
+	before := b.octets()
+	if err := b.add(l.encoder, e, &l.to); err != nil {
+		l.failed.Add(1)
+		return true
+	}
+	l.waiting++
+	l.took(b, before)
+	return true
 }
 
 // Early takes a count of connections from a network that were refused before the banner in one minute. A prefix that is
@@ -117,71 +164,115 @@ func (l *Log) Early(minute time.Time, network netip.Prefix, reason gateway.Reaso
 	if network.IsValid() {
 		name = network.String()
 	}
-	return l.put(item{early: earlyRow{minute: minute.Unix() / 60, net: name, reason: string(reason), n: n}, weight: 64})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.room() {
+		return false
+	}
+	b := l.of(l.days.of(minute.UnixMilli()))
+	before := b.octets()
+	b.addEarly(earlyRow{minute: minute.Unix() / 60, net: name, reason: string(reason), n: n})
+	l.took(b, before)
+	return true
 }
 
 const otherNetworks = "other"
 
-func (l *Log) put(it item) bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if l.closed || l.full.Load() {
-		l.drop()
+// room reports whether anything more is taken, and counts what is not. It is called with the lock, as are those below.
+func (l *Log) room() bool {
+	if l.closed || l.full.Load() || l.waiting >= l.o.Queue || l.held >= queueBytes {
+		l.dropped.Add(1)
+		l.lastDrop.Store(time.Now().Unix())
 		return false
 	}
-	if l.held.Add(it.weight) <= queueBytes {
-		select {
-		case l.queue <- it:
-			return true
-		default:
-		}
-	}
-	l.held.Add(-it.weight)
-	l.drop()
-	return false
+	return true
 }
 
-func (l *Log) drop() {
-	l.dropped.Add(1)
-	l.lastDrop.Store(time.Now().Unix())
+// of returns the batch that gathers for a day.
+func (l *Log) of(d day) *batch {
+	b := l.filling[d]
+	if b == nil {
+		if n := len(l.spare); n > 0 {
+			b, l.spare = l.spare[n-1], l.spare[:n-1]
+		} else {
+			b = new(batch)
+		}
+		b.reset(d)
+		l.filling[d] = b
+		l.nudge() // the time of a batch begins
+	}
+	return b
 }
 
-// weigh guesses the memory that an event holds.
-func weigh(e *gateway.Event) int64 {
-	n := 2048 + 256*len(e.Record.Findings) + 192*len(e.Record.Rcpts)
-	for _, of := range e.Evidence {
-		for i := range of {
-			n += len(of[i].Text)
-		}
+// took notes what a batch has taken, and lets it go when it is full.
+func (l *Log) took(b *batch, before int64) {
+	l.held += b.octets() - before
+	if b.events+len(b.early) >= batchRows || b.octets() >= batchOctets {
+		delete(l.filling, b.day)
+		l.ready = append(l.ready, b)
+		l.nudge()
 	}
-	return int64(n)
+}
+
+func (l *Log) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// seal lets all go that gathers.
+func (l *Log) seal() {
+	for _, d := range slices.Sorted(maps.Keys(l.filling)) {
+		l.ready = append(l.ready, l.filling[d])
+	}
+	clear(l.filling)
+}
+
+// next gives the writer the oldest batch that waits; nil when none does, and whether one gathers.
+func (l *Log) next(all bool) (b *batch, more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if all {
+		l.seal()
+	}
+	if len(l.ready) == 0 {
+		return nil, len(l.filling) > 0
+	}
+	b = l.ready[0]
+	l.ready[0] = nil
+	if l.ready = l.ready[1:]; len(l.ready) == 0 {
+		l.ready = nil
+	}
+	return b, true
+}
+
+// release takes a batch back that was written or lost.
+func (l *Log) release(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting -= b.events
+	l.held -= b.octets()
+	if len(l.spare) < maxSpare && cap(b.stories) <= 2*batchOctets {
+		l.spare = append(l.spare, b)
+	}
 }
 
 // Flush waits until everything that was taken before is in its file, or was refused by it.
 func (l *Log) Flush(ctx context.Context) error {
-	b := make(chan struct{})
-	select {
-	case <-l.done:
-		return ErrClosed // also while the queue has room that nobody empties
-	default:
-	}
-	select {
-	case l.queue <- item{barrier: b}:
-	case <-l.done:
+	barrier := make(chan struct{})
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
 		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	l.seal()
+	l.ready = append(l.ready, &batch{barrier: barrier})
+	l.nudge()
+	l.mu.Unlock()
 	select {
-	case <-b:
+	case <-barrier:
 		return nil
-	case <-l.done:
-		select {
-		case <-b:
-			return nil
-		default:
-			return ErrClosed // the barrier came behind what Close wrote
-		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -190,11 +281,9 @@ func (l *Log) Flush(ctx context.Context) error {
 // Close writes what waits and closes the files, in at most the time of ctx. What is written later is dropped and counted.
 func (l *Log) Close(ctx context.Context) error {
 	l.mu.Lock()
-	if !l.closed {
-		l.closed = true
-		close(l.stop)
-	}
+	l.closed = true
 	l.mu.Unlock()
+	l.stop()
 	select {
 	case <-l.done:
 		return nil
@@ -205,7 +294,10 @@ func (l *Log) Close(ctx context.Context) error {
 
 // Stats returns the counts.
 func (l *Log) Stats() Stats {
-	return Stats{Queued: len(l.queue), Written: l.written.Load(), Dropped: l.dropped.Load(), Failed: l.failed.Load(),
+	l.mu.Lock()
+	waiting := l.waiting
+	l.mu.Unlock()
+	return Stats{Queued: waiting, Written: l.written.Load(), Dropped: l.dropped.Load(), Failed: l.failed.Load(),
 		Damaged: l.damaged.Load(), Files: int(l.files.Load()), Bytes: l.bytes.Load()}
 }
 

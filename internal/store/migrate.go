@@ -13,6 +13,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// schema is the user_version of the files that are written. Those of 1 are read as they are: they have no blocks.
+const schema = 2
+
 // ErrNewer means that a file was written by a later version of the program.
 var ErrNewer = errors.New("log file: written by a newer version")
 

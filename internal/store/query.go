@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -93,110 +92,46 @@ func (q *Query) aboutMail() bool {
 	return q.From != "" || q.To != "" || q.MessageID != "" || q.Subject != ""
 }
 
-// condition is FROM and WHERE in the making.
-type condition struct {
-	tables string
-	terms  []string
-	args   []any
+// wanted is a query made ready: for SQL where a day has an index, and for reading through the rows of blocks.
+type wanted struct {
+	low, high          int64 // ids
+	mail               bool
+	from, to           wantedAddress
+	messageID, subject string
+	reason             string
+	verdicts           []gateway.Outcome
+	client             bool
+	first, last        [16]byte // of the client
 }
 
-func (c *condition) add(term string, args ...any) {
-	c.terms = append(c.terms, term)
-	c.args = append(c.args, args...)
+// wantedAddress is how to look for an address.
+type wantedAddress struct {
+	how how
+	key string
 }
 
-// where turns the query into SQL; nothing that was typed becomes part of the text.
-func (q *Query) where() (*condition, error) {
-	c := &condition{tables: "event e"}
-	low, high := q.ids()
+// ready checks the query.
+func (q *Query) ready() (*wanted, error) {
+	w := &wanted{mail: q.aboutMail(), messageID: messageIDKey(q.MessageID), subject: q.Subject, reason: string(q.Reason), verdicts: q.Verdicts}
+	if q.MessageID != "" && w.messageID == "" {
+		w.messageID = "<>" // which none is
+	}
+	w.low, w.high = q.ids()
 	if q.Before != 0 {
-		high = min(high, int64(q.Before))
+		w.high = min(w.high, int64(q.Before))
 	}
-	c.add("e.id >= ? AND e.id < ?", low, high)
-	if q.aboutMail() {
-		c.add("e.kind = 1")
-	} else {
-		// A connection whose transactions are listed says nothing more.
-		c.add("(e.kind = 1 OR e.transactions = 0 OR e.verdict >= ?)", int(gateway.Defer))
+	var err error
+	if w.from, err = address(q.From); err != nil {
+		return nil, fmt.Errorf("%w: from: %w", ErrQuery, err)
 	}
-	if err := q.sender(c); err != nil {
-		return nil, err
-	}
-	if err := q.recipient(c); err != nil {
-		return nil, err
-	}
-	if q.MessageID != "" {
-		c.add("e.message_id = ?", messageIDKey(q.MessageID))
-	}
-	if q.Subject != "" {
-		c.add(`e.subject LIKE ? ESCAPE '\'`, part(q.Subject))
-	}
-	if q.Reason != "" {
-		c.add("e.reason = ?", string(q.Reason))
-	}
-	if len(q.Verdicts) > 0 {
-		marks := strings.Repeat(",?", len(q.Verdicts))[1:]
-		args := make([]any, len(q.Verdicts))
-		for i, v := range q.Verdicts {
-			args[i] = int(v)
-		}
-		c.add("e.kind IN (0, 1) AND e.verdict IN ("+marks+")", args...)
+	if w.to, err = address(q.To); err != nil {
+		return nil, fmt.Errorf("%w: to: %w", ErrQuery, err)
 	}
 	if q.Client != "" {
-		first, last, err := network(q.Client)
-		if err != nil {
-			return nil, err
-		}
-		c.client(first, last)
+		w.client = true
+		w.first, w.last, err = network(q.Client)
 	}
-	return c, nil
-}
-
-// client names the index of a narrow network: SQLite, which knows nothing of how addresses are spread, would read all rows
-// of the time. A wide one is found by reading them, without sorting what it holds.
-func (c *condition) client(first, last []byte) {
-	if bytes.Equal(first, last) {
-		c.add("e.client = ?", first)
-		return
-	}
-	if c.tables == "event e" && bytes.Equal(first[:6], last[:6]) && (!bytes.HasPrefix(first, make([]byte, 10)) || bytes.Equal(first[:14], last[:14])) {
-		c.tables = "event e INDEXED BY event_client"
-	}
-	c.add("e.client BETWEEN ? AND ?", first, last)
-}
-
-func (q *Query) sender(c *condition) error {
-	switch how, key, err := address(q.From); {
-	case err != nil:
-		return fmt.Errorf("%w: from: %w", ErrQuery, err)
-	case how == exact:
-		c.add("(e.mail_from = ? OR e.header_from = ?)", key, key)
-	case how == domain:
-		c.add("(e.from_domain = ? OR e.header_domain = ?)", key, key)
-	case how == pattern:
-		c.add(`(e.mail_from LIKE ? ESCAPE '\' OR e.header_from LIKE ? ESCAPE '\')`, key, key)
-	case how == within:
-		c.add("(instr(e.mail_from, ?) OR instr(e.header_from, ?))", key, key)
-	}
-	return nil
-}
-
-func (q *Query) recipient(c *condition) error {
-	switch how, key, err := address(q.To); {
-	case err != nil:
-		return fmt.Errorf("%w: to: %w", ErrQuery, err)
-	case how == exact:
-		c.tables = "rcpt r CROSS JOIN event e ON e.id = r.id" // in this order, which gives the newest first
-		c.terms[0] = "r.id >= ? AND r.id < ?"
-		c.add("r.rcpt = ?", key)
-	case how == domain:
-		c.add("instr(e.rcpts, ?)", "@"+key+" ")
-	case how == pattern:
-		c.add(`e.rcpts LIKE ? ESCAPE '\'`, key)
-	case how == within:
-		c.add("instr(e.rcpts, ?)", key)
-	}
-	return nil
+	return w, err
 }
 
 // The ways to look for an address.
@@ -211,59 +146,53 @@ const (
 )
 
 // address says how to look for what was typed.
-func address(typed string) (how, string, error) {
+func address(typed string) (wantedAddress, error) {
 	key := addressKey(strings.TrimSpace(typed))
 	if key == "" {
-		return anyone, "", nil
+		return wantedAddress{}, nil
 	}
 	if key == "<>" {
-		return exact, "", nil
+		return wantedAddress{exact, ""}, nil
 	}
 	key = strings.TrimSuffix(strings.TrimPrefix(key, "<"), ">")
 	at := strings.LastIndexByte(key, '@')
 	switch {
 	case strings.Contains(key, "*"):
 		if len(strings.Trim(key, "*")) < 2 {
-			return anyone, "", errors.New("a part of an address needs two characters beside *")
+			return wantedAddress{}, errors.New("a part of an address needs two characters beside *")
 		}
-		return pattern, "%" + strings.ReplaceAll(escape(key), "*", "%") + "%", nil
+		return wantedAddress{pattern, key}, nil
+	case key == "@":
+		return wantedAddress{}, errors.New("a domain is missing behind @")
 	case at == 0:
-		return domain, strings.TrimSuffix(key[1:], "."), nil
+		return wantedAddress{domain, strings.TrimSuffix(key[1:], ".")}, nil
 	case at > 0:
-		return exact, key, nil
+		return wantedAddress{exact, key}, nil
 	case strings.Contains(key, "."):
-		return domain, strings.TrimSuffix(key, "."), nil
+		return wantedAddress{domain, strings.TrimSuffix(key, ".")}, nil
 	case len(key) < 2:
-		return anyone, "", errors.New("a part of an address needs two characters")
+		return wantedAddress{}, errors.New("a part of an address needs two characters")
 	}
-	return within, key, nil
-}
-
-// part is the LIKE pattern of a text anywhere.
-func part(text string) string { return "%" + escape(text) + "%" }
-
-func escape(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
+	return wantedAddress{within, key}, nil
 }
 
 // network returns the first and the last address of what was typed, as clientKey writes them.
-func network(typed string) (first, last []byte, err error) {
+func network(typed string) (first, last [16]byte, err error) {
 	typed = strings.TrimSpace(typed)
 	if a, err := netip.ParseAddr(typed); err == nil {
-		b := a.As16()
-		return b[:], b[:], nil
+		return a.As16(), a.As16(), nil
 	}
 	p, err := netip.ParsePrefix(typed)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: client: %q is neither an address nor a network", ErrQuery, typed)
+		return first, last, fmt.Errorf("%w: client: %q is neither an address nor a network", ErrQuery, typed)
 	}
-	a, z := p.Masked().Addr().As16(), p.Masked().Addr().As16()
+	first, last = p.Masked().Addr().As16(), p.Masked().Addr().As16()
 	bits := p.Bits()
 	if p.Addr().Is4() {
 		bits += 96
 	}
 	for i := bits; i < 128; i++ {
-		z[i/8] |= 1 << (7 - i%8)
+		last[i/8] |= 1 << (7 - i%8)
 	}
-	return a[:], z[:], nil
+	return first, last, nil
 }

@@ -34,7 +34,7 @@ var errStop = errors.New("stop")
 
 // walk opens the day files between two days, the newest first (or the oldest, where forward), and gives each to see. A
 // file that cannot be read is a gap and never ends the walk; the end of ctx does.
-func (r *Reader) walk(ctx context.Context, from, to day, forward bool, see func(context.Context, *sql.DB) error) ([]Gap, error) {
+func (r *Reader) walk(ctx context.Context, from, to day, forward bool, see func(context.Context, *view) error) ([]Gap, error) {
 	files, err := list(r.dir)
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
@@ -66,24 +66,33 @@ func (r *Reader) walk(ctx context.Context, from, to day, forward bool, see func(
 }
 
 // day opens one file for reading. A file that is being made has no schema yet and holds nothing.
-func (r *Reader) day(ctx context.Context, path string, see func(context.Context, *sql.DB) error) error {
+func (r *Reader) day(ctx context.Context, path string, see func(context.Context, *view) error) error {
 	db, v, err := openRead(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	all, err := steps()
 	switch {
-	case err != nil:
-		return err
-	case v > len(all):
+	case v > schema:
 		return ErrNewer
 	case v == 0:
 		return nil
-	case v < len(all):
-		return fmt.Errorf("log file: of schema %d, this program reads %d; the daemon brings today's up to date", v, len(all))
 	}
-	return see(ctx, db)
+	// One transaction, since closing a day moves what is read from one table to others.
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // nothing was changed
+	at := &view{tx: tx, blocks: v >= 2, parts: v >= 2}
+	if at.parts {
+		var unparted bool
+		if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM unparted)").Scan(&unparted); err != nil {
+			return err
+		}
+		at.parts = !unparted
+	}
+	return see(ctx, at)
 }
 
 // openRead opens a file that another may be writing. One that nobody writes and that lies where we may not write needs the

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"gatepost/gateway"
 )
 
 func TestDayOf(t *testing.T) {
@@ -47,7 +45,7 @@ func TestFileDay(t *testing.T) {
 		{now.AddDate(5, 0, 0), "2026-11-24"},
 		{time.UnixMilli(0), "2026-11-24"},
 	} {
-		if got := fileDay(g.at(tt.began), now); got != tt.want {
+		if got := new(days).file(g.at(tt.began), now); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.began, got, tt.want)
 		}
 	}
@@ -77,13 +75,17 @@ func TestParseDay(t *testing.T) {
 // TestRollover shows that each day has its file, that only two stay open, and that a day that is over is one plain file.
 func TestRollover(t *testing.T) {
 	var g ids
-	l := openLog(t, Options{})
+	l, w := idle(t, Options{})
 	now := time.Now()
-	w := &writer{l: l, open: map[day]*dayFile{}}
 	today := dayOf(now)
 	for back := 3; back >= 0; back-- {
 		at := now.AddDate(0, 0, -back)
-		w.write(dayOf(at), &batch{events: []*gateway.Event{transaction(&g, at, "ann@sender.example", "bob@one.example")}})
+		var b batch
+		b.reset(dayOf(at))
+		if err := b.add(l.encoder, transaction(&g, at, "ann@sender.example", "bob@one.example"), &l.to); err != nil {
+			t.Fatal(err)
+		}
+		w.write(&b)
 		if len(w.open) > maxOpen {
 			t.Errorf("%d files open", len(w.open))
 		}
@@ -102,7 +104,7 @@ func TestRollover(t *testing.T) {
 	}
 	defer db.Close()
 	var n int
-	if err := db.QueryRow("SELECT COUNT(*) FROM event").Scan(&n); err != nil || n != 1 {
+	if err := db.QueryRow("SELECT COUNT(*) FROM stories").Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d %v", n, err)
 	}
 	for d := range w.open {

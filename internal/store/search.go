@@ -1,10 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +59,7 @@ const rowColumns = `SELECT e.id, e.session, e.ts, e.kind, e.client, e.listener, 
 // answers ErrQuery when the query makes no sense. When ctx ends first, the Result holds what was found until then and is
 // marked as partial, without an error.
 func (r *Reader) Search(ctx context.Context, q Query) (*Result, error) {
-	c, err := q.where()
+	w, err := q.ready()
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +73,8 @@ func (r *Reader) Search(ctx context.Context, q Query) (*Result, error) {
 		last = min(last, dayOf(q.Before.Time()).add(1))
 	}
 	res := &Result{Rows: []Row{}}
-	res.Gaps, err = r.walk(ctx, q.first(), last, false, func(ctx context.Context, db *sql.DB) error {
-		return res.gather(ctx, db, c, limit)
+	res.Gaps, err = r.walk(ctx, q.first(), last, false, func(ctx context.Context, v *view) error {
+		return res.gather(ctx, v, w, limit)
 	})
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		res.Partial, err = true, nil
@@ -79,27 +82,72 @@ func (r *Reader) Search(ctx context.Context, q Query) (*Result, error) {
 	return res, err
 }
 
-// gather adds the rows of one file. The newest rows come first, so that what an ended ctx leaves out is the oldest.
-func (res *Result) gather(ctx context.Context, db *sql.DB, c *condition, limit int) error {
-	args := append(append([]any(nil), c.args...), limit-len(res.Rows)+1)
-	rows, err := db.QueryContext(ctx, rowColumns+c.tables+" WHERE "+strings.Join(c.terms, " AND ")+" ORDER BY "+c.order()+" DESC LIMIT ?", args...)
-	if err != nil {
-		return err
+// gather adds the rows of one file: those that have an index, and those of blocks. The newest rows come first, so that what
+// an ended ctx leaves out is the oldest.
+func (res *Result) gather(ctx context.Context, v *view, w *wanted, limit int) error {
+	room := limit - len(res.Rows) + 1
+	indexed, err := v.searchIndex(ctx, w, room)
+	floor := int64(0) // the least id of which all is known
+	if err != nil && len(indexed) > 0 {
+		floor = int64(indexed[len(indexed)-1].ID)
 	}
-	defer rows.Close()
-	for rows.Next() {
+	if err == nil || len(indexed) > 0 {
+		blocks, least, bad := v.searchBlocks(ctx, w, room)
+		floor = max(floor, least)
+		err = errors.Join(err, bad)
+		indexed = merge(blocks, indexed, room)
+	}
+	for _, row := range indexed {
+		if int64(row.ID) < floor {
+			break
+		}
 		if len(res.Rows) == limit {
 			res.More = true
 			return errStop
 		}
-		row, err := scanRow(rows)
-		if err != nil {
-			return err
-		}
 		res.Rows = append(res.Rows, row)
 		res.Reached = row.Time
 	}
-	return rows.Err()
+	return err
+}
+
+// merge puts two lists together, the newest first. Of two rows of one event, that of a is the later.
+func merge(a, b []Row, most int) []Row {
+	if len(a) == 0 {
+		return b
+	}
+	out := make([]Row, 0, min(len(a)+len(b), most))
+	for len(out) < most && len(a)+len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].ID > b[0].ID:
+			out, a = append(out, a[0]), a[1:]
+		case len(a) > 0 && a[0].ID == b[0].ID:
+			b = b[1:]
+		default:
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return out
+}
+
+// searchIndex returns the newest rows of the table event.
+func (v *view) searchIndex(ctx context.Context, w *wanted, most int) ([]Row, error) {
+	c := w.where(v.parts)
+	rows, err := v.tx.QueryContext(ctx, rowColumns+c.tables+" WHERE "+strings.Join(c.terms, " AND ")+" ORDER BY "+c.order()+" DESC LIMIT ?",
+		append(c.args, most)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Row
+	for rows.Next() {
+		row, err := scanRow(rows)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, row)
+	}
+	return out, rows.Err()
 }
 
 // order is the id of the table that SQLite walks along.
@@ -108,6 +156,54 @@ func (c *condition) order() string {
 		return "r.id"
 	}
 	return "e.id"
+}
+
+// searchBlocks returns the newest rows of events that have no index, by reading through the blocks, the newest first. When it
+// ends early it says below which id something may be missing.
+func (v *view) searchBlocks(ctx context.Context, w *wanted, most int) (out []Row, least int64, err error) {
+	if !v.blocks {
+		return nil, 0, nil
+	}
+	rows, err := v.tx.QueryContext(ctx, "SELECT top, rows FROM block WHERE low < ? AND high >= ? ORDER BY seq DESC", w.high, w.low)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	seen := make(map[gateway.ID]bool)
+	var block sql.RawBytes
+	sorted := 0
+	for least = math.MaxInt64; rows.Next(); {
+		var top int64
+		if err = rows.Scan(&top, &block); err != nil {
+			break
+		}
+		if len(out) >= most && len(out) != sorted {
+			out = newest(out, most)
+			sorted = most
+		}
+		if least = top + 1; sorted == most && int64(out[most-1].ID) > top {
+			return out, 0, nil // all others are older
+		}
+		if bad := eachRow(block, func(c *columns) bool {
+			if (sorted < most || c.id > int64(out[most-1].ID)) && w.matches(c) && !seen[gateway.ID(c.id)] {
+				seen[gateway.ID(c.id)] = true // in a later block: that is its last word
+				out = append(out, c.row())
+			}
+			return true
+		}); bad != nil && v.bad == nil {
+			v.bad = bad
+		}
+	}
+	if err = errors.Join(err, rows.Err()); err == nil {
+		least, err = 0, v.bad
+	}
+	return newest(out, most), least, err
+}
+
+// newest sorts rows and cuts them.
+func newest(rows []Row, most int) []Row {
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(b.ID, a.ID) })
+	return rows[:min(len(rows), most)]
 }
 
 func scanRow(rows *sql.Rows) (Row, error) {

@@ -12,7 +12,24 @@ import (
 	"gatepost/gateway"
 )
 
-func TestSearch(t *testing.T) {
+// states are the ways a day may be kept, all of which must give the same answers.
+func states(t *testing.T, test func(t *testing.T, settle func(l *Log, last bool))) {
+	for name, settle := range map[string]func(t *testing.T, l *Log, last bool){
+		"open":   func(*testing.T, *Log, bool) {},
+		"closed": func(t *testing.T, l *Log, last bool) { closeDays(t, l) },
+		"both": func(t *testing.T, l *Log, last bool) {
+			if !last {
+				closeDays(t, l)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { test(t, func(l *Log, last bool) { t.Helper(); settle(t, l, last) }) })
+	}
+}
+
+func TestSearch(t *testing.T) { states(t, testSearch) }
+
+func testSearch(t *testing.T, settle func(*Log, bool)) {
 	var g ids
 	noon := dayOf(time.Now()).start().Add(-12 * time.Hour) // yesterday's noon, so that nothing is of the future
 	l := openLog(t, Options{})
@@ -23,6 +40,7 @@ func TestSearch(t *testing.T) {
 		}
 		names[e.Record.ID] = name
 		write(t, l, e)
+		settle(l, name == "carried" || name == "null")
 		return e
 	}
 	add("old", transaction(&g, noon.Add(-24*time.Hour), "ann@sender.example", "bob@one.example"), nil)
@@ -68,6 +86,15 @@ func TestSearch(t *testing.T) {
 		{"a network", Query{Client: "198.51.100.0/24"}, "dropped quit"},
 		{"a network of IPv6", Query{Client: "2001:db8::/32"}, "percent"},
 		{"everybody of IPv4", Query{Client: "0.0.0.0/0", Window: day}, "dropped quit null bulk plain"},
+		{"to the beginning of a domain", Query{To: "one.exam"}, ""},
+		{"to a part of a domain", Query{To: "*wo.examp*"}, "null"},
+		{"to a part that no trigram knows", Query{To: "@t*"}, "null"},
+		{"from a part of a part", Query{From: "unce-1@bulk.exa*"}, "bulk"},
+		{"from parts in another order", Query{From: "bulk*bounce"}, ""},
+		{"from a part and to a part", Query{From: "50%*odd", To: "dora*net"}, "percent"},
+		{"a message id that is none", Query{MessageID: "<>"}, ""},
+		{"a subject in capitals", Query{Subject: "VOICE 47", Window: day}, "percent null bulk plain"},
+		{"another subject", Query{Subject: "invoices"}, ""},
 		{"a subject", Query{Subject: "invoice", Window: day}, "percent null bulk plain"},
 		{"nothing", Query{To: "nobody@one.example"}, ""},
 	}
@@ -120,7 +147,7 @@ func TestSearch(t *testing.T) {
 
 func TestQueryIsRefused(t *testing.T) {
 	r := NewReader(t.TempDir())
-	for _, q := range []Query{{From: "x"}, {To: "*a*"}, {Client: "not an address"}, {Client: "1.2.3.4/99"}} {
+	for _, q := range []Query{{From: "x"}, {From: "@"}, {To: "*a*"}, {Client: "not an address"}, {Client: "1.2.3.4/99"}} {
 		if _, err := r.Search(bounded30(t), q); !errors.Is(err, ErrQuery) {
 			t.Errorf("%+v: %v", q, err)
 		}
@@ -151,19 +178,25 @@ func TestSearchOutOfTime(t *testing.T) {
 	}
 }
 
-func TestTrace(t *testing.T) {
+func TestTrace(t *testing.T) { states(t, testTrace) }
+
+func testTrace(t *testing.T, settle func(*Log, bool)) {
 	var g ids
 	l := openLog(t, Options{})
 	late := dayOf(time.Now()).start().Add(-time.Second) // a session over midnight
 	c := connection(&g, late, "192.0.2.25", gateway.Accept)
 	first, second := transaction(&g, late, "a@sender.example", "bob@one.example"), transaction(&g, late.Add(2*time.Second), "b@sender.example", "bob@one.example")
 	first.Record.Session, second.Record.Session = c.Record.ID, c.Record.ID
-	write(t, l, first, second)
+	write(t, l, first)
+	settle(l, false)
+	write(t, l, second)
+	settle(l, true)
 	s, err := l.Reader().Trace(bounded30(t), c.Record.ID)
 	if err != nil || s.Event != nil || len(s.Transactions) != 2 {
 		t.Fatalf("a session that lasts: %v %+v", err, s)
 	}
 	write(t, l, c)
+	settle(l, true)
 	s, err = l.Reader().Trace(bounded30(t), c.Record.ID)
 	if err != nil || s.Event == nil || s.Event.Kind != gateway.ConnectionEvent || len(s.Transactions) != 2 || s.Transactions[1].Record.ID != second.Record.ID {
 		t.Errorf("a session: %v %+v", err, s)
@@ -190,14 +223,22 @@ func TestTrace(t *testing.T) {
 }
 
 // TestWrittenAgain shows that a later word on a transaction takes the place of the first.
-func TestWrittenAgain(t *testing.T) {
+func TestWrittenAgain(t *testing.T) { states(t, testWrittenAgain) }
+
+func testWrittenAgain(t *testing.T, settle func(*Log, bool)) {
 	var g ids
 	l := openLog(t, Options{})
 	e := transaction(&g, time.Now(), "a@sender.example", "bob@one.example")
 	write(t, l, e)
+	settle(l, false)
 	again := *e
 	again.Relayed = &gateway.Relayed{Result: gateway.OutcomeUnknown}
 	write(t, l, &again)
+	settle(l, true)
+	res, err := l.Reader().Search(bounded30(t), Query{})
+	if err != nil || len(res.Rows) != 1 || res.Rows[0].Verdict != gateway.Defer {
+		t.Errorf("%v %+v", err, res)
+	}
 	s, err := l.Reader().Trace(bounded30(t), e.Record.ID)
 	if err != nil || s.Event.Relayed.Result != gateway.OutcomeUnknown {
 		t.Errorf("%v %+v", err, s)
@@ -237,7 +278,9 @@ func TestActivity(t *testing.T) {
 
 // TestSearchByWhatBecameOfIt: mail that the checks let pass and the next hop did not take is found among the deferred and
 // the rejected, and not among the accepted.
-func TestSearchByWhatBecameOfIt(t *testing.T) {
+func TestSearchByWhatBecameOfIt(t *testing.T) { states(t, testSearchByWhatBecameOfIt) }
+
+func testSearchByWhatBecameOfIt(t *testing.T, settle func(*Log, bool)) {
 	l := openLog(t, Options{})
 	var g ids
 	now := time.Now()
@@ -247,7 +290,7 @@ func TestSearchByWhatBecameOfIt(t *testing.T) {
 		e.Verdict.Outcome, e.Relayed = gateway.Accept, &gateway.Relayed{Result: result}
 		write(t, l, e)
 	}
-	flush(t, l)
+	settle(l, true)
 	for verdict, want := range map[gateway.Outcome]int{gateway.Accept: 1, gateway.Defer: 2, gateway.Reject: 1} {
 		r, err := l.Reader().Search(bounded30(t), Query{Verdicts: []gateway.Outcome{verdict}})
 		if err != nil || len(r.Rows) != want {

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"net/mail"
 	"strings"
 	"time"
@@ -14,13 +13,13 @@ import (
 // maxEvidence bounds what of an event's evidence is kept, in octets of text; what is beyond is cut with a mark.
 const maxEvidence = 64 << 10
 
-// story is an event as its file keeps it.
-type story struct {
+// oldStory is an event as the first version kept it: JSON.
+type oldStory struct {
 	record, verdict, rest, evidence []byte // evidence is nil when there is none
 }
 
-// rest is of an event what is neither Record, verdict nor evidence, nor a column.
-type rest struct {
+// oldRest is of an event what is neither Record, verdict nor evidence, nor a column.
+type oldRest struct {
 	Policy    string           `json:"policy"`
 	Reply     gateway.Reply    `json:"reply"`
 	Took      time.Duration    `json:"took"`
@@ -33,44 +32,9 @@ type rest struct {
 	ScannedBy []string         `json:"scanned_by,omitempty"`
 }
 
-// encode turns an event into its story. Numbers that JSON cannot say (a scanner's NaN) become the nearest that it can: an
-// event is never lost for a number.
-func encode(e *gateway.Event) (story, error) {
-	var s story
-	var err error
-	if s.record, err = json.Marshal(e.Record); err != nil {
-		if s.record, err = json.Marshal(finite(e.Record)); err != nil {
-			return s, fmt.Errorf("log: record: %w", err)
-		}
-	}
-	v := e.Verdict
-	if s.verdict, err = json.Marshal(&v); err != nil {
-		v.Score = number(v.Score)
-		v.Priced = append([]gateway.Price(nil), v.Priced...)
-		for i := range v.Priced {
-			v.Priced[i].Points = number(v.Priced[i].Points)
-		}
-		if s.verdict, err = json.Marshal(&v); err != nil {
-			return s, fmt.Errorf("log: verdict: %w", err)
-		}
-	}
-	s.rest, err = json.Marshal(&rest{Policy: e.Policy, Reply: e.Reply, Took: e.Took, Session: e.Session, Subject: e.Subject,
-		MessageID: e.MessageID, Relayed: e.Relayed, Replies: e.Replies, Removed: e.Removed, ScannedBy: e.ScannedBy})
-	if err != nil {
-		return s, fmt.Errorf("log: rest: %w", err)
-	}
-	if evidence := bounded(evidenceOf(e)); evidence != nil {
-		if s.evidence, err = json.Marshal(evidence); err != nil {
-			return s, fmt.Errorf("log: evidence: %w", err)
-		}
-	}
-	return s, nil
-}
-
-// decode is the way back.
-func (s *story) decode(kind gateway.EventKind) (*gateway.Event, error) {
+func (s *oldStory) decode(kind gateway.EventKind) (*gateway.Event, error) {
 	e := &gateway.Event{Kind: kind, Record: new(gateway.Record)}
-	var r rest
+	var r oldRest
 	for _, part := range []struct {
 		name string
 		text []byte
@@ -86,32 +50,6 @@ func (s *story) decode(kind gateway.EventKind) (*gateway.Event, error) {
 	e.Policy, e.Reply, e.Took, e.Session, e.Subject = r.Policy, r.Reply, r.Took, r.Session, r.Subject
 	e.MessageID, e.Relayed, e.Replies, e.Removed, e.ScannedBy = r.MessageID, r.Relayed, r.Replies, r.Removed, r.ScannedBy
 	return e, nil
-}
-
-// finite copies a Record with every measure a number that JSON can say.
-func finite(r *gateway.Record) *gateway.Record {
-	c := *r
-	c.Findings = append([]gateway.Finding(nil), r.Findings...)
-	for i := range c.Findings {
-		m := append([]gateway.Measure(nil), c.Findings[i].Measures...)
-		for k := range m {
-			m[k].Value = number(m[k].Value)
-		}
-		c.Findings[i].Measures = m
-	}
-	return &c
-}
-
-func number(v float64) float64 {
-	switch {
-	case math.IsNaN(v):
-		return 0
-	case math.IsInf(v, 1):
-		return math.MaxFloat64
-	case math.IsInf(v, -1):
-		return -math.MaxFloat64
-	}
-	return v
 }
 
 // evidenceOf returns the evidence of each finding: of the event, or as the findings themselves still carry it.

@@ -2,9 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
+	"math"
 
 	"gatepost/gateway"
 )
@@ -55,12 +54,10 @@ func (r *Reader) Trace(ctx context.Context, id gateway.ID) (*Story, error) {
 // get looks in the file of the id's day, and in the others only when it is not there: clocks jump.
 func (r *Reader) get(ctx context.Context, id gateway.ID) (*gateway.Event, []Gap, error) {
 	var found *gateway.Event
-	look := func(ctx context.Context, db *sql.DB) error {
-		e, err := getFrom(ctx, db, id)
-		if err != nil || e == nil {
+	look := func(ctx context.Context, v *view) (err error) {
+		if found, err = v.get(ctx, id); err != nil || found == nil {
 			return err
 		}
-		found = e
 		return errStop
 	}
 	d := dayOf(id.Time())
@@ -78,46 +75,25 @@ func (r *Reader) get(ctx context.Context, id gateway.ID) (*gateway.Event, []Gap,
 	return found, nil, nil
 }
 
-const storyColumns = `SELECT e.kind, s.record, s.verdict, s.rest, s.evidence FROM event e JOIN story s ON s.id = e.id `
-
-func getFrom(ctx context.Context, db *sql.DB, id gateway.ID) (*gateway.Event, error) {
-	e, err := scanStory(db.QueryRowContext(ctx, storyColumns+"WHERE e.id = ?", int64(id)))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return e, err
-}
-
-func scanStory(row interface{ Scan(...any) error }) (*gateway.Event, error) {
-	var kind gateway.EventKind
-	var s story
-	if err := row.Scan(&kind, &s.record, &s.verdict, &s.rest, &s.evidence); err != nil {
-		return nil, err
-	}
-	return s.decode(kind)
-}
-
 // transactions adds those of a connection: they are in the file of its day, or of the next.
 func (r *Reader) transactions(ctx context.Context, session gateway.ID, s *Story) error {
 	d := dayOf(session.Time())
-	gaps, err := r.walk(ctx, d, d.add(1), true, func(ctx context.Context, db *sql.DB) error {
-		rows, err := db.QueryContext(ctx, storyColumns+"WHERE e.session = ? AND e.kind = 1 ORDER BY e.id", int64(session))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+	gaps, err := r.walk(ctx, d, d.add(1), true, func(ctx context.Context, v *view) error {
+		all, err := v.refs(ctx, "session = ? AND kind = 1", []any{int64(session)}, int64(session), math.MaxInt64, func(c *columns) bool {
+			return c.session == int64(session)
+		})
+		for _, at := range all {
 			if len(s.Transactions) >= maxRelated {
 				s.Rest++
 				continue
 			}
-			e, err := scanStory(rows)
+			e, err := v.story(ctx, at)
 			if err != nil {
-				return fmt.Errorf("log: %w", err)
+				return err
 			}
 			s.Transactions = append(s.Transactions, e)
 		}
-		return rows.Err()
+		return err
 	})
 	s.Gaps = append(s.Gaps, gaps...)
 	return err
@@ -127,15 +103,11 @@ func (r *Reader) transactions(ctx context.Context, session gateway.ID, s *Story)
 // stops at the first error of see, and answers it.
 func (r *Reader) Events(ctx context.Context, w Window, see func(*gateway.Event) error) ([]Gap, error) {
 	var stop error
-	gaps, err := r.walk(ctx, w.first(), w.last(), true, func(ctx context.Context, db *sql.DB) error {
-		low, high := w.ids()
-		rows, err := db.QueryContext(ctx, storyColumns+"WHERE e.id >= ? AND e.id < ? AND e.kind = 1 ORDER BY e.id", low, high)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			e, err := scanStory(rows)
+	low, high := w.ids()
+	gaps, err := r.walk(ctx, w.first(), w.last(), true, func(ctx context.Context, v *view) error {
+		all, bad := v.refs(ctx, "id >= ? AND id < ? AND kind = 1", []any{low, high}, low, high, func(c *columns) bool { return true })
+		for _, at := range all {
+			e, err := v.story(ctx, at)
 			if err != nil {
 				return err
 			}
@@ -143,7 +115,7 @@ func (r *Reader) Events(ctx context.Context, w Window, see func(*gateway.Event) 
 				return errStop
 			}
 		}
-		return rows.Err()
+		return bad
 	})
 	return gaps, errors.Join(err, stop)
 }

@@ -3,125 +3,78 @@ package store
 import (
 	"context"
 	"maps"
-	"os"
 	"slices"
 	"time"
-
-	"gatepost/gateway"
 )
 
 // maxOpen is how many day files are open at once: today's, yesterday's for what began before midnight, one for clocks.
 const maxOpen = 3
 
-// writer is the goroutine of a Log.
+// writer is the goroutine of a Log that writes.
 type writer struct {
 	l       *Log
 	open    map[day]*dayFile
+	packer  packer
 	failing bool
 }
 
-// run gathers at most batchRows events, or what comes within batchWait of the first, and writes them as one.
+// run writes each batch that is full, and what has come within batchWait of the first.
 func (w *writer) run() {
-	defer close(w.l.done)
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	wait := time.NewTimer(time.Hour)
 	defer wait.Stop()
-	var pending []item
+	waiting := false
 	for {
+		all := false
 		select {
-		case it := <-w.l.queue:
-			if len(pending) == 0 {
-				wait.Reset(batchWait)
-			}
-			pending = append(pending, it)
-			if len(pending) < batchRows && it.barrier == nil {
-				continue
-			}
+		case <-w.l.wake:
 		case <-wait.C:
+			all, waiting = true, false
 		case now := <-minute.C:
 			w.tick(now)
-		case <-w.l.stop:
-			w.finish(pending)
+		case <-w.l.ctx.Done():
+			w.drain(true)
+			for d := range w.open {
+				w.close(d)
+			}
 			return
 		}
-		w.commit(pending)
-		clear(pending)
-		pending = pending[:0]
+		if w.drain(all) && !waiting {
+			wait.Reset(batchWait)
+			waiting = true
+		}
 	}
 }
 
-// finish writes what is left and closes the files.
-func (w *writer) finish(pending []item) {
-	for more := true; more; {
-		select {
-		case it := <-w.l.queue:
-			pending = append(pending, it)
-			if len(pending) == batchRows {
-				w.commit(pending)
-				pending = pending[:0]
-			}
-		default:
-			more = false
-		}
-	}
-	w.commit(pending)
-	for d := range w.open {
-		w.close(d)
-	}
-}
-
-// commit writes items to the files of their days, and opens the barriers among them.
-func (w *writer) commit(items []item) {
-	now := time.Now()
-	batches := make(map[day]*batch)
-	of := func(d day) *batch {
-		if batches[d] == nil {
-			batches[d] = new(batch)
-		}
-		return batches[d]
-	}
-	for _, it := range items {
-		w.l.held.Add(-it.weight)
+// drain writes the batches that wait, and reports whether another gathers.
+func (w *writer) drain(all bool) (more bool) {
+	for {
+		b, more := w.l.next(all)
 		switch {
-		case it.event != nil:
-			b := of(fileDay(it.event.Record.ID, now))
-			b.events = append(b.events, it.event)
-		case it.barrier == nil:
-			b := of(dayOf(time.Unix(it.early.minute*60, 0)))
-			b.early = append(b.early, it.early)
+		case b == nil:
+			return more
+		case b.barrier != nil:
+			close(b.barrier)
+			continue
 		}
-	}
-	for _, d := range slices.Sorted(maps.Keys(batches)) {
-		w.write(d, batches[d])
-	}
-	for _, it := range items {
-		if it.barrier != nil {
-			close(it.barrier)
+		if w.l.o.stall != nil {
+			w.l.o.stall()
 		}
+		w.write(b)
+		w.l.release(b)
 	}
-}
-
-// fileDay is the day in whose file an event is: that of its id, so that a reference leads to one file; today's, when a
-// clock went so wrong that retention would take the file at once or never.
-func fileDay(id gateway.ID, now time.Time) day {
-	d, today := dayOf(id.Time()), dayOf(now)
-	if d < today.add(-2) || d > today.add(1) {
-		return today
-	}
-	return d
 }
 
 // write stores one day's batch. A damaged file is set aside and the batch goes into a fresh one; any other error costs the
 // batch, which is counted.
-func (w *writer) write(d day, b *batch) {
-	ctx := context.Background()
-	var bad int
+func (w *writer) write(b *batch) {
+	ctx, d := context.Background(), b.day
 	var err error
 	for try := 0; try < 2; try++ {
 		var f *dayFile
 		if f, err = w.file(ctx, d); err == nil {
-			if bad, err = f.write(ctx, b); err == nil {
+			if err = f.write(ctx, b, &w.packer); err == nil {
 				break
 			}
 		}
@@ -132,12 +85,11 @@ func (w *writer) write(d day, b *batch) {
 		w.aside(d, err)
 	}
 	if err != nil {
-		w.l.failed.Add(int64(len(b.events)))
+		w.l.failed.Add(int64(b.events))
 		w.fail("log: cannot write: " + err.Error())
 		return
 	}
-	w.l.failed.Add(int64(bad))
-	w.l.written.Add(int64(len(b.events) - bad))
+	w.l.written.Add(int64(b.events))
 	if w.failing {
 		w.failing = false
 		w.l.trouble.Store(nil)
@@ -168,13 +120,16 @@ func (w *writer) aside(d day, why error) {
 // file returns the open file of a day.
 func (w *writer) file(ctx context.Context, d day) (*dayFile, error) {
 	if f := w.open[d]; f != nil {
-		return f, nil
+		if f.there() {
+			return f, nil
+		}
+		w.close(d) // somebody took it away: what is written there is seen by nobody
 	}
 	if len(w.open) >= maxOpen {
 		oldest := slices.MinFunc(slices.Collect(maps.Values(w.open)), func(a, b *dayFile) int { return a.used.Compare(b.used) })
 		w.close(oldest.day)
 	}
-	f, err := openDay(ctx, w.l.o.Dir, d, w.l.o.pragmas...)
+	f, err := openDay(ctx, w.l.o.Dir, d, w.l.prefix, w.l.o.pragmas...)
 	if err != nil {
 		return nil, err
 	}
@@ -191,12 +146,11 @@ func (w *writer) close(d day) {
 	}
 }
 
-// tick does what is due each minute: it closes days that are over, notices files that were taken away, and keeps the
-// bounds of age and size.
+// tick does what is due each minute: it closes days that are over and keeps the bounds of age and size.
 func (w *writer) tick(now time.Time) {
 	today := dayOf(now)
-	for d, f := range maps.Clone(w.open) {
-		if _, err := os.Lstat(f.path); err != nil || d < today.add(-1) {
+	for d := range maps.Clone(w.open) {
+		if d < today.add(-1) {
 			w.close(d)
 		}
 	}
