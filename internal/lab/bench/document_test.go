@@ -157,6 +157,30 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestAgain shows that the figures of an earlier run make the same page.
+func TestAgain(t *testing.T) {
+	dir, r := t.TempDir(), sampleReport()
+	file, page := filepath.Join(dir, "run.json"), filepath.Join(dir, "performance.md")
+	p := plan{from: file, write: true, folder: dir}
+	if err := p.again(io.Discard); err == nil {
+		t.Error("there are no figures, and no error")
+	}
+	if err := errors.Join(r.write(file), os.WriteFile(page, []byte(beginMark+endMark), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	if err := p.again(&table); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), strings.TrimSpace(r.document())) || table.String() != goalTable(r.goals("gatepost")) {
+		t.Errorf("the page is\n%s", b)
+	}
+}
+
 // TestParseMetrics shows that metrics are summed over their labels.
 func TestParseMetrics(t *testing.T) {
 	got := parseMetrics("# HELP a b 7\n# TYPE a counter\na{x=\"1 2\"} 3\na{x=\"3\"} 4.5\nb 1e3\nc\nd{ x\n")

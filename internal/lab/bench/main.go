@@ -36,6 +36,8 @@ func main() {
 	case err == nil && p.role != role{}:
 		signal.Ignore(os.Interrupt) // it ends with its input
 		err = p.role.serve(os.Stdin, os.Stdout)
+	case err == nil && p.from != "":
+		err = p.again(os.Stdout)
 	case err == nil:
 		err = run(ctx, p, os.Stdout)
 	}
@@ -134,6 +136,23 @@ func (b *bench) measure(ctx context.Context, out io.Writer) error {
 		failed = errors.Join(failed, b.report.write(b.plan.json))
 	}
 	return failed
+}
+
+// again shows the figures of an earlier run.
+func (p plan) again(out io.Writer) error {
+	r, err := readReport(p.from)
+	if err != nil {
+		return err
+	}
+	if n := len(r.Programs); n > 0 {
+		if _, err := io.WriteString(out, goalTable(r.goals(r.Programs[n-1]))); err != nil {
+			return err
+		}
+	}
+	if !p.write {
+		return nil
+	}
+	return r.writeDocument(p.folder)
 }
 
 // leave removes the daemons' folder, unless it is to be kept.

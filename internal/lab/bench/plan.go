@@ -22,7 +22,7 @@ type plan struct {
 	length             time.Duration
 	pipeline           bool
 	quick, full        bool
-	json, folder       string
+	json, from, folder string
 	write              bool // the document of this run, into folder
 	binaries           binaries
 	limit              time.Duration // for the whole run
@@ -74,6 +74,7 @@ func (p *plan) parse(args []string, out io.Writer) error {
 	f.BoolVar(&p.pipeline, "pipeline", false, "send MAIL, RCPT and DATA in one write, as many MTAs do; otherwise each waits for its reply")
 	f.Var(&p.binaries, "gatepost", "measure this program as NAME=PATH or PATH; several are measured beside each other (default: one built from these sources)")
 	f.StringVar(&p.json, "json", "", "write every round as JSON to this `file`; - is stdout, in place of the table")
+	f.StringVar(&p.from, "from", "", "measure nothing: take the figures of this `file`, which -json wrote, for the targets and -write")
 	f.BoolVar(&p.write, "write", false, "put the figures of this run into performance.md, and its plots beside it")
 	f.StringVar(&p.folder, "docs", "docs", "the `folder` of performance.md")
 	f.DurationVar(&p.limit, "limit", 40*time.Minute, "fail after this time")

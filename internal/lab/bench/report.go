@@ -86,6 +86,18 @@ func (r report) write(name string) error {
 	return nil
 }
 
+// readReport reads what write wrote.
+func readReport(name string) (r report, err error) {
+	b, err := os.ReadFile(name)
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err != nil {
+		return r, fmt.Errorf("json: %w", err)
+	}
+	return r, nil
+}
+
 // sizeName is a size as people write it.
 func sizeName(n int) string {
 	switch {

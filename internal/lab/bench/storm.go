@@ -98,7 +98,8 @@ func (b *bench) refusers(ctx context.Context) (list []refuser, stop func() error
 		for _, at := range []string{atConnect, atRcpt} {
 			d := daemon{binary: program, tables: "[checks.access.client]\n[[checks.access.client.entry]]\nnetwork = \"127.0.0.0/8\"\n"}
 			if at == atConnect {
-				d.tables = "[smtp]\nrefuse_at = \"connect\"\n" + d.tables
+				// Strangers, from as many networks as there are: that is what a flood is. At RCPT they would wait for the banner.
+				d.tables = "[trusted]\nnetworks = []\n[smtp]\nrefuse_at = \"connect\"\n" + d.tables
 			}
 			g, err := b.launch(ctx, d)
 			if err != nil && at == atConnect && strings.Contains(err.Error(), "refuse_at: unknown key") {
