@@ -47,6 +47,9 @@ func (d *Deps) runRcpt(ctx context.Context, in *gateway.Input) gateway.Finding {
 		f = gateway.CouldNotTell(gateway.RcptRefused, replyArgs(a.Reply)...)
 	default:
 		f = gateway.CouldNotTell(gateway.NextHopAway)
+		if busy := gateway.Word(gateway.Defer, gateway.NextHopBusy, nil); a.Reply == busy {
+			f = gateway.CouldNotTell(gateway.NextHopBusy)
+		}
 	}
 	return showAnswer(f, &a, to.Route)
 }

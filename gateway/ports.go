@@ -25,6 +25,9 @@ type Carries struct {
 	Chunking   bool
 	DSN        bool
 	Recipients int // the most it takes in a transaction (RFC 9422); 0 for no limit said
+	// Defer is why a message would most likely not be taken if it came now (NextHopBusy, NextHopAway), so that it is
+	// better told 451 before its body is taken; "" when it may come. It changes from one moment to the next.
+	Defer Reason
 }
 
 // Delivery is one message for one route.

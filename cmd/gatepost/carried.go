@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -24,4 +25,18 @@ func carried(h *relay.Health) string {
 	add(h.TLS != "", h.TLS)
 	add(h.TLS == "", "in clear")
 	return strings.Join(words, " ")
+}
+
+// pooled tells how busy the connections to a next hop are. What is nothing is left out.
+func pooled(h *relay.Health) string {
+	out := fmt.Sprintf("%d of %d connections busy, %d idle", h.InUse, h.Pool, h.Idle)
+	for _, n := range []struct {
+		count uint64
+		what  string
+	}{{uint64(h.Waiting), "messages wait"}, {uint64(h.Asking), "recipients wait to be asked"}, {h.Busy, "turned away"}} {
+		if n.count > 0 {
+			out += fmt.Sprintf(", %d %s", n.count, n.what)
+		}
+	}
+	return out
 }

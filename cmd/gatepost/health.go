@@ -130,7 +130,7 @@ func gather(b *built, p *parts) []answer {
 		}
 	}
 	for _, h := range b.relay.Health() {
-		a := answer{What: "next hop", Server: h.NextHop, Said: fmt.Sprintf("route %s, %s", h.Route, carried(&h))}
+		a := answer{What: "next hop", Server: h.NextHop, Said: fmt.Sprintf("route %s, %s; %s", h.Route, carried(&h), pooled(&h))}
 		if h.LearnedAt.IsZero() || !h.Usable() || h.LastErrorAt.After(h.LastOKAt) {
 			a.Err = errors.New(orUnknown(h.LastError))
 		}

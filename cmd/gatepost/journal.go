@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatepost/gateway/journal"
+	"gatepost/gateway/relay"
 	"gatepost/internal/addrpool"
 )
 
@@ -42,6 +43,7 @@ func (d *daemon) instruments() {
 	m.Counter("log_dropped_total", "Events that the message log had no room for.", func() float64 { return float64(d.store.Stats().Dropped) })
 	m.Counter("dns_lookups_total", "DNS lookups.", func() float64 { return float64(d.parts.resolver.Stats().Lookups) })
 	m.Counter("dns_failures_total", "DNS lookups that brought no answer.", func() float64 { return float64(d.parts.resolver.Stats().Failures) })
+	d.hopInstruments(m)
 	for name, list := range d.parts.scanners() {
 		for i := range list {
 			health := func() addrpool.Health { return d.parts.scanners()[name][i] }
@@ -75,6 +77,30 @@ func (d *daemon) instruments() {
 		}
 		return true, ""
 	})
+}
+
+// hopInstruments shows each next hop of each route in force.
+func (d *daemon) hopInstruments(m *journal.Metrics) {
+	labels := []string{"route", "next_hop"}
+	each := func(number func(h *relay.Health) float64) func() []journal.Series {
+		return func() (out []journal.Series) {
+			for _, h := range d.now.Load().relay.Health() {
+				out = append(out, journal.Series{Labels: []string{h.Route, h.NextHop}, Value: number(&h)})
+			}
+			return out
+		}
+	}
+	m.Gauges("next_hop_up", "1 while messages are handed to the next hop, 0 while it rests after failures.", labels, each(func(h *relay.Health) float64 {
+		if h.Usable() {
+			return 1
+		}
+		return 0
+	}))
+	m.Gauges("next_hop_connections_busy", "Connections to the next hop that a message or a question has.", labels, each(func(h *relay.Health) float64 { return float64(h.InUse) }))
+	m.Gauges("next_hop_connections_idle", "Connections to the next hop that wait for a message.", labels, each(func(h *relay.Health) float64 { return float64(h.Idle) }))
+	m.Gauges("next_hop_waiting", "Messages and questions that wait for a connection to the next hop.", labels, each(func(h *relay.Health) float64 { return float64(h.Waiting + h.Asking) }))
+	m.Counters("next_hop_turned_away_total", "Messages and questions that got no connection to the next hop, since too many waited or none became free in time.", labels,
+		each(func(h *relay.Health) float64 { return float64(h.Busy) }))
 }
 
 func anyUsable(list []addrpool.Health) (bool, string) {

@@ -62,7 +62,7 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	}
 	d.document.Store(c)
 	before := d.now.Swap(next)
-	d.learning.with(ctx, next.relay.Learn)
+	d.learning.with(ctx, next.relay.Tend)
 	before.relay.Close()
 	return nil
 }

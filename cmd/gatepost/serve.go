@@ -233,7 +233,7 @@ func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
 		running.Go(func() { loop(ctx) })
 	}
 	running.Go(func() { d.memory.Run(ctx) })
-	d.learning.with(ctx, d.now.Load().relay.Learn)
+	d.learning.with(ctx, d.now.Load().relay.Tend)
 	running.Go(func() { d.learnScanLimit(ctx) })
 }
 

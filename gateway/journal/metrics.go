@@ -2,6 +2,7 @@ package journal
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,6 +81,46 @@ func (m *Metrics) Gauge(name, help string, f func() float64) {
 // Counter shows a number that only grows, which f tells when it is asked. It is otherwise as Gauge.
 func (m *Metrics) Counter(name, help string, f func() float64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, f))
+}
+
+// Series is one number that Gauges or Counters shows, with the values of the labels.
+type Series struct {
+	Labels []string
+	Value  float64
+}
+
+// Gauges shows a family of numbers, told apart by labels, that f tells when it is asked. What f tells is of the
+// configuration, and bounded; two with equal labels are one mistake, and the first counts. It is otherwise as Gauge.
+func (m *Metrics) Gauges(name, help string, labels []string, f func() []Series) {
+	m.registry.MustRegister(&family{prometheus.NewDesc(namespace+"_"+name, help, labels, nil), prometheus.GaugeValue, f})
+}
+
+// Counters shows a family of numbers that only grow. It is otherwise as Gauges.
+func (m *Metrics) Counters(name, help string, labels []string, f func() []Series) {
+	m.registry.MustRegister(&family{prometheus.NewDesc(namespace+"_"+name, help, labels, nil), prometheus.CounterValue, f})
+}
+
+// family is a prometheus.Collector that asks.
+type family struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	ask  func() []Series
+}
+
+// Describe is that of prometheus.Collector.
+func (c *family) Describe(to chan<- *prometheus.Desc) { to <- c.desc }
+
+// Collect is that of prometheus.Collector.
+func (c *family) Collect(to chan<- prometheus.Metric) {
+	seen := make(map[string]bool)
+	for _, s := range c.ask() {
+		key := strings.Join(s.Labels, "\x00")
+		m, err := prometheus.NewConstMetric(c.desc, c.kind, s.Value, s.Labels...)
+		if err == nil && !seen[key] && len(seen) < maxLabels {
+			seen[key] = true
+			to <- m
+		}
+	}
 }
 
 // Handler answers /metrics.

@@ -72,6 +72,31 @@ func (b *breaker) skipped() {
 	b.trial = false
 }
 
+// resting reports whether calls are kept away now. It is not when the pause is over, though no call found out yet: without
+// one nobody would.
+func (b *breaker) resting() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pause != 0 && (b.trial || time.Now().Before(b.until))
+}
+
+// open reports whether it is, in whatever state.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pause != 0
+}
+
+// rest is how long calls are still kept away.
+func (b *breaker) rest() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pause == 0 {
+		return 0
+	}
+	return time.Until(b.until)
+}
+
 // lastError is why it rests.
 func (b *breaker) lastError() error {
 	b.mu.Lock()

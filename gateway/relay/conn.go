@@ -59,6 +59,7 @@ type conn struct {
 	born   time.Time
 	since  time.Time // idle since
 	uses   int
+	lane   lane
 	flight flight
 	stop   func() bool // ends the watch over a context
 	peek   func(fd uintptr)
@@ -230,6 +231,15 @@ func (c *conn) unwatch() bool {
 func (c *conn) alive() bool {
 	now := time.Now()
 	return now.Sub(c.since) < c.hop.timeouts.Idle && now.Sub(c.born) < maxAge && c.in.Buffered() == 0 && !c.readable()
+}
+
+// works asks an idle connection that may have been forgotten on the way.
+func (c *conn) works() bool {
+	if c.send([]byte("NOOP\r\n")) != nil {
+		return false
+	}
+	r, err := c.reply(min(c.hop.timeouts.Command, checkTime))
+	return err == nil && r.Is(250) && c.in.Buffered() == 0
 }
 
 // readable reports whether something came, or the other side closed, without waiting and without taking it. On a

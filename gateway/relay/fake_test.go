@@ -243,7 +243,7 @@ func (s *fakeSession) command(verb, line string) bool {
 			text += "\r\n250-" + o
 		}
 		return s.do("EHLO", text+"\r\n250 HELP")
-	case "HELO", "MAIL", "RSET":
+	case "HELO", "MAIL", "RSET", "NOOP":
 		return s.do(verb, "250 2.0.0 Ok")
 	case "RCPT":
 		path := line[strings.IndexByte(line, '<')+1 : strings.LastIndexByte(line, '>')]

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"gatepost/gateway"
@@ -19,6 +18,10 @@ type Health struct {
 	LastOKAt    time.Time
 	RetryAt     time.Time // of an open breaker
 	InUse, Idle int       // connections
+	Pool        int       // connections that there may be
+	Waiting     int       // messages that wait for a connection
+	Asking      int       // questions about recipients that wait for one
+	Resting     bool      // nothing is handed to it now
 	Carries     gateway.Carries
 	LearnedAt   time.Time // zero: it was never reached
 	TLS         string    // of the last connection; "" in clear
@@ -29,6 +32,7 @@ type Health struct {
 	Refused   uint64 // messages it refused, deferred or took for some recipients only
 	Failed    uint64 // transactions that it broke
 	Asked     uint64 // recipients
+	Busy      uint64 // messages and questions that got no connection, since too many waited or none became free in time
 }
 
 // Usable says that messages go to it.
@@ -46,7 +50,9 @@ func (r *Relay) Health() []Health {
 }
 
 func (h *hop) health(route string) Health {
-	out := Health{Route: route, NextHop: h.address, InUse: len(h.slots), Carries: h.carries()}
+	out := Health{Route: route, NextHop: h.address, InUse: h.slots.used(), Pool: h.size, Carries: h.carries(),
+		Waiting: int(h.slots.waiting[forMail].Load()), Asking: int(h.slots.waiting[forAsking].Load()), Resting: h.resting(),
+		Busy: h.slots.refused.Load()}
 	h.breaker.show(&out)
 	if f := h.facts.Load(); f != nil {
 		out.LearnedAt, out.TLS = f.at, f.tls
@@ -63,27 +69,5 @@ func (h *hop) health(route string) Health {
 // Learn connects to every next hop that was never reached, so that Carries is known before the first message and a
 // connection waits for it. It tries again until each was reached or ctx is done: run it in the background.
 func (r *Relay) Learn(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, rt := range r.routes {
-		for _, h := range rt.hops {
-			wg.Go(func() { h.reach(ctx) })
-		}
-	}
-	wg.Wait()
-}
-
-// reach connects until it was possible once.
-func (h *hop) reach(ctx context.Context) {
-	for pause := firstPause; h.facts.Load() == nil && ctx.Err() == nil; pause = min(2*pause, longPause) {
-		if h.allow() {
-			h.try(ctx, func(*conn) attempt { return attempt{keep: true} })
-		}
-		if h.facts.Load() != nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
+	r.eachHop(func(h *hop) { h.reach(ctx) })
 }

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,18 +16,23 @@ const clearFor = 10 * time.Minute
 // fewerFor is how long a recipient limit that a 452 taught is kept.
 const fewerFor = time.Hour
 
-// errBusy says that every connection to a next hop is in use and stayed so.
-var errBusy = errors.New("pool: no connection became free in time")
+// An idle connection older than checkAfter is asked whether it still works before it is used, and given up when it does
+// not say so within checkTime: a firewall that forgot it would swallow the first message's commands without a word.
+const (
+	checkAfter = 15 * time.Second
+	checkTime  = 5 * time.Second
+)
 
 // hop is one next hop with its connections. It is shared by all routes and snapshots that reach it by equal settings.
 type hop struct {
 	settings
 	pools *Pools
-	users int           // of Pools.mu
-	slots chan struct{} // one for each connection in use
+	users int // of Pools.mu
+	slots *slots
 	breaker
-	facts atomic.Pointer[learned]
-	count counters
+	tripped chan struct{} // tells Tend that the breaker opened
+	facts   atomic.Pointer[learned]
+	count   counters
 
 	idleMu  sync.Mutex
 	idle    []*conn // the last one was used last
@@ -63,13 +67,15 @@ func (n *counters) message(a *attempt) {
 
 // get takes a connection: an idle one that still lives, or a new one. fresh asks for a new one. The caller gives it back
 // by put or by drop.
-func (h *hop) get(ctx context.Context, fresh bool) (c *conn, err error) {
-	if err := h.slot(ctx); err != nil {
+func (h *hop) get(ctx context.Context, l lane, fresh bool) (c *conn, err error) {
+	if err := h.slots.take(ctx, l, h.timeouts.Slot); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if c == nil {
-			<-h.slots
+			h.slots.give(l)
+		} else {
+			c.lane = l
 		}
 	}()
 	for !fresh {
@@ -77,32 +83,32 @@ func (h *hop) get(ctx context.Context, fresh bool) (c *conn, err error) {
 			break
 		}
 		if c.alive() && c.watch(ctx) {
-			c.uses++
-			h.count.reused.Add(1)
-			return c, nil
+			if time.Since(c.since) < checkAfter || c.works() {
+				c.uses++
+				h.count.reused.Add(1)
+				return c, nil
+			}
+			c.unwatch()
+			h.flush() // the others are older
 		}
 		c.close()
 		c = nil
 	}
+	h.trim()
 	return h.connect(ctx)
 }
 
-// slot waits for the right to have one more connection.
-func (h *hop) slot(ctx context.Context) error {
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	t := time.NewTimer(h.timeouts.Slot)
-	defer t.Stop()
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-t.C:
-		return errBusy
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", errBusy, ctx.Err())
+// trim closes the oldest idle connections where one more would be more than the pool may have.
+func (h *hop) trim() {
+	h.idleMu.Lock()
+	n := min(max(len(h.idle)+h.slots.used()-h.size, 0), len(h.idle))
+	old := append([]*conn(nil), h.idle[:n]...)
+	left := copy(h.idle, h.idle[n:])
+	clear(h.idle[left:])
+	h.idle = h.idle[:left]
+	h.idleMu.Unlock()
+	for _, c := range old {
+		c.quit()
 	}
 }
 
@@ -122,7 +128,7 @@ func (h *hop) popIdle() *conn {
 
 // put gives a connection back that is in step and between two transactions.
 func (h *hop) put(c *conn) {
-	defer func() { <-h.slots }()
+	defer h.slots.give(c.lane)
 	now := time.Now()
 	if !c.unwatch() || c.in.Buffered() > 0 || c.uses >= maxUses || now.Sub(c.born) >= maxAge {
 		c.quit()
@@ -149,7 +155,7 @@ func (h *hop) put(c *conn) {
 func (h *hop) drop(c *conn) {
 	c.unwatch()
 	c.close()
-	<-h.slots
+	h.slots.give(c.lane)
 }
 
 // reap closes what was idle for too long.
@@ -248,11 +254,15 @@ func (h *hop) well() {
 
 func (h *hop) ill(ctx context.Context, err error) {
 	h.count.failed.Add(1)
-	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, errBusy) {
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, errBusy) || errors.Is(err, errFull) {
 		h.skipped()
 		return
 	}
-	if h.failed(err) {
+	opened := h.failed(err)
+	if h.resting() {
+		put(h.tripped)
+	}
+	if opened {
 		h.pools.log.Warn("next hop rests after failures", "next_hop", h.address, "error", err)
 	}
 }

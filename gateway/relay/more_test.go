@@ -167,10 +167,11 @@ func closedPort(t *testing.T) int {
 }
 
 func TestWeights(t *testing.T) {
-	rt := &route{hops: []weighted{{order: 2, weight: 1}, {order: 1, weight: 9}, {order: 1, weight: 1}}}
+	idle := func() *hop { return &hop{slots: newSlots(1, 1)} }
+	rt := &route{hops: []weighted{{idle(), 2, 1}, {idle(), 1, 9}, {idle(), 1, 1}}}
 	first := map[int]int{}
 	for range 2000 {
-		o := rt.order()
+		o := rt.order(forMail)
 		if len(o) != 3 || o[2].order != 2 {
 			t.Fatalf("order %v", o)
 		}
@@ -178,6 +179,15 @@ func TestWeights(t *testing.T) {
 	}
 	if first[9] < 1600 || first[1] < 50 {
 		t.Errorf("first by weight: %v", first)
+	}
+	// One without a free connection comes behind those of its order, and not behind those of a later one.
+	if err := rt.hops[1].slots.take(t.Context(), forMail, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if o := rt.order(forMail); o[0].weight != 1 || o[1].weight != 9 || o[2].order != 2 {
+			t.Fatalf("with one full: %v", o)
+		}
 	}
 }
 

@@ -46,24 +46,27 @@ type settings struct {
 	roots        *x509.CertPool
 	serverName   string
 	hostname     string
-	size         int
+	size, queue  int
 	timeouts     Timeouts
 }
 
 func (s *settings) equal(o *settings) bool {
 	return s.address == o.address && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
-		s.size == o.size && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) &&
+		s.size == o.size && s.queue == o.queue && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) &&
 		(s.roots == o.roots || s.roots != nil && o.roots != nil && s.roots.Equal(o.roots))
 }
 
 func newSettings(r *Route, h Hop) settings {
 	s := settings{address: h.Address(), tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
-		size: r.PoolSize, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints)}
+		size: r.PoolSize, queue: r.Queue, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints)}
 	if s.serverName == "" {
 		s.serverName = h.Host
 	}
 	if s.size == 0 {
 		s.size = DefaultPoolSize
+	}
+	if s.queue == 0 {
+		s.queue = DefaultQueue
 	}
 	return s
 }
@@ -83,7 +86,7 @@ func (p *Pools) use(s settings) *hop {
 			known = h.facts.Load()
 		}
 	}
-	h := &hop{settings: s, pools: p, users: 1, slots: make(chan struct{}, s.size)}
+	h := &hop{settings: s, pools: p, users: 1, slots: newSlots(s.size, s.queue), tripped: make(chan struct{}, 1)}
 	h.facts.Store(known)
 	p.hops = append(p.hops, h)
 	return h

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,8 +71,24 @@ func (r *Relay) Carries(name string) gateway.Carries {
 		for _, h := range rt.hops {
 			all = both(all, h.carries())
 		}
+		all.Defer = rt.deferred()
 	}
 	return all
+}
+
+// deferred is why no next hop of the route is likely to take a message now; "" when one is.
+func (rt *route) deferred() gateway.Reason {
+	why := gateway.NextHopAway
+	for _, h := range rt.hops {
+		switch {
+		case h.resting():
+		case h.slots.crowded(h.timeouts.Slot):
+			why = gateway.NextHopBusy
+		default:
+			return ""
+		}
+	}
+	return why
 }
 
 // Relay hands a message over. It tries the next hops of the route in their order until one takes or refuses it, and none
@@ -83,7 +100,7 @@ func (r *Relay) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed 
 	if rt == nil || len(d.Rcpts) == 0 {
 		return gateway.Relayed{Reply: unclear(), At: atDial, Said: "no such route, or no recipient", Took: time.Since(began)}
 	}
-	out := rt.try(ctx, func(c *conn) attempt {
+	out := rt.try(ctx, forMail, func(c *conn) attempt {
 		a := c.deliver(ctx, d, rt.chunking)
 		c.hop.count.message(&a)
 		return a
@@ -93,18 +110,18 @@ func (r *Relay) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed 
 }
 
 // try makes an exchange with the next hops in their order until one needs no other.
-func (rt *route) try(ctx context.Context, exchange func(*conn) attempt) attempt {
+func (rt *route) try(ctx context.Context, l lane, exchange func(*conn) attempt) attempt {
 	var last attempt
 	resting := ""
 	tried := false
-	for _, h := range rt.order() {
+	for _, h := range rt.order(l) {
 		if !h.allow() {
 			if err := h.lastError(); err != nil && resting == "" {
 				resting = "; " + h.address + ": " + gateway.CleanText(err.Error(), 200)
 			}
 			continue
 		}
-		a := h.try(ctx, exchange)
+		a := h.try(ctx, l, exchange)
 		a.NextHop = h.address
 		if !a.other || ctx.Err() != nil {
 			return a
@@ -122,17 +139,17 @@ func (rt *route) try(ctx context.Context, exchange func(*conn) attempt) attempt 
 }
 
 // try makes an exchange with this next hop, and once more on a new connection when an idle one turned out dead.
-func (h *hop) try(ctx context.Context, exchange func(*conn) attempt) attempt {
+func (h *hop) try(ctx context.Context, l lane, exchange func(*conn) attempt) attempt {
 	told := false
 	defer func() {
 		if !told {
 			h.skipped() // a panic passes through
 		}
 	}()
-	a, reused := h.once(ctx, false, exchange)
+	a, reused := h.once(ctx, l, false, exchange)
 	if a.stale && reused && ctx.Err() == nil {
 		h.flush()
-		a, _ = h.once(ctx, true, exchange)
+		a, _ = h.once(ctx, l, true, exchange)
 	}
 	switch {
 	case a.blame != nil:
@@ -145,8 +162,8 @@ func (h *hop) try(ctx context.Context, exchange func(*conn) attempt) attempt {
 }
 
 // once makes an exchange on one connection and gives it back or closes it. A panic closes it too.
-func (h *hop) once(ctx context.Context, fresh bool, exchange func(*conn) attempt) (a attempt, reused bool) {
-	c, err := h.get(ctx, fresh)
+func (h *hop) once(ctx context.Context, l lane, fresh bool, exchange func(*conn) attempt) (a attempt, reused bool) {
+	c, err := h.get(ctx, l, fresh)
 	if err != nil {
 		return h.unreached(ctx, err), false
 	}
@@ -175,9 +192,8 @@ func (h *hop) unreached(ctx context.Context, err error) attempt {
 		return a
 	}
 	a := broken(atDial, err)
-	if errors.Is(err, errBusy) {
-		a.Reply = gateway.Reply{Code: 451, Enhanced: "4.4.5",
-			Text: "The mail server behind this host is busy; try again later"}
+	if errors.Is(err, errBusy) || errors.Is(err, errFull) {
+		a.Reply = gateway.Word(gateway.Defer, gateway.NextHopBusy, nil)
 	}
 	if ctx.Err() != nil {
 		a.other = false
@@ -186,16 +202,22 @@ func (h *hop) unreached(ctx context.Context, err error) attempt {
 }
 
 // order returns the next hops as they are to be tried: by order, and by chance in the shares of their weights among
-// those of the same order (RFC 2782).
-func (rt *route) order() []weighted {
+// those of the same order (RFC 2782). Of those of the same order the ones with a free connection come first.
+func (rt *route) order(l lane) []weighted {
 	if len(rt.hops) == 1 {
 		return rt.hops
 	}
 	out := slices.Clone(rt.hops)
-	slices.SortStableFunc(out, func(a, b weighted) int { return a.order - b.order })
+	full := make(map[*hop]int, len(out)) // a look at each is enough: what is true of it may change meanwhile
+	for _, h := range out {
+		if !h.slots.room(l) {
+			full[h.hop] = 1
+		}
+	}
+	slices.SortStableFunc(out, func(a, b weighted) int { return cmp.Or(a.order-b.order, full[a.hop]-full[b.hop]) })
 	for from := 0; from < len(out); from++ {
 		total, to := 0, from
-		for ; to < len(out) && out[to].order == out[from].order; to++ {
+		for ; to < len(out) && out[to].order == out[from].order && full[out[to].hop] == full[out[from].hop]; to++ {
 			total += out[to].weight
 		}
 		pick := rand.IntN(total)

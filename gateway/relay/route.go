@@ -66,7 +66,8 @@ type Timeouts struct {
 
 // Defaults of Route.
 const (
-	DefaultPoolSize = 20  // under Postfix's limit for one client, 50
+	DefaultPoolSize = 20 // under Postfix's limit for one client, 50
+	DefaultQueue    = 200
 	maxUses         = 100 // messages on one connection
 	maxAge          = 10 * time.Minute
 )
@@ -82,8 +83,11 @@ type Route struct {
 	RootCAs      *x509.CertPool // for the mode Required; nil are the system's
 	ServerName   string         // the name that the certificate must have; "" is the hop's host
 	PoolSize     int            // connections to each hop, at most; 0 is DefaultPoolSize
-	Timeouts     Timeouts
-	Hostname     string // our name in EHLO
+	// Queue is how many messages may wait for a connection to a hop, and how many questions about recipients; 0 is
+	// DefaultQueue. What comes beyond is told 451 at once, and at RCPT already (gateway.Carries.Defer).
+	Queue    int
+	Timeouts Timeouts
+	Hostname string // our name in EHLO
 	// Chunking sends bodies by BDAT where the next hop offers it. It is off by default: it saves no round trip, at 10 KB it
 	// is not measurably faster than the strict dot-writer (at 1 MB up to half as fast again, towards a next hop that does
 	// not look at what it gets), and without it the dot-writer is a second guard in front of the next hop.
@@ -123,6 +127,8 @@ func (r *Route) check() error {
 		return fmt.Errorf("relay: route %q pins certificates and names no fingerprint", r.Name)
 	case r.PoolSize < 0:
 		return fmt.Errorf("relay: route %q: a pool of %d connections", r.Name, r.PoolSize)
+	case r.Queue < 0:
+		return fmt.Errorf("relay: route %q: a queue of %d", r.Name, r.Queue)
 	}
 	seen := make(map[string]bool)
 	for _, h := range r.Hops {

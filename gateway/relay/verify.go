@@ -41,7 +41,7 @@ func (r *Relay) Verify(ctx context.Context, route string, from, rcpt gateway.Add
 	if rt == nil {
 		return Verified{Reply: unclear(), At: atDial, Said: "no such route"}
 	}
-	a := rt.try(ctx, func(c *conn) attempt {
+	a := rt.try(ctx, forAsking, func(c *conn) attempt {
 		c.hop.count.asked.Add(1)
 		return c.verify(from, rcpt)
 	})

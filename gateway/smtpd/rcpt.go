@@ -81,6 +81,8 @@ func (c *session) rcptRule(to *gateway.Recipient) (f gateway.Finding, refused bo
 	}
 	size := room(hop, c.limits.MessageSize)
 	switch {
+	case c.tx.accepted == 0 && hop.Defer != "":
+		return gateway.Failed(hop.Defer), true
 	case c.tx.accepted > 0 && to.Route != env.Route:
 		return gateway.Failed(gateway.OtherRoute), true
 	case c.tx.accepted >= most && !c.known(to.Address):

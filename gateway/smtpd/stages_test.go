@@ -395,6 +395,19 @@ func TestHopLearnedMeanwhile(t *testing.T) {
 		if !strings.Contains(got, "\n250 2.1.5 ") || !strings.Contains(got, "\n452 4.5.3 Too many recipients in one transaction: at most 1") {
 			t.Errorf("recipients: %q", got)
 		}
+		for reason, want := range map[gateway.Reason]string{gateway.NextHopBusy: "\n451 4.4.5 ", gateway.NextHopAway: "\n451 4.4.1 "} {
+			w.hops["main"] = gateway.Carries{Known: true, Defer: reason}
+			if got := c.say("RSET", "MAIL FROM:<>", "RCPT TO:<a@example.org>"); !strings.Contains(got, want) {
+				t.Errorf("%s: %q", reason, got)
+			}
+			// Who was let in already is not joined by a refusal, though nothing moves any more.
+			w.hops["main"] = gateway.Carries{Known: true}
+			c.say("RCPT TO:<a@example.org>")
+			w.hops["main"] = gateway.Carries{Known: true, Defer: reason}
+			if got := c.say("RCPT TO:<b@example.org>"); !strings.Contains(got, "250 2.1.5 ") {
+				t.Errorf("%s behind a recipient: %q", reason, got)
+			}
+		}
 		w.hops["main"] = gateway.Carries{} // nothing is known: nothing is refused for it
 		if got := c.say("RSET", "MAIL FROM:<> SMTPUTF8 BODY=8BITMIME", "RCPT TO:<b@example.org>"); !strings.Contains(got, "\n250 2.1.5 ") {
 			t.Errorf("unknown: %q", got)
