@@ -48,7 +48,7 @@ func NewChunks(dst io.Writer, lim Limits) *Chunks {
 func (k *Chunks) Read(r *Reader, n int64, last bool) error {
 	defer r.shrink()
 	for n > 0 {
-		full := r.w == len(r.buf)
+		full := r.full()
 		if r.Buffered() == 0 {
 			if err := r.fill(); err != nil {
 				if err == io.EOF {

@@ -37,7 +37,7 @@ func (r *Reader) ReadData(dst io.Writer, lim Limits) (Result, error) {
 	}
 	atStart := true // at the start of a line, behind a true CRLF
 	for {
-		full := r.w == len(r.buf)
+		full := r.full()
 		ended, err := c.data(r, &atStart)
 		if err != nil {
 			return c.res, err

@@ -6,11 +6,12 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 )
 
 const (
-	// LineBuffer is the size of the buffer that an idle connection keeps,
-	// and so the greatest limit that ReadLine takes, in octets.
+	// LineBuffer is the size of the buffer for commands, and so the greatest
+	// limit that ReadLine takes, in octets.
 	LineBuffer = 4 << 10
 	// bodyBuffer is borrowed while a message comes fast.
 	bodyBuffer = 64 << 10
@@ -25,14 +26,19 @@ const (
 // concurrent use. Get it from a [Pool] or from [NewReader].
 type Reader struct {
 	src        io.Reader
+	raw        syscall.RawConn // of src; nil where it is no socket
 	beforeRead func() error
 	pool       *Pool
-	small      []byte // LineBuffer, always there
+	small      []byte // LineBuffer; nil while the connection waits
 	buf        []byte // small, or a bodyBuffer while a message comes fast, or lent
 	lent       bool   // buf is memory of a message's destination (see Room)
 	r, w       int    // buf[r:w] is read and not yet consumed
 	err        error  // of src; sticky
 	consumed   int64
+
+	try   func(fd uintptr) bool // r.attempt
+	few   []byte                // firstOctets; read into, where only a read can wait
+	errno error                 // of attempt
 }
 
 // Pool keeps Readers and the large buffers that they borrow while a message
@@ -40,6 +46,7 @@ type Reader struct {
 // copied.
 type Pool struct {
 	readers sync.Pool // *Reader
+	smalls  sync.Pool // *[LineBuffer]byte
 	bodies  sync.Pool // *[bodyBuffer]byte
 }
 
@@ -47,10 +54,9 @@ type Pool struct {
 func (p *Pool) Get(src io.Reader) *Reader {
 	r, ok := p.readers.Get().(*Reader)
 	if !ok {
-		r = &Reader{small: make([]byte, LineBuffer), pool: p}
-		r.buf = r.small
+		r = &Reader{pool: p}
 	}
-	r.src = src
+	r.on(src)
 	return r
 }
 
@@ -60,14 +66,16 @@ func (p *Pool) Put(r *Reader) {
 		return
 	}
 	r.Reset(nil)
+	r.release()
 	r.beforeRead, r.consumed = nil, 0
 	p.readers.Put(r)
 }
 
 // NewReader returns a Reader of its own, without a pool.
 func NewReader(src io.Reader) *Reader {
-	small := make([]byte, LineBuffer)
-	return &Reader{src: src, small: small, buf: small}
+	r := &Reader{}
+	r.on(src)
+	return r
 }
 
 // Reset drops and wipes what is buffered and goes on with src, as after
@@ -76,9 +84,16 @@ func NewReader(src io.Reader) *Reader {
 // hook of BeforeRead stays.
 func (r *Reader) Reset(src io.Reader) {
 	clear(r.buf[:r.w])
-	r.r, r.w, r.err = 0, 0, nil
+	r.r, r.w, r.err, r.few = 0, 0, nil, nil
 	r.shrink()
-	r.src = src
+	r.on(src)
+}
+
+func (r *Reader) on(src io.Reader) {
+	r.src, r.raw = src, nil
+	if s, ok := src.(syscall.Conn); ok {
+		r.raw, _ = s.SyscallConn() // its errors come again with the first read
+	}
 }
 
 // BeforeRead sets a function that is called before every read from the
@@ -101,10 +116,10 @@ func (r *Reader) Consumed() int64 { return r.consumed }
 // one) without consuming it. They are valid until the next call. It is how a
 // TLS hello is noticed, which may never have a line end (see [Sniff]), and a
 // client that talks before the banner. Here alone a timeout does not stay:
-// after it, reading can go on.
+// after it, reading can go on. While it waits it holds no buffer.
 func (r *Reader) Peek(n int) ([]byte, error) {
 	if r.r == r.w {
-		if err := r.fill(); err != nil {
+		if err := r.wait(); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				r.err = nil
 			}
@@ -128,6 +143,7 @@ func (r *Reader) fill() error {
 	if r.err != nil {
 		return r.err
 	}
+	r.take()
 	if r.r > 0 {
 		copy(r.buf, r.buf[r.r:r.w])
 		r.r, r.w = 0, r.w-r.r
@@ -160,6 +176,9 @@ func (r *Reader) grow() {
 		r.move(r.pool.large())
 	}
 }
+
+// full tells whether the last read filled the buffer.
+func (r *Reader) full() bool { return r.buf != nil && r.w == len(r.buf) }
 
 // large tells whether a large buffer is in use.
 func (r *Reader) large() bool { return len(r.buf) == bodyBuffer && !r.lent }
