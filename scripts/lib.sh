@@ -17,7 +17,7 @@ cache=${GATEPOST_CACHE:-$root/.cache}
 # Debian's packages that running and testing need: the two scanners, the
 # internal MTA, the tool a mail admin tests with, systemd's tools for sockets and
 # units (nothing of it is started), and a C compiler for the race detector.
-packages=(clamav-daemon spamassassin spamd postfix swaks libnet-ssleay-perl systemd gcc libc6-dev)
+packages=(clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev)
 
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { say "$*"; exit 2; }

@@ -41,6 +41,7 @@ type session struct {
 	unchecked   bool             // the reply at hand is no error of the client's command
 	lateChunks  bool             // a chunk was refused; those that were pipelined behind it are no further errors
 	thrownAway  int64            // octets of chunks that were refused
+	ended       gateway.ID       // of the transaction that the command at hand ended: its reply belongs to that
 	refusals    []string         // for Summary.Refused
 	lastReply   gateway.Reply
 	greetedOnce bool // the banner was said
@@ -144,6 +145,7 @@ func (c *session) readLine() (smtpwire.Line, error) {
 		c.leaveWith(gateway.EndShutdown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
 		return smtpwire.Line{}, nil
 	}
+	c.ended = 0
 	first, err := c.r.Peek(8)
 	if err != nil {
 		return smtpwire.Line{}, err

@@ -80,7 +80,7 @@ func (c *session) endTransaction() {
 	if t == nil {
 		return
 	}
-	c.tx = nil
+	c.tx, c.ended = nil, t.env.ID
 	defer func() {
 		if t.body != nil {
 			t.body.Discard()

@@ -40,8 +40,11 @@ func (c *session) say(r gateway.Reply) {
 
 func (c *session) referenced(r gateway.Reply) gateway.Reply {
 	id := c.ID
-	if c.tx != nil {
+	switch {
+	case c.tx != nil:
 		id = c.tx.env.ID
+	case c.ended != 0:
+		id = c.ended
 	}
 	return r.WithReference(id)
 }
