@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -153,16 +154,30 @@ func (j *Journal) state() (bool, string) {
 	return true, countText(n) + " found no room earlier"
 }
 
+// beat is how long the telling rests when all was told: events that come in the meantime are told together, and none of
+// them wakes a processor of its own, which would cost a session more than all else that the journal does.
+const beat = 5 * time.Millisecond
+
 // run tells events until the end, and once a minute what was refused early.
 func (j *Journal) run() {
 	defer close(j.done)
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
 	flushed := time.Now().Unix() / 60
 	for {
 		select {
 		case e := <-j.queue:
 			j.keep(e)
+			if j.keepWaiting(maxTogether) == maxTogether {
+				continue // there is no time to rest
+			}
+			rest.Reset(beat)
+			select {
+			case <-rest.C:
+			case <-j.stop:
+			}
 		case now := <-second.C:
 			if m := now.Unix() / 60; m != flushed { // a clock that jumps back flushes as well
 				flushed = m
@@ -171,18 +186,27 @@ func (j *Journal) run() {
 			j.sinkLosses()
 			j.alarm()
 		case <-j.stop:
-			for {
-				select {
-				case e := <-j.queue:
-					j.keep(e)
-					continue
-				default:
-				}
-				j.flush(1 << 62)
-				return
-			}
+			j.keepWaiting(math.MaxInt)
+			j.flush(1 << 62)
+			return
 		}
 	}
+}
+
+// maxTogether is how many events are told before the journal looks up.
+const maxTogether = 1000
+
+// keepWaiting tells the events that wait, at most so many, and returns how many there were.
+func (j *Journal) keepWaiting(most int) int {
+	for n := range most {
+		select {
+		case e := <-j.queue:
+			j.keep(e)
+		default:
+			return n
+		}
+	}
+	return most
 }
 
 // keep tells one event.
