@@ -22,6 +22,7 @@ const (
 	TooManyFromClient  Reason = "smtp.too_many_from_client"
 	TooManyFromNetwork Reason = "smtp.too_many_from_network"
 	NotReady           Reason = "smtp.not_ready"
+	Overloaded         Reason = "smtp.overloaded"
 	ShuttingDown       Reason = "smtp.shutting_down"
 	OutOfTime          Reason = "smtp.out_of_time"
 )
@@ -111,6 +112,7 @@ var reasonWords = map[Reason]words{
 	TooManyFromClient:  {421, "4.7.0", Drop, "Too many connections at once from your address; at most %s; close some and try again"},
 	TooManyFromNetwork: {421, "4.7.0", Drop, "Too many connections at once from your network %s; at most %s; close some and try again"},
 	NotReady:           {421, "4.3.2", Drop, "This host is not ready; try again in a minute"},
+	Overloaded:         {421, "4.3.2", Drop, "This host has more to do than it can hold right now; try again in some minutes"},
 	ShuttingDown:       {421, "4.3.2", Drop, "This host is closing for maintenance; try again in a minute"},
 	OutOfTime:          {421, "4.4.2", Drop, "Timeout: nothing complete arrived in time; connect again"},
 

@@ -28,6 +28,13 @@ type Offers struct {
 	Pipelining, Size, EightBitMIME, SMTPUTF8, Chunking, DSN, StartTLS, Limits bool
 }
 
+// Stress is when load is shed. Marks are shares of Limits.Connections and of the memory limit; zero: never.
+type Stress struct {
+	ConnectionsOn, ConnectionsOff   float64
+	MemoryOn, MemoryOff, MemoryFull float64
+	CommandTimeout                  time.Duration // under stress
+}
+
 // Limits bound what one client can take (PRODUCT: defaults). Zero never means without limit: the configuration fills each.
 type Limits struct {
 	Connections      int           // in all
@@ -36,6 +43,7 @@ type Limits struct {
 	PerClientBad     int           // from one that failed them
 	PerNetwork       int           // from an IPv4 /26 or IPv6 /56
 	PerWideNetwork   int           // from an IPv4 /21 or IPv6 /48
+	Stress           Stress        //
 	CommandLine      int           // octets of a command line with its CRLF
 	HeaderSize       int           // octets of a header section
 	Hops             int           // Received fields

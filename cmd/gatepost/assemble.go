@@ -197,12 +197,18 @@ func makeLimits(c *config.Config, policy *gateway.Policy, p *parts) gateway.Limi
 		UnknownCommands: l.UnknownCommands, JunkCommands: l.JunkCommands, TransactionDelay: l.UnknownWaitAll, CommandTimeout: l.CommandTimeout,
 		SessionTime: l.SessionTime, DataTimeout: l.DataTimeout, DataTime: l.DataTime, DataSizeRate: int64(l.DataRate),
 		DataRate: int64(l.DataMinRate), DataRateWindow: l.DataWindow, VerdictTime: l.VerdictTime, ReplyTime: l.ReplyTime,
-		HandshakeTimeout: handshakeTime, WriteTimeout: writeTime}
+		Stress: makeStress(c), HandshakeTimeout: handshakeTime, WriteTimeout: writeTime}
 	scan := policy.Checks["clamav"]
 	if limit := p.scanLimit.Load(); limit > 0 && scan.Action > gateway.ActionObserve && scan.Unknown >= gateway.ActionDefer {
 		out.MessageSize = min(out.MessageSize, max(limit-scanReserve, 1))
 	}
 	return out
+}
+
+func makeStress(c *config.Config) gateway.Stress {
+	s := &c.Policy.Stress
+	return gateway.Stress{ConnectionsOn: s.ConnectionsOn, ConnectionsOff: s.ConnectionsOff, MemoryOn: s.MemoryOn, MemoryOff: s.MemoryOff,
+		MemoryFull: s.MemoryFull, CommandTimeout: s.CommandTimeout}
 }
 
 func makeOffers(c *config.Config) gateway.Offers {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"time"
 
 	"gatepost/gateway/journal"
 	"gatepost/gateway/relay"
+	"gatepost/gateway/smtpd"
 	"gatepost/internal/addrpool"
 )
 
@@ -34,6 +36,12 @@ func openJournal(d *daemon) (*journal.Journal, error) {
 func (d *daemon) instruments() {
 	m, h := d.journal.Metrics(), d.journal.Health()
 	m.Gauge("sessions", "Open SMTP connections.", func() float64 { return float64(d.server.Sessions()) })
+	m.Gauge("stress", "1 while load is shed.", func() float64 {
+		if d.server.Stressed() {
+			return 1
+		}
+		return 0
+	})
 	m.Gauge("clients_remembered", "Clients of which something is remembered.", func() float64 { return float64(d.memory.Len()) })
 	m.Counter("health_checks_total", "Connections of proxies that asked for themselves (PROXY LOCAL or UNKNOWN).", func() float64 { return float64(d.server.HealthChecks()) })
 	m.Gauge("bodies", "Messages on their way.", func() float64 { return float64(d.bodies.Open()) })
@@ -63,6 +71,7 @@ func (d *daemon) instruments() {
 		return true, fmt.Sprintf("%d sessions", d.server.Sessions())
 	})
 	h.Watch("accept", d.server.Accepting)
+	h.Watch("load", d.load)
 	h.Watch("clients", d.server.ClientsSeen)
 	if d.parts.clamav != nil {
 		h.Watch("signatures", func() (bool, string) { return d.parts.signatureHealth(d.bootstrap.ClamAV.LocalOnly, time.Now()) })
@@ -101,6 +110,27 @@ func (d *daemon) hopInstruments(m *journal.Metrics) {
 	m.Gauges("next_hop_waiting", "Messages and questions that wait for a connection to the next hop.", labels, each(func(h *relay.Health) float64 { return float64(h.Waiting + h.Asking) }))
 	m.Counters("next_hop_turned_away_total", "Messages and questions that got no connection to the next hop, since too many waited or none became free in time.", labels,
 		each(func(h *relay.Health) float64 { return float64(h.Busy) }))
+}
+
+// load is the part of status that tells whether load is shed.
+func (d *daemon) load() (bool, string) {
+	if d.server.Stressed() {
+		return false, "load is shed: shorter waits and timeouts, refusals in place of the banner"
+	}
+	return true, ""
+}
+
+// tellStress tells the journal that load begins to be shed, or that it is over.
+func (d *daemon) tellStress(e smtpd.Stress) {
+	attrs := []slog.Attr{slog.Int("connections", e.Connections), slog.Int("connections_most", e.Most)}
+	if e.Memory > 0 {
+		attrs = append(attrs, slog.Float64("memory", math.Round(e.Memory*1000)/1000))
+	}
+	if e.On {
+		d.journal.Daemon(journal.StressOn, attrs...)
+		return
+	}
+	d.journal.Daemon(journal.StressOver, append(attrs, slog.Duration("after", e.After.Round(time.Second)))...)
 }
 
 func anyUsable(list []addrpool.Health) (bool, string) {

@@ -119,7 +119,8 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	var running sync.WaitGroup
 	d.work(background, &running)
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
-		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, IDs: &gateway.IDs{},
+		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
+		IDs: &gateway.IDs{},
 		TLS: d.tls.Load, Log: d.log}
 	d.where = addressesOf(sockets)
 	d.instruments()

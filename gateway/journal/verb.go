@@ -20,6 +20,8 @@ const (
 	ReloadFailed Verb = "reload_failed"
 	Drain        Verb = "drain"
 	Stop         Verb = "stop"
+	StressOn     Verb = "stress"
+	StressOver   Verb = "stress_over"
 	Alarm        Verb = "alarm"
 	AlarmOver    Verb = "alarm_over"
 	Note         Verb = "note" // what the parts of the program say while they work
@@ -27,7 +29,7 @@ const (
 
 // Verbs returns the list.
 func Verbs() []Verb {
-	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Stop, Alarm, AlarmOver, Note}
+	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Stop, StressOn, StressOver, Alarm, AlarmOver, Note}
 }
 
 // known returns the verb, or Note for one that is not of the list.
@@ -53,9 +55,9 @@ func (v Verb) severity() severity {
 	switch v {
 	case ReloadFailed:
 		return severityError
-	case Alarm:
+	case Alarm, StressOn:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Stop, AlarmOver:
+	case Start, Ready, Reload, Drain, Stop, StressOver, AlarmOver:
 		return severityNotice
 	}
 	return severityInfo

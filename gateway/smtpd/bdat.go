@@ -36,7 +36,7 @@ func (c *session) bdat(arg string) gateway.Reply {
 		c.useless()
 	}
 	if t.chunks == nil {
-		t.body = c.srv.NewBody()
+		t.body = c.newBody()
 		t.chunks = smtpwire.NewChunks(sink{t}, c.contentLimits())
 		t.env.Measured.Chunked = true
 	}

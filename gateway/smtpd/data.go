@@ -17,6 +17,10 @@ func (c *session) data(string) gateway.Reply {
 		c.End = gateway.EndRefused
 		return last
 	}
+	if c.srv.stress.full.Load() { // before memory grows, and before the client sends it all
+		c.refusedByRule(gateway.Data, -1, gateway.Failed(gateway.NoStorage).Show("error", errNoMemory.Error()))
+		return c.refusedWhole()
+	}
 	c.tx.body = c.srv.NewBody()
 	c.say(gateway.SayGoAhead.Reply())
 	c.flush()

@@ -96,6 +96,13 @@ func (g *gate) leave(a netip.Addr) {
 	}
 }
 
+// open returns how many connections are counted.
+func (g *gate) open() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.total
+}
+
 // addrPort returns the address of one end of a connection; the zero value for what is no TCP connection.
 func addrPort(a net.Addr) netip.AddrPort {
 	if a == nil {

@@ -25,6 +25,9 @@ func (c *session) hold() early {
 		return early{}
 	}
 	wait := c.Snapshot.Gate.Wait
+	if c.srv.Stressed() {
+		wait = min(wait, c.Snapshot.Gate.StressWait)
+	}
 	if len(c.early) == 0 {
 		if wait <= 0 || c.Conduct.Known {
 			return early{}
@@ -55,7 +58,8 @@ func (c *session) listen(wait time.Duration) early {
 	c.idle = true // Shutdown wakes it
 	draining := c.srv.draining.Load()
 	if !draining {
-		_ = c.raw.SetReadDeadline(time.Now().Add(wait))
+		c.deadline = time.Now().Add(wait)
+		_ = c.raw.SetReadDeadline(c.deadline)
 	}
 	c.mu.Unlock()
 	var n int

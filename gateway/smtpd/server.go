@@ -34,6 +34,9 @@ type Server struct {
 	Memory  gateway.Memory            // what is remembered of clients; nil: nothing
 	Log     *slog.Logger              // faults of ours only
 
+	Pressure func() float64 // share of the memory limit in use, 0 to 1, asked every second; nil: not known
+	OnStress func(Stress)   // is told when load begins to be shed, and when that is over; may be nil
+
 	pool         smtpwire.Pool
 	gate         gate
 	lingering    atomic.Int32 // refused clients that are listened to
@@ -41,6 +44,7 @@ type Server struct {
 	healthChecks atomic.Int64
 	accepting    acceptance
 	hidden       hidden
+	stress       stress
 	routes       atomic.Pointer[routeList]
 	begin        sync.Once
 	table        map[string]command
@@ -112,6 +116,9 @@ func (s *Server) init() {
 	s.listeners = make(map[net.Listener]struct{})
 	s.sessions = make(map[*session]struct{})
 	s.empty = make(chan struct{})
+	if s.Pressure != nil {
+		go s.watchPressure()
+	}
 }
 
 func (s *Server) listen(l net.Listener) bool {
@@ -131,11 +138,16 @@ func (s *Server) start(base context.Context, a arrival) {
 		s.turnAway(a.conn, client, gateway.NotReady, gateway.SayNoConfig.Reply())
 		return
 	}
+	if s.stress.full.Load() {
+		s.turnAway(a.conn, client, gateway.Overloaded, gateway.Word(gateway.Drop, gateway.Overloaded, nil))
+		return
+	}
 	standing := s.standing(client, snap)
 	if c, refused := s.gate.enter(client, &snap.Limits, standing); refused {
 		s.turnAway(a.conn, client, c.why, gateway.Word(gateway.Drop, c.why, c.args))
 		return
 	}
+	s.weigh(&snap.Limits)
 	c := newSession(s, a, snap)
 	c.Trusted, c.Conduct.Known, c.Conduct.Bad = standing.trusted, standing.known, standing.bad
 	c.ctx, c.cancel = context.WithCancel(base)
@@ -173,6 +185,9 @@ func (s *Server) standing(client netip.Addr, snap *gateway.Snapshot) standing {
 func (s *Server) leave(c *session) {
 	c.cancel()
 	s.gate.leave(c.Client.Addr())
+	if s.Stressed() {
+		s.weigh(c.limits)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, c)

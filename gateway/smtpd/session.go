@@ -46,8 +46,9 @@ type session struct {
 	lastReply   gateway.Reply
 	greetedOnce bool // the banner was said
 
-	mu   sync.Mutex
-	idle bool // waits for a command outside a transaction
+	mu       sync.Mutex
+	idle     bool      // waits for a command outside a transaction, or for the banner
+	deadline time.Time // of the command that is waited for
 }
 
 // newSession makes the session of a connection that the gate has let in.
@@ -81,7 +82,7 @@ func (c *session) source() io.Reader {
 }
 
 // connect runs the Connect stage and greets. Other refusals than Drop are held until RCPT, where one record has all, unless
-// the operator wants them at once.
+// the operator wants them at once, or there is no room to wait.
 func (c *session) connect() bool {
 	v := c.Snapshot.Pipeline.Run(c.ctx, gateway.Connect, &gateway.Input{Session: &c.Session, Rcpt: -1})
 	if c.refusedNow(&v) {
@@ -106,7 +107,7 @@ func (c *session) connect() bool {
 
 // refusedNow refuses in place of the banner what must not wait for RCPT.
 func (c *session) refusedNow(v *gateway.Verdict) bool {
-	if v.Outcome != gateway.Drop && !(v.Outcome.Refuses() && c.Snapshot.Gate.RefuseAtConnect) {
+	if v.Outcome != gateway.Drop && !(v.Outcome.Refuses() && (c.Snapshot.Gate.RefuseAtConnect || c.srv.Stressed())) {
 		return false
 	}
 	c.refuseEarly(gateway.Word(gateway.Drop, v.Reason, v.Args), v.Reason)
@@ -174,7 +175,8 @@ func (c *session) await() bool {
 	if c.idle && c.srv.draining.Load() {
 		return false
 	}
-	_ = c.raw.SetReadDeadline(earlier(time.Now().Add(c.limits.CommandTimeout), c.until))
+	c.deadline = earlier(time.Now().Add(c.commandTimeout()), c.until)
+	_ = c.raw.SetReadDeadline(c.deadline)
 	return true
 }
 

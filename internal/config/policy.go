@@ -14,6 +14,7 @@ type Policy struct {
 	Thresholds Thresholds `toml:"thresholds" doc:"From how many points something happens to a message. The scale is SpamAssassin's."`
 	Trusted    Trusted    `toml:"trusted" doc:"Clients of our own."`
 	Limits     Limits     `toml:"limits" doc:"What one client, session, transaction and message may take."`
+	Stress     Stress     `toml:"stress" doc:"When the gateway sheds load: as its caps or its memory come near, it waits less and says refusals earlier."`
 	SMTP       SMTP       `toml:"smtp" doc:"How the gateway speaks to clients."`
 	Routes     []Route    `toml:"route" doc:"A way to the internal mail server, for one or more domains."`
 	Domains    []Domain   `toml:"domain" doc:"A domain that the gateway serves. Mail for any other is refused with 550 5.7.1."`
