@@ -20,6 +20,12 @@ import (
 
 // TestMain lets tests that mostly wait run beside one another, however few processors there are.
 func TestMain(m *testing.M) {
+	if role := os.Getenv(crowdRole); role != "" {
+		if err := runCrowd(role, os.Stdin, os.Stdout); err != nil {
+			panic(err)
+		}
+		return
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
@@ -51,6 +57,7 @@ type setup struct {
 	policy    string // more tables of policy.toml
 	routes    []route
 	trusted   string // elements of trusted.networks
+	env       []string
 
 	clamav, spamd string // address; "": a fake; "off"
 	clamavTimeout string // "" for 20s
@@ -79,6 +86,7 @@ type world struct {
 
 	config, policy string // the documents
 	offers         string
+	env            []string // of the daemon
 	journal        journal
 }
 
@@ -98,7 +106,7 @@ func begin(t testing.TB, s setup) *world {
 // newWorld makes all but the daemon.
 func newWorld(t testing.TB, s setup) *world {
 	t.Helper()
-	w := &world{dir: labtest.Dir(t), hops: map[string]*lab.NextHop{}, offers: s.offers}
+	w := &world{dir: labtest.Dir(t), hops: map[string]*lab.NextHop{}, offers: s.offers, env: s.env}
 	if len(s.routes) == 0 {
 		s.routes = []route{{name: "internal", domains: []string{"served.test"}}}
 	}
@@ -124,7 +132,7 @@ func newWorld(t testing.TB, s setup) *world {
 func (w *world) start(t testing.TB) {
 	t.Helper()
 	t.Cleanup(func() { w.races(t) }) // behind the daemon's end
-	w.daemon = labtest.Gatepost(t, w.dir, lab.GatepostOptions{Config: w.config, Policy: w.policy})
+	w.daemon = labtest.Gatepost(t, w.dir, lab.GatepostOptions{Config: w.config, Policy: w.policy, Env: w.env})
 	w.learn(t)
 }
 
