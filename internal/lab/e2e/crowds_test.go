@@ -21,7 +21,9 @@ func crowdTime(n int) time.Duration { return 8*time.Minute + time.Duration(n)*10
 
 // crowdSetup is a daemon that a crowd fits into, with the limits for each client and network as they are.
 func crowdSetup(n int) setup {
-	return setup{clamav: "off", spamd: "off", env: []string{collectsOften}, limits: noWaits + "connections = " + strconv.Itoa(n*5/4+100) + "\n"}
+	// The connections that a route keeps warm are in the room that a daemon has for more than before.
+	routes := []route{{name: "internal", domains: []string{"served.test"}, lines: "pool = 4"}}
+	return setup{clamav: "off", spamd: "off", routes: routes, env: []string{collectsOften}, limits: noWaits + "connections = " + strconv.Itoa(n*5/4+100) + "\n"}
 }
 
 // TestHeld: thousands of clients connect and say nothing more. Another one's mail passes meanwhile; when they go, all that
@@ -32,12 +34,31 @@ func TestHeld(t *testing.T) {
 	defer cancel()
 	w := begin(t, crowdSetup(*heldFlag))
 	before := w.warm(t)
-	began := time.Now()
+	var held, first usage
+	for round := range 2 {
+		began := time.Now()
+		held = w.holds(ctx, t)
+		t.Logf("held: %d idle connections, for %v\n  %v: %.1f KiB resident for each", *heldFlag, time.Since(began).Round(time.Millisecond),
+			held, float64(held.resident-before.resident)/1024/float64(*heldFlag))
+		if round == 0 {
+			// Tables keep the room of their fullest moment: what the second crowd leaves must not be more.
+			before.memory += int64(*heldFlag) * 512
+			first = w.returns(t, before)
+			before.memory = first.memory - roomFor.memory + 2<<20
+		}
+	}
+	after := w.returns(t, before)
+	w.served(t, "after all went")
+	t.Logf("after the first %v\n  after the second %v", first, after)
+}
+
+// holds connects a crowd, sees another client served, and says what the daemon holds before all of the crowd goes.
+func (w *world) holds(ctx context.Context, t testing.TB) usage {
+	t.Helper()
 	idle := startCrowd(ctx, t, fmt.Sprintf("hold %s %d", w.addr(), *heldFlag))
 	if said := idle.said(t); said.Held != *heldFlag {
 		t.Fatalf("%+v of %d\n%s", said, *heldFlag, w.daemon.Log())
 	}
-	took := time.Since(began)
 	w.served(t, "while thousands wait")
 	held := w.usage(t)
 	if held.descriptors < *heldFlag {
@@ -47,10 +68,7 @@ func TestHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	idle.said(t)
-	after := w.returns(t, before)
-	w.served(t, "after all went")
-	t.Logf("held: %d idle connections, opened in %v\n  before %v\n  held   %v: %.1f KiB resident for each\n  after  %v",
-		*heldFlag, took.Round(time.Millisecond), before, held, float64(held.resident-before.resident)/1024/float64(*heldFlag), after)
+	return held
 }
 
 // TestChurn: thousands of clients come and go at each stage of a session. Others are served meanwhile, no message is told
