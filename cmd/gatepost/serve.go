@@ -55,10 +55,6 @@ type daemon struct {
 	stopping   atomic.Bool
 }
 
-// gcPercent lets the heap grow further between two collections than Go does by default: what lives is small, and a tenth of
-// the work on a small message was collecting. GOGC in the environment says otherwise.
-const gcPercent = 300
-
 // serve runs the gateway: read, build, listen, serve, drain.
 func serve(ctx context.Context, e env, args []string) int {
 	f := newFlags(e, "serve")
@@ -71,7 +67,7 @@ func serve(ctx context.Context, e env, args []string) int {
 		return exitFound
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(gcMost)
 	}
 	d := &daemon{e: e, configPath: f.config, bootstrap: c.Bootstrap, started: time.Now(), log: newLogger(e, c.Bootstrap)}
 	if err := d.run(ctx, c); err != nil {
@@ -234,6 +230,7 @@ func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
 		running.Go(func() { loop(ctx) })
 	}
 	running.Go(func() { d.memory.Run(ctx) })
+	running.Go(func() { paceCollector(ctx) })
 	d.learning.with(ctx, d.now.Load().relay.Tend)
 	running.Go(func() { d.learnScanLimit(ctx) })
 }

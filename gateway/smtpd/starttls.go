@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"crypto/tls"
+	"fmt"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func (c *session) startTLS(string) gateway.Reply {
 	}
 	server := tls.Server(c.raw, config)
 	_ = c.raw.SetDeadline(time.Now().Add(c.limits.HandshakeTimeout))
-	if err := server.HandshakeContext(c.ctx); err != nil {
+	if err := handshake(server); err != nil {
 		c.End = gateway.EndTLS // never on in clear
 		return gateway.Reply{}
 	}
@@ -43,6 +44,21 @@ func (c *session) startTLS(string) gateway.Reply {
 	c.Session.TLS = describe(server.ConnectionState())
 	c.Helo, c.offer = gateway.Hello{}, offer{}
 	return gateway.Reply{}
+}
+
+// handshake runs in a goroutine of its own, whose deep stack goes with it: that of the session would stay as large for as
+// long as the client does. Who ends a session closes its connection, which ends the handshake.
+func handshake(server *tls.Conn) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fmt.Errorf("tls: panic: %v", p)
+			}
+		}()
+		done <- server.Handshake()
+	}()
+	return <-done
 }
 
 func describe(s tls.ConnectionState) gateway.TLS {
