@@ -77,6 +77,7 @@ func (d *daemon) instruments() {
 		h.Watch("signatures", func() (bool, string) { return d.parts.signatureHealth(d.bootstrap.ClamAV.LocalOnly, time.Now()) })
 	}
 	h.Watch("dns", d.parts.dnsHealth)
+	h.Watch("sandbox", d.sandboxHealth)
 	h.Watch("log", d.store.Health)
 	h.Watch("next hops", func() (bool, string) {
 		for _, hop := range d.now.Load().relay.Health() {

@@ -28,7 +28,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	c, problems := config.Load(d.configPath, sections())
 	err := problems.Err()
 	if c != nil {
-		err = d.take(ctx, c)
+		err = outside(d.take(ctx, c))
 	}
 	if err != nil {
 		d.journal.Daemon(journal.ReloadFailed, slog.String("error", err.Error()))

@@ -24,6 +24,7 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/memory"
+	"gatepost/internal/sandbox"
 	"gatepost/internal/store"
 	"gatepost/internal/systemd"
 	"gatepost/tls/certs"
@@ -36,6 +37,8 @@ type daemon struct {
 	log        *slog.Logger
 	notify     *systemd.Notifier
 	lock       *os.File
+	sandbox    sandbox.State
+	mayRead    []string          // files that the sandbox was given one by one
 	bootstrap  *config.Bootstrap // of the start; a reload changes the policy only
 	parts      *parts
 	store      *store.Log
@@ -100,6 +103,9 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	defer d.lock.Close()
+	if err := d.confine(c); err != nil {
+		return err
+	}
 	if err := d.open(c); err != nil {
 		return err
 	}
@@ -179,9 +185,6 @@ func (d *daemon) open(c *config.Config) (err error) {
 	b := d.bootstrap
 	if d.parts, err = newParts(b, d.log); err != nil {
 		return err
-	}
-	if err := os.MkdirAll(b.Body.Dir, 0o700); err != nil {
-		return fmt.Errorf("body.dir: %w", err)
 	}
 	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), MaxMemory: int64(b.Body.MaxMemory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
 	first, err := assemble(c, d.parts)

@@ -53,6 +53,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"gateway/journal"},
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/coreos/go-systemd":        {"internal/systemd"},
+	"github.com/landlock-lsm/go-landlock": {"internal/sandbox"},
 }
 
 // topLevel are the folders of the design.

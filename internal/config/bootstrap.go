@@ -27,9 +27,13 @@ type Bootstrap struct {
 	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
 	Web          Web          `toml:"web" doc:"The listener for monitoring: /metrics, /healthz and /readyz."`
 	Control      Control      `toml:"control" doc:"The private socket through which the gatepost command asks the running daemon."`
+	Sandbox      string       `toml:"sandbox" enum:"on,off" default:"on" doc:"Whether the daemon gives up, at its start, every file that it does not need (Landlock), and new privileges. A reload that names another file then needs a restart. Off is told as a warning."`
 	Shutdown     Shutdown     `toml:"shutdown" doc:"How the daemon ends."`
 	Body         Body         `toml:"body" doc:"The buffer of a message while it is received and scanned."`
 }
+
+// SandboxOff is the value of sandbox that switches it off.
+const SandboxOff = "off"
 
 // Listener is one named place where clients connect.
 type Listener struct {
@@ -224,6 +228,9 @@ func within(ip netip.Addr, networks []netip.Prefix) bool {
 
 // Warn says what works but should not stay.
 func (b *Bootstrap) Warn(report func(key, message, instead string)) {
+	if b.Sandbox == SandboxOff {
+		report("sandbox", "the daemon could read and write whatever its user can", "remove the key, unless a fault of the sandbox is looked for")
+	}
 	if b.Web.Metrics.IsValid() && !b.Web.Metrics.Addr().IsLoopback() {
 		report("web.metrics", shown(b.Web.Metrics.String())+" can be reached from outside and has no login", `write a loopback address, for example "127.0.0.1:9625"`)
 	}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gatepost/internal/config"
+	"gatepost/internal/sandbox"
+)
+
+// systemFiles are what the resolver, TLS, the clock and the metrics of the process read at any time.
+func systemFiles() []string {
+	return []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services", "/etc/localtime",
+		"/usr/share/zoneinfo", "/proc", "/dev/null", "/dev/urandom"}
+}
+
+// authorities are where systems keep the certificates of authorities (crypto/x509 looks there).
+func authorities() []string {
+	return []string{"/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/certs", "/etc/pki/tls/cacert.pem",
+		"/etc/pki/ca-trust", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/local/share/certs", "/var/lib/ca-certificates"}
+}
+
+// errOutside says that a reload names a file that the sandbox of the start does not hold.
+const errOutside = "%w; the sandbox was made at the start for the files that were named then: restart needed"
+
+// rights are what the daemon keeps of the file system: what both documents name, what the system's resolver and TLS read,
+// our own program, and the folders that we write.
+func (d *daemon) rights(c *config.Config) sandbox.Rights {
+	b := c.Bootstrap
+	file := d.configPath
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		file = filepath.Join(file, config.BootstrapFile)
+	}
+	named := []string{file, filepath.Join(filepath.Dir(file), config.PolicyFile)}
+	if b.TLS.Certificate != "" {
+		named = append(named, b.TLS.Certificate, b.TLS.Key)
+	}
+	for i := range c.Policy.Routes {
+		if r := &c.Policy.Routes[i]; r.CAFile != "" {
+			named = append(named, r.CAFile)
+		}
+	}
+	var r sandbox.Rights
+	for _, name := range named {
+		r.Read = append(r.Read, sandbox.Beside(name)...)
+	}
+	for _, name := range systemFiles() {
+		if info, err := os.Stat(name); err == nil && !info.IsDir() {
+			r.Read = append(r.Read, sandbox.Beside(name)...)
+			continue
+		}
+		r.Read = append(r.Read, name)
+	}
+	r.Read = append(r.Read, authorities()...)
+	for _, name := range [...]string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		r.Read = append(r.Read, filepath.SplitList(os.Getenv(name))...)
+	}
+	r.Write = []string{b.StateDir, b.Body.Dir, logFolder(b), filepath.Dir(b.Control.Socket)}
+	if self, err := os.Executable(); err == nil {
+		r.Execute = []string{self}
+	}
+	return r
+}
+
+// confine makes our folders and enters the sandbox, before anything is opened for strangers, and tells what the kernel gave.
+func (d *daemon) confine(c *config.Config) error {
+	// A folder that is made later would not be within the sandbox.
+	if err := os.MkdirAll(c.Bootstrap.Body.Dir, 0o700); err != nil {
+		return fmt.Errorf("body.dir: %w", err)
+	}
+	if err := os.MkdirAll(logFolder(c.Bootstrap), 0o700); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if c.Bootstrap.Sandbox == config.SandboxOff {
+		d.log.Warn("sandbox: switched off by sandbox = \"off\" in gatepost.toml")
+		return nil
+	}
+	r := d.rights(c)
+	d.sandbox = sandbox.Enter(r)
+	for _, name := range r.Read {
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			d.mayRead = append(d.mayRead, name)
+		}
+	}
+	if d.sandbox.OK() {
+		d.log.Info("sandbox", "in_force", d.sandbox.String())
+	} else {
+		d.log.Warn("sandbox: the kernel does not give all of it; the daemon runs on", "in_force", d.sandbox.String())
+	}
+	return nil
+}
+
+// sandboxHealth is the part "sandbox" of health: whether it is in force, and whether it holds back what we need.
+func (d *daemon) sandboxHealth() (bool, string) {
+	if d.bootstrap.Sandbox == config.SandboxOff {
+		return false, `switched off by sandbox = "off" in gatepost.toml`
+	}
+	if lost := sandbox.Lost(d.mayRead); len(lost) > 0 {
+		return false, strings.Join(lost, ", ") + " was replaced since the start, and the sandbox does not let the new one be read: restart needed"
+	}
+	return d.sandbox.OK(), d.sandbox.String()
+}
+
+// outside words the error of a file that a reload names and the sandbox holds back.
+func outside(err error) error {
+	if err != nil && sandbox.Held(err) {
+		return fmt.Errorf(errOutside, err)
+	}
+	return err
+}
