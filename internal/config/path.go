@@ -133,7 +133,7 @@ func (b *binder) lastAdvice(name string, names []string) string {
 			}
 		}
 	}
-	const most = 16
+	const most = 13
 	if len(names) > most {
 		return "gatepost explain lists the keys of a table"
 	}
