@@ -11,8 +11,13 @@ import (
 	"gatepost/gateway"
 )
 
-// maxEarly bounds how many networks and reasons are told apart at once; the others are counted together.
-const maxEarly = 4096
+const (
+	// maxEarly bounds how many networks and reasons are told apart at once; the others are counted together.
+	maxEarly = 4096
+	// keptEarly bounds how many networks of a minute and reason are kept, those that came most: a flood from everywhere must
+	// not become a flood of rows.
+	keptEarly = 256
+)
 
 // earlyKey is what early refusals are counted by. The zero network is all that there was no room to tell apart.
 type earlyKey struct {
@@ -40,10 +45,10 @@ func (t *tally) add(now time.Time, client netip.Addr, reason gateway.Reason) {
 	t.counts[k]++
 }
 
-// networkOf is the network that a client is counted under: its /24, or its /64.
+// networkOf is the network that a client is counted under: its /24, or its /48, which is what one site has of IPv6.
 func networkOf(client netip.Addr) netip.Prefix {
 	client = client.Unmap().WithZone("")
-	bits := 64
+	bits := 48
 	if client.Is4() {
 		bits = 24
 	}
@@ -65,46 +70,85 @@ func (t *tally) take(before int64) map[earlyKey]int {
 	return out
 }
 
-// earlyLines tells of counts: a line for each minute and reason, with the five networks that came most.
-func earlyLines(counts map[earlyKey]int) []*Line {
-	type group struct {
+// earlyGroup is what came in a minute for a reason, the networks that came most first.
+type earlyGroup struct {
+	minute int64
+	reason gateway.Reason
+	total  int
+	of     []earlyCount
+}
+
+// earlyCount is of one network; one that is not valid stands for all that are not named.
+type earlyCount struct {
+	network netip.Prefix
+	n       int
+}
+
+// groupEarly puts counts together, in the order of time.
+func groupEarly(counts map[earlyKey]int) []*earlyGroup {
+	type key struct {
 		minute int64
 		reason gateway.Reason
 	}
-	groups := make(map[group][]earlyKey)
-	for k := range counts {
-		g := group{k.minute, k.reason}
-		groups[g] = append(groups[g], k)
+	groups := make(map[key]*earlyGroup)
+	for k, n := range counts {
+		g := groups[key{k.minute, k.reason}]
+		if g == nil {
+			g = &earlyGroup{minute: k.minute, reason: k.reason}
+			groups[key{k.minute, k.reason}] = g
+		}
+		g.total += n
+		g.of = append(g.of, earlyCount{k.network, n})
 	}
-	order := slices.SortedFunc(maps.Keys(groups), func(a, b group) int {
+	order := slices.SortedFunc(maps.Values(groups), func(a, b *earlyGroup) int {
 		return cmp.Or(cmp.Compare(a.minute, b.minute), cmp.Compare(a.reason, b.reason))
 	})
-	var out []*Line
 	for _, g := range order {
-		keys, total := groups[g], 0
-		for _, k := range keys {
-			total += counts[k]
-		}
-		slices.SortFunc(keys, func(a, b earlyKey) int {
-			return cmp.Or(cmp.Compare(counts[b], counts[a]), a.network.Addr().Compare(b.network.Addr()))
+		slices.SortFunc(g.of, func(a, b earlyCount) int {
+			return cmp.Or(cmp.Compare(b.n, a.n), a.network.Addr().Compare(b.network.Addr()))
 		})
+	}
+	return order
+}
+
+// kept are the counts as they are stored: what comes behind the first is put together with what has no name.
+func (g *earlyGroup) kept() []earlyCount {
+	out := make([]earlyCount, 0, min(len(g.of), keptEarly)+1)
+	others := 0
+	for _, c := range g.of {
+		if len(out) < keptEarly && c.network.IsValid() {
+			out = append(out, c)
+		} else {
+			others += c.n
+		}
+	}
+	if others > 0 {
+		out = append(out, earlyCount{n: others})
+	}
+	return out
+}
+
+// earlyLines tells of counts: a line for each minute and reason, with the five networks that came most.
+func earlyLines(groups []*earlyGroup) []*Line {
+	var out []*Line
+	for _, g := range groups {
 		at := time.Unix(g.minute*60, 0)
 		var o object
 		o.moment("time", at)
 		o.always("kind", string(Early))
 		o.always("reason", string(g.reason))
-		o.number("count", int64(total))
+		o.number("count", int64(g.total))
 		o.key("networks")
-		for i, k := range keys[:min(len(keys), 5)] {
+		for i, c := range g.of[:min(len(g.of), 5)] {
 			name := "other"
-			if k.network.IsValid() {
-				name = k.network.String()
+			if c.network.IsValid() {
+				name = c.network.String()
 			}
 			o.b = append(appendText(append(o.b, "[,"[min(i, 1)], '['), name), ',')
-			o.b = append(appendFloat(o.b, float64(counts[k])), ']')
+			o.b = append(appendFloat(o.b, float64(c.n)), ']')
 		}
 		o.b = append(o.b, ']')
-		o.number("networks_more", int64(max(len(keys)-5, 0)))
+		o.number("networks_more", int64(max(len(g.of)-5, 0)))
 		out = append(out, &Line{Time: at, Verb: Early, Reason: string(g.reason), JSON: o.end(), severity: severityNotice})
 	}
 	return out

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -29,7 +28,11 @@ type Options struct {
 }
 
 // DefaultQueue is how many events wait for being told.
-const DefaultQueue = 8192
+const DefaultQueue = 16384
+
+// gather is how long after an event those that follow are told with it: to wake a goroutine, and to call the kernel, costs
+// as much as an event.
+const gather = 5 * time.Millisecond
 
 // queueOctets bounds the memory of events that wait, roughly: a message of a thousand recipients is no message of one.
 const queueOctets = 64 << 20
@@ -43,17 +46,21 @@ type Journal struct {
 	metrics *Metrics
 	health  *Health
 	early   tally
-	queue   chan *gateway.Event
-	held    atomic.Int64
-	mu      sync.RWMutex // so that nothing is taken behind the back of the last write
-	closed  bool
+	lines   lineMaker // of the goroutine
+	wake    chan struct{}
+	mu      sync.Mutex
+	queue   []*gateway.Event // under mu, as are those below
+	waiting int              // events that are not told yet, those at hand among them
+	held    int64            // octets of them, roughly
+	closed  bool             // nothing is taken behind the back of the last write
 	stop    chan struct{}
 	done    chan struct{}
 
-	lost     atomic.Int64 // events and lines that found no room anywhere
-	lastLoss atomic.Int64 // Unix nanoseconds
-	alarmed  bool         // of the goroutine
-	reported []int64      // of the goroutine: what each sink had lost at the last look
+	lost     atomic.Int64     // events and lines that found no room anywhere
+	lastLoss atomic.Int64     // Unix nanoseconds
+	spare    []*gateway.Event // of the goroutine: the queue's other memory
+	alarmed  bool             // of the goroutine
+	reported []int64          // of the goroutine: what each sink had lost at the last look
 }
 
 var _ gateway.Journal = (*Journal)(nil)
@@ -64,10 +71,10 @@ func New(o Options) *Journal {
 	if o.Queue <= 0 {
 		o.Queue = DefaultQueue
 	}
-	j := &Journal{o: o, metrics: newMetrics(), queue: make(chan *gateway.Event, o.Queue), stop: make(chan struct{}), done: make(chan struct{})}
+	j := &Journal{o: o, metrics: newMetrics(), wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	j.health = newHealth(j.metrics)
 	j.health.Watch("journal", j.state)
-	j.metrics.Gauge("journal_queue", "Events that wait for being told.", func() float64 { return float64(len(j.queue)) })
+	j.metrics.Gauge("journal_queue", "Events that wait for being told.", func() float64 { return float64(j.queued()) })
 	go j.run()
 	return j
 }
@@ -85,20 +92,30 @@ func (j *Journal) Write(e *gateway.Event) {
 	}
 	j.metrics.observe(e)
 	w := weigh(e)
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	if !j.closed && j.held.Add(w) <= queueOctets {
-		select {
-		case j.queue <- e:
-			return
-		default:
+	j.mu.Lock()
+	room := !j.closed && j.waiting < j.o.Queue && j.held+w <= queueOctets
+	if room {
+		j.waiting++
+		j.held += w
+		if j.queue = append(j.queue, e); len(j.queue) == 1 {
+			select {
+			case j.wake <- struct{}{}:
+			default:
+			}
 		}
 	}
-	if !j.closed {
-		j.held.Add(-w)
+	j.mu.Unlock()
+	if !room {
+		j.lose("queue")
+		j.tell(newLine(e))
 	}
-	j.lose("queue")
-	j.tell(newLine(e))
+}
+
+// queued is how many events are not told yet.
+func (j *Journal) queued() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.waiting
 }
 
 // weigh guesses the memory that an event holds.
@@ -114,7 +131,7 @@ func weigh(e *gateway.Event) int64 {
 
 // Early counts a connection that was refused before the banner.
 func (j *Journal) Early(client netip.Addr, reason gateway.Reason) {
-	j.metrics.early.WithLabelValues(j.metrics.bound("reason", string(reason))).Inc()
+	j.metrics.refused(reason)
 	j.early.add(time.Now(), client, reason)
 }
 
@@ -154,30 +171,20 @@ func (j *Journal) state() (bool, string) {
 	return true, countText(n) + " found no room earlier"
 }
 
-// beat is how long the telling rests when all was told: events that come in the meantime are told together, and none of
-// them wakes a processor of its own, which would cost a session more than all else that the journal does.
-const beat = 5 * time.Millisecond
-
 // run tells events until the end, and once a minute what was refused early.
 func (j *Journal) run() {
 	defer close(j.done)
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
-	rest := time.NewTimer(0)
-	defer rest.Stop()
 	flushed := time.Now().Unix() / 60
 	for {
 		select {
-		case e := <-j.queue:
-			j.keep(e)
-			if j.keepWaiting(maxTogether) == maxTogether {
-				continue // there is no time to rest
-			}
-			rest.Reset(beat)
+		case <-j.wake:
 			select {
-			case <-rest.C:
+			case <-time.After(gather):
 			case <-j.stop:
 			}
+			j.keep()
 		case now := <-second.C:
 			if m := now.Unix() / 60; m != flushed { // a clock that jumps back flushes as well
 				flushed = m
@@ -186,50 +193,48 @@ func (j *Journal) run() {
 			j.sinkLosses()
 			j.alarm()
 		case <-j.stop:
-			j.keepWaiting(math.MaxInt)
+			j.keep()
 			j.flush(1 << 62)
 			return
 		}
 	}
 }
 
-// maxTogether is how many events are told before the journal looks up.
-const maxTogether = 1000
-
-// keepWaiting tells the events that wait, at most so many, and returns how many there were.
-func (j *Journal) keepWaiting(most int) int {
-	for n := range most {
-		select {
-		case e := <-j.queue:
-			j.keep(e)
-		default:
-			return n
+// keep tells all events that wait.
+func (j *Journal) keep() {
+	j.mu.Lock()
+	events := j.queue
+	j.queue = j.spare[:0]
+	j.mu.Unlock()
+	for _, e := range events {
+		w := weigh(e)
+		j.tell(j.lines.line(e))
+		if j.o.Store != nil && !j.o.Store.Write(e) {
+			j.lose("store")
 		}
+		j.mu.Lock()
+		j.waiting--
+		j.held -= w
+		j.mu.Unlock()
 	}
-	return most
-}
-
-// keep tells one event.
-func (j *Journal) keep(e *gateway.Event) {
-	j.held.Add(-weigh(e))
-	j.tell(newLine(e))
-	if j.o.Store != nil && !j.o.Store.Write(e) {
-		j.lose("store")
-	}
+	clear(events)
+	j.spare = events
 }
 
 // flush tells what was refused early, up to but without a minute.
 func (j *Journal) flush(before int64) {
-	counts := j.early.take(before)
-	for _, l := range earlyLines(counts) {
+	groups := groupEarly(j.early.take(before))
+	for _, l := range earlyLines(groups) {
 		j.tell(l)
 	}
 	if j.o.Store == nil {
 		return
 	}
-	for k, n := range counts {
-		if !j.o.Store.Early(time.Unix(k.minute*60, 0), k.network, k.reason, n) {
-			j.lose("store")
+	for _, g := range groups {
+		for _, c := range g.kept() {
+			if !j.o.Store.Early(time.Unix(g.minute*60, 0), c.network, g.reason, c.n) {
+				j.lose("store")
+			}
 		}
 	}
 }

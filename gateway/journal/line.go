@@ -13,8 +13,10 @@ const (
 	maxRcpts    = 50
 	maxFindings = 64
 	maxMeasures = 24
-	maxText     = 1000 // octets of one field
-	cutText     = 100  // of a line that would be too long: an octet may need six
+	maxText     = 1000    // octets of one field
+	usualLine   = 2 << 10 // octets
+	linesAtOnce = 16
+	cutText     = 100 // of a line that would be too long: an octet may need six
 )
 
 // Line is one line on its way to the sinks. Nobody changes it.
@@ -28,8 +30,17 @@ type Line struct {
 	severity severity
 }
 
+// lineMaker makes lines out of memory for many, of which each keeps its piece.
+type lineMaker struct{ free []byte }
+
 // newLine tells of an event.
 func newLine(e *gateway.Event) *Line {
+	m := lineMaker{free: make([]byte, 0, usualLine)}
+	return m.line(e)
+}
+
+// line tells of an event.
+func (m *lineMaker) line(e *gateway.Event) *Line {
 	l := &Line{Time: e.Record.Time, Verb: Transaction, ID: e.Record.ID, Verdict: e.Verdict.Outcome.String(),
 		Reason: string(e.Verdict.Reason), severity: severityInfo}
 	if e.Kind == gateway.ConnectionEvent {
@@ -38,17 +49,27 @@ func newLine(e *gateway.Event) *Line {
 	if e.Verdict.Outcome.Refuses() {
 		l.severity = severityNotice
 	}
-	l.JSON = eventJSON(e, false)
+	if cap(m.free) < usualLine {
+		m.free = make([]byte, 0, linesAtOnce*usualLine)
+	}
+	l.JSON = eventJSON(m.free, e, false)
 	if len(l.JSON) > maxLine {
-		l.JSON = eventJSON(e, true)
+		l.JSON = eventJSON(nil, e, true)
+	}
+	n := len(l.JSON)
+	l.JSON = l.JSON[:n:n]
+	if n <= cap(m.free) {
+		m.free = m.free[n:n:cap(m.free)] // where the line outgrew it, that is lost
+	} else {
+		m.free = nil
 	}
 	return l
 }
 
-// eventJSON writes the fields of the package comment.
-func eventJSON(e *gateway.Event, cut bool) []byte {
+// eventJSON writes the fields of the package comment, into b where they have room.
+func eventJSON(b []byte, e *gateway.Event, cut bool) []byte {
 	r, v := e.Record, &e.Verdict
-	o := &object{b: make([]byte, 0, 1536), most: maxText}
+	o := &object{b: b, most: maxText}
 	if cut {
 		o.most = cutText
 	}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +131,26 @@ func TestAppendText(t *testing.T) {
 	}
 }
 
+// TestAppendMoment and TestAppendFloat compare with what the library writes.
+func TestAppendMoment(t *testing.T) {
+	for _, at := range []time.Time{{}, began, time.Unix(0, 0), time.Unix(1<<33, 999999999), time.Date(2028, 2, 29, 23, 59, 59, 1e6, time.FixedZone("x", 5400)),
+		time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(7, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		if got, want := string(appendMoment(nil, at)), at.UTC().Format("2006-01-02T15:04:05.000Z07:00"); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 func TestAppendFloat(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 10000 {
+		v := rng.NormFloat64() * math.Pow(10, float64(rng.IntN(17)-3))
+		if math.Abs(v) < 1e15 {
+			if got, want := string(appendFloat(nil, v)), strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64); got != want && want != "-0" {
+				t.Errorf("%g: %s, want %s", v, got, want)
+			}
+		}
+	}
 	for in, want := range map[float64]string{0: "0", 1.23456: "1.235", -0.5: "-0.5", 1e20: "1e+20", 1e-9: "1e-09", math.Inf(1): "null", 7: "7"} {
 		if got := string(appendFloat(nil, in)); got != want {
 			t.Errorf("%v: %s, want %s", in, got, want)
@@ -172,19 +193,3 @@ func TestHandler(t *testing.T) {
 type panics struct{}
 
 func (panics) String() string { panic("no") }
-
-func BenchmarkLine(b *testing.B) {
-	e := mailEvent()
-	b.ReportAllocs()
-	for b.Loop() {
-		newLine(e)
-	}
-}
-
-func BenchmarkObserve(b *testing.B) {
-	e, m := mailEvent(), newMetrics()
-	b.ReportAllocs()
-	for b.Loop() {
-		m.observe(e)
-	}
-}

@@ -32,8 +32,15 @@ type Metrics struct {
 	dropped      *prometheus.CounterVec
 	lines        *prometheus.CounterVec
 
+	found  sync.Map // name of a check -> *checkMetrics, and gateway.Reason -> prometheus.Counter of early refusals
 	mu     sync.RWMutex
 	values map[string]map[string]bool // label -> values seen
+}
+
+// checkMetrics are those of one check, at hand: each event has a dozen findings.
+type checkMetrics struct {
+	results [gateway.NotRun + 1]prometheus.Counter
+	took    prometheus.Observer
 }
 
 const namespace = "gatepost"
@@ -179,12 +186,47 @@ func (m *Metrics) observe(e *gateway.Event) {
 	}
 }
 
-func (m *Metrics) observeFinding(f *gateway.Finding) {
-	check := m.bound("check", f.Check)
-	m.checks.WithLabelValues(check, f.Result.String()).Inc()
-	if f.Result != gateway.NotRun {
-		m.checkTime.WithLabelValues(check).Observe(f.Took.Seconds())
+// refused counts a connection that was refused before the banner.
+func (m *Metrics) refused(reason gateway.Reason) {
+	if c, ok := m.found.Load(reason); ok {
+		c.(prometheus.Counter).Inc()
+		return
 	}
+	label := m.bound("reason", string(reason))
+	c := m.early.WithLabelValues(label)
+	c.Inc()
+	if label == string(reason) {
+		m.found.Store(reason, c)
+	}
+}
+
+func (m *Metrics) observeFinding(f *gateway.Finding) {
+	var c *checkMetrics
+	if known, ok := m.found.Load(f.Check); ok {
+		c = known.(*checkMetrics)
+	} else {
+		c = m.ofCheck(f.Check)
+	}
+	if f.Result > gateway.NotRun {
+		return // there is no such result
+	}
+	c.results[f.Result].Inc()
+	if f.Result != gateway.NotRun {
+		c.took.Observe(f.Took.Seconds())
+	}
+}
+
+// ofCheck finds the metrics of a check, and remembers them unless they are those of all others.
+func (m *Metrics) ofCheck(name string) *checkMetrics {
+	check := m.bound("check", name)
+	c := &checkMetrics{took: m.checkTime.WithLabelValues(check)}
+	for r := range c.results {
+		c.results[r] = m.checks.WithLabelValues(check, gateway.Result(r).String())
+	}
+	if check == name {
+		m.found.Store(name, c)
+	}
+	return c
 }
 
 func class(code int) string {

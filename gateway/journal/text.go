@@ -15,11 +15,10 @@ func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
 	from := 0
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
-			i++
-			continue
+		if i += verbatim(s[i:]); i == len(s) {
+			break
 		}
+		c := s[i]
 		r, n := utf8.DecodeRuneInString(s[i:])
 		if c >= utf8.RuneSelf && !(r == utf8.RuneError && n == 1) && strconv.IsPrint(r) {
 			i += n
@@ -45,6 +44,16 @@ func appendText(b []byte, s string) []byte {
 	return append(append(b, s[from:]...), '"')
 }
 
+// verbatim returns how many octets of s stand for themselves.
+func verbatim(s string) int {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(s)
+}
+
 func appendHex(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
@@ -61,6 +70,10 @@ func (o *object) key(name string) {
 		o.b = append(o.b, ',')
 	} else {
 		o.b, o.any = append(o.b, '{'), true
+	}
+	if n := len(name); verbatim(name) == n {
+		o.b = append(append(append(o.b, '"'), name...), '"', ':') // all but what attributes are named
+		return
 	}
 	o.b = append(appendText(o.b, name), ':')
 }
@@ -103,7 +116,36 @@ func (o *object) texts(name string, values []string) {
 
 func (o *object) moment(name string, t time.Time) {
 	o.key(name)
-	o.b = append(t.UTC().AppendFormat(append(o.b, '"'), "2006-01-02T15:04:05.000Z07:00"), '"')
+	o.b = append(appendMoment(append(o.b, '"'), t), '"')
+}
+
+// appendMoment appends RFC 3339 with milliseconds, UTC; by hand, since it stands in every line.
+func appendMoment(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+	}
+	hour, minute, second := t.Clock()
+	b = appendPadded(b, year, 4)
+	b = appendPadded(append(b, '-'), int(month), 2)
+	b = appendPadded(append(b, '-'), day, 2)
+	b = appendPadded(append(b, 'T'), hour, 2)
+	b = appendPadded(append(b, ':'), minute, 2)
+	b = appendPadded(append(b, ':'), second, 2)
+	b = appendPadded(append(b, '.'), t.Nanosecond()/1e6, 3)
+	return append(b, 'Z')
+}
+
+// appendPadded appends a number of so many digits.
+func appendPadded(b []byte, n, digits int) []byte {
+	at := len(b) + digits
+	b = append(b, "0000"[:digits]...)
+	for ; n > 0; n /= 10 {
+		at--
+		b[at] = byte('0' + n%10)
+	}
+	return b
 }
 
 // end closes the object and the line.
@@ -122,7 +164,21 @@ func appendFloat(b []byte, v float64) []byte {
 	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e15) {
 		return strconv.AppendFloat(b, v, 'g', 6, 64)
 	}
-	return strconv.AppendFloat(b, math.Round(v*1000)/1000, 'f', -1, 64)
+	n := math.Round(v * 1000)
+	if math.Abs(n) >= 1e12 {
+		return strconv.AppendFloat(b, n/1000, 'f', -1, 64)
+	}
+	if n < 0 {
+		b, n = append(b, '-'), -n
+	}
+	b = strconv.AppendInt(b, int64(n)/1000, 10)
+	if rest := int(int64(n) % 1000); rest > 0 {
+		b = appendPadded(append(b, '.'), rest, 3)
+		for b[len(b)-1] == '0' {
+			b = b[:len(b)-1]
+		}
+	}
+	return b
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
