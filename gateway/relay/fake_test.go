@@ -40,6 +40,15 @@ func hang(s *fakeSession) bool {
 
 func closes(*fakeSession) bool { return false }
 
+// resets ends the connection by a reset.
+func resets(s *fakeSession) bool {
+	if c, ok := s.socket.(*net.TCPConn); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = s.socket.Close()
+	return false
+}
+
 // then does one thing after the other.
 func then(acts ...act) act {
 	return func(s *fakeSession) bool {
@@ -70,8 +79,8 @@ func endless(text string, pause time.Duration) act {
 	}
 }
 
-// fake is a scripted next hop. Its steps: banner EHLO HELO STARTTLS MAIL RCPT DATA DOT RSET, and BODY or BDAT-body, which
-// take the place of reading the message.
+// fake is a scripted next hop. Its steps: banner EHLO HELO STARTTLS MAIL RCPT DATA DOT RSET NOOP QUIT, and BODY or
+// BDAT-body, which take the place of reading the message, and HANDSHAKE, which takes that of TLS.
 type fake struct {
 	ln      net.Listener
 	offers  []string
@@ -79,6 +88,7 @@ type fake struct {
 	discard bool // keep no messages
 
 	plainSTARTTLS bool // STARTTLS is followed by no handshake
+	readsOn       bool // a message follows whatever DATA was answered
 	collects      int  // answer nothing before that many commands of a flight came
 	done          chan struct{}
 
@@ -92,10 +102,11 @@ type fake struct {
 }
 
 type fakeSession struct {
-	f    *fake
-	conn net.Conn
-	in   *bufio.Reader
-	held []string
+	f      *fake
+	socket net.Conn
+	conn   net.Conn // the socket, or TLS over it
+	in     *bufio.Reader
+	held   []string
 }
 
 func newFake(t testing.TB, offers ...string) *fake {
@@ -135,7 +146,7 @@ func (f *fake) serve(c net.Conn) {
 	f.conns++
 	f.open[c] = true
 	f.mu.Unlock()
-	(&fakeSession{f: f, conn: c, in: bufio.NewReaderSize(c, 64<<10)}).serve()
+	(&fakeSession{f: f, socket: c, conn: c, in: bufio.NewReaderSize(c, 64<<10)}).serve()
 	_ = c.Close()
 	f.mu.Lock()
 	delete(f.open, c)
@@ -261,6 +272,12 @@ func (s *fakeSession) command(verb, line string) bool {
 		if s.f.plainSTARTTLS {
 			return true
 		}
+		s.f.mu.Lock()
+		shake := s.f.on["HANDSHAKE"]
+		s.f.mu.Unlock()
+		if shake != nil {
+			return shake(s)
+		}
 		secure := tls.Server(s.conn, s.f.tls)
 		if secure.Handshake() != nil {
 			return false
@@ -272,6 +289,7 @@ func (s *fakeSession) command(verb, line string) bool {
 	case "BDAT":
 		return s.bdat(line)
 	case "QUIT":
+		s.do(verb, "221 2.0.0 Bye")
 		return false
 	}
 	return s.do(verb, "500 5.5.1 What?")
@@ -287,7 +305,7 @@ func (s *fakeSession) data() bool {
 	if body != nil {
 		return body(s)
 	}
-	if answer != nil {
+	if answer != nil && !s.f.readsOn {
 		return true
 	}
 	if s.f.discard {

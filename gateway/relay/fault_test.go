@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"strings"
@@ -15,11 +16,58 @@ import (
 // Every fault at every step: what came of it, what the sender is told, and that the next hop never has a whole message
 // unless the outcome says that it may.
 func TestFaults(t *testing.T) {
-	type fault struct {
-		name string
-		act  act
+	ca := newAuthority(t)
+	key := ca.issue("inner.example", time.Now().Add(time.Hour), ca)
+	secure := append([]string{"STARTTLS"}, everything...)
+	for name, offers := range map[string][]string{"pipelined": everything, "lock-step": {"SIZE"}, "TLS": secure} {
+		for step := range good {
+			for _, fl := range faults() {
+				if fl.name == good[step] {
+					continue
+				}
+				t.Run(strings.Join([]string{name, step, fl.name}, "/"), func(t *testing.T) {
+					t.Parallel()
+					f := newFake(t, offers...)
+					f.tls = &tls.Config{Certificates: []tls.Certificate{key}}
+					f.set(step, fl.act)
+					r := newRelay(t, Route{Hops: []Hop{f.hop()}, TLS: map[string]Mode{"TLS": Opportunistic, "pipelined": None, "lock-step": None}[name], Timeouts: long()})
+					got := checkFault(t, f, r, step)
+					result, reply := expect(step, fl.name)
+					if got.Result != result || !strings.HasPrefix(got.Reply.String(), reply) {
+						t.Errorf("got %s, %q (%s); want %s, %q", got.Result, got.Reply, got.Said, result, reply)
+					}
+					inStepAfter(t, f, r, step)
+				})
+			}
+		}
 	}
-	faults := []fault{
+}
+
+// inStepAfter mends the next hop and relays another message: it arrives, and as itself, whatever the fault had left on the
+// connection.
+func inStepAfter(t *testing.T, f *fake, r *Relay, step string) {
+	t.Helper()
+	f.set(step, nil)
+	before, _, _ := f.seen()
+	const second = "Subject: the second\r\n\r\nmessage\r\n"
+	got := r.Relay(t.Context(), delivery(second))
+	after, _, _ := f.seen()
+	if got.Result != gateway.Delivered || len(after) != len(before)+1 || after[len(after)-1] != second {
+		t.Errorf("the next message: %+v, %d messages arrived", got, len(after)-len(before))
+	}
+	if h := r.Health()[0]; h.InUse != 0 || h.Idle != 1 {
+		t.Errorf("health after it: %+v", h)
+	}
+}
+
+type fault struct {
+	name string
+	act  act
+}
+
+// faults are what a next hop can do in place of a reply, at once.
+func faults() []fault {
+	return []fault{
 		{"421", then(say("421 4.3.2 inner.example closing"), closes)},
 		{"450", say("450 4.2.0 Later")},
 		{"451 bare", say("451 later")},
@@ -45,25 +93,9 @@ func TestFaults(t *testing.T) {
 		{"bare LF", raw("250 2.0.0 Ok\n")},
 		{"endless line", endless("250 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0)},
 		{"endless lines", endless("250-2.0.0 Ok and on\r\n", 0)},
-	}
-	for _, offers := range [][]string{everything, {"SIZE"}} {
-		for step := range good {
-			for _, fl := range faults {
-				if fl.name == good[step] {
-					continue
-				}
-				t.Run(strings.Join([]string{offers[0], step, fl.name}, "/"), func(t *testing.T) {
-					t.Parallel()
-					f := newFake(t, offers...)
-					f.set(step, fl.act)
-					got := checkFault(t, f, newRelay(t, Route{Hops: []Hop{f.hop()}, TLS: None, Timeouts: long()}), step)
-					result, reply := expect(step, fl.name)
-					if got.Result != result || !strings.HasPrefix(got.Reply.String(), reply) {
-						t.Errorf("got %s, %q (%s); want %s, %q", got.Result, got.Reply, got.Said, result, reply)
-					}
-				})
-			}
-		}
+		{"resets", resets},
+		{"a NUL within", raw("250 2.0.0 O\x00k\r\n")},
+		{"a CR within", raw("250 2.0.0 O\rk\r\n")},
 	}
 }
 
