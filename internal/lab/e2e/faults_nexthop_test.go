@@ -64,6 +64,7 @@ func hopFaults() []hopFault {
 		add("endless line", lab.Endless(usual[step][:4]+strings.Repeat("inner words ", 500)), "451 4.", lost)
 		add("endless lines", lab.Endless(strings.Repeat(usual[step][:3]+"-inner words\r\n", 500)), "451 4.", lost)
 		add("trickles", lab.Trickle(usual[step]+strings.Repeat("x", 400)+"\r\n", 40*time.Millisecond), "451 4.4.", lost)
+		add("trickles in time", lab.Trickle(usual[step]+"\r\n", 20*time.Millisecond), "250 2.0.0", "delivered")
 		add("two codes", lab.Reply(usual[step][:3]+"-x\r\n550 5.7.1 x"), "451 4.", lost)
 		all = append(all, hopFault{step: step, name: "half a line, then closes", told: "451 4.4.", relay: lost, unclear: true,
 			action: lab.Action{Bytes: []byte(usual[step]), Then: lab.Close}})
@@ -93,6 +94,8 @@ func bodyFaults() []hopFault {
 		{step: "BODY", name: "250 within, then hangs", action: lab.Action{After: 100_000, Bytes: []byte("250 2.0.0 have it\r\n"), Then: lab.Hang}, told: "451 4.", relay: "not delivered", big: true},
 		{step: "DATA", name: "354 and 250 at once", action: lab.Raw("354 go\r\n250 2.0.0 have it\r\n"), told: "451 4.", relay: "not delivered"},
 		{step: "MAIL", name: "all replies at once", action: lab.Raw("250 ok\r\n250 ok\r\n354 go\r\n250 2.0.0 have it\r\n"), told: "451 4.", relay: "not delivered"},
+		{step: "RCPT", name: "two replies", action: lab.Raw("250 ok\r\n250 ok\r\n"), told: "451 4.", relay: "not delivered"},
+		{step: "DATA", name: "354 twice", action: lab.Raw("354 go\r\n354 go\r\n"), told: "451 4.", relay: "not delivered"},
 		{step: "DOT", name: "two replies", action: lab.Raw("250 2.0.0 have it\r\n250 2.0.0 have it\r\n"), told: "250 2.0.0", relay: "delivered"},
 		{step: "DOT", name: "250 without text", action: lab.Raw("250\r\n"), told: "250 2.0.0", relay: "delivered"},
 		{step: "DOT", name: "250, then closes", action: lab.ReplyThenClose("250 2.0.0 have it"), told: "250 2.0.0", relay: "delivered"},
@@ -133,7 +136,7 @@ func TestNextHopFaults(t *testing.T) {
 
 // asks reports whether the fault can meet a question about a recipient.
 func asks(f hopFault) bool {
-	return !f.big && f.step != "DATA" && f.step != "DOT" && f.name != "all replies at once"
+	return !f.big && f.step != "DATA" && f.step != "DOT" && f.name != "all replies at once" && f.name != "two replies"
 }
 
 // arm sets the fault, once the daemon has learned what the next hop offers.
