@@ -27,6 +27,10 @@ type Deadline struct {
 	ended  bool
 }
 
+// Alone reports whether nothing but its deadline can end the context before End, so that who keeps the deadline need not
+// wait for Done.
+func (w *Deadline) Alone() bool { return w.Context.Done() == nil }
+
 // Deadline implements context.Context.
 func (w *Deadline) Deadline() (time.Time, bool) { return w.until, true }
 

@@ -150,8 +150,20 @@ func (c *conn) parting() (smtpwire.Reply, bool) {
 
 // because names the context's end rather than the closed socket it led to.
 func because(ctx context.Context, err error) error {
+	if why := ended(ctx); why != nil {
+		return why
+	}
+	return err
+}
+
+// ended is why the context is over; nil while it is not. Reads and writes end at its deadline on their own, and perhaps an
+// instant before it says so.
+func ended(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return err
+	if until, ok := ctx.Deadline(); ok && !time.Now().Before(until) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }

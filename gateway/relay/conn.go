@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatepost/gateway"
 	"gatepost/internal/smtpwire"
 )
 
@@ -61,6 +62,7 @@ type conn struct {
 	uses   int
 	lane   lane
 	flight flight
+	until  time.Time   // nothing may take longer; zero for no such time
 	stop   func() bool // ends the watch over a context
 	peek   func(fd uintptr)
 	quiet  bool // what peek found: nothing came, and the other side is there
@@ -73,7 +75,7 @@ func (h *hop) connect(ctx context.Context) (*conn, error) {
 		mode = None
 	}
 	c, err := h.connectAs(ctx, mode)
-	if err != nil && mode == Opportunistic && errors.Is(err, errTLS) && ctx.Err() == nil {
+	if err != nil && mode == Opportunistic && errors.Is(err, errTLS) && ended(ctx) == nil {
 		h.pools.log.Warn("next hop is used in clear, since the TLS handshake failed", "next_hop", h.address, "error", err)
 		h.keepClear()
 		return h.connectAs(ctx, None)
@@ -95,7 +97,7 @@ func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
 	}
 	if !c.watch(ctx) {
 		c.close()
-		return nil, &failure{at: atDial, err: context.Cause(ctx)}
+		return nil, &failure{at: atDial, err: because(ctx, context.Canceled)}
 	}
 	if err := c.greet(ctx, mode); err != nil {
 		c.unwatch()
@@ -195,7 +197,7 @@ func (c *conn) ask(command string) (smtpwire.Reply, error) {
 
 // send writes commands.
 func (c *conn) send(b []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.hop.timeouts.Command)); err != nil {
+	if err := c.nc.SetWriteDeadline(c.by(c.hop.timeouts.Command)); err != nil {
 		return err
 	}
 	_, err := c.nc.Write(b)
@@ -204,16 +206,29 @@ func (c *conn) send(b []byte) error {
 
 // reply reads one whole reply, which must end within the time however it trickles.
 func (c *conn) reply(within time.Duration) (smtpwire.Reply, error) {
-	if err := c.nc.SetReadDeadline(time.Now().Add(within)); err != nil {
+	if err := c.nc.SetReadDeadline(c.by(within)); err != nil {
 		return smtpwire.Reply{}, err
 	}
 	return c.in.ReadReply()
 }
 
+// by is the time at which a wait of that length ends.
+func (c *conn) by(within time.Duration) time.Time {
+	t := time.Now().Add(within)
+	if !c.until.IsZero() && c.until.Before(t) {
+		return c.until
+	}
+	return t
+}
+
 // watch closes the socket when the context ends, until unwatch. It reports false when that has happened already.
 func (c *conn) watch(ctx context.Context) bool {
-	if ctx.Err() != nil {
+	if ended(ctx) != nil {
 		return false
+	}
+	if d, ok := ctx.(*gateway.Deadline); ok && d.Alone() {
+		c.until, _ = d.Deadline() // it bounds each read and write: nobody need be woken for it
+		return true
 	}
 	c.stop = context.AfterFunc(ctx, func() { _ = c.socket.Close() })
 	return true
@@ -222,7 +237,7 @@ func (c *conn) watch(ctx context.Context) bool {
 // unwatch reports whether the socket was left alone.
 func (c *conn) unwatch() bool {
 	stopped := c.stop == nil || c.stop()
-	c.stop = nil
+	c.stop, c.until = nil, time.Time{}
 	return stopped
 }
 

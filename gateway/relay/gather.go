@@ -4,7 +4,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"time"
 )
 
 // How much is written at once, in octets.
@@ -114,7 +113,7 @@ func (c *conn) mayWrite() error {
 	if c.in.Buffered() > 0 || c.readable() {
 		return errEarly
 	}
-	return c.nc.SetWriteDeadline(time.Now().Add(c.hop.timeouts.Write))
+	return c.nc.SetWriteDeadline(c.by(c.hop.timeouts.Write))
 }
 
 // file sends n octets of a file from an offset, by sendfile(2), and returns how many of them are left for the caller: all

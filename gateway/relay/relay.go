@@ -123,7 +123,7 @@ func (rt *route) try(ctx context.Context, l lane, exchange func(*conn) attempt) 
 		}
 		a := h.try(ctx, l, exchange)
 		a.NextHop = h.address
-		if !a.other || ctx.Err() != nil {
+		if !a.other || ended(ctx) != nil {
 			return a
 		}
 		// A next hop that cannot carry the message says more than one that cannot be reached only if all cannot.
@@ -147,7 +147,7 @@ func (h *hop) try(ctx context.Context, l lane, exchange func(*conn) attempt) att
 		}
 	}()
 	a, reused := h.once(ctx, l, false, exchange)
-	if a.stale && reused && ctx.Err() == nil {
+	if a.stale && reused && ended(ctx) == nil {
 		h.flush()
 		a, _ = h.once(ctx, l, true, exchange)
 	}
@@ -177,7 +177,7 @@ func (h *hop) once(ctx context.Context, l lane, fresh bool, exchange func(*conn)
 	reused = c.uses > 1
 	a = exchange(c)
 	a.TLS = c.tls
-	if a.blame != nil && ctx.Err() != nil {
+	if a.blame != nil && ended(ctx) != nil {
 		a.Said = gateway.CleanText(because(ctx, a.blame).Error(), maxSaid)
 	}
 	return a, reused
@@ -189,13 +189,16 @@ func (h *hop) unreached(ctx context.Context, err error) attempt {
 	if errors.As(err, &f) {
 		a := broken(f.at, err)
 		a.Reply = away()
+		if why := ended(ctx); why != nil {
+			a.Said = f.at + ": " + gateway.CleanText(why.Error(), maxSaid)
+		}
 		return a
 	}
 	a := broken(atDial, err)
 	if errors.Is(err, errBusy) || errors.Is(err, errFull) {
 		a.Reply = gateway.Word(gateway.Defer, gateway.NextHopBusy, nil)
 	}
-	if ctx.Err() != nil {
+	if ended(ctx) != nil {
 		a.other = false
 	}
 	return a

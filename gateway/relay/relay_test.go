@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatepost/gateway"
@@ -242,6 +243,43 @@ func TestMixedRecipients(t *testing.T) {
 				t.Errorf("%d connections, want %d", conns, tt.conns)
 			}
 		})
+	}
+}
+
+// The deadline of a message ends each step of it at once, also where nobody is woken for it; what was sent stays of unknown
+// outcome, and the next hop is not blamed for our own time.
+func TestDeadline(t *testing.T) {
+	for step, want := range map[string]gateway.RelayResult{"banner": gateway.NotDelivered, "MAIL": gateway.NotDelivered,
+		"BODY": gateway.NotDelivered, "DOT": gateway.OutcomeUnknown} {
+		for _, alone := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				f := quietFake(everything...)
+				f.set(step, func(s *fakeSession) bool { <-s.f.done; return false })
+				r, err := New(NewPools(f.pipe, nil), []Route{{Name: "inner", Hostname: "mx", Hops: []Hop{{Host: "a.example"}}, TLS: None}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer close(f.done)
+				defer r.Close()
+				parent := t.Context()
+				if alone {
+					parent = context.WithoutCancel(parent)
+				}
+				ctx := gateway.Within(parent, time.Now().Add(7*time.Second))
+				defer ctx.End()
+				if ctx.Alone() != alone {
+					t.Errorf("alone is %v", ctx.Alone())
+				}
+				d := delivery(strings.Repeat("x\r\n", 200_000))
+				got := r.Relay(ctx, d)
+				if got.Result != want || got.Reply.Code != 451 || got.Took != 7*time.Second || !strings.Contains(got.Said, "deadline exceeded") {
+					t.Errorf("%s, alone %v: %+v", step, alone, got)
+				}
+				if h := r.Health()[0]; h.InUse != 0 || h.Idle != 0 {
+					t.Errorf("%s: health %+v", step, h)
+				}
+			})
+		}
 	}
 }
 
