@@ -29,6 +29,12 @@ unknown_commands = 3
 	"waits":       {limits: "unknown_recipient_wait = \"1s\"\nunknown_recipient_wait_all = \"2s\"\nerror_wait = \"1s\"\nslow_errors = 2\n"},
 	"connections": {limits: noWaits + "connections_per_client = 3\n"},
 	"full":        {limits: noWaits + "connections = 3\nconnections_per_client = 3\n"},
+	// The client's network is on our own block list, and refused in place of the banner.
+	"at-connect": {offers: "-", policy: blockEverybody + "[smtp]\nrefuse_at = \"connect\"\n"},
+	// The banner waits, and who talks before it is treated in different ways.
+	"early":       {offers: "-", policy: shortWait},
+	"early-score": {offers: "-", policy: shortWait + "action = \"score\"\n"},
+	"early-drop":  {offers: "-", policy: shortWait + "action = \"drop\"\n"},
 	// A next hop from long ago.
 	"old-hop": {offers: "250-SIZE 934464", routes: []route{{name: "internal", domains: []string{"served.test"}, offers: []string{"SIZE 1000000"}}}},
 	// A next hop that is only asked when the message is there.
