@@ -217,6 +217,6 @@ const memoryHeading = "| large messages | heap in use, one of 50 MB | it allocat
 
 // print writes one row.
 func (r memoryResult) print(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "| %s | +%.1f MiB | %.1f MiB | +%.1f MiB | %.0f MiB | %d | %.0f MiB |\n", r.Name, r.Heap, r.Allocated, r.OneRSS, r.ManyRSS, r.Many, r.Disk)
+	_, err := fmt.Fprintf(w, "| %s | %+.1f MiB | %.1f MiB | %+.1f MiB | %.0f MiB | %d | %.0f MiB |\n", r.Name, r.Heap, r.Allocated, r.OneRSS, r.ManyRSS, r.Many, r.Disk)
 	return err
 }

@@ -123,7 +123,7 @@ func (p *plan) adjust(f *flag.FlagSet) {
 		set("connections", func() { p.connections = list{1, 10, 50, 200} })
 		set("idle", func() { p.idle = list{5000, 15000} })
 		set("rounds", func() { p.rounds = 5 })
-		set("length", func() { p.length = 800 * time.Millisecond })
+		set("length", func() { p.length = 700 * time.Millisecond })
 	}
 }
 
