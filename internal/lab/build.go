@@ -130,3 +130,6 @@ func copyLimited(to io.Writer, from io.Reader, limit int64) (int64, error) {
 	}
 	return n, err
 }
+
+// Raced says whether the programs that are built here have the race detector, which takes memory of its own.
+func Raced() bool { return raceEnabled }
