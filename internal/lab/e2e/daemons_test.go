@@ -35,6 +35,12 @@ unknown_commands = 3
 	"early":       {offers: "-", policy: shortWait},
 	"early-score": {offers: "-", policy: shortWait + "action = \"score\"\n"},
 	"early-drop":  {offers: "-", policy: shortWait + "action = \"drop\"\n"},
+	// Commands that bring no message, with errors that end it soon.
+	"junk": {limits: noWaits + "junk_commands = 10\nerrors = 2\nslow_errors = 2\n"},
+	// The tests inside a session, with each action that is not the default of all.
+	"bots-observe": {policy: bots("observe")},
+	"bots-reject":  {policy: bots("reject")},
+	"bots-drop":    {policy: bots("drop")},
 	// A next hop from long ago.
 	"old-hop": {offers: "250-SIZE 934464", routes: []route{{name: "internal", domains: []string{"served.test"}, offers: []string{"SIZE 1000000"}}}},
 	// A next hop that is only asked when the message is there.
@@ -52,6 +58,13 @@ unknown_commands = 3
 var plainRoutes = []route{
 	{name: "internal", domains: []string{"served.test", "*.deep.test", "xn--bcher-kva.test"}},
 	{name: "other", domains: []string{"other.test"}},
+}
+
+func bots(action string) (out string) {
+	for _, check := range []string{"pipelining", "newline", "verb"} {
+		out += "[checks." + check + "]\naction = \"" + action + "\"\n"
+	}
+	return out
 }
 
 const blockEverybody = `
