@@ -34,6 +34,25 @@ func TestReal(t *testing.T) {
 	t.Run("swaks", func(t *testing.T) { realSwaks(ctx, t, p, w) })
 	t.Run("reload under load", func(t *testing.T) { realLoad(ctx, t, p, w, out) })
 	t.Run("watched", func(t *testing.T) { realWatch(ctx, t, p, w, log) })
+	t.Run("conduct", func(t *testing.T) { realConduct(t, w) })
+}
+
+// realConduct: none of the real senders that were here did what the tests inside a session look for.
+func realConduct(t *testing.T, w *world) {
+	connections := 0
+	for _, e := range w.lines(t) {
+		if e.text("kind") == "connection" {
+			connections++
+		}
+		for _, check := range []string{"pipelining", "newline", "verb"} {
+			if strings.Contains(e.text("findings"), check) {
+				t.Errorf("a mail server is taken for a bot: %v", e)
+			}
+		}
+	}
+	if connections < 20 {
+		t.Errorf("%d connections", connections)
+	}
 }
 
 // The fields above a mail that came the whole way, from the top. In between are those of the daemon.
