@@ -87,7 +87,7 @@ func (m *meter) next(c *session) error {
 
 // recipients is the most that a transaction may have.
 func (c *session) recipients() int {
-	if c.Trusted {
+	if c.Trusted || c.Conduct.Known {
 		return max(c.limits.Recipients, c.limits.RecipientsKnown)
 	}
 	return c.limits.Recipients

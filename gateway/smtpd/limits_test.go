@@ -326,11 +326,12 @@ func TestNoStorage(t *testing.T) {
 	}
 }
 
-// TestKnownClients: a trusted client may name more recipients, and is told so.
+// TestKnownClients: a client that is trusted, or known from before, may name more recipients, and is told so.
 func TestKnownClients(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.snap.Limits.Recipients, w.snap.Limits.RecipientsKnown = 1, 2
-		for from, want := range map[string]int{stranger: 1, "127.0.0.1:4000": 2} {
+		w.srv.Memory = memories{netip.MustParseAddr("198.51.100.8"): {Pregreet: time.Now().Add(time.Hour)}}
+		for from, want := range map[string]int{stranger: 1, "127.0.0.1:4000": 2, "198.51.100.8:1": 2} {
 			c := w.dial(from)
 			if got := c.say("EHLO client.example"); !strings.Contains(got, "250 LIMITS MAILMAX=50 RCPTMAX="+itoa(want)+"\r\n") {
 				t.Errorf("%s: %q", from, got)
