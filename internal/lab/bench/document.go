@@ -56,6 +56,10 @@ func (r report) document() string {
 	var b bytes.Buffer
 	m := r.Machine
 	fmt.Fprintf(&b, "%s, %d processors (%s), Linux %s, %s; medians of %d rounds of %s.\n\n", m.Began.Format("2006-01-02"), m.CPUs, m.CPU, m.Kernel, m.Go, r.Rounds, r.Length)
+	others := medianOf(r.Cells, func(c cell) float64 { return medianOf(c.Trials, func(t trial) float64 { return t.Median.Others }) })
+	if others > 0.2 {
+		fmt.Fprintf(&b, "**The machine was busy with other work (%.1f processors): the rates and latencies say little.**\n\n", others)
+	}
 	for _, f := range r.Failed {
 		fmt.Fprintf(&b, "Not measured: %s\n\n", strings.ReplaceAll(f, "\n", " "))
 	}
