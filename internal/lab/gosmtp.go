@@ -131,6 +131,7 @@ type GoSMTPSend struct {
 	To    []string
 	Body  []byte
 	TLS   *tls.Config // nil: in clear
+	Proxy string      // said first, as a PROXY header of version 1 with this behind the word; empty: none
 }
 
 // Send sends a message to addr with the go-smtp library's client and returns the
@@ -147,6 +148,11 @@ func (m GoSMTPSend) Send(ctx context.Context, addr string) (string, error) {
 	defer conn.Close()
 	if m.Hello == "" {
 		m.Hello = "client.lab.test"
+	}
+	if m.Proxy != "" {
+		if _, err := io.WriteString(conn, "PROXY "+m.Proxy+"\r\n"); err != nil {
+			return "", fmt.Errorf("go-smtp client: %w", err)
+		}
 	}
 	client := smtp.NewClient(conn)
 	if m.TLS != nil {

@@ -42,6 +42,11 @@ func (w *world) demo(ctx context.Context, out io.Writer) error {
 			}
 		}
 	}
+	w.say("the gate: a client that talks before the banner, and one that comes too often")
+	turnedAway, err := w.gate(ctx)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, w.gatepost.Log())
+	}
 	skipped := make(map[string]bool)
 	for i, it := range all {
 		var err error
@@ -58,16 +63,25 @@ func (w *world) demo(ctx context.Context, out io.Writer) error {
 	for i, it := range all {
 		t.row(it.title, outcomes[i].told, outcomes[i].got, outcomes[i].why)
 	}
-	fmt.Fprintf(out, `
-The clients are on loopback and so trusted: the limit of connections of one client does not hold
-for them, and they may name more recipients (limits.connections_per_client, limits.recipients_known).
-Checks that had nothing to look at, for the same reason: %s.
-All other checks and the relay rules are as for strangers.
-`, strings.Join(slices.Sorted(maps.Keys(skipped)), ", "))
+	for _, g := range turnedAway {
+		t.row(g.title, g.told, nothing, g.why)
+	}
+	fmt.Fprint(out, `
+PROXY headers name the clients (listener "proxied"), so that they are strangers: a mail server, which
+waited six seconds for its first banner and is known since, and for the last two rows two others.
+`)
+	if len(skipped) > 0 {
+		fmt.Fprintf(out, "Checks that had nothing to look at: %s.\n", strings.Join(slices.Sorted(maps.Keys(skipped)), ", "))
+	}
 	if err := w.showTrace(ctx, out, all, outcomes); err != nil {
 		return err
 	}
 	var wrong []error
+	for i, code := range []string{"550 5.5.1 ", "421 4.7.0 "} {
+		if g := turnedAway[i]; !strings.HasPrefix(g.told, code) {
+			wrong = append(wrong, fmt.Errorf("%s: want %s", g.title, code))
+		}
+	}
 	for i, it := range all {
 		if want := it.wanted(); !strings.HasPrefix(outcomes[i].told, want.told) || !strings.HasPrefix(outcomes[i].got, want.got) {
 			wrong = append(wrong, fmt.Errorf("%s: want %s and %s", it.title, want.told, want.got))

@@ -17,7 +17,7 @@ func TestDemo(t *testing.T) {
 	if err := run(ctx, options{demo: true, smtp: "127.0.0.1:0", big: 1_000_000}, &out, &talk); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, talk.String(), out.String())
 	}
-	for _, want := range []string{"swaks --server 127.0.0.1:", "clamav.local_only", "own zones", "checks.rcpt.action", "limits.connections_per_client",
+	for _, want := range []string{"swaks --server 127.0.0.1:", "clamav.local_only", "own zones", "checks.rcpt.action", "limits.connections_per_client", "bot, talks before the banner", "checks.pregreet.action",
 		"$ gatepost trace ", "Rejected by clamav", "  read it          cat /", " log search --to post@lab.test --config "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())

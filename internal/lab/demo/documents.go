@@ -55,6 +55,11 @@ state_dir = {{printf "%q" .state}}
 name = "smtp"
 addresses = ["{{.smtp}}"]
 
+[[listener]] # where the demo's clients come from: PROXY headers name them
+name = "proxied"
+addresses = ["127.0.0.1:0"]
+proxy_from = ["127.0.0.0/8"]
+
 [dns]
 servers = ["{{.resolver}}"]
 
@@ -70,6 +75,9 @@ metrics = "127.0.0.1:0"
 `
 
 const policyText = `# The demo's policy document; gatepost policy default prints all keys.
+[limits]
+connections_per_client = 2 # so that it shows
+
 [[route]]
 name = "internal"
 tls = "required"
@@ -86,7 +94,7 @@ route = "internal"
 `
 
 // zones are the demo's names: the domain that is served, a sender whose names
-// agree, and the loopback address that the demo's clients come from.
+// agree, and loopback, where whoever tries it by hand comes from.
 func zones() dnslab.Zones {
 	return dnslab.Text(`
 lab.test.                  IN MX  10 gate.lab.test.
@@ -94,8 +102,10 @@ gate.lab.test.             IN A   127.0.0.1
 mail.lab.test.             IN A   127.0.0.1
 sender.test.               IN MX  10 mx.sender.test.
 mx.sender.test.            IN A   192.0.2.10
-sender.test.               IN TXT "v=spf1 ip4:127.0.0.0/8 -all"
+sender.test.               IN TXT "v=spf1 ip4:198.18.0.10 ip4:127.0.0.0/8 -all"
+client.sender.test.        IN A   198.18.0.10
 client.sender.test.        IN A   127.0.0.1
+10.0.18.198.in-addr.arpa.  IN PTR client.sender.test.
 1.0.0.127.in-addr.arpa.    IN PTR client.sender.test.
 elsewhere.test.            IN MX  10 mx.elsewhere.test.
 mx.elsewhere.test.         IN A   192.0.2.25

@@ -53,13 +53,14 @@ func items(big int) []item {
 func (w *world) send(ctx context.Context, it item) (reply string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	addr := w.gatepost.Addr("smtp")
+	addr := w.gatepost.Addr("proxied")
 	if it.with == "swaks" {
-		r, err := lab.Swaks{Server: addr, Hello: clientName, From: it.mail.From, To: []string{it.mail.To}, Data: it.mail.Body}.Send(ctx)
+		r, err := lab.Swaks{Server: addr, Hello: clientName, From: it.mail.From, To: []string{it.mail.To}, Data: it.mail.Body,
+			Args: []string{"--proxy", proxyOf(senderAddress)}}.Send(ctx)
 		return r.Reply, err
 	}
 	text, err := lab.GoSMTPSend{
-		Hello: clientName, From: it.mail.From, To: []string{it.mail.To}, Body: it.mail.Body,
+		Hello: clientName, Proxy: proxyOf(senderAddress), From: it.mail.From, To: []string{it.mail.To}, Body: it.mail.Body,
 		Mail: &smtp.MailOptions{UTF8: it.mail.UTF8},
 	}.Send(ctx, addr)
 	var refused *smtp.SMTPError
