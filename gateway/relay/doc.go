@@ -6,6 +6,10 @@
 // other is an error and never a success. Before the body another next hop of the route is tried when one fails; once an
 // octet of the body was sent, nothing is tried again.
 //
+// Connections are bounded, and so are those who wait for one, in number and in time; messages and questions about
+// recipients have shares that the other cannot take, and what does not fit is refused at once. A next hop that rests after
+// failures is asked in the background (Tend). No next hop shares anything with another that one could wait for.
+//
 // It never reports Delivered without a 250 after the end of the message, never tells a sender 5xx that the next hop did
 // not say, never sends a body for some of the recipients only, never ends a message that it could not read whole, and
 // after a failed body it only closes the connection. It never holds a connection while a sender is still talking. It

@@ -67,7 +67,7 @@ type Timeouts struct {
 // Defaults of Route.
 const (
 	DefaultPoolSize = 20 // under Postfix's limit for one client, 50
-	DefaultQueue    = 200
+	DefaultQueue    = 500
 	maxUses         = 100 // messages on one connection
 	maxAge          = 10 * time.Minute
 )
@@ -88,9 +88,9 @@ type Route struct {
 	Queue    int
 	Timeouts Timeouts
 	Hostname string // our name in EHLO
-	// Chunking sends bodies by BDAT where the next hop offers it. It is off by default: it saves no round trip, at 10 KB it
-	// is not measurably faster than the strict dot-writer (at 1 MB up to half as fast again, towards a next hop that does
-	// not look at what it gets), and without it the dot-writer is a second guard in front of the next hop.
+	// Chunking sends bodies by BDAT where the next hop offers it. It is off by default: it saves no round trip and is no
+	// faster than DATA, which sends what the strict reader found clean from where it lies, and everything else through the
+	// dot-writer, a second guard in front of the next hop.
 	Chunking bool
 }
 
