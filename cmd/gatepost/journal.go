@@ -44,6 +44,14 @@ func (d *daemon) instruments() {
 	})
 	m.Gauge("clients_remembered", "Clients of which something is remembered.", func() float64 { return float64(d.memory.Len()) })
 	m.Counter("health_checks_total", "Connections of proxies that asked for themselves (PROXY LOCAL or UNKNOWN).", func() float64 { return float64(d.server.HealthChecks()) })
+	m.Gauge("draining", "1 while an operator drains the host.", func() float64 {
+		if d.drained.Load() != nil {
+			return 1
+		}
+		return 0
+	})
+	m.Gauge("memory_limit_octets", "Memory that the machine or the control group gives us.", func() float64 { return float64(d.resources.Limit) })
+	m.Gauge("memory_pressure", "Share of it that is in use and cannot be given back.", d.resources.Pressure)
 	m.Gauge("bodies", "Messages on their way.", func() float64 { return float64(d.bodies.Open()) })
 	m.Gauge("body_memory_octets", "Octets of memory for messages on their way, in use and kept at hand.", func() float64 { return float64(d.bodies.InMemory()) })
 	m.Gauge("body_disk_octets", "Octets of messages on their way in files.", func() float64 { return float64(d.bodies.OnDisk()) })
@@ -68,6 +76,9 @@ func (d *daemon) instruments() {
 		if d.stopping.Load() {
 			return false, "the gateway drains"
 		}
+		if o := d.drained.Load(); o != nil {
+			return false, o.String()
+		}
 		return true, fmt.Sprintf("%d sessions", d.server.Sessions())
 	})
 	h.Watch("accept", d.server.Accepting)
@@ -78,6 +89,7 @@ func (d *daemon) instruments() {
 	}
 	h.Watch("dns", d.parts.dnsHealth)
 	h.Watch("sandbox", d.sandboxHealth)
+	h.Watch("descriptors", d.descriptorHealth)
 	h.Watch("log", d.store.Health)
 	h.Watch("next hops", func() (bool, string) {
 		for _, hop := range d.now.Load().relay.Health() {

@@ -48,6 +48,8 @@ func commands() []command {
 		{"policy default", "", "print a commented policy.toml with every default", policyDefault},
 		{"status", "[--config PATH] [--json]", "show the running daemon: listeners, scanners, next hops, policy", status},
 		{"reload", "[--config PATH]", "have the running daemon read its configuration again, as SIGHUP does", reload},
+		{"drain", "[--after 30s] [--config PATH]", "have the balancer send clients elsewhere, and refuse new ones after a while", drain},
+		{"resume", "[--config PATH]", "take clients again after drain", resume},
 		{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
 		{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
 		{"version", "", "print the version", printVersion},

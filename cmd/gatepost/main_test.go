@@ -71,6 +71,9 @@ func TestExitCodes(t *testing.T) {
 		{"log search --verdict maybe --config " + good, 2, "", "not one of accept, tag"},
 		{"status --config " + good, 3, "", "does not run"},
 		{"reload --config " + good, 3, "", "does not run"},
+		{"drain --config " + good, 3, "", "does not run"},
+		{"drain --after 25h --config " + good, 2, "", "write a time between 0s and 24h"},
+		{"resume --config " + good, 3, "", "does not run"},
 		{"serve --config " + bad, 1, "", "policy.toml:1:1: mod: "},
 	}
 	for _, tt := range tests {

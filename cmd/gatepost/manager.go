@@ -85,6 +85,9 @@ func (d *daemon) told(err error) {
 // summary is the line that systemctl status shows.
 func (d *daemon) summary() string {
 	word := "serving"
+	if o := d.drained.Load(); o != nil {
+		word = o.String()
+	}
 	if d.stopping.Load() {
 		word = "draining"
 	}

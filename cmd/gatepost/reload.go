@@ -61,6 +61,7 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	d.document.Store(c)
+	d.warnDescriptors()
 	before := d.now.Swap(next)
 	d.learning.with(ctx, next.relay.Tend)
 	before.relay.Close()

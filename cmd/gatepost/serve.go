@@ -24,6 +24,7 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/memory"
+	"gatepost/internal/resources"
 	"gatepost/internal/sandbox"
 	"gatepost/internal/store"
 	"gatepost/internal/systemd"
@@ -32,30 +33,33 @@ import (
 
 // daemon is everything that runs. Its fields are in the order in which it is made.
 type daemon struct {
-	e          env
-	configPath string
-	log        *slog.Logger
-	notify     *systemd.Notifier
-	lock       *os.File
-	sandbox    sandbox.State
-	mayRead    []string          // files that the sandbox was given one by one
-	bootstrap  *config.Bootstrap // of the start; a reload changes the policy only
-	parts      *parts
-	store      *store.Log
-	clients    *store.Clients // nil where its file cannot be used
-	memory     *memory.Clients
-	journal    *journal.Journal
-	bodies     *spool.Bodies
-	tls        atomic.Pointer[tls.Config]
-	now        atomic.Pointer[built]         // the configuration in force
-	document   atomic.Pointer[config.Config] // it was made of
-	swapping   sync.Mutex
-	server     *smtpd.Server
-	pulses     []*systemd.Pulse
-	started    time.Time
-	where      addresses
-	learning   relearn
-	stopping   atomic.Bool
+	e           env
+	configPath  string
+	log         *slog.Logger
+	notify      *systemd.Notifier
+	lock        *os.File
+	sandbox     sandbox.State
+	resources   *resources.Memory
+	descriptors int                           // that the process may have
+	drained     atomic.Pointer[operatorDrain] // nil while the host serves
+	mayRead     []string                      // files that the sandbox was given one by one
+	bootstrap   *config.Bootstrap             // of the start; a reload changes the policy only
+	parts       *parts
+	store       *store.Log
+	clients     *store.Clients // nil where its file cannot be used
+	memory      *memory.Clients
+	journal     *journal.Journal
+	bodies      *spool.Bodies
+	tls         atomic.Pointer[tls.Config]
+	now         atomic.Pointer[built]         // the configuration in force
+	document    atomic.Pointer[config.Config] // it was made of
+	swapping    sync.Mutex
+	server      *smtpd.Server
+	pulses      []*systemd.Pulse
+	started     time.Time
+	where       addresses
+	learning    relearn
+	stopping    atomic.Bool
 }
 
 // serve runs the gateway: read, build, listen, serve, drain.
@@ -103,6 +107,9 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	defer d.lock.Close()
+	if err := d.measure(); err != nil { // before the sandbox, which holds the files of control groups back
+		return err
+	}
 	if err := d.confine(c); err != nil {
 		return err
 	}
@@ -123,7 +130,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
 		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
 		IDs: &gateway.IDs{},
-		TLS: d.tls.Load, Log: d.log}
+		TLS: d.tls.Load, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
 	d.where = addressesOf(sockets)
 	d.instruments()
 	failed := make(chan error, len(sockets.smtp)+2)
@@ -193,6 +200,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	}
 	d.now.Store(first)
 	d.document.Store(c)
+	d.warnDescriptors()
 	certificate, err := d.certificate()
 	if err != nil {
 		return err

@@ -14,17 +14,19 @@ import (
 
 // state is what status shows.
 type state struct {
-	Version   string      `json:"version"`
-	Host      string      `json:"host"`
-	Since     time.Time   `json:"since"`
-	Mode      string      `json:"mode"`
-	Policy    string      `json:"policy"`
-	Domains   int         `json:"domains"`
-	Sessions  int         `json:"sessions"`
-	Size      int64       `json:"message_size"` // octets, as offered at most
-	Addresses addresses   `json:"addresses"`
-	Servers   []server    `json:"servers"`
-	Parts     []stateLine `json:"parts"`
+	Version   string         `json:"version"`
+	Host      string         `json:"host"`
+	Since     time.Time      `json:"since"`
+	Mode      string         `json:"mode"`
+	Policy    string         `json:"policy"`
+	Domains   int            `json:"domains"`
+	Sessions  int            `json:"sessions"`
+	Size      int64          `json:"message_size"` // octets, as offered at most
+	Addresses addresses      `json:"addresses"`
+	Drain     *operatorDrain `json:"drain,omitempty"` // while an operator drains the host
+	Memory    float64        `json:"memory_pressure"` // share of the memory in use, 0 to 1
+	Servers   []server       `json:"servers"`
+	Parts     []stateLine    `json:"parts"`
 }
 
 // server is one thing that the daemon asks.
@@ -52,6 +54,8 @@ func (d *daemon) verbs() http.Handler {
 		}
 		return map[string]string{"policy": d.document.Load().PolicyVersion}, nil
 	}))
+	mux.Handle("POST /drain", control.Verb(d.drainVerb))
+	mux.Handle("POST /resume", control.Verb(d.resumeVerb))
 	return mux
 }
 
@@ -59,7 +63,8 @@ func (d *daemon) state(ctx context.Context) state {
 	b, c := d.now.Load(), d.document.Load()
 	s := state{Version: version, Host: d.bootstrap.Hostname, Since: d.started, Mode: b.snapshot.Policy.Mode.String(),
 		Policy: c.PolicyVersion, Domains: len(c.Policy.Domains), Sessions: d.server.Sessions(),
-		Size: b.snapshot.Limits.MessageSize, Addresses: d.where}
+		Size: b.snapshot.Limits.MessageSize, Addresses: d.where,
+		Drain: d.drained.Load(), Memory: d.resources.Pressure()}
 	for _, a := range gather(b, d.parts) {
 		line := server{What: a.What, Server: a.Server, OK: a.Err == nil, Said: gateway.CleanText(a.Said, 200)}
 		if a.Err != nil {
@@ -105,6 +110,9 @@ func (s *state) well() bool {
 func (s *state) print(e env) {
 	fmt.Fprintf(e.out, "gatepost %s on %s, up %s, mode %s, policy %s, %d domains, %d sessions, messages up to %d octets\n",
 		s.Version, s.Host, time.Since(s.Since).Round(time.Second), s.Mode, s.Policy, s.Domains, s.Sessions, s.Size)
+	if s.Drain != nil {
+		fmt.Fprintf(e.out, "     %s\n", s.Drain)
+	}
 	for name, at := range s.Addresses.Listeners {
 		fmt.Fprintf(e.out, "     listener      %-28s %s\n", at, name)
 	}

@@ -19,6 +19,7 @@ const (
 	Reload       Verb = "reload"
 	ReloadFailed Verb = "reload_failed"
 	Drain        Verb = "drain"
+	Resume       Verb = "resume" // an operator ended a drain
 	Stop         Verb = "stop"
 	StressOn     Verb = "stress"
 	StressOver   Verb = "stress_over"
@@ -29,7 +30,7 @@ const (
 
 // Verbs returns the list.
 func Verbs() []Verb {
-	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Stop, StressOn, StressOver, Alarm, AlarmOver, Note}
+	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, Note}
 }
 
 // known returns the verb, or Note for one that is not of the list.
@@ -57,7 +58,7 @@ func (v Verb) severity() severity {
 		return severityError
 	case Alarm, StressOn:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Stop, StressOver, AlarmOver:
+	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver:
 		return severityNotice
 	}
 	return severityInfo

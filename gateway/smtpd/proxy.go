@@ -100,7 +100,7 @@ func (s *Server) healthCheck(conn net.Conn, said []byte) {
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(healthTime))
 	snap := s.Current()
-	if snap == nil || s.draining.Load() {
+	if leaving, _ := s.leaving(); leaving || snap == nil || s.draining.Load() {
 		_, _ = conn.Write(appendReply(nil, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil)))
 		return
 	}

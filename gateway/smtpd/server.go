@@ -25,14 +25,15 @@ type Deliverer interface {
 
 // Server serves SMTP on any number of listeners. Set its fields before the first Serve; only TLS, Memory and Log may be nil.
 type Server struct {
-	Current func() *gateway.Snapshot  // the configuration for a new session
-	Deliver Deliverer                 //
-	NewBody func() gateway.BodyWriter // where a message goes while it arrives
-	Journal gateway.Journal           //
-	IDs     *gateway.IDs              //
-	TLS     func() *tls.Config        // for STARTTLS; nil, or a nil result: it is not offered
-	Memory  gateway.Memory            // what is remembered of clients; nil: nothing
-	Log     *slog.Logger              // faults of ours only
+	Current func() *gateway.Snapshot      // the configuration for a new session
+	Deliver Deliverer                     //
+	NewBody func() gateway.BodyWriter     // where a message goes while it arrives
+	Journal gateway.Journal               //
+	IDs     *gateway.IDs                  //
+	TLS     func() *tls.Config            // for STARTTLS; nil, or a nil result: it is not offered
+	Memory  gateway.Memory                // what is remembered of clients; nil: nothing
+	Leaving func() (leaving, closed bool) // an operator drains the host: a proxy's health check is told 421, and, once it is closed, each new client; nil: nobody does
+	Log     *slog.Logger                  // faults of ours only
 
 	Pressure func() float64 // share of the memory limit in use, 0 to 1, asked every second; nil: not known
 	OnStress func(Stress)   // is told when load begins to be shed, and when that is over; may be nil
@@ -142,6 +143,10 @@ func (s *Server) start(base context.Context, a arrival) {
 		s.turnAway(a.conn, client, gateway.Overloaded, gateway.Word(gateway.Drop, gateway.Overloaded, nil))
 		return
 	}
+	if _, closed := s.leaving(); closed {
+		s.turnAway(a.conn, client, gateway.ShuttingDown, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil))
+		return
+	}
 	standing := s.standing(client, snap)
 	if c, refused := s.gate.enter(client, &snap.Limits, standing); refused {
 		s.turnAway(a.conn, client, c.why, gateway.Word(gateway.Drop, c.why, c.args))
@@ -170,6 +175,14 @@ func (s *Server) start(base context.Context, a arrival) {
 		}()
 		c.serve()
 	}()
+}
+
+// leaving is what Leaving tells.
+func (s *Server) leaving() (leaving, closed bool) {
+	if s.Leaving == nil {
+		return false, false
+	}
+	return s.Leaving()
 }
 
 // standing is what is known of a client before it says anything.

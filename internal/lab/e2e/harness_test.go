@@ -87,6 +87,7 @@ type world struct {
 	config, policy string // the documents
 	offers         string
 	env            []string // of the daemon
+	descriptors    int      // its limit; 0: ours
 	journal        journal
 }
 
@@ -132,7 +133,7 @@ func newWorld(t testing.TB, s setup) *world {
 func (w *world) start(t testing.TB) {
 	t.Helper()
 	t.Cleanup(func() { w.races(t) }) // behind the daemon's end
-	w.daemon = labtest.Gatepost(t, w.dir, lab.GatepostOptions{Config: w.config, Policy: w.policy, Env: w.env})
+	w.daemon = labtest.Gatepost(t, w.dir, lab.GatepostOptions{Config: w.config, Policy: w.policy, Env: w.env, Descriptors: w.descriptors})
 	w.learn(t)
 }
 

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"gatepost/gateway/journal"
+	"gatepost/internal/control"
+)
+
+// Times of gatepost drain: long enough for a balancer that asks every few seconds and believes the third answer.
+const (
+	drainAfter   = 30 * time.Second
+	drainAtMost  = 24 * time.Hour
+	drainedUntil = "gatepost resume"
+)
+
+// operatorDrain is what gatepost drain began. It is not kept over a restart: a host that starts serves.
+type operatorDrain struct {
+	Since  time.Time `json:"since"`
+	Closes time.Time `json:"closes"` // from then on new connections are refused
+}
+
+func (o *operatorDrain) String() string {
+	what := "new connections are refused from " + o.Closes.Format(time.TimeOnly) + " on"
+	if !time.Now().Before(o.Closes) {
+		what = "new connections are refused"
+	}
+	return fmt.Sprintf("draining by operator since %s, %s, until %s", o.Since.Format(time.DateTime), what, drainedUntil)
+}
+
+// leaving is what the server asks: whether a balancer shall send clients elsewhere, and whether those that come are refused.
+func (d *daemon) leaving() (leaving, closed bool) {
+	o := d.drained.Load()
+	return o != nil, o != nil && !time.Now().Before(o.Closes)
+}
+
+// drainVerb makes the host not ready at once, and refuses new connections after a while. Sessions end as they would. Said
+// again, it changes the time.
+func (d *daemon) drainVerb(_ context.Context, r *http.Request) (any, error) {
+	after, err := time.ParseDuration(r.URL.Query().Get("after"))
+	if err != nil || after < 0 || after > drainAtMost {
+		return nil, &control.Fault{Status: http.StatusBadRequest, Message: "after is no time between 0s and 24h", Hint: "write for example 30s"}
+	}
+	now := time.Now()
+	o := &operatorDrain{Since: now, Closes: now.Add(after)}
+	if before := d.drained.Load(); before != nil {
+		o.Since = before.Since
+	}
+	d.drained.Store(o)
+	d.journal.Daemon(journal.Drain, slog.String("by", "operator"), slog.Time("closes", o.Closes), slog.Int("sessions", d.server.Sessions()))
+	d.told(d.notify.Status(d.summary()))
+	return o, nil
+}
+
+// resumeVerb undoes it.
+func (d *daemon) resumeVerb(context.Context, *http.Request) (any, error) {
+	before := d.drained.Swap(nil)
+	if before == nil {
+		return nil, &control.Fault{Status: http.StatusConflict, Message: "the daemon does not drain", Hint: "nothing was changed"}
+	}
+	d.journal.Daemon(journal.Resume, slog.Duration("after", time.Since(before.Since).Round(time.Second)))
+	d.told(d.notify.Status(d.summary()))
+	return before, nil
+}
+
+// drain asks the running daemon to let its clients go elsewhere.
+func drain(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "drain")
+	after := f.Duration("after", drainAfter, "")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	if *after < 0 || *after > drainAtMost {
+		fmt.Fprintf(e.errOut, "gatepost drain: --after is %s; write a time between 0s and 24h\n", *after)
+		return exitUsage
+	}
+	var o operatorDrain
+	if err := ask(ctx, e, f.config, http.MethodPost, "/drain?after="+url.QueryEscape(after.String()), &o); err != nil {
+		return complain(e, "drain", err)
+	}
+	fmt.Fprintf(e.errOut, "%s; gatepost status shows how many sessions are left\n", &o)
+	return exitDone
+}
+
+// resume asks it to take clients again.
+func resume(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "resume")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	var o operatorDrain
+	if err := ask(ctx, e, f.config, http.MethodPost, "/resume", &o); err != nil {
+		return complain(e, "resume", err)
+	}
+	fmt.Fprintf(e.errOut, "the daemon serves again, after %s\n", strconv.Itoa(int(time.Since(o.Since).Seconds()))+" s")
+	return exitDone
+}
