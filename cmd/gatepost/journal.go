@@ -57,6 +57,7 @@ func (d *daemon) instruments() {
 	m.Gauge("body_disk_octets", "Octets of messages on their way in files.", func() float64 { return float64(d.bodies.OnDisk()) })
 	m.Gauge("message_size_octets", "The largest message that is taken.", func() float64 { return float64(d.now.Load().snapshot.Limits.MessageSize) })
 	m.Counter("log_dropped_total", "Events that the message log had no room for.", func() float64 { return float64(d.store.Stats().Dropped) })
+	m.Counter("log_failed_total", "Events that the disk of the message log refused.", func() float64 { return float64(d.store.Stats().Failed) })
 	m.Counter("dns_lookups_total", "DNS lookups.", func() float64 { return float64(d.parts.resolver.Stats().Lookups) })
 	m.Counter("dns_failures_total", "DNS lookups that brought no answer.", func() float64 { return float64(d.parts.resolver.Stats().Failures) })
 	d.hopInstruments(m)

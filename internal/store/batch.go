@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"time"
 
 	"gatepost/gateway"
@@ -38,6 +39,10 @@ type count struct {
 	metric string
 }
 
+// maxStory is more than any event comes to: ten thousand recipients of the longest names, which is the most that limits may be
+// set to, each with findings of its own, are 17 MiB.
+const maxStory = 24 << 20
+
 // reset makes a batch that was used before an empty one of a day.
 func (b *batch) reset(d day) {
 	b.day, b.events, b.low, b.high, b.stories = d, 0, 0, 0, b.stories[:0]
@@ -56,7 +61,11 @@ func (b *batch) octets() int64 { return int64(len(b.rows) + len(b.stories) + 64*
 func (b *batch) add(n *encoder, e *gateway.Event, to *[]rcptColumns) error {
 	at := len(b.stories)
 	var err error
-	if b.stories, err = n.append(b.stories, e); err != nil {
+	if b.stories, err = n.append(b.stories, e); err == nil && len(b.stories)-at > maxStory {
+		err = fmt.Errorf("log: story of %d octets, at most %d are kept", len(b.stories)-at, maxStory)
+	}
+	if err != nil {
+		b.stories = b.stories[:at]
 		return err
 	}
 	c := columnsOf(e, int64(at), *to)

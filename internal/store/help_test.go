@@ -100,7 +100,7 @@ func openLog(t testing.TB, o Options) *Log {
 
 func closeLog(t testing.TB, l *Log) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	if err := l.Close(ctx); err != nil {
 		t.Error(err)
@@ -109,7 +109,9 @@ func closeLog(t testing.TB, l *Log) {
 
 func flush(t testing.TB, l *Log) {
 	t.Helper()
-	if err := l.Flush(bounded30(t)); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute) // tens of thousands of events, maybe on a busy machine
+	defer cancel()
+	if err := l.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
 }
