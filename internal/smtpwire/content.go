@@ -98,6 +98,9 @@ type layout struct {
 func (c *content) scanLines(b []byte) layout {
 	found := layout{bareLF: -1}
 	for p := 0; ; {
+		if c.line == 0 {
+			p = c.ordinary(b, p, &found)
+		}
 		if c.line == 0 && p < len(b) && b[p] == '.' {
 			c.res.dot(c.res.Delivered + int64(p))
 		}
@@ -109,6 +112,27 @@ func (c *content) scanLines(b []byte) layout {
 		c.endLine(b, p, p+i, &found)
 		p += i + 1
 	}
+}
+
+// ordinary measures whole lines from b[p], where a line begins, as long as they
+// end with CRLF and do not begin with a dot, and returns where it stopped.
+// Nearly every line of nearly every message is such a one: this loop is what
+// the speed of large messages depends on.
+func (c *content) ordinary(b []byte, p int, found *layout) int {
+	lines, longest := 0, 0
+	for p < len(b) && b[p] != '.' {
+		i := bytes.IndexByte(b[p:], '\n')
+		if i < 1 || b[p+i-1] != '\r' {
+			break
+		}
+		longest = max(longest, i-1)
+		lines++
+		p += i + 1
+	}
+	found.crlf += lines
+	c.res.Lines += int64(lines)
+	c.res.LongestLine = max(c.res.LongestLine, int64(longest))
+	return p
 }
 
 // endLine notes the line that ends with the LF at b[i] and of which the
@@ -255,15 +279,19 @@ func (c *content) normalise(b []byte) []byte {
 	return out
 }
 
-// hasEightBit tells whether b has an octet over 127, eight at a time.
+// hasEightBit tells whether b has an octet over 127, sixty-four at a time.
 func hasEightBit(b []byte) bool {
 	const high = 0x8080808080808080
-	for ; len(b) >= 32; b = b[32:] {
-		v := binary.NativeEndian.Uint64(b) | binary.NativeEndian.Uint64(b[8:]) |
-			binary.NativeEndian.Uint64(b[16:]) | binary.NativeEndian.Uint64(b[24:])
-		if v&high != 0 {
+	for len(b) >= 64 {
+		p := (*[64]byte)(b)
+		v := binary.NativeEndian.Uint64(p[0:]) | binary.NativeEndian.Uint64(p[8:]) |
+			binary.NativeEndian.Uint64(p[16:]) | binary.NativeEndian.Uint64(p[24:])
+		w := binary.NativeEndian.Uint64(p[32:]) | binary.NativeEndian.Uint64(p[40:]) |
+			binary.NativeEndian.Uint64(p[48:]) | binary.NativeEndian.Uint64(p[56:])
+		if (v|w)&high != 0 {
 			return true
 		}
+		b = b[64:]
 	}
 	for _, x := range b {
 		if x >= 0x80 {

@@ -94,6 +94,9 @@ func (c *content) data(r *Reader, atStart *bool) (ended bool, err error) {
 	p, out, run, used := 0, 0, 0, 0
 scan:
 	for {
+		if *atStart {
+			p = c.ordinary(b, p, &found)
+		}
 		used = p
 		if p == len(b) {
 			break
