@@ -36,7 +36,12 @@ type meter struct {
 	from   int64     // octets consumed when the message began
 	size   int64     // what MAIL declared
 	spent  time.Duration
+	set    time.Time // the deadline in force
 }
+
+// deadlineStep is by how much a deadline must move to be set anew: a message that comes fast moves it with each read, and
+// each time costs a timer.
+const deadlineStep = 100 * time.Millisecond
 
 // measure begins to read a message; what it returns ends that.
 func (c *session) measure() (done func()) {
@@ -82,6 +87,10 @@ func (m *meter) next(c *session) error {
 	if least && float64(taken) < float64(l.DataRate)*l.DataRateWindow.Seconds() {
 		deadline = earlier(deadline, m.window.Add(l.DataRateWindow))
 	}
+	if later := deadline.Sub(m.set); later >= 0 && later < deadlineStep {
+		return nil
+	}
+	m.set = deadline
 	return c.raw.SetReadDeadline(deadline)
 }
 
