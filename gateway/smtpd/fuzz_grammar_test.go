@@ -75,7 +75,6 @@ func play(t *testing.T, bursts []string, stream string, newline gateway.Action) 
 		w.snap.Limits.ErrorDelay, w.snap.Limits.JunkCommands, w.snap.Policy.Delays.UnknownRecipient = 0, 30, 0
 		w.snap.Policy.Checks["newline"] = gateway.CheckPolicy{Action: newline}
 		w.snap.Policy.Checks["verb"] = gateway.CheckPolicy{Action: gateway.ActionObserve}
-		w.snap.Policy.Thresholds = gateway.Thresholds{}
 		c := w.dial(stranger)
 		var heard strings.Builder
 		heard.WriteString(c.heard())
@@ -87,6 +86,11 @@ func play(t *testing.T, bursts []string, stream string, newline gateway.Action) 
 		o := &oracle{t: t, stream: stream, replies: codes(heard.String()), gone: gone, lax: newline != gateway.ActionDrop,
 			delivered: w.deliver.messages(), said: heard.String()}
 		o.run()
+		for line := range strings.SplitSeq(heard.String(), "\r\n") {
+			if strings.Count(line, "Reference ") > 1 || strings.HasPrefix(line, "5") && !strings.Contains(line, "Reference ") {
+				o.fail("a refusal has one reference: %q", line)
+			}
+		}
 		c.hangUp()
 		time.Sleep(time.Minute)
 		synctest.Wait()

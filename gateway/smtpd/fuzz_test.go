@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"gatepost/gateway"
 )
 
 // FuzzSession plays sessions of verbs, bodies, chunks and garbage, and holds them to what must be true of each:
@@ -53,6 +55,7 @@ func FuzzSession(f *testing.F) {
 
 func fuzzWorld(t *testing.T) *world {
 	w := newWorld(t)
+	w.snap.Policy.Thresholds = gateway.Thresholds{} // a stream is not judged for being one
 	w.snap.Limits.MessageSize = 500
 	w.snap.Limits.CommandLine = 200
 	w.snap.Limits.Errors = 40
