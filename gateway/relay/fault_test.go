@@ -123,32 +123,37 @@ func checkFault(t *testing.T, f *fake, r *Relay, step string) gateway.Relayed {
 
 // A next hop that says nothing, or never enough, is given up when the time of the step is over, not later.
 func TestSlowFaults(t *testing.T) {
+	key := newAuthority(t).issue("inner.example", time.Now().Add(time.Hour), nil)
 	for name, slow := range map[string]act{
 		"hang":           hang,
 		"trickle":        endless("2", 5*time.Second),
 		"trickled lines": endless("250-Ok\r\n", 5*time.Second),
 	} {
-		for step := range good {
-			t.Run(name+"/"+step, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					f := quietFake(everything...)
-					f.set(step, slow)
-					r, err := New(NewPools(f.pipe, nil), []Route{{Name: "inner", Hostname: "mx", Hops: []Hop{{Host: "a.example"}}, TLS: None}})
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer close(f.done)
-					defer r.Close()
-					got := checkFault(t, f, r, step)
-					want, within := gateway.NotDelivered, 60*time.Second
-					if step == "DOT" {
-						want, within = gateway.OutcomeUnknown, 300*time.Second
-					}
-					if got.Result != want || got.Reply.Code != 451 || got.Took != within {
-						t.Errorf("%s, %q after %s (%s)", got.Result, got.Reply, got.Took, got.Said)
-					}
+		for _, mode := range []Mode{None, Opportunistic} {
+			for step := range good {
+				t.Run(name+"/"+mode.String()+"/"+step, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						f := quietFake(append([]string{"STARTTLS"}, everything...)...)
+						f.tls = &tls.Config{Certificates: []tls.Certificate{key}}
+						f.set(step, slow)
+						r, err := New(NewPools(f.pipe, nil), []Route{{Name: "inner", Hostname: "mx", Hops: []Hop{{Host: "a.example"}}, TLS: mode}})
+						if err != nil {
+							t.Fatal(err)
+						}
+						defer close(f.done)
+						defer r.Close()
+						got := checkFault(t, f, r, step)
+						want, within := gateway.NotDelivered, 60*time.Second
+						if step == "DOT" {
+							want, within = gateway.OutcomeUnknown, 300*time.Second
+						}
+						if got.Result != want || got.Reply.Code != 451 || got.Took != within ||
+							(got.TLS != "") != (mode == Opportunistic && step != "banner" && step != "EHLO") {
+							t.Errorf("%s, %q after %s (%s)", got.Result, got.Reply, got.Took, got.Said)
+						}
+					})
 				})
-			})
+			}
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -262,6 +263,27 @@ func TestTricklesInTime(t *testing.T) {
 					}
 				})
 			})
+		}
+	}
+}
+
+// What never ends costs no memory: of each endless reply no more is kept than a reply may have.
+func TestEndlessRepliesCostNothing(t *testing.T) {
+	for _, fl := range faults() {
+		if !strings.HasPrefix(fl.name, "endless") {
+			continue
+		}
+		for step := range good {
+			f := newFake(t, everything...)
+			f.set(step, fl.act)
+			r := relayTo(t, f)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			got := r.Relay(t.Context(), delivery(small))
+			runtime.ReadMemStats(&after)
+			if got.Result == gateway.Delivered || after.TotalAlloc-before.TotalAlloc > 2<<20 {
+				t.Errorf("%s at %s: %s, %d octets of memory", fl.name, step, got.Result, after.TotalAlloc-before.TotalAlloc)
+			}
 		}
 	}
 }
