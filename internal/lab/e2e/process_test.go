@@ -163,6 +163,19 @@ func (u *unit) address(t *testing.T, name string) string {
 	return ""
 }
 
+// TestSystemdByAddress: a socket whose unit gives no name belongs to the listener with its address.
+func TestSystemdByAddress(t *testing.T) {
+	t.Parallel()
+	u := newUnit(t, setup{}, "gatepost.socket")
+	want := u.address(t, "gatepost.socket")
+	u.config = strings.Replace(u.config, "addresses = [\"127.0.0.1:0\"]", "addresses = [\""+want+"\", \"127.0.0.1:0\"]", 1)
+	at, err := u.begin(t).Addresses()
+	if err != nil || at.Listeners["smtp"] != want || at.Listeners["smtp-2"] == "" {
+		t.Errorf("it listens at %v, systemd opened %s, %v", at.Listeners, want, err)
+	}
+	u.dial(t)
+}
+
 // TestSystemdRefuses: a socket that no listener wants would hold clients for ever, and is told.
 func TestSystemdRefuses(t *testing.T) {
 	t.Parallel()
