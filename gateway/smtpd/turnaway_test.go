@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"context"
 	"io"
 	"net"
 	"strings"
@@ -96,9 +97,23 @@ func isReset(err error) bool {
 	return ok && (strings.Contains(op.Err.Error(), syscall.ECONNRESET.Error()) || strings.Contains(op.Err.Error(), syscall.EPIPE.Error()))
 }
 
-// BenchmarkTurnAway is one refused connection, with the client's side of it.
-func BenchmarkTurnAway(b *testing.B) {
-	w := crowdedWorld(b)
+// BenchmarkTurnAway is one connection that is too many, BenchmarkRefuseAtConnect one that a list refuses in place of the
+// banner, each with the client's side of it.
+func BenchmarkTurnAway(b *testing.B) { benchmarkRefusal(b, crowdedWorld(b)) }
+
+func BenchmarkRefuseAtConnect(b *testing.B) {
+	w := newWorld(b)
+	p := *w.snap.Policy
+	p.Trusted = nil
+	w.snap.Policy, w.snap.Gate = &p, gateway.Gate{Wait: time.Minute, RefuseAtConnect: true}
+	w.snap.Pipeline.Rows[gateway.Connect] = []gateway.Row{{Deadline: time.Second, Checks: []gateway.Check{{Name: "connect", Stage: gateway.Connect,
+		Run: func(context.Context, *gateway.Input) gateway.Finding {
+			return gateway.Failed(gateway.AccessBlocked, "your network").With(gateway.Yes("block")).Show("entry", "block 127.0.0.0/8")
+		}}}}}
+	benchmarkRefusal(b, w)
+}
+
+func benchmarkRefusal(b *testing.B, w *world) {
 	addr := serveTCP(b, w)
 	b.ReportAllocs()
 	var before, after syscall.Rusage
