@@ -25,7 +25,7 @@ func (c *session) data(string) gateway.Reply {
 	c.say(gateway.SayGoAhead.Reply())
 	c.flush()
 	done := c.measure()
-	res, err := c.r.ReadData(sink{c.tx}, c.contentLimits())
+	res, err := c.r.ReadData(c.tx.into(), c.contentLimits())
 	done()
 	if !smtpwire.InStep(err) {
 		c.cutOff(res, err)

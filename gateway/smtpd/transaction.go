@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"io"
 	"time"
 
 	"gatepost/gateway"
@@ -36,10 +37,35 @@ type sink struct{ t *transaction }
 func (s sink) Write(p []byte) (int, error) {
 	n, err := s.t.body.Write(p)
 	if err != nil {
-		s.t.body.Discard()
-		s.t.body = nil
+		s.drop()
 	}
 	return n, err
+}
+
+func (s sink) drop() {
+	s.t.body.Discard()
+	s.t.body = nil
+}
+
+// lender is a sink whose body lends its memory to the reader.
+type lender struct{ sink }
+
+func (l lender) Room(most int) ([]byte, error) {
+	space, err := l.t.body.(smtpwire.Room).Room(most)
+	if err != nil {
+		l.drop()
+	}
+	return space, err
+}
+
+func (l lender) Keep(n int) { l.t.body.(smtpwire.Room).Keep(n) }
+
+// into is what the message is read into.
+func (t *transaction) into() io.Writer {
+	if _, lends := t.body.(smtpwire.Room); lends {
+		return lender{sink{t}}
+	}
+	return sink{t}
 }
 
 // input is what the checks of a stage read.
