@@ -156,3 +156,50 @@ func TestGateProxied(t *testing.T) {
 		}
 	}
 }
+
+// TestGateStress: the journal tells once that load is shed and once that it is over, and status says so meanwhile.
+func TestGateStress(t *testing.T) {
+	t.Parallel()
+	w := begin(t, setup{offers: "-", clamav: "off", spamd: "off", limits: noWaits + "connections = 10\nconnections_per_client = 10\n"})
+	await := func(kind string) event {
+		t.Helper()
+		for end := time.Now().Add(clientTime); ; time.Sleep(10 * time.Millisecond) {
+			for _, e := range w.lines(t) {
+				if e.text("kind") == kind {
+					return e
+				}
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the journal has no %s", kind)
+			}
+		}
+	}
+	var open []*client
+	for range 8 {
+		open = append(open, w.dial(t))
+	}
+	if e := await("stress"); e.text("connections") != "8" || e.text("connections_most") != "10" {
+		t.Errorf("%v", e)
+	}
+	if out, _, _, err := w.daemon.Command(t.Context(), "status"); err != nil || !strings.Contains(out, "load is shed") {
+		t.Errorf("status: %v\n%s", err, out)
+	}
+	if _, body, err := w.daemon.Get(t.Context(), "/metrics"); err != nil || !strings.Contains(body, "\ngatepost_stress 1\n") {
+		t.Errorf("metrics: %v", err)
+	}
+	for _, c := range open {
+		c.conn.Close()
+	}
+	await("stress_over")
+	for _, kind := range []string{"stress", "stress_over"} {
+		n := 0
+		for _, e := range w.lines(t) {
+			if e.text("kind") == kind {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d times %s", n, kind)
+		}
+	}
+}
