@@ -25,6 +25,8 @@ type GatepostOptions struct {
 	Binary string
 	// Env is added to its environment, as NAME=VALUE.
 	Env []string
+	// Stdout gets its journal in place of the log file; the caller keeps it open.
+	Stdout *os.File
 	// Sockets are passed to it as systemd passes those of a socket unit.
 	Sockets []Socket
 	// Descriptors is its limit of file descriptors; 0: as ours.
@@ -85,7 +87,7 @@ func StartGatepost(ctx context.Context, dir string, o GatepostOptions) (*Gatepos
 	}
 	c := command{
 		name: "gatepost", path: o.Binary, args: []string{"serve", "--config", dir}, dir: dir, env: o.Env,
-		log:   filepath.Join(dir, "gatepost.log"),
+		log: filepath.Join(dir, "gatepost.log"), stdout: o.Stdout,
 		grace: 70 * time.Second, // it may drain its sessions for 60 s
 	}
 	o.wrap(&c)

@@ -29,17 +29,18 @@ type Process struct {
 
 // command says how to start a process.
 type command struct {
-	name  string // for errors
-	path  string
-	args  []string
-	env   []string   // added to a small clean environment
-	dir   string     // working folder
-	log   string     // file that gets stdout and stderr
-	logs  []string   // further files worth showing
-	files []*os.File // its descriptors 3 and on
-	owner owner
-	ports []*Port       // released when it ends
-	grace time.Duration // after SIGTERM before SIGKILL; 0: 10 s
+	name   string // for errors
+	path   string
+	args   []string
+	env    []string   // added to a small clean environment
+	dir    string     // working folder
+	log    string     // file that gets stdout and stderr
+	stdout *os.File   // in its place for stdout; nil: none
+	logs   []string   // further files worth showing
+	files  []*os.File // its descriptors 3 and on
+	owner  owner
+	ports  []*Port       // released when it ends
+	grace  time.Duration // after SIGTERM before SIGKILL; 0: 10 s
 }
 
 // start runs the command. When our own process ends in any way, the part ends too.
@@ -56,6 +57,9 @@ func start(c command) (*Process, error) {
 		"LANG=C.UTF-8", "HOME=" + c.dir, "TMPDIR=" + c.dir,
 	}, c.env...)
 	cmd.Stdout, cmd.Stderr = log, log
+	if c.stdout != nil {
+		cmd.Stdout = c.stdout
+	}
 	cmd.ExtraFiles = c.files
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true, // a session, so a process group, of its own

@@ -89,8 +89,8 @@ func parcelLine(r *rand.Rand) string {
 	return strings.Repeat(word+" ", 1+r.IntN(6))
 }
 
-// unix is a message with its lines ended by LF, as a mailbox has it.
-func unix(message []byte) []byte { return bytes.ReplaceAll(message, []byte("\r\n"), []byte("\n")) }
+// mailboxed is a message with its lines ended by LF, as a mailbox has it.
+func mailboxed(message []byte) []byte { return bytes.ReplaceAll(message, []byte("\r\n"), []byte("\n")) }
 
 // delivered is one copy of a parcel as it arrived for one recipient.
 type delivered struct {
@@ -125,9 +125,9 @@ func readDelivered(to string, message []byte, sent []*parcel) (delivered, error)
 	if number < 0 || number >= len(sent) {
 		return d, fmt.Errorf("parcel %d was never sent", number)
 	}
-	content = unix(content)
+	content = mailboxed(content)
 	d.number, d.sum = number, sha256.Sum256(content)
-	switch want := unix(sent[number].message); {
+	switch want := mailboxed(sent[number].message); {
 	case bytes.Equal(content, want):
 	case bytes.HasPrefix(want, content):
 		d.wrong = "truncated"

@@ -141,7 +141,12 @@ func (t told) accepted() bool { return strings.HasPrefix(t.dot, "250") }
 // deliver runs a transaction to one recipient as far as it gets; the message is head and the text.
 func (c *client) deliver(rcpt, text string) (t told) {
 	c.t.Helper()
-	if t.mail = c.say("MAIL FROM:<alice@example.org>"); !strings.HasPrefix(t.mail, "250") {
+	return c.deliverFrom("alice@example.org", rcpt, text)
+}
+
+func (c *client) deliverFrom(from, rcpt, text string) (t told) {
+	c.t.Helper()
+	if t.mail = c.say("MAIL FROM:<" + from + ">"); !strings.HasPrefix(t.mail, "250") {
 		return t
 	}
 	if t.rcpt = c.say("RCPT TO:<" + rcpt + ">"); !strings.HasPrefix(t.rcpt, "250") {

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"gatepost/internal/lab/dnslab"
 )
 
 // crowdRole in the environment makes the test program a crowd of clients, in a process of its own: no descriptor and no
@@ -30,9 +32,12 @@ type crowdSaid struct {
 }
 
 // runCrowd is the crowd's process: "hold ADDR N" connects N clients, tells, and holds them until its input ends;
-// "churn ADDR N SEED" connects N, each of which goes at some point.
+// "churn ADDR N SEED" connects N, each of which goes at some point. "dns ADDR" is a name server.
 func runCrowd(role string, in io.Reader, out io.Writer) error {
 	f := strings.Fields(role)
+	if len(f) == 2 && f[0] == "dns" {
+		return nameServer(f[1], in, out)
+	}
 	if len(f) < 3 {
 		return fmt.Errorf("crowd: %q", role)
 	}
@@ -60,6 +65,20 @@ func runCrowd(role string, in io.Reader, out io.Writer) error {
 		return tell.Encode(churn(f[1], n, seed))
 	}
 	return fmt.Errorf("crowd: %q", role)
+}
+
+// nameServer is a name server in a process of its own, which can be stopped and killed.
+func nameServer(addr string, in io.Reader, out io.Writer) error {
+	s, err := dnslab.StartAt(addr, zones)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := json.NewEncoder(out).Encode(crowdSaid{}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, in)
+	return err
 }
 
 // perAddress is how many clients of a crowd share an address. Each address is in a wide network (IPv4 /21) of its own.

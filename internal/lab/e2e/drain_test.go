@@ -134,7 +134,7 @@ func TestDescriptors(t *testing.T) {
 func TestTooFewDescriptors(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{limits: noWaits + "connections = 100\n"})
-	w.descriptors = 400
+	w.options.Descriptors = 400
 	w.start(t)
 	w.partIs(t, "descriptors", "400 allowed")
 	w.reload(t, strings.Replace(w.policy, "connections = 100", "connections = 1000", 1), "reload")
@@ -151,7 +151,7 @@ func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{clamav: "off", spamd: "off", body: "memory = \"1M\"\nmax_memory = \"1G\"",
 		limits: noWaits + "message_size = \"4M\"\nconnections_per_client = 1000\nconnections_per_network = 1000\nconnections_per_wide_network = 1000\n"})
-	w.env = []string{"GOMEMLIMIT=90MiB"}
+	w.options.Env = []string{"GOMEMLIMIT=90MiB"}
 	w.start(t)
 	line := strings.Repeat("x", 98) + "\r\n"
 	half := strings.Repeat(line, 9_000)

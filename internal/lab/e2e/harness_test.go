@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -42,6 +43,7 @@ example.org. MX 10 mail.example.org.
 mail.example.org. A 192.0.2.10
 client.example.org. A 192.0.2.20
 nullmx.test. MX 0 .
+*.fresh.test. MX 10 mail.example.org.
 nohost.test. TXT "neither MX nor address"
 xn--bcher-kva.example. MX 10 mail.example.org.
 `)
@@ -58,10 +60,13 @@ type setup struct {
 	routes    []route
 	trusted   string // elements of trusted.networks
 	env       []string
+	stdout    *os.File // gets the journal, where no test reads it
+	binary    string   // in place of the program, what starts it
 
 	clamav, spamd string // address; "": a fake; "off"
 	clamavTimeout string // "" for 20s
 	spamdTimeout  string
+	dnsTimeout    string // "" for 10s
 	dns           string // address; "" for a name server with zones
 	offers        string // what EHLO says once the daemon knows its next hops; "" for DSN, "-": nobody waits for that
 }
@@ -86,8 +91,7 @@ type world struct {
 
 	config, policy string // the documents
 	offers         string
-	env            []string // of the daemon
-	descriptors    int      // its limit; 0: ours
+	options        lab.GatepostOptions
 	journal        journal
 }
 
@@ -107,7 +111,7 @@ func begin(t testing.TB, s setup) *world {
 // newWorld makes all but the daemon.
 func newWorld(t testing.TB, s setup) *world {
 	t.Helper()
-	w := &world{dir: labtest.Dir(t), hops: map[string]*lab.NextHop{}, offers: s.offers, env: s.env}
+	w := &world{dir: labtest.Dir(t), hops: map[string]*lab.NextHop{}, offers: s.offers, options: lab.GatepostOptions{Env: s.env, Stdout: s.stdout, Binary: s.binary}}
 	if len(s.routes) == 0 {
 		s.routes = []route{{name: "internal", domains: []string{"served.test"}}}
 	}
@@ -133,7 +137,8 @@ func newWorld(t testing.TB, s setup) *world {
 func (w *world) start(t testing.TB) {
 	t.Helper()
 	t.Cleanup(func() { w.races(t) }) // behind the daemon's end
-	w.daemon = labtest.Gatepost(t, w.dir, lab.GatepostOptions{Config: w.config, Policy: w.policy, Env: w.env, Descriptors: w.descriptors})
+	w.options.Config, w.options.Policy = w.config, w.policy
+	w.daemon = labtest.Gatepost(t, w.dir, w.options)
 	w.learn(t)
 }
 
@@ -176,7 +181,7 @@ func (s *setup) bootstrapText(dir string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "hostname = %q\nstate_dir = %q\n", hostname, lab.StateDir(dir))
 	fmt.Fprintf(&b, "[[listener]]\nname = \"smtp\"\naddresses = [\"127.0.0.1:0\"]\n")
-	fmt.Fprintf(&b, "[dns]\nservers = [%q]\ntimeout = \"10s\"\n[web]\nmetrics = \"127.0.0.1:0\"\n", s.dns)
+	fmt.Fprintf(&b, "[dns]\nservers = [%q]\ntimeout = %q\n[web]\nmetrics = \"127.0.0.1:0\"\n", s.dns, cmp.Or(s.dnsTimeout, "10s"))
 	scanner := func(table, address, timeout string) {
 		list := ""
 		if address != "off" {

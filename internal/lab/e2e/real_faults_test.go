@@ -25,13 +25,14 @@ func TestRealFaults(t *testing.T) {
 	defer cancel()
 	p := startReal(t)
 	port := keptPort(t)
-	w := p.gate(t, setup{clamavTimeout: "5s", bootstrap: "[[listener]]\nname = \"again\"\naddresses = [\"" + port.Addr() + "\"]\n", routes: []route{{
+	w := p.gate(t, setup{clamavTimeout: "5s", spamdTimeout: "15s", bootstrap: "[[listener]]\nname = \"again\"\naddresses = [\"" + port.Addr() + "\"]\n", routes: []route{{
 		name: "internal", domains: []string{"lab.test"}, addr: p.inside.Addr,
 		lines: `timeouts = { connect = "5s", command = "5s", data = "10s", final = "10s" }`,
 	}}})
 	f := &realFaults{realParts: p, w: w}
 	f.out = labtest.Postfix(t, lab.PostfixOptions{Name: "mta.sender.test", Mailboxes: []string{sender}, Relay: port.Addr(), Port: p.ports.outside})
 	t.Run("spamd killed", func(t *testing.T) { f.spamdKilled(ctx, t) })
+	t.Run("spamd hangs", func(t *testing.T) { f.spamdHangs(ctx, t) })
 	t.Run("clamd killed", func(t *testing.T) { f.clamdKilled(ctx, t) })
 	t.Run("clamd hangs", func(t *testing.T) { f.clamdHangs(ctx, t) })
 	t.Run("next hop stopped", func(t *testing.T) { f.nextHopStopped(ctx, t) })
@@ -67,6 +68,30 @@ func (f *realFaults) spamdKilled(ctx context.Context, t *testing.T) {
 	}
 	f.startSpamd(ctx, t)
 	// The daemon finds out by itself that it is back.
+	if err := eventually(ctx, func() (string, bool) {
+		m := letter(mailbox)
+		send(ctx, t, f.out, m)
+		mark := fieldOf(arrives(ctx, t, f.inside.Maildir(m.To), m.Body), "X-Gatepost-Unscanned")
+		return "marked " + mark, mark == ""
+	}); err != nil {
+		t.Error(err)
+	}
+	f.settles(ctx, t, f.out)
+}
+
+func (f *realFaults) spamdHangs(ctx context.Context, t *testing.T) {
+	if err := f.spamd.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	m := letter(mailbox)
+	send(ctx, t, f.out, m)
+	above := arrives(ctx, t, f.inside.Maildir(m.To), m.Body)
+	if err := f.spamd.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if mark := fieldOf(above, "X-Gatepost-Unscanned"); mark != "spamassassin" {
+		t.Errorf("marked %q in %q", mark, above)
+	}
 	if err := eventually(ctx, func() (string, bool) {
 		m := letter(mailbox)
 		send(ctx, t, f.out, m)

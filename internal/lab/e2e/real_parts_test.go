@@ -122,7 +122,9 @@ func (p *realParts) gate(t testing.TB, s setup) *world {
 	if s.clamavTimeout == "" {
 		s.clamavTimeout = "60s"
 	}
-	s.spamdTimeout = "30s"
+	if s.spamdTimeout == "" {
+		s.spamdTimeout = "30s"
+	}
 	if len(s.routes) == 0 {
 		s.routes = []route{{name: "internal", domains: []string{"lab.test"}, addr: p.inside.Addr}}
 	}
