@@ -12,11 +12,14 @@ import (
 // memoryTime bounds the reading of what was remembered: clients that could not be read in time are tested again.
 const memoryTime = 2 * time.Second
 
+// memoryWait is how long the start waits for it: a file of a hundred thousand clients takes longer, and is read while the
+// first ones are served.
+const memoryWait = 50 * time.Millisecond
+
 // openMemory reads what was remembered of clients before the last stop. Without its file the gateway works, and forgets at
 // the next stop.
 func (d *daemon) openMemory() {
 	ctx, cancel := context.WithTimeout(context.Background(), memoryTime)
-	defer cancel()
 	o := memory.Options{Log: d.log}
 	clients, err := store.OpenClients(ctx, filepath.Join(d.bootstrap.StateDir, "clients.db"), d.log)
 	if err != nil {
@@ -25,5 +28,14 @@ func (d *daemon) openMemory() {
 		d.clients, o.Store = clients, clients
 	}
 	d.memory = memory.New(o)
-	d.memory.Load(ctx)
+	read := make(chan struct{})
+	go func() {
+		defer cancel()
+		defer close(read)
+		d.memory.Load(ctx)
+	}()
+	select {
+	case <-read:
+	case <-time.After(memoryWait):
+	}
 }
