@@ -66,6 +66,36 @@ func BenchmarkWrite(b *testing.B) {
 	b.ReportMetric(float64(size(dayOf(now).path(l.o.Dir)))/float64(i), "octets/event")
 }
 
+// BenchmarkClose tells what it costs to make the index of a block of 500 events, when their day is over.
+func BenchmarkClose(b *testing.B) {
+	s, now := newStock(), time.Now()
+	l := openLog(b, Options{})
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		for range batchRows {
+			for e := s.event(n); !l.Write(e); {
+				time.Sleep(time.Millisecond)
+			}
+			n++
+		}
+		flush(b, l)
+		db, err := openWrite(b.Context(), dayOf(now).path(l.o.Dir))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		began := cpu(b)
+		if _, did, err := closeBlock(b.Context(), db, 0); err != nil || did == 0 {
+			b.Fatal(did, err)
+		}
+		b.ReportMetric(float64((cpu(b)-began).Nanoseconds())/1000/batchRows, "CPU-µs/event")
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkMake is what of BenchmarkWrite the test itself costs.
 func BenchmarkMake(b *testing.B) {
 	s := newStock()
