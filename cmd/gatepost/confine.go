@@ -73,6 +73,10 @@ func (d *daemon) confine(c *config.Config) error {
 	if err := os.MkdirAll(logFolder(c.Bootstrap), 0o700); err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
+	// Whatever makes a temporary file or socket makes it where we may write.
+	if err := os.Setenv("TMPDIR", c.Bootstrap.Body.Dir); err != nil {
+		return fmt.Errorf("body.dir: %w", err)
+	}
 	if c.Bootstrap.Sandbox == config.SandboxOff {
 		d.log.Warn("sandbox: switched off by sandbox = \"off\" in gatepost.toml")
 		return nil
