@@ -9,6 +9,8 @@ import (
 	"time"
 
 	sys "golang.org/x/sys/unix"
+
+	"gatepost/internal/lab"
 )
 
 // TestDrain: a drained host is not ready at once, serves who comes until the time is over and then sends them away, lets
@@ -106,7 +108,8 @@ func TestDescriptors(t *testing.T) {
 		t.Errorf("for want of descriptors a client was told %q", said.last())
 	}
 	time.Sleep(time.Second) // some more attempts of the accept loop
-	if n := failures(); n > 1 {
+	// A descriptor that somebody gives back meanwhile lets one client in: then it is over, and begins anew.
+	if n := failures(); n > 1+strings.Count(w.daemon.Log(), "connections are accepted again") {
 		t.Errorf("it is told %d times\n%s", n, w.daemon.Log())
 	}
 	limit(before.Max)
@@ -151,7 +154,11 @@ func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{clamav: "off", spamd: "off", body: "memory = \"4M\"\nmax_memory = \"1G\"",
 		limits: noWaits + "message_size = \"4M\"\nconnections_per_client = 1000\nconnections_per_network = 1000\nconnections_per_wide_network = 1000\n"})
-	w.options.Env = []string{"GOMEMLIMIT=90MiB"}
+	var err error
+	if w.options.Binary, err = lab.BuildPlain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.options.Env = []string{"GOMEMLIMIT=400MiB"}
 	w.start(t)
 	line := strings.Repeat("x", 98) + "\r\n"
 	half := strings.Repeat(line, 36_000)
