@@ -159,10 +159,5 @@ func settled(b *built, p *parts) bool {
 			}
 		}
 	}
-	for _, h := range b.relay.Health() {
-		if h.LearnedAt.IsZero() && h.LastErrorAt.IsZero() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(b.relay.Health(), unasked)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/accept"
 	"gatepost/gateway/journal"
+	"gatepost/gateway/relay"
 	"gatepost/gateway/smtpd"
 	"gatepost/gateway/spool"
 	"gatepost/internal/config"
@@ -135,15 +137,16 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.instruments()
 	failed := make(chan error, len(sockets.smtp)+2)
 	serving, stopServing := context.WithCancel(background)
-	for _, l := range sockets.smtp {
-		l.Listener = d.pulsed(l.Listener)
-		running.Go(func() { failed <- d.serveSMTP(serving, l) })
-	}
 	verbs := d.pulsed(socket)
 	running.Go(func() { failed <- control.Serve(background, verbs, d.verbs()) })
 	if sockets.metrics != nil {
 		web := d.pulsed(sockets.metrics)
 		running.Go(func() { failed <- serveWeb(background, web, d.journal.HTTP()) })
+	}
+	d.firstLook(ctx)
+	for _, l := range sockets.smtp {
+		l.Listener = d.pulsed(l.Listener)
+		running.Go(func() { failed <- d.serveSMTP(serving, l) })
 	}
 	if err := d.where.write(d.bootstrap.StateDir); err != nil {
 		d.log.Error("addresses", "error", err)
@@ -160,6 +163,25 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	running.Wait()
 	return errors.Join(err, d.close())
 }
+
+// firstLookTime bounds how long the first client waits for the next hops to be asked what they carry.
+const firstLookTime = time.Second
+
+// firstLook waits, not for long, until each next hop has answered or failed. Clients wait in the backlog meanwhile: one that
+// was greeted before would not be offered 8BITMIME, and would re-encode its mail, which breaks its DKIM signature.
+func (d *daemon) firstLook(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstLookTime)
+	defer cancel()
+	for ctx.Err() == nil && slices.ContainsFunc(d.now.Load().relay.Health(), unasked) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// unasked reports whether a next hop has neither answered nor failed yet.
+func unasked(h relay.Health) bool { return h.LearnedAt.IsZero() && h.LastErrorAt.IsZero() }
 
 // serveSMTP serves one socket, behind proxies or not.
 func (d *daemon) serveSMTP(ctx context.Context, l smtpListener) error {

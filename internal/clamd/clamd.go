@@ -44,6 +44,9 @@ var (
 	ErrBlind = errors.New("clamd: does not find the EICAR test file")
 )
 
+// errHere is a fault of this side, of which clamd knows nothing.
+var errHere = errors.New("fault on this side")
+
 // Repeatable says that err came before anything was sent, so that the call may
 // be made again elsewhere.
 func Repeatable(err error) bool { return errors.Is(err, ErrUnreachable) }
@@ -51,7 +54,7 @@ func Repeatable(err error) bool { return errors.Is(err, ErrUnreachable) }
 // Blames says that err is the fault of clamd or of the way to it, rather than of
 // the data or of a caller that went away.
 func Blames(err error) bool {
-	return err != nil && !errors.Is(err, ErrTooBig) && !errors.Is(err, ErrSource) && !errors.Is(err, context.Canceled)
+	return err != nil && !errors.Is(err, ErrTooBig) && !errors.Is(err, ErrSource) && !errors.Is(err, errHere) && !errors.Is(err, context.Canceled)
 }
 
 // Distrusts says that err means that no verdict of this clamd can be believed.

@@ -89,13 +89,13 @@ func checkStats(raw []byte) error {
 func readStats(ctx context.Context, raw []byte) (Stats, error) {
 	dir, err := os.MkdirTemp("", "clamd-stats-")
 	if err != nil {
-		return Stats{}, err
+		return Stats{}, fmt.Errorf("%w: %w", errHere, err)
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "s")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return Stats{}, err
+		return Stats{}, fmt.Errorf("%w: %w", errHere, err)
 	}
 	defer listener.Close()
 	deadline := time.Now().Add(DefaultIOTimeout)

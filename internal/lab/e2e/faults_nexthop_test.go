@@ -153,8 +153,8 @@ func (w *world) arm(t *testing.T, hop *lab.NextHop, f hopFault) {
 	hop.On(f.step, f.action)
 }
 
-// relayVerbs are all that a next hop is ever told.
-var relayVerbs = []string{"EHLO", "HELO", "MAIL", "RCPT", "DATA", "RSET", "QUIT"}
+// relayVerbs are all that a next hop is ever told; NOOP asks an idle connection whether it lives.
+var relayVerbs = []string{"EHLO", "HELO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"}
 
 func (w *world) relayFault(t *testing.T, f hopFault, route string) {
 	hop := w.hops[route]

@@ -29,7 +29,7 @@ var clamdFaults = []scannerFault{
 	{name: "closes within", step: "BODY", action: lab.Action{After: 50, Bytes: []byte{}, Then: lab.Close}},
 	{name: "resets within", step: "BODY", action: lab.Action{After: 50, Bytes: []byte{}, Then: lab.Reset}},
 	{name: "OK before it has read the message", step: "BODY", action: lab.Action{After: 50, Bytes: []byte("stream: OK\x00"), Then: lab.Close}, big: true},
-	{name: "OK before it has read anything", step: "CONNECT", action: lab.Action{Bytes: []byte("stream: OK\x00"), Then: lab.Close}},
+	{name: "OK before it has read anything", step: "CONNECT", action: lab.Action{Bytes: []byte("stream: OK\x00"), Then: lab.Close}, big: true},
 	{name: "closes without an answer", step: "INSTREAM", action: lab.Gone()},
 	{name: "too slow", step: "INSTREAM", action: lab.Action{Delay: 4 * time.Second, Bytes: []byte("stream: OK\x00")}},
 	{name: "trickles", step: "INSTREAM", action: lab.Trickle("stream: OK\x00", 400*time.Millisecond)},

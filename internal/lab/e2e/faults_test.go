@@ -80,6 +80,19 @@ func TestClientVanishes(t *testing.T) {
 	w.awaitEvent(t, "transaction", "relay=delivered", "verdict=accept")
 }
 
+// TestFirstClient: whoever comes first is offered what the next hop carries, though that takes its time to say so. A sender
+// that is not offered 8BITMIME would re-encode its mail.
+func TestFirstClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{})
+	w.hop(t).On("EHLO", lab.ReplyAfter(300*time.Millisecond, ""))
+	w.options.Config, w.options.Policy = w.config, w.policy
+	w.daemon = labtest.Gatepost(t, w.dir, w.options)
+	if said := w.dial(t).say("EHLO first.example.org"); !strings.Contains(said, "8BITMIME\n") {
+		t.Errorf("the first client was offered %q", said)
+	}
+}
+
 // TestKill: a daemon that dies in the middle of a message has told nobody 250 for it, and starts again on what it left.
 func TestKill(t *testing.T) {
 	t.Parallel()

@@ -181,6 +181,10 @@ func (w *world) commands(ctx context.Context, t testing.TB, p *realParts, well b
 	if !well {
 		clamd, want = "FAIL clamav ", 1
 	}
+	// clamd's word on how busy it is comes late where the machine is: then status has it the next time.
+	busy := func(text string) bool {
+		return strings.Contains(strings.Join(strings.Fields(text), " "), "ok clamav work unix:"+p.clamd.Socket+" THREADS: live ")
+	}
 	for _, args := range [][]string{{"status"}, {"check", "--live"}} {
 		var out string
 		if err := eventually(ctx, func() (string, bool) {
@@ -189,15 +193,12 @@ func (w *world) commands(ctx context.Context, t testing.TB, p *realParts, well b
 				t.Fatal(err)
 			}
 			out = text
-			return text + complaint, code == want
+			return text + complaint, code == want && (!well || args[0] != "status" || busy(text))
 		}); err != nil {
-			t.Errorf("gatepost %q: not exit code %d: %v", args, want, err)
+			t.Errorf("gatepost %q: not exit code %d, or status does not tell how busy clamd is: %v", args, want, err)
 			continue
 		}
 		flat := strings.Join(strings.Fields(out), " ")
-		if well && args[0] == "status" && !strings.Contains(flat, "ok clamav work unix:"+p.clamd.Socket+" THREADS: live ") {
-			t.Errorf("gatepost status does not tell how busy clamd is:\n%s", out)
-		}
 		for _, line := range []string{clamd + "unix:" + p.clamd.Socket, "ok spamassassin " + p.spamd.Addr + " SpamAssassin", "ok next hop " + p.inside.Addr + " route internal", "ok next hop " + p.inside.Addr + " route pinned", "ok dns " + p.names.Addr()} {
 			if line := strings.Join(strings.Fields(line), " "); !strings.Contains(flat, line) {
 				t.Errorf("gatepost %q has no %q:\n%s", args, line, out)
