@@ -13,8 +13,8 @@ import (
 // same percentage would be hundreds of megabytes: then garbage may take gcRoom. GOGC in the environment says otherwise.
 const (
 	gcMost  = 300
-	gcLeast = 40
-	gcRoom  = 48 << 20
+	gcLeast = 25
+	gcRoom  = 24 << 20
 	gcPace  = time.Second
 )
 
