@@ -135,7 +135,8 @@ func onDisk(t *testing.T, s setup, folder func(dir string) string, options strin
 	w.start(t)
 	remount = func(options string) {
 		t.Helper()
-		out, err := exec.Command("nsenter", "-m", "-t", strconv.Itoa(w.daemon.PID()), "mount", "-o", "remount,"+options, path).CombinedOutput()
+		// Also into its root: this machine may itself be a folder of another.
+		out, err := exec.Command("nsenter", "-m", "-r", "-t", strconv.Itoa(w.daemon.PID()), "mount", "-o", "remount,"+options, folder(w.dir)).CombinedOutput()
 		if err != nil {
 			t.Fatalf("remount: %v %s", err, out)
 		}
