@@ -51,9 +51,7 @@ func (e *Envelope) only() (only *Recipient) {
 	return only
 }
 
-// AddressLiteral returns an address as RFC 5321 section 4.1.3 writes it, in brackets.
-func AddressLiteral(a netip.Addr) string { return string(appendLiteral(nil, a)) }
-
+// appendLiteral appends an address as RFC 5321 section 4.1.3 writes it, in brackets.
 func appendLiteral(b []byte, a netip.Addr) []byte {
 	a = a.Unmap().WithZone("")
 	b = append(b, '[')
