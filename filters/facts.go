@@ -42,13 +42,8 @@ func (d *Deps) mailHost(ctx context.Context, e *gateway.Envelope) dns.MailHostRe
 	})
 }
 
-// isInside reports whether an address is loopback, private, link-local, or shared by a carrier (RFC 6598): the public DNS
-// cannot speak about it.
-func isInside(a netip.Addr) bool {
-	a = a.Unmap()
-	shared := a.Is4() && a.As4()[0] == 100 && a.As4()[1]&0xc0 == 64
-	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || shared || !a.IsValid()
-}
+// isInside reports whether the public DNS cannot speak about an address.
+func isInside(a netip.Addr) bool { return gateway.Inside(a) || !a.IsValid() }
 
 // inside is the finding about a client that the public DNS cannot speak about.
 func inside(a netip.Addr) gateway.Finding {

@@ -76,3 +76,11 @@ func (s *Session) Protocol(utf8 bool) string {
 	}
 	return "ESMTP"
 }
+
+// Inside reports whether an address is loopback, private, link-local, or shared by a carrier (RFC 6598): one that the
+// internet does not route.
+func Inside(a netip.Addr) bool {
+	a = a.Unmap()
+	shared := a.Is4() && a.As4()[0] == 100 && a.As4()[1]&0xc0 == 64
+	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || shared
+}

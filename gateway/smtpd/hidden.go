@@ -57,7 +57,7 @@ func (h *hidden) saw(s *gateway.Session) {
 		h.seen[s.Listener] = w
 	}
 	w.total++
-	if a := s.Client.Addr(); inside(a) {
+	if a := s.Client.Addr(); gateway.Inside(a) {
 		w.count(a, s.Helo.Name)
 	}
 	if w.total%hiddenLeast == 0 { // soon, not at the end of the window only
@@ -103,12 +103,4 @@ func (s *Server) ClientsSeen() (ok bool, detail string) {
 		return false, what
 	}
 	return true, ""
-}
-
-// inside reports whether an address is one that no mail server of the internet has: loopback, private, link-local, or
-// shared by a carrier (RFC 6598).
-func inside(a netip.Addr) bool {
-	a = a.Unmap()
-	shared := a.Is4() && a.As4()[0] == 100 && a.As4()[1]&0xc0 == 64
-	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || shared
 }
