@@ -55,6 +55,7 @@ type Built struct {
 // Resolver is the DNS that checks ask.
 type Resolver interface {
 	dns.MailLookup
+	TXT(ctx context.Context, name string) dns.Answer[string]
 	PTR(ctx context.Context, addr netip.Addr) dns.Answer[string]
 }
 

@@ -74,6 +74,7 @@ type Finding struct {
 	RetryAfter time.Duration `json:"retry,omitempty"` // how long the sender should wait
 	Took       time.Duration `json:"took"`
 	Evidence   []Evidence    `json:"-"` // stored beside the Record, in a column of its own
+	Auth       []AuthResult  `json:"-"` // told in Authentication-Results; Judge never reads it
 }
 
 // Passed, Failed and CouldNotTell make findings; the pipeline adds check, stage, recipient and time.

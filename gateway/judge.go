@@ -127,6 +127,12 @@ func (t *tally) finding(f *Finding) {
 	switch f.Result {
 	case Unknown:
 		action, key = c.Unknown, "unknown"
+		for i := range c.Cases {
+			if r := c.Cases[i].Reason; r != "" && r == f.Reason {
+				action, key = c.Cases[i].Action, c.Cases[i].Key
+				break
+			}
+		}
 		if action >= ActionPass && action < ActionDefer { // it goes on, unchecked
 			t.marks = append(t.marks, f.Check)
 		}

@@ -55,7 +55,8 @@ type CheckPolicy struct {
 	Total    string             // the measure that Ignore is subtracted from
 }
 
-// Case is an action for some of what a check finds.
+// Case is an action for some of what a check finds. One by reason counts for what the check could not tell as well: why it
+// could not may matter.
 type Case struct {
 	Reason  Reason // matches this reason, if set
 	Pattern string // matches the text of any measure (shell pattern), if set

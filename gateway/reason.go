@@ -65,6 +65,20 @@ const (
 	SenderNullMX     Reason = "sender.null_mx"
 	SenderNoMailHost Reason = "sender.no_mail_host"
 	DNSFailed        Reason = "dns.failed"
+	SPFFail          Reason = "spf.fail"
+	SPFNever         Reason = "spf.never" // its record is `v=spf1 -all`: the domain sends no mail at all
+	SPFBroken        Reason = "spf.permerror"
+	AuthorAmbiguous  Reason = "author.ambiguous" // mail clients may show another author than the one that was authenticated
+	AuthorDisguised  Reason = "author.disguised" // a field or name that looks like another
+	DKIMFail         Reason = "dkim.fail"
+	DKIMWeak         Reason = "dkim.weak" // what passes does so by a key or a coverage that local policy does not take
+	ARCFail          Reason = "arc.fail"
+	DMARCReject      Reason = "dmarc.reject"     // fails, and the domain asks for reject
+	DMARCQuarantine  Reason = "dmarc.quarantine" // fails, and the domain asks for quarantine
+	DMARCIndirect    Reason = "dmarc.indirect"   // fails, the domain asks for reject, and something hints at a list or a forwarder
+	DMARCUnasked     Reason = "dmarc.none"       // fails, and the domain asks for nothing
+	DMARCBroken      Reason = "dmarc.permerror"
+	DMARCHeld        Reason = "dmarc.held" // DNS cannot tell, and the domain was known to ask for reject or quarantine
 	ShapeFrom        Reason = "shape.from"
 	ShapeDate        Reason = "shape.date"
 	ShapeFields      Reason = "shape.fields"
@@ -137,6 +151,20 @@ var reasonWords = map[Reason]words{
 	SenderNullMX:     {550, "5.7.27", Reject, "Sender refused: the domain %s says that it takes no mail (null MX), so that no reply could reach it"},
 	SenderNoMailHost: {550, "5.1.8", Reject, "Sender refused: the domain %s has neither an MX nor an address record, so that no reply could reach it"},
 	DNSFailed:        {451, "4.4.3", Defer, "DNS gave no answer for %s right now; try again later"},
+	SPFFail:          {550, "5.7.23", Reject, "Sender refused: the SPF record of %s does not name your address %s; send from a host that it names, or have the domain's owner add yours (RFC 7208)"},
+	SPFNever:         {550, "5.7.23", Reject, "Sender refused: the SPF record of %s says that this domain sends no mail at all (v=spf1 -all)"},
+	SPFBroken:        {550, "5.7.24", Reject, "Sender refused: the SPF record of %s is broken (%s); its owner must mend it (RFC 7208 section 4.6)"},
+	AuthorAmbiguous:  {550, "5.7.1", Reject, "Message refused: it is not clear who its author is: %s; send it with one From field that names one address (RFC 5322 section 3.6.2)"},
+	AuthorDisguised:  {550, "5.6.0", Reject, "Message refused: its header section is disguised: %s (RFC 5322 section 2.2)"},
+	DKIMFail:         {550, "5.7.20", Reject, "Message refused: its DKIM signature by %s does not hold: %s (RFC 6376)"},
+	DKIMWeak:         {550, "5.7.21", Reject, "Message refused: its DKIM signature by %s is too weak: %s (RFC 8301)"},
+	ARCFail:          {550, "5.7.29", Reject, "Message refused: its ARC chain does not hold: %s (RFC 8617)"},
+	DMARCReject:      {550, "5.7.1", Reject, "Refused: the domain %s asks to reject mail that fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
+	DMARCQuarantine:  {550, "5.7.1", Quarantine, "Refused: the domain %s asks to quarantine mail that fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
+	DMARCIndirect:    {550, "5.7.1", Quarantine, "Refused: the domain %s asks to reject mail that fails DMARC, and the list or forwarder that it came by did not preserve its signature (RFC 9989)"},
+	DMARCUnasked:     {550, "5.7.1", Tag, "Refused: mail of the domain %s fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
+	DMARCBroken:      {550, "5.7.1", Tag, "Refused: the DMARC record of %s is broken (%s); its owner must mend it (RFC 9989 section 4.7)"},
+	DMARCHeld:        {451, "4.4.3", Defer, "DNS gave no answer for %s right now, and this domain asks to refuse mail that fails DMARC; try again later"},
 	ShapeFrom:        {550, "5.6.0", Reject, "Message refused: it must have exactly one From field that names somebody, and has %s (RFC 5322 section 3.6)"},
 	ShapeDate:        {550, "5.6.0", Reject, "Message refused: it must have exactly one Date field, and has %s (RFC 5322 section 3.6)"},
 	ShapeFields:      {550, "5.6.0", Reject, "Message refused: its header section is malformed: %s (RFC 5322)"},

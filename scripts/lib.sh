@@ -16,8 +16,10 @@ cache=${GATEPOST_CACHE:-$root/.cache}
 
 # Debian's packages that running and testing need: the two scanners, the
 # internal MTA, the tool a mail admin tests with, systemd's tools for sockets and
-# units (nothing of it is started), and a C compiler for the race detector.
-packages=(clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev)
+# units (nothing of it is started), other people's verifiers of SPF, DKIM and ARC
+# that ours are compared with, and a C compiler for the race detector.
+packages=(clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev
+	python3-spf python3-yaml python3-dkim python3-nacl python3-dnspython opendkim-tools)
 
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { say "$*"; exit 2; }
