@@ -67,7 +67,15 @@ func (l *lookups) show(f gateway.Finding) gateway.Finding {
 func (l *lookups) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	a := l.r.TXT(ctx, name)
 	note(l, "TXT", name, &a)
-	return a.Records, a.Err()
+	return a.Records, whole(&a)
+}
+
+// whole is the error of an answer of which every record may be the one that counts: one that was cut short cannot tell.
+func whole[T any](a *dns.Answer[T]) error {
+	if a.Status == dns.Found && a.Cut {
+		return &net.DNSError{Err: "answer has more records than are looked at", Name: a.Name, Server: a.Server, IsTemporary: true}
+	}
+	return a.Err()
 }
 
 // LookupMX is that of net.Resolver: most preferred first.
@@ -95,7 +103,7 @@ func (l *lookups) LookupNetIP(ctx context.Context, network, name string) ([]neti
 		a = dns.Addrs(ctx, l.r, name)
 		note(l, "A and AAAA", name, &a)
 	}
-	return a.Records, a.Err()
+	return a.Records, whole(&a)
 }
 
 // LookupAddr is that of net.Resolver: the names of an address, whatever its holder wrote.

@@ -35,6 +35,14 @@ func TestLookups(t *testing.T) {
 	if _, err := l.LookupTXT(ctx, "broken.example"); !errors.As(err, &e) || e.IsNotFound || !e.IsTemporary {
 		t.Errorf("a failure: %v", err)
 	}
+	s.SetFault("many.example", dnslab.Fault{Kind: dnslab.ManyTexts})
+	if _, err := l.LookupTXT(ctx, "many.example"); !errors.As(err, &e) || e.IsNotFound || !e.IsTemporary {
+		t.Errorf("more texts than are looked at: %v", err)
+	}
+	s.SetFault("wide.example", dnslab.Fault{Kind: dnslab.ManyRecords})
+	if _, err := l.LookupNetIP(ctx, "ip4", "wide.example"); !errors.As(err, &e) || e.IsNotFound || !e.IsTemporary {
+		t.Errorf("more addresses than are looked at: %v", err)
+	}
 	for name, want := range map[string]bool{"a.example": true, "mx.a.example": true, "none.example": false} {
 		if is, err := l.Exists(ctx, name); is != want || err != nil {
 			t.Errorf("%s exists: %v, %v", name, is, err)

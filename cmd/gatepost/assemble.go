@@ -38,7 +38,7 @@ type parts struct {
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), recipients: recipients.NewCache(0)}
 	var err error
-	if p.resolver, err = dns.New(dns.Options{Servers: b.DNS.Servers, Deadline: b.DNS.Timeout, Logger: log}); err != nil {
+	if p.resolver, err = dns.New(dns.Options{Servers: b.DNS.Servers, Deadline: b.DNS.Timeout, TrustAD: trusts(b.DNS.TrustAD), Logger: log}); err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	if len(b.ClamAV.Addresses) > 0 {
@@ -64,6 +64,17 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 		}
 	}
 	return p, nil
+}
+
+// trusts translates the word for whose AD bit counts; the decoder knows no other.
+func trusts(word string) dns.Trust {
+	switch word {
+	case "all":
+		return dns.TrustAll
+	case "none":
+		return dns.TrustNone
+	}
+	return dns.TrustLoopback
 }
 
 // built is one configuration, ready to be swapped in.

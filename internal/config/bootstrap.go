@@ -52,6 +52,7 @@ type TLS struct {
 type DNS struct {
 	Servers []string      `toml:"servers" format:"server" example:"127.0.0.1:53" doc:"Resolvers to ask, in this order; port 53 unless written. Not set: those of /etc/resolv.conf. They should validate DNSSEC and be near; DNS lists refuse public resolvers."`
 	Timeout time.Duration `toml:"timeout" default:"5s" min:"100ms" max:"30s" doc:"How long one question may take, with all its tries."`
+	TrustAD string        `toml:"trust_ad" enum:"loopback,all,none" default:"loopback" rfc:"RFC 6840 section 5.7" doc:"Which resolvers' word counts that they validated an answer (the AD bit). loopback: those at a loopback address; all: every one, where you answer for the network between; none: no one's."`
 }
 
 // ClamAV names the clamd daemons.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,10 @@ func TestFaults(t *testing.T) {
 		{"bogus", dnslab.Bogus, dns.Bogus, dns.BadSignature, nil},
 		{"bogus, not said", dnslab.BogusNoEDE, dns.Bogus, dns.BadSignature, nil},
 		{"case changed", dnslab.MangleCase, dns.Found, dns.NoKind, good},
+		{"the records of another name", dnslab.ForeignOwner, dns.Failed, dns.Malformed, nil},
+		{"the records of a name below", dnslab.ForeignBelow, dns.Failed, dns.Malformed, nil},
+		{"case changed, and the records of another name", dnslab.MangleForeign, dns.Failed, dns.Malformed, nil},
+		{"records of others beside", dnslab.Stowaway, dns.Found, dns.NoKind, good},
 		{"referral", dnslab.Referral, dns.Failed, dns.Lame, nil},
 	} {
 		t.Run(c.about, func(t *testing.T) {
@@ -209,6 +214,69 @@ func TestHugeTXT(t *testing.T) {
 	}
 	if lab.TCPQueries() != 1 || r.Stats().TCP != 1 {
 		t.Errorf("%d TCP queries, %+v", lab.TCPQueries(), r.Stats())
+	}
+}
+
+// TestTextsAreCapped: a hundred texts are taken, and the answer says that there are more, so that what was not seen is
+// never told as not there.
+func TestTextsAreCapped(t *testing.T) {
+	lab, r := start(t)
+	lab.SetFault("example.com", dnslab.Fault{Kind: dnslab.ManyTexts})
+	a := r.TXT(t.Context(), "example.com")
+	if a.Status != dns.Found || len(a.Records) != 100 || !a.Cut || lab.Count("example.com", "TXT") != 2 {
+		t.Errorf("%v %v with %d records, cut %v, after %d queries", a.Status, a.Kind, len(a.Records), a.Cut, lab.Count("example.com", "TXT"))
+	}
+}
+
+// TestCaseIsNoName (RFC 4343): the case of a name, in the question or in the owner, in the reply or as it is asked for,
+// makes no other name, and no second entry of the cache.
+func TestCaseIsNoName(t *testing.T) {
+	lab, r := start(t)
+	lab.SetFault("*", dnslab.Fault{Kind: dnslab.MangleCase})
+	for i, name := range []string{"alias.example.com", "ALIAS.example.COM", "aLiAs.eXaMpLe.CoM."} {
+		a := r.A(t.Context(), name)
+		if a.Status != dns.Found || !slices.Equal(a.Records, addrs("192.0.2.1")) || !slices.Equal(a.Chain, []string{"mx1.example.com"}) || a.Cached != (i > 0) {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+	if a := r.MX(t.Context(), "example.com"); a.Status != dns.Found || a.Records[0].Host != "mx1.example.com" {
+		t.Errorf("MX: %+v", a)
+	}
+	if n := lab.Count("alias.example.com", "A"); n != 1 {
+		t.Errorf("%d queries", n)
+	}
+}
+
+// TestStowawaysAreNotKept: records of other names that come with an answer are not believed, then or later.
+func TestStowawaysAreNotKept(t *testing.T) {
+	lab, r := start(t)
+	lab.SetFault("a.example.com", dnslab.Fault{Kind: dnslab.Stowaway})
+	if a := r.A(t.Context(), "a.example.com"); !slices.Equal(a.Records, addrs("192.0.2.20")) {
+		t.Errorf("%+v", a)
+	}
+	if a := r.A(t.Context(), "victim.invalid"); a.Status != dns.None || a.Kind != dns.NXDomain || a.Cached {
+		t.Errorf("the victim: %+v", a)
+	}
+}
+
+// TestFaultsAreBounded: whatever a name server does, a lookup costs a bounded number of queries.
+func TestFaultsAreBounded(t *testing.T) {
+	for kind := dnslab.Honest; kind <= dnslab.Referral; kind++ {
+		t.Run(strconv.Itoa(int(kind)), func(t *testing.T) {
+			t.Parallel()
+			lab, r := start(t, func(o *dns.Options) { o.Timeout = 300 * time.Millisecond })
+			lab.SetFault("*", dnslab.Fault{Kind: kind})
+			r.TXT(t.Context(), "example.com")
+			n := 0
+			for _, queries := range lab.Queries() {
+				n += queries
+			}
+			// Two tries, each with and without EDNS and over UDP and TCP; a server failure is asked about twice more; nine
+			// names where each is an alias of the next.
+			if n == 0 || n > 12 {
+				t.Errorf("%d queries: %v", n, lab.Queries())
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	wire "github.com/miekg/dns"
@@ -143,6 +144,9 @@ func readSections(m *wire.Msg, q query) *result {
 	case m.Rcode == wire.RcodeNameError:
 		res.kind = NXDomain
 	case hasSOA:
+	case len(m.Answer) > 0 && !hasOwner(m.Answer, q.name):
+		// Records, and none of them of the name asked for: that says nothing about it.
+		return failure(Malformed, "answer is about other names")
 	case len(c.chain) > 0:
 		// Without an SOA nothing is said about where the CNAME leads.
 		return &result{ad: res.ad, ttl: c.ttl, chain: c.chain, next: c.owner}
@@ -185,6 +189,11 @@ func extendedErrors(m *wire.Msg) string {
 		}
 	}
 	return ""
+}
+
+// hasOwner reports whether any record is of the name.
+func hasOwner(rrs []wire.RR, name string) bool {
+	return slices.ContainsFunc(rrs, func(rr wire.RR) bool { return isOwner(rr.Header().Name, name) })
 }
 
 func hasType(rrs []wire.RR, typ uint16) bool {

@@ -194,6 +194,7 @@ func TestContradictions(t *testing.T) {
 		{"nothing, from the authority", func(m *wire.Msg) { m.RecursionAvailable, m.Authoritative = false, true }, "", "", None, NoData},
 		{"nothing, with an SOA", func(m *wire.Msg) { m.RecursionAvailable = false }, "", soa, None, NoData},
 		{"the address of another name", func(*wire.Msg) {}, "y.example. 60 IN A 192.0.2.1", soa, None, NoData},
+		{"the address of another name, and no SOA", func(*wire.Msg) {}, "y.example. 60 IN A 192.0.2.1", "", Failed, Malformed},
 		{"an address of another class", func(*wire.Msg) {}, "x.example. 60 CH A 192.0.2.1", soa, None, NoData},
 		{"an address without octets", func(m *wire.Msg) {
 			m.Answer = []wire.RR{&wire.ANY{Hdr: wire.RR_Header{Name: "x.example.", Rrtype: wire.TypeA, Class: wire.ClassINET}}}
@@ -201,8 +202,8 @@ func TestContradictions(t *testing.T) {
 		{"an alias for the root", func(*wire.Msg) {}, "x.example. 60 IN CNAME .", soa, None, NoData},
 		{"a code nobody knows", func(m *wire.Msg) { m.Rcode = 11 }, "", "", Failed, ServFail},
 	} {
-		r := fake(t, Options{}, func(_ context.Context, _, reply *wire.Msg) {
-			if c.answer != "" {
+		r := fake(t, Options{}, func(_ context.Context, req, reply *wire.Msg) {
+			if c.answer != "" && req.Question[0].Name == "x.example." {
 				reply.Answer = []wire.RR{rr(t, c.answer)}
 			}
 			if c.ns != "" {

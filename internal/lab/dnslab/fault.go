@@ -56,6 +56,8 @@ const (
 	HugeTXT
 	// ManyRecords answers with 2,000 address records: TC over UDP, then TCP.
 	ManyRecords
+	// ManyTexts puts 2,000 TXT records before the honest answer: TC over UDP, then TCP.
+	ManyTexts
 	// AD answers honestly and sets the AD bit.
 	AD
 	// Bogus answers SERVFAIL with the extended error 6 (RFC 8914), whatever CD says.
@@ -64,6 +66,13 @@ const (
 	BogusNoEDE
 	// MangleCase answers honestly with all names in alternating case.
 	MangleCase
+	// ForeignOwner answers with the honest records under the owner name "owner.invalid.", ForeignBelow under a name below
+	// the one asked for, and MangleForeign as ForeignOwner with the question in alternating case.
+	ForeignOwner
+	ForeignBelow
+	MangleForeign
+	// Stowaway answers honestly and adds address records of other names to each section.
+	Stowaway
 	// Referral answers with an NS record in the authority section and no more.
 	Referral
 )
@@ -185,7 +194,7 @@ func (s *Server) answer(req *wire.Msg, kind Kind, tcp bool) [][]byte {
 		return [][]byte{append(pack(questionOnly(reply), func(b []byte) { b[7] = 1 })[0], 0xc0, 0x0c, 0xff, 0xff, 0xff)}
 	case ShortCount:
 		return pack(questionOnly(reply), func(b []byte) { b[7] = 5 })
-	case WrongID, WrongQuestion, NoQR, MangleCase:
+	case WrongID, WrongQuestion, NoQR, MangleCase, ForeignOwner, ForeignBelow, MangleForeign, Stowaway:
 		distort(reply, kind)
 	default:
 		invent(reply, kind, tcp)

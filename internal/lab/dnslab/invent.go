@@ -24,6 +24,23 @@ func distort(reply *wire.Msg, kind Kind) {
 		reply.Question[0].Name = "other.invalid."
 	case NoQR:
 		reply.Response = false
+	case ForeignOwner, ForeignBelow, MangleForeign:
+		owner := "owner.invalid."
+		if kind == ForeignBelow {
+			owner = "below." + reply.Question[0].Name
+		}
+		if kind == MangleForeign {
+			reply.Question[0].Name = mangle(reply.Question[0].Name)
+		}
+		for i, rr := range reply.Answer {
+			reply.Answer[i] = wire.Copy(rr)
+			reply.Answer[i].Header().Name = owner
+		}
+	case Stowaway:
+		stowaway := record("victim.invalid. 300 IN A 192.0.2.66")
+		reply.Answer = append(reply.Answer, stowaway)
+		reply.Ns = append(reply.Ns, stowaway)
+		reply.Extra = append(reply.Extra, stowaway)
 	case MangleCase:
 		reply.Question[0].Name = mangle(reply.Question[0].Name)
 		for i, rr := range reply.Answer {
@@ -111,6 +128,13 @@ func invent(reply *wire.Msg, kind Kind, tcp bool) {
 			txt.Txt = append(txt.Txt, strings.Repeat("x", 250))
 		}
 		reply.Answer = []wire.RR{txt}
+	case ManyTexts:
+		honest := reply.Answer
+		empty(reply, wire.RcodeSuccess)
+		for i := range 2000 {
+			reply.Answer = append(reply.Answer, record("%s 300 IN TXT filler%d", name, i))
+		}
+		reply.Answer = append(reply.Answer, honest...)
 	case ManyRecords:
 		empty(reply, wire.RcodeSuccess)
 		for i := range 2000 {
