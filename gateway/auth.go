@@ -26,6 +26,7 @@ type DMARCResult struct {
 	Method       string // how the organizational domain was found: "psl" or "treewalk"
 	Requested    string // what the owner asks for this message: "none", "quarantine" or "reject"; "" without a record
 	SPF, DKIM    bool   // an aligned identifier passed
+	Path         string // of a fail: the authenticated identity of an indirect path that it may have come by, as "dkim:lists.example"; "" for none
 	Override     string // why local policy may do other than asked: a word of RFC 9990, as "trusted_forwarder", "mailing_list"; "" for none
 }
 
