@@ -72,7 +72,7 @@ type Deps struct {
 	SpamAssassin SpamScanner
 	SpamHead     int64        // octets of a message that spamd sees, our fields included; 0 is DefaultSpamHead
 	ScanLimit    func() int64 // the largest message that ClamAV takes, 0 while it is not known; may be nil
-	Known        Known        // what was learned of domains and paths; nil: nothing
+	Known        Known        // what was learned of domains and paths; nil: nothing is known
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build

@@ -26,8 +26,12 @@ type DMARCResult struct {
 	Method       string // how the organizational domain was found: "psl" or "treewalk"
 	Requested    string // what the owner asks for this message: "none", "quarantine" or "reject"; "" without a record
 	SPF, DKIM    bool   // an aligned identifier passed
-	Path         string // of a fail: the authenticated identity of an indirect path that it may have come by, as "dkim:lists.example"; "" for none
 	Override     string // why local policy may do other than asked: a word of RFC 9990, as "trusted_forwarder", "mailing_list"; "" for none
+
+	// What is learned from (see KnownDomain and KnownPath), besides Author, Requested and the words of Result.
+	Organization string   // organizational domain of Author; "" where it is not known
+	Path         Path     // where something hints at a list or a forwarder, whatever the result; zero otherwise
+	Sealers      []string // ARC sealers whose word would have turned the failure into a pass, were they trusted
 }
 
 // Says adds a result to a finding.
