@@ -147,6 +147,7 @@ type Event struct {
 	Relayed   *Relayed
 	Replies   []Reply  // what each RCPT was answered
 	Removed   []string // incoming fields that were removed
+	Edits     []string // what else was done to it on its way out: its subject, its seal
 	ScannedBy []string
 
 	// Evidence is that of the findings of the Record, in their order.

@@ -12,8 +12,15 @@ type Snapshot struct {
 	Banner   string  // text behind the name
 	Offers   Offers
 	Gate     Gate
+	Tag      SubjectTag
 	// Normalise are networks whose bare CR and LF become CRLF, by exception.
 	Normalise func(*Session) bool
+}
+
+// SubjectTag is what is put before the subject of mail that is delivered with marks. The zero value leaves subjects alone.
+type SubjectTag struct {
+	Text   string // UTF-8, without control characters
+	Signed bool   // also of signed mail, whose signature then no longer holds
 }
 
 // Gate is how clients are treated before the banner. The zero value lets them in at once and refuses at RCPT.

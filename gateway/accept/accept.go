@@ -53,7 +53,7 @@ func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.
 	ctx = within
 
 	fields := Compose(e, v, time.Now())
-	r = Result{Removed: fields.Removed, ScannedBy: fields.ScannedBy}
+	r = Result{Removed: fields.Removed, Edits: fields.Edits, ScannedBy: fields.ScannedBy}
 	finish, done := a.claim(ctx, e)
 	if done {
 		r.Reply = accepted(e)

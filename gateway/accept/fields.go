@@ -15,7 +15,14 @@ type Fields struct {
 	Added     []byte
 	Removed   []string
 	ScannedBy []string
-	kept      [][2]int // spans of the header section that go out
+	Edits     []string // what else was changed, for the journal
+	kept      []span
+}
+
+// span is a part of the header section that goes out as it came in, and what is written behind it.
+type span struct {
+	from, to int
+	then     string
 }
 
 // Compose makes all the fields that we add, in this order from the top: the verdict, what scanned it, the spam fields,
@@ -39,6 +46,9 @@ func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 	if first := f.firstOctet(e.Header.Raw); first == ' ' || first == '\t' {
 		// Without a field of its own, the first line of a malformed message would become part of our Received.
 		b = add(b, "X-Gatepost-Malformed: the header section began with white space\r\n")
+	}
+	if tagsSubject(e, v) {
+		b = f.tagSubject(b, e.Header, e.Session.Snapshot.Tag.Text)
 	}
 	f.Added = b
 	return f
@@ -153,13 +163,13 @@ func (f *Fields) strip(h *gateway.Header, hostname string) {
 			continue
 		}
 		if field.Start > at {
-			f.kept = append(f.kept, [2]int{at, field.Start})
+			f.kept = append(f.kept, span{from: at, to: field.Start})
 		}
 		at = field.End
 		f.Removed = append(f.Removed, gateway.CleanText(field.Name, 80))
 	}
 	if at < len(h.Raw) {
-		f.kept = append(f.kept, [2]int{at, len(h.Raw)})
+		f.kept = append(f.kept, span{from: at, to: len(h.Raw)})
 	}
 }
 
@@ -215,7 +225,7 @@ func (f *Fields) firstOctet(raw []byte) byte {
 	if len(f.kept) == 0 {
 		return 0
 	}
-	return raw[f.kept[0][0]]
+	return raw[f.kept[0].from]
 }
 
 // startsLine reports whether what follows these octets begins a line.
@@ -228,9 +238,13 @@ func startsLine(before []byte) bool {
 func (f *Fields) Content(e *gateway.Envelope) gateway.Content {
 	c := gateway.Content{Parts: []io.Reader{bytes.NewReader(f.Added)}, Size: int64(len(f.Added)),
 		EightBit: e.Measured.EightBit, UTF8: e.Options.UTF8}
-	for _, span := range f.kept {
-		c.Parts = append(c.Parts, bytes.NewReader(e.Header.Raw[span[0]:span[1]]))
-		c.Size += int64(span[1] - span[0])
+	for _, s := range f.kept {
+		c.Parts = append(c.Parts, bytes.NewReader(e.Header.Raw[s.from:s.to]))
+		c.Size += int64(s.to - s.from)
+		if s.then != "" {
+			c.Parts = append(c.Parts, strings.NewReader(s.then))
+			c.Size += int64(len(s.then))
+		}
 	}
 	from := int64(len(e.Header.Raw))
 	c.Parts = append(c.Parts, gateway.Rest(e.Body, from))

@@ -81,7 +81,7 @@ func mailEvent() *gateway.Event {
 		Subject: "Invoice 4711", MessageID: "<4711@sender.example>",
 		Relayed: &gateway.Relayed{Result: gateway.Delivered, NextHop: "192.0.2.10:25", Said: "250 2.0.0 Ok: queued as 4ABC", At: "dot", TLS: "TLS1.3", Took: 80 * time.Millisecond},
 		Replies: []gateway.Reply{{Code: 250, Enhanced: "2.1.5", Text: "Recipient noted"}, {Code: 550, Enhanced: "5.1.1", Text: "No such recipient here: <nobody@one.example>; check the address for typing errors"}},
-		Removed: []string{"X-Spam-Status: No, score=-5"}, ScannedBy: []string{"ClamAV 1.4.3/27600", "SpamAssassin 4.0.0"},
+		Removed: []string{"X-Spam-Status: No, score=-5"}, Edits: []string{"subject"}, ScannedBy: []string{"ClamAV 1.4.3/27600", "SpamAssassin 4.0.0"},
 		Evidence: [][]gateway.Evidence{{{Name: "dns", Text: "25.2.0.192.in-addr.arpa PTR: NXDOMAIN"}}, nil,
 			{{Name: "scanner", Text: "ClamAV 1.4.3/27600"}}, {{Name: "rules", Text: "HTML_MESSAGE,MISSING_MID"}}}}
 }

@@ -102,6 +102,9 @@ func (p *page) what(e *gateway.Event) {
 	for _, f := range e.Removed {
 		p.field("Removed", f)
 	}
+	for _, edit := range e.Edits {
+		p.field("Changed", edit)
+	}
 }
 
 // findings writes a line for each check, its evidence below.

@@ -24,6 +24,7 @@ type Story struct {
 	Relayed   *gateway.Relayed     `json:"relayed,omitempty"`
 	Replies   []gateway.Reply      `json:"replies,omitempty"` // what each RCPT was answered
 	Removed   []string             `json:"removed,omitempty"`
+	Edits     []string             `json:"edits,omitempty"`
 	ScannedBy []string             `json:"scanned_by,omitempty"`
 	Evidence  [][]gateway.Evidence `json:"evidence,omitempty"` // of each finding of the record, in their order
 }
@@ -32,7 +33,7 @@ type Story struct {
 func NewStory(e *gateway.Event) *Story {
 	return &Story{Kind: e.Kind, ID: e.Record.ID, Why: Why(e), Record: e.Record, Verdict: &e.Verdict, Policy: e.Policy, Reply: e.Reply,
 		Took: e.Took, Session: &e.Session, Subject: e.Subject, MessageID: e.MessageID, Relayed: e.Relayed, Replies: e.Replies,
-		Removed: e.Removed, ScannedBy: e.ScannedBy, Evidence: e.Evidence}
+		Removed: e.Removed, Edits: e.Edits, ScannedBy: e.ScannedBy, Evidence: e.Evidence}
 }
 
 // Event is the way back, for who asked a daemon for a story and shows it with Render.
@@ -42,7 +43,7 @@ func (s *Story) Event() (*gateway.Event, error) {
 	}
 	return &gateway.Event{Kind: s.Kind, Record: s.Record, Verdict: *s.Verdict, Policy: s.Policy, Reply: s.Reply, Took: s.Took,
 		Session: *s.Session, Subject: s.Subject, MessageID: s.MessageID, Relayed: s.Relayed, Replies: s.Replies,
-		Removed: s.Removed, ScannedBy: s.ScannedBy, Evidence: s.Evidence}, nil
+		Removed: s.Removed, Edits: s.Edits, ScannedBy: s.ScannedBy, Evidence: s.Evidence}, nil
 }
 
 // JSON returns an event as one object on one line, with its line end.

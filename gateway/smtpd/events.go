@@ -57,7 +57,7 @@ func (c *session) journalTransaction(t *transaction) {
 	e := &gateway.Event{Kind: gateway.TransactionEvent, Record: record, Verdict: t.verdict,
 		Policy: c.Snapshot.Policy.Version, Reply: t.last, Took: time.Since(t.env.Started),
 		Session: c.summary(t.env.Findings), Relayed: t.result.Relayed, Removed: t.result.Removed,
-		ScannedBy: t.result.ScannedBy, Evidence: evidence(record)}
+		Edits: t.result.Edits, ScannedBy: t.result.ScannedBy, Evidence: evidence(record)}
 	e.Session.Refused = nil // they belong to the connection
 	for i := range t.env.Rcpts {
 		e.Replies = append(e.Replies, t.env.Rcpts[i].Reply)

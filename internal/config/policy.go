@@ -16,6 +16,8 @@ type Policy struct {
 	Limits     Limits     `toml:"limits" doc:"What one client, session, transaction and message may take."`
 	Stress     Stress     `toml:"stress" doc:"When the gateway sheds load: as its caps or its memory come near, it waits less and says refusals earlier."`
 	SMTP       SMTP       `toml:"smtp" doc:"How the gateway speaks to clients."`
+	Tag        SubjectTag `toml:"tag" doc:"What marks mail in the eyes of its readers, besides the X-Spam fields."`
+	ARC        ARC        `toml:"arc" doc:"Seals of this host (Authenticated Received Chain)."`
 	Routes     []Route    `toml:"route" doc:"A way to the internal mail server, for one or more domains."`
 	Domains    []Domain   `toml:"domain" doc:"A domain that the gateway serves. Mail for any other is refused with 550 5.7.1."`
 	Checks     Checks     `toml:"checks" doc:"What each check does; gatepost explain NAME says what it looks at."`
