@@ -76,6 +76,7 @@ type Deps struct {
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build
+	Only         []string                // the checks to build; empty: all
 }
 
 // always is Ready of a check that looks at what is in memory only.
@@ -110,6 +111,9 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 		for _, r := range rows {
 			row := gateway.Row{Deadline: r.deadline, When: r.when}
 			for _, def := range r.checks {
+				if len(d.Only) > 0 && !slices.Contains(d.Only, def.Name) {
+					continue
+				}
 				c, ok := configured[def.Name]
 				if !ok {
 					faults = append(faults, fmt.Errorf("checks.%s: not configured", def.Name))

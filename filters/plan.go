@@ -39,3 +39,8 @@ func plan() [gateway.Data + 1][]row {
 		},
 	}
 }
+
+// AuthChecks are the checks that tell who really sent a message. They ask DNS and nobody else, and need no live client.
+func AuthChecks() []string {
+	return []string{"helo", "rdns", "spf.helo", "spf", "author", "dkim", "arc", "dmarc"}
+}

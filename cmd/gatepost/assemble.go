@@ -38,7 +38,7 @@ type parts struct {
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), recipients: recipients.NewCache(0)}
 	var err error
-	if p.resolver, err = dns.New(dns.Options{Servers: b.DNS.Servers, Deadline: b.DNS.Timeout, TrustAD: trusts(b.DNS.TrustAD), Logger: log}); err != nil {
+	if p.resolver, err = dns.New(resolverOptions(b, log)); err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	if len(b.ClamAV.Addresses) > 0 {
@@ -66,15 +66,16 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	return p, nil
 }
 
-// trusts translates the word for whose AD bit counts; the decoder knows no other.
-func trusts(word string) dns.Trust {
-	switch word {
+// resolverOptions translates the table dns; the decoder knows no other words for whose AD bit counts.
+func resolverOptions(b *config.Bootstrap, log *slog.Logger) dns.Options {
+	o := dns.Options{Servers: b.DNS.Servers, Deadline: b.DNS.Timeout, Logger: log}
+	switch b.DNS.TrustAD {
 	case "all":
-		return dns.TrustAll
+		o.TrustAD = dns.TrustAll
 	case "none":
-		return dns.TrustNone
+		o.TrustAD = dns.TrustNone
 	}
-	return dns.TrustLoopback
+	return o
 }
 
 // built is one configuration, ready to be swapped in.

@@ -51,6 +51,7 @@ func commands() []command {
 		{"drain", "[--after 30s] [--config PATH]", "have the balancer send clients elsewhere, and refuse new ones after a while", drain},
 		{"resume", "[--config PATH]", "take clients again after drain", resume},
 		{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
+		{"auth", "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", "tell what sender authentication says of a message, and why; - is the standard input", auth},
 		{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
 		{"version", "", "print the version", printVersion},
 	}

@@ -55,6 +55,8 @@ type page struct {
 	b     strings.Builder
 	width int
 	color bool
+	// points are what measures cost, by check and measure, where each is to be shown beside its measure.
+	points map[[2]string]float64
 }
 
 const label = 14 // columns of the names on the left

@@ -150,7 +150,11 @@ func (p *page) finding(e *gateway.Event, f *gateway.Finding, start string, width
 		parts = append(parts, "for "+e.Record.Rcpts[f.Rcpt].To.Path())
 	}
 	for i := range f.Measures {
-		parts = append(parts, measure(&f.Measures[i]))
+		part := measure(&f.Measures[i])
+		if cost, ok := p.points[[2]string{f.Check, f.Measures[i].Name}]; ok {
+			part += " (" + points(cost) + " points)"
+		}
+		parts = append(parts, part)
 	}
 	if f.RetryAfter > 0 {
 		parts = append(parts, "come back in "+duration(f.RetryAfter))
@@ -177,8 +181,11 @@ func measure(m *gateway.Measure) string {
 	return m.Name + " " + value
 }
 
-// evidence is of the event, or as the finding still carries it.
+// evidence is of the event, or as the finding still carries it, behind the results for Authentication-Results.
 func (p *page) evidence(e *gateway.Event, i int) {
+	for k := range e.Record.Findings[i].Auth {
+		p.wrap(4, "-", "result: "+authResult(&e.Record.Findings[i].Auth[k]))
+	}
 	of := e.Record.Findings[i].Evidence
 	if i < len(e.Evidence) {
 		of = e.Evidence[i]
@@ -186,6 +193,24 @@ func (p *page) evidence(e *gateway.Event, i int) {
 	for _, ev := range of {
 		p.wrap(4, "-", ev.Name+": "+ev.Text)
 	}
+}
+
+// authResult shows a result as it stands in Authentication-Results, near enough for people.
+func authResult(r *gateway.AuthResult) string {
+	text := r.Method + "=" + r.Result
+	if r.Comment != "" {
+		text += " (" + r.Comment + ")"
+	}
+	if r.Reason != "" {
+		text += " reason=" + strconv.Quote(r.Reason)
+	}
+	for _, prop := range r.Props {
+		text += " " + prop.Type + "." + prop.Name + "=" + prop.Value
+	}
+	if d := r.DMARC; d != nil && d.PolicyDomain != "" {
+		text += "; " + d.PolicyDomain + " says " + d.Record
+	}
+	return text
 }
 
 // ladder writes how the score came about.

@@ -26,13 +26,22 @@ func (c *session) ehlo(arg string) gateway.Reply {
 // hello keeps the name that a client gives itself. It ends a transaction, as RSET does (RFC 5321 section 4.1.4); checks
 // read the name again at each MAIL.
 func (c *session) hello(arg string, extended bool) bool {
-	h, err := smtpwire.ParseHelo(arg)
+	h, err := Hello(arg, extended)
 	if err != nil {
 		return false
 	}
 	c.endTransaction()
-	const invalid = smtpwire.HeloBareIP | smtpwire.HeloNotDomain | smtpwire.HeloDot | smtpwire.HeloLiteral
-	c.Helo = gateway.Hello{Name: gateway.CleanText(h.Name, smtpwire.MaxDomain), Extended: extended,
-		Valid: h.Flaws&invalid == 0, Literal: h.Literal.IsValid() && h.Flaws&smtpwire.HeloBareIP == 0}
+	c.Helo = h
 	return true
+}
+
+// Hello reads the argument of HELO, or of EHLO if extended. Error: it is no name at all.
+func Hello(arg string, extended bool) (gateway.Hello, error) {
+	h, err := smtpwire.ParseHelo(arg)
+	if err != nil {
+		return gateway.Hello{}, err
+	}
+	const invalid = smtpwire.HeloBareIP | smtpwire.HeloNotDomain | smtpwire.HeloDot | smtpwire.HeloLiteral
+	return gateway.Hello{Name: gateway.CleanText(h.Name, smtpwire.MaxDomain), Extended: extended,
+		Valid: h.Flaws&invalid == 0, Literal: h.Literal.IsValid() && h.Flaws&smtpwire.HeloBareIP == 0}, nil
 }

@@ -24,7 +24,7 @@ func (c *session) mail(arg string) gateway.Reply {
 		return gateway.SayParameter.Reply(m.Unknown[0].Keyword)
 	}
 	c.Transactions++
-	c.tx = &transaction{env: gateway.Envelope{ID: c.srv.IDs.Next(), Session: &c.Session, Started: time.Now(), From: address(m.From),
+	c.tx = &transaction{env: gateway.Envelope{ID: c.srv.IDs.Next(), Session: &c.Session, Started: time.Now(), From: Address(m.From),
 		Options: gateway.MailOptions{Size: m.Size, EightBit: m.Body == "8BITMIME", UTF8: m.UTF8, Return: m.Ret,
 			EnvID: smtpwire.EncodeXtext(m.EnvID)}}}
 	c.tx.stage = gateway.Mail
@@ -47,8 +47,8 @@ func (c *session) refusedWhole() gateway.Reply {
 	return r
 }
 
-// address takes an address over. One whose local part is US-ASCII is written with A-labels, and so needs no SMTPUTF8.
-func address(a smtpwire.Address) gateway.Address {
+// Address takes an address over. One whose local part is US-ASCII is written with A-labels, and so needs no SMTPUTF8.
+func Address(a smtpwire.Address) gateway.Address {
 	if a.IsNull() {
 		return gateway.Address{}
 	}

@@ -27,7 +27,7 @@ func (c *session) rcpt(arg string) gateway.Reply {
 		}
 		return gateway.Word(gateway.Defer, gateway.TooManyRecipients, []string{strconv.Itoa(c.recipients())})
 	}
-	to := gateway.Recipient{Address: address(p.To), Options: gateway.RcptOptions{Original: p.ORCPT}}
+	to := gateway.Recipient{Address: Address(p.To), Options: gateway.RcptOptions{Original: p.ORCPT}}
 	if n := p.Notify.String(); n != "" {
 		to.Options.Notify = strings.Split(n, ",")
 	}

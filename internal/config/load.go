@@ -68,6 +68,14 @@ func Load(path string, sections Sections) (*Config, Problems) {
 	return c, append(all, c.machineName(bootstrap)...)
 }
 
+// Builtin is the configuration without any document: every key has its default and no domain is served.
+func Builtin(sections Sections) *Config {
+	b, _ := DecodeBootstrap(BootstrapFile, nil)
+	c := &Config{Bootstrap: b, Policy: BuiltinPolicy(sections), PolicyVersion: BuiltinVersion}
+	c.machineName(BootstrapFile)
+	return c
+}
+
 // machineName takes the machine's name where the document has none.
 func (c *Config) machineName(file string) Problems {
 	if c.Bootstrap.Hostname != "" {
