@@ -3,12 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
-	"net/url"
-	"os"
 	"time"
 
 	"gatepost/gateway"
@@ -28,44 +24,10 @@ const clientsSchema = `CREATE TABLE IF NOT EXISTS client (
 // OpenClients opens the file, making it when it is not there. One that is damaged is set aside, with a line in the log,
 // and an empty one takes its place: clients are tested again, and that is all.
 func OpenClients(ctx context.Context, path string, log *slog.Logger) (*Clients, error) {
-	c, err := openClients(ctx, path)
-	if err == nil || !isDamage(err) {
-		return c, err
-	}
-	if log != nil {
-		log.Warn("memory of clients: the file is damaged and set aside; every client is tested again", "file", path+damaged, "error", err)
-	}
-	if err := os.Rename(path, path+damaged); err != nil {
-		return nil, fmt.Errorf("memory of clients: %w", err)
-	}
-	for _, beside := range [...]string{"-wal", "-shm"} {
-		if err := os.Remove(path + beside); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("memory of clients: %w", err)
-		}
-	}
-	return openClients(ctx, path)
-}
-
-func openClients(ctx context.Context, path string) (*Clients, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite would make it readable by others
+	db, err := openSmall(ctx, path, small{what: "memory of clients", lost: "every client is tested again", schema: clientsSchema,
+		probe: "SELECT sum(pregreet + protocol + bad + length(net)) FROM client"}, log)
 	if err != nil {
-		return nil, fmt.Errorf("memory of clients: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("memory of clients: %w", err)
-	}
-	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "temp_store(MEMORY)", "journal_size_limit(8388608)"}
-	db, err := sql.Open("sqlite", dsn(path, url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}))
-	if err != nil {
-		return nil, fmt.Errorf("memory of clients: %w", err)
-	}
-	db.SetMaxOpenConns(1)
-	_, err = db.ExecContext(ctx, clientsSchema)
-	if err == nil { // a file that is broken inside opens well: read through it once
-		_, err = db.ExecContext(ctx, "SELECT sum(pregreet + protocol + bad + length(net)) FROM client")
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("memory of clients: %w", err), db.Close())
+		return nil, err
 	}
 	return &Clients{db}, nil
 }
