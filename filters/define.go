@@ -50,6 +50,8 @@ type Built struct {
 	Ready func(in *gateway.Input) bool
 	// Ahead, if set, is started with the connection.
 	Ahead func(ctx context.Context, s *gateway.Session)
+	// AheadMail, if set, is started with the Helo stage where that waits for something: see gateway.Pipeline.
+	AheadMail func(ctx context.Context, in *gateway.Input)
 }
 
 // Resolver is the DNS that checks ask.
@@ -119,14 +121,17 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 					faults = append(faults, fmt.Errorf("checks.%s: not configured", def.Name))
 					continue
 				}
-				check, ahead, err := def.build(c, d)
+				check, b, err := def.build(c, d)
 				if err != nil {
 					faults = append(faults, fmt.Errorf("checks.%s: %w", def.Name, err))
 					continue
 				}
 				row.Checks = append(row.Checks, check)
-				if ahead != nil {
-					pl.Ahead = append(pl.Ahead, ahead)
+				if b.Ahead != nil {
+					pl.Ahead = append(pl.Ahead, b.Ahead)
+				}
+				if b.AheadMail != nil {
+					pl.AheadMail = append(pl.AheadMail, b.AheadMail)
 				}
 			}
 			if r.conduct {
@@ -140,10 +145,10 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 }
 
 // build makes one check and its part of the policy. A check that is off is not built: what it needs may be absent.
-func (def *Definition) build(c Configured, d *Deps) (gateway.Check, func(context.Context, *gateway.Session), error) {
+func (def *Definition) build(c Configured, d *Deps) (gateway.Check, Built, error) {
 	check := gateway.Check{Name: def.Name, Stage: def.Stage}
 	if err := def.atLeast(c); err != nil {
-		return check, nil, err
+		return check, Built{}, err
 	}
 	cp := gateway.CheckPolicy{Class: def.Class, Action: c.Action, Unknown: c.Unknown, Intended: def.Action, Prices: c.Prices}
 	if c.Action == gateway.ActionOff {
@@ -151,16 +156,16 @@ func (def *Definition) build(c Configured, d *Deps) (gateway.Check, func(context
 			return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftOff}
 		}
 		d.Policy.Checks[def.Name] = cp
-		return check, nil, nil
+		return check, Built{}, nil
 	}
 	b, err := def.Build(c.Options, d)
 	if err != nil {
-		return check, nil, err
+		return check, b, err
 	}
 	cp.Cases, cp.Ignore, cp.Total = append(b.Cases, cases(c.Reasons)...), b.Ignore, b.Total
 	d.Policy.Checks[def.Name] = cp
 	check.Run, check.Ready = b.Run, b.Ready
-	return check, b.Ahead, nil
+	return check, b, nil
 }
 
 // atLeast refuses an action that would open what must stay shut.

@@ -29,14 +29,31 @@ func helo() Definition {
 			if d.Resolver == nil {
 				return Built{}, errors.New("needs a resolver")
 			}
-			return Built{Run: d.runHelo, Ready: fromInside}, nil
+			return Built{Run: d.runHelo, Ready: d.heloKnown}, nil
 		},
 	}
 }
 
+// heloKnown reports whether the check has nothing to wait for: the client is inside, or its name is its reverse name.
+func (d *Deps) heloKnown(in *gateway.Input) bool {
+	if fromInside(in) {
+		return true
+	}
+	if !gateway.Known(&in.Session.Facts, factReverse) {
+		return false
+	}
+	r := gateway.Fact(&in.Session.Facts, factReverse, func() dns.Reverse { return dns.Reverse{} })
+	return r.Status == dns.Found && r.Name == heloText(in.Session)
+}
+
+// heloText is the name that a client gives itself, as names are compared.
+func heloText(s *gateway.Session) string {
+	return strings.TrimSuffix(strings.ToLower(s.Helo.Name), ".")
+}
+
 func (d *Deps) runHelo(ctx context.Context, in *gateway.Input) gateway.Finding {
 	h, addr := in.Session.Helo, in.Session.Client.Addr().Unmap().WithZone("")
-	name := strings.TrimSuffix(strings.ToLower(h.Name), ".")
+	name := heloText(in.Session)
 	switch {
 	case isInside(addr):
 		return inside(addr)
@@ -67,10 +84,18 @@ func heloLiteral(name string, addr, local netip.Addr) gateway.Finding {
 // heloName passes a name that is the client's verified reverse name or has its address. A name with other addresses is
 // no failure: RFC 5321 section 4.1.4 forbids to refuse for it.
 func (d *Deps) heloName(ctx context.Context, in *gateway.Input, name string, addr netip.Addr) gateway.Finding {
+	early := make(chan dns.Answer[netip.Addr], 1)
+	asked := !gateway.Known(&in.Session.Facts, factReverse)
+	if asked { // both answers are waited for at the same time
+		go func() { early <- dns.Addrs(ctx, d.Resolver, name) }()
+	}
 	if r := d.reverse(ctx, in.Session); r.Status == dns.Found && r.Name == name {
 		return gateway.Passed().Show("name", "is the verified reverse name")
 	}
-	a := dns.Addrs(ctx, d.Resolver, name)
+	if !asked {
+		early <- dns.Addrs(ctx, d.Resolver, name)
+	}
+	a := <-early
 	served := d.Policy.Domains[name] != nil
 	switch {
 	case a.Status == dns.Found && slices.Contains(a.Records, addr):

@@ -25,9 +25,21 @@ func sender() Definition {
 			if d.Resolver == nil {
 				return Built{}, errors.New("needs a resolver")
 			}
-			return Built{Run: d.runSender}, nil
+			return Built{Run: d.runSender, AheadMail: d.beginSender}, nil
 		},
 	}
+}
+
+// beginSender starts the lookups while the checks of the name are under way.
+func (d *Deps) beginSender(ctx context.Context, in *gateway.Input) {
+	if !d.leavesSender(in.Envelope) {
+		d.mailHost(ctx, in.Envelope)
+	}
+}
+
+// leavesSender reports whether nobody is asked about the reverse-path: it has no domain, or one of ours.
+func (d *Deps) leavesSender(e *gateway.Envelope) bool {
+	return e.From.Domain == "" || strings.HasPrefix(e.From.Domain, "[") || d.Policy.Domain(e.From.Domain) != nil
 }
 
 func (d *Deps) runSender(ctx context.Context, in *gateway.Input) gateway.Finding {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -115,6 +116,7 @@ type Envelope struct {
 	Measured Measured
 	Facts    Facts
 	Findings []Finding
+	ahead    sync.WaitGroup // what was begun before its stage; see Pipeline.AheadMail
 }
 
 // Measured is what the reader of the body counted on the way in.

@@ -1,9 +1,6 @@
 package gateway
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync"
 
 // Facts keeps things worth knowing once: verified reverse name, parsed header, SPF result. Each is computed at its first
 // use, by whoever asks first; others that ask meanwhile wait for the same answer. So checks share work without calling
@@ -13,10 +10,11 @@ type Facts struct {
 	cells map[string]*cell
 }
 
+// cell is one fact. The lock of its Facts guards it until known is set; value is not written from then on.
 type cell struct {
-	once  sync.Once
-	known atomic.Bool
+	known bool
 	value any
+	wait  chan struct{} // closed when it is known; made by the first who waits
 }
 
 // Known reports whether a fact is there already, so that asking for it waits for nothing.
@@ -24,26 +22,55 @@ func Known(f *Facts, name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.cells[name]
-	return c != nil && c.known.Load()
+	return c != nil && c.known
 }
 
 // Fact returns the fact of that name, computing it if nobody has. One name has one type. When compute panics the panic
 // goes on, and later callers get the zero value: a fact that could not be told is never told as something.
 func Fact[T any](f *Facts, name string, compute func() T) T {
+	c, mine := f.cell(name)
+	if mine {
+		defer f.tell(c)
+		v := compute()
+		c.value = v
+		return v
+	}
+	v, _ := c.value.(T)
+	return v
+}
+
+// cell returns the cell of a fact that is known, waiting for it where somebody computes it; mine says that nobody has, and
+// that the caller must.
+func (f *Facts) cell(name string) (c *cell, mine bool) {
 	f.mu.Lock()
-	c := f.cells[name]
-	if c == nil {
+	defer f.mu.Unlock()
+	c = f.cells[name]
+	switch {
+	case c == nil:
 		if f.cells == nil {
 			f.cells = make(map[string]*cell)
 		}
 		c = new(cell)
 		f.cells[name] = c
+		return c, true
+	case c.known:
+		return c, false
+	case c.wait == nil:
+		c.wait = make(chan struct{})
 	}
+	wait := c.wait
 	f.mu.Unlock()
-	c.once.Do(func() {
-		defer c.known.Store(true)
-		c.value = compute()
-	})
-	v, _ := c.value.(T)
-	return v
+	<-wait
+	f.mu.Lock()
+	return c, false
+}
+
+// tell wakes those who wait for a fact.
+func (f *Facts) tell(c *cell) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.known = true
+	if c.wait != nil {
+		close(c.wait)
+	}
 }

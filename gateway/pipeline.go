@@ -25,14 +25,50 @@ type Pipeline struct {
 	// Ahead is started when a connection begins, so that what a later stage needs is under way while the client talks.
 	// Each must only fill facts of the session, end soon after ctx, and not panic.
 	Ahead []func(ctx context.Context, s *Session)
+	// AheadMail is started with the Helo stage of a transaction whose checks have something to wait for, so that what the
+	// Mail stage needs is asked for at the same time. Each must only fill facts of the envelope and end soon after ctx.
+	AheadMail []func(ctx context.Context, in *Input)
 }
 
 // Begin starts what is worth knowing early. ctx is the session's.
 func (pl *Pipeline) Begin(ctx context.Context, s *Session) {
 	for _, f := range pl.Ahead {
-		go f(ctx, s)
+		go func() {
+			defer forget()
+			f(ctx, s)
+		}()
 	}
 }
+
+// beginMail starts what the Mail stage will ask for. Where the Helo stage waits for nothing, the Mail stage is there at
+// once, and nothing is started.
+func (pl *Pipeline) beginMail(ctx context.Context, in *Input) {
+	if len(pl.AheadMail) == 0 || !pl.waits(Helo, in) {
+		return
+	}
+	for _, f := range pl.AheadMail {
+		in.Envelope.ahead.Go(func() {
+			defer forget()
+			f(ctx, in)
+		})
+	}
+}
+
+// waits reports whether a check of the stage may wait for something.
+func (pl *Pipeline) waits(stage Stage, in *Input) bool {
+	for i := range pl.Rows[stage] {
+		for k := range pl.Rows[stage][i].Checks {
+			c := &pl.Rows[stage][i].Checks[k]
+			if in.Session.Snapshot.Policy.Runs(c.Name) && (c.Ready == nil || !c.Ready(in)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forget lets a panic end what was only begun early: the check that needs it finds that it could not be told.
+func forget() { _ = recover() }
 
 // Run runs the checks of a stage and judges. A row in which the verdict is final is the last one that runs: what is left
 // out is recorded as NotRun with the reason. Findings are added to the session (Connect) or the envelope. A panic in a
@@ -40,6 +76,12 @@ func (pl *Pipeline) Begin(ctx context.Context, s *Session) {
 func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 	j := judging{stage: stage, in: in}
 	verdict := j.judge(false)
+	switch stage {
+	case Helo:
+		pl.beginMail(ctx, in)
+	case Mail:
+		defer in.Envelope.ahead.Wait() // nothing that was begun reads the session when this has ended
+	}
 	for i := range pl.Rows[stage] {
 		row := &pl.Rows[stage][i]
 		why := Reason("")
