@@ -105,6 +105,7 @@ func startForBench(b *testing.B, hop int) (net.Conn, func()) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.Setenv("TMPDIR", os.TempDir()) // the daemon sets it for itself, and it is ours
 	dir := b.TempDir()
 	state := filepath.Join(dir, "state")
 	write := func(name, text string) {
@@ -112,7 +113,7 @@ func startForBench(b *testing.B, hop int) (net.Conn, func()) {
 			b.Fatal(err)
 		}
 	}
-	write("gatepost.toml", fmt.Sprintf("hostname = \"mx.gatepost.test\"\nstate_dir = %q\n[[listener]]\nname = \"smtp\"\naddresses = [\"127.0.0.1:0\"]\n"+
+	write("gatepost.toml", fmt.Sprintf("hostname = \"mx.gatepost.test\"\nstate_dir = %q\nsandbox = \"off\"\n[[listener]]\nname = \"smtp\"\naddresses = [\"127.0.0.1:0\"]\n"+
 		"[dns]\nservers = [%q]\n[web]\nmetrics = \"127.0.0.1:0\"\n[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n", state, names.Addr()))
 	write("policy.toml", fmt.Sprintf("[limits]\ntransactions = 100000\nsession_time = \"24h\"\n[[route]]\nname = \"in\"\ntls = \"none\"\n[[route.next_hop]]\nhost = \"127.0.0.1\"\nport = %d\n"+
 		"[[domain]]\nname = \"served.test\"\nroute = \"in\"\n[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n", hop))
