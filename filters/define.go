@@ -78,7 +78,9 @@ type Deps struct {
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build
-	Only         []string                // the checks to build; empty: all
+
+	dkim *DKIMOptions // those of the check; nil while it is off
+	Only []string     // the checks to build; empty: all
 }
 
 // always is Ready of a check that looks at what is in memory only.

@@ -35,6 +35,7 @@ func plan() [gateway.Data + 1][]row {
 		},
 		gateway.Data: {
 			{checks: []Definition{shape()}, deadline: 5 * time.Second},
+			{checks: []Definition{dkimCheck()}, deadline: 8 * time.Second},
 			{checks: []Definition{clamAV(), spamAssassin()}},
 		},
 	}
