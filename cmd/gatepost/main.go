@@ -53,6 +53,8 @@ func commands() []command {
 		{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
 		{"auth", "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", "tell what sender authentication says of a message, and why; - is the standard input", auth},
 		{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
+		{"dkim key make", "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", "make a key that seals mail, and print the TXT record that publishes it", dkimKeyMake},
+		{"dkim key show", "[--domain D] [--selector S] [--config PATH] [--json]", "print the TXT record of a key, and say whether DNS has it", dkimKeyShow},
 		{"version", "", "print the version", printVersion},
 	}
 }
