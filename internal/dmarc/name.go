@@ -105,3 +105,12 @@ func walk(list []string, domain string) []string {
 	}
 	return list
 }
+
+// Registered returns the organizational domain of a name by the public suffix list; "" if it is no name of a host. It asks
+// nobody, and is what others name an organization by where no policy is at stake.
+func Registered(name string) string {
+	if name = clean(name); name == "" {
+		return ""
+	}
+	return registered(name)
+}
