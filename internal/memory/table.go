@@ -1,0 +1,314 @@
+package memory
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// table is what is remembered of one kind of thing: bounded, in shards, and written behind into a store. Its methods are
+// safe for concurrent use and never wait for the store. The fields before shards are set once.
+type table[K comparable, V any] struct {
+	name  string // in the log
+	loses string // in the log: what it costs that the store could not be read
+	most  int
+	hash  func(K) uint64
+	own   func(K) K             // the key without anything that it would keep alive; nil: it keeps nothing
+	rank  func(*V) int64        // what has the least is forgotten first
+	ended func(*V, int64) bool  // whether it tells nothing any more, at a Unix second
+	merge func(into *V, old *V) // joins what was learned since the start with what the store kept
+	log   *slog.Logger
+	store rows[K, V] // nil: nothing survives a restart
+	// forgets says that the store is told of each that goes. Else rows.forget drops them when their time is over.
+	forgets bool
+
+	shards [shards]shard[K, V]
+	count  atomic.Int64
+	leaked atomic.Bool // the store keeps some that are gone
+	broken bool        // of run: the store fails
+}
+
+// rows is the store of a table. Only the goroutine of run, and load before it, call it.
+type rows[K comparable, V any] interface {
+	load(ctx context.Context, yield func(K, *V)) error // nil: what was kept cannot be read
+	save(ctx context.Context, changed map[K]*V) error  // nil: it is forgotten
+	forget(ctx context.Context, now time.Time) error
+}
+
+const (
+	shards     = 64
+	sample     = 8 // entries that are looked at to make room for one
+	saveEvery  = time.Second
+	sweepEvery = time.Hour
+	saveTime   = 10 * time.Second
+)
+
+type shard[K comparable, V any] struct {
+	mu      sync.Mutex
+	entries map[K]V
+	changed map[K]struct{} // since the last save, and those that went, where the store is told
+}
+
+func (t *table[K, V]) shard(k K) *shard[K, V] {
+	return &t.shards[t.hash(k)>>58]
+}
+
+// get returns what is remembered, or the zero value.
+func (t *table[K, V]) get(k K) V {
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entries[k]
+}
+
+// update changes what is remembered; change reports whether it did, and gets the zero value of what is not known.
+func (t *table[K, V]) update(k K, change func(v *V, known bool) bool) {
+	t.put(k, change, false)
+}
+
+// loaded takes over what the store kept. What was learned meanwhile is joined with it and saved anew.
+func (t *table[K, V]) loaded(k K, old *V) {
+	t.put(k, func(v *V, known bool) bool {
+		if known {
+			t.merge(v, old)
+		} else {
+			*v = *old
+		}
+		return true
+	}, true)
+}
+
+func (t *table[K, V]) put(k K, change func(v *V, known bool) bool, kept bool) {
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, known := s.entries[k]
+	if !change(&v, known) {
+		return
+	}
+	if !known {
+		if t.own != nil {
+			k = t.own(k)
+		}
+		if len(s.entries) >= (t.most+shards-1)/shards {
+			t.drop(s, time.Now().Unix())
+		} else {
+			t.count.Add(1)
+		}
+	}
+	if s.entries == nil {
+		s.entries = make(map[K]V)
+	}
+	s.entries[k] = v
+	if !kept || known {
+		t.mark(s, k)
+	}
+}
+
+// mark has the next save look at a key. It is called with the lock held.
+func (t *table[K, V]) mark(s *shard[K, V], k K) {
+	if t.store == nil {
+		return
+	}
+	if s.changed == nil {
+		s.changed = make(map[K]struct{})
+	}
+	s.changed[k] = struct{}{}
+}
+
+// gone takes one out. It is called with the lock held.
+func (t *table[K, V]) gone(s *shard[K, V], k K) {
+	delete(s.entries, k)
+	if t.forgets && t.remembersGone(s) {
+		t.mark(s, k)
+	} else {
+		delete(s.changed, k)
+	}
+}
+
+// remembersGone reports whether the store can be told of one more that went. A flood, or a store that fails for long, is
+// more than that: what it then keeps in vain is found by the next sweep.
+func (t *table[K, V]) remembersGone(s *shard[K, V]) bool {
+	if len(s.changed) <= 2*t.most/shards {
+		return true
+	}
+	t.leaked.Store(true)
+	return false
+}
+
+// drop makes room for one: of a few, that of the least rank. It is called with the lock held.
+func (t *table[K, V]) drop(s *shard[K, V], now int64) {
+	var victim K
+	least, n := int64(0), 0
+	for k, v := range s.entries {
+		ended := t.ended(&v, now)
+		if rank := t.rank(&v); ended || n == 0 || rank < least {
+			victim, least = k, rank
+		}
+		if n++; n == sample || ended {
+			break
+		}
+	}
+	t.gone(s, victim)
+}
+
+// len returns how many are remembered.
+func (t *table[K, V]) len() int { return int(t.count.Load()) }
+
+// each calls a function with a copy of each.
+func (t *table[K, V]) each(do func(k K, v *V)) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for k, v := range s.entries {
+			do(k, &v)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// load takes over what the store kept. A store that cannot be read costs the memory and nothing else.
+func (t *table[K, V]) load(ctx context.Context) {
+	if t.store == nil {
+		return
+	}
+	now := time.Now().Unix()
+	err := t.store.load(ctx, func(k K, v *V) {
+		if v != nil && !t.ended(v, now) {
+			t.loaded(k, v)
+		} else if t.forgets {
+			s := t.shard(k)
+			s.mu.Lock()
+			t.gone(s, k)
+			s.mu.Unlock()
+		}
+	})
+	if err != nil {
+		t.log.Warn(t.name+": not all could be read; "+t.loses, "error", err)
+	}
+}
+
+// run saves what changed, about every second and once more at the end, until ctx is done.
+func (t *table[K, V]) run(ctx context.Context) {
+	save, sweep := time.NewTicker(saveEvery), time.NewTicker(sweepEvery)
+	defer save.Stop()
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			t.save(context.WithoutCancel(ctx))
+			return
+		case <-save.C:
+			t.save(ctx)
+		case now := <-sweep.C:
+			t.sweep(ctx, now)
+		}
+	}
+}
+
+// save hands the store what changed. What it does not take is tried again.
+func (t *table[K, V]) save(ctx context.Context) {
+	if t.store == nil {
+		return
+	}
+	batch := map[K]*V{}
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for k := range s.changed {
+			batch[k] = nil
+			if v, ok := s.entries[k]; ok {
+				batch[k] = &v
+			}
+		}
+		clear(s.changed)
+		s.mu.Unlock()
+	}
+	if len(batch) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, saveTime)
+	defer cancel()
+	err := t.store.save(ctx, batch)
+	t.tell(err)
+	if err == nil {
+		return
+	}
+	for k := range batch {
+		s := t.shard(k)
+		s.mu.Lock()
+		if _, ok := s.entries[k]; ok || t.forgets && t.remembersGone(s) {
+			t.mark(s, k)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// tell says once that the store fails, and once that it works again.
+func (t *table[K, V]) tell(err error) {
+	switch {
+	case err != nil && !t.broken:
+		t.log.Warn(t.name+": cannot be saved; a restart would forget", "error", err)
+	case err == nil && t.broken:
+		t.log.Info(t.name + ": is saved again")
+	}
+	t.broken = err != nil
+}
+
+// sweep forgets what is over, here and in the store.
+func (t *table[K, V]) sweep(ctx context.Context, now time.Time) {
+	t.expire(now)
+	if t.store == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, saveTime)
+	defer cancel()
+	err := t.store.forget(ctx, now)
+	if err == nil && t.leaked.Swap(false) {
+		if err = t.store.load(ctx, t.reclaim); err != nil {
+			t.leaked.Store(true)
+		}
+	}
+	t.tell(err)
+}
+
+// reclaim has the store forget what is gone.
+func (t *table[K, V]) reclaim(k K, _ *V) {
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.entries[k]; !ok {
+		t.mark(s, k)
+	}
+}
+
+func (t *table[K, V]) expire(now time.Time) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for k, v := range s.entries {
+			if t.ended(&v, now.Unix()) {
+				t.gone(s, k)
+				t.count.Add(-1)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// second and moment turn times into seconds and back; a zero time is 0.
+func second(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+func moment(s int64) time.Time {
+	if s == 0 {
+		return time.Time{}
+	}
+	return time.Unix(s, 0)
+}
