@@ -20,6 +20,7 @@ import (
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
+	"gatepost/internal/memory"
 	"gatepost/internal/spamd"
 )
 
@@ -30,13 +31,14 @@ type parts struct {
 	spam       *addrpool.Pool[*spamd.Client]
 	hops       *relay.Pools
 	recipients *recipients.Cache
+	known      *memory.Known                 // of domains, paths and sealers
 	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
 	scanLimit  atomic.Int64                  // the largest message that every clamd was seen to look through; 0 while it is not known
 }
 
 // newParts makes what the bootstrap document names. It connects to nobody.
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
-	p := &parts{hops: relay.NewPools(nil, log), recipients: recipients.NewCache(0)}
+	p := &parts{hops: relay.NewPools(nil, log), recipients: recipients.NewCache(0), known: memory.NewKnown(memory.KnownOptions{Log: log})}
 	var err error
 	if p.resolver, err = dns.New(resolverOptions(b, log)); err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
@@ -98,7 +100,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, fmt.Errorf("route: %w", err)
 	}
 	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
-	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Hostname: c.Bootstrap.Hostname, Policy: policy,
+	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav

@@ -43,6 +43,8 @@ func (d *daemon) instruments() {
 		return 0
 	})
 	m.Gauge("clients_remembered", "Clients of which something is remembered.", func() float64 { return float64(d.memory.Len()) })
+	m.Gauge("domains_known", "Author domains of which something is known.", func() float64 { n, _, _ := d.parts.known.Len(); return float64(n) })
+	m.Gauge("paths_known", "Indirect paths of which something is known.", func() float64 { _, n, _ := d.parts.known.Len(); return float64(n) })
 	m.Counter("health_checks_total", "Connections of proxies that asked for themselves (PROXY LOCAL or UNKNOWN).", func() float64 { return float64(d.server.HealthChecks()) })
 	m.Gauge("draining", "1 while an operator drains the host.", func() float64 {
 		if d.drained.Load() != nil {

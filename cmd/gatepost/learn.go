@@ -8,7 +8,8 @@ import (
 )
 
 // learner passes events on to the journal and lets what learns learn from them, after the reply: a next hop that answered
-// RCPT differently for recipients of one message has told which of them exist, and a client has told whether it is a bot.
+// RCPT differently for recipients of one message has told which of them exist, a client has told whether it is a bot, and a
+// message whose DMARC was looked at what its author's domain asks for and how the way it took treats mail.
 type learner struct {
 	gateway.Journal
 	d *daemon
@@ -20,6 +21,7 @@ func (l learner) Write(e *gateway.Event) {
 	if now := l.d.now.Load(); e.Kind == gateway.ConnectionEvent {
 		l.d.memory.Learn(e.Record.Client, now.pregreet.Lesson(e, now.snapshot.Policy))
 	}
+	l.d.parts.known.Learn(e)
 	if e.Kind != gateway.TransactionEvent || e.Relayed == nil || len(e.Relayed.Rcpts) == 0 {
 		return
 	}

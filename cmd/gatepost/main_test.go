@@ -74,6 +74,8 @@ func TestExitCodes(t *testing.T) {
 		{"drain --config " + good, 3, "", "does not run"},
 		{"drain --after 25h --config " + good, 2, "", "write a time between 0s and 24h"},
 		{"resume --config " + good, 3, "", "does not run"},
+		{"arc sealers --config " + good, 3, "", "does not run"},
+		{"arc sealers x --config " + good, 2, "", `"x" is too much`},
 		{"serve --config " + bad, 1, "", "policy.toml:1:1: mod: "},
 	}
 	for _, tt := range tests {

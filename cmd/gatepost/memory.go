@@ -16,8 +16,8 @@ const memoryTime = 2 * time.Second
 // first ones are served.
 const memoryWait = 50 * time.Millisecond
 
-// openMemory reads what was remembered of clients before the last stop. Without its file the gateway works, and forgets at
-// the next stop.
+// openMemory reads what was remembered before the last stop, of clients, and of domains, paths and sealers. Without its files
+// the gateway works, and forgets at the next stop.
 func (d *daemon) openMemory() {
 	ctx, cancel := context.WithTimeout(context.Background(), memoryTime)
 	o := memory.Options{Log: d.log}
@@ -28,11 +28,19 @@ func (d *daemon) openMemory() {
 		d.clients, o.Store = clients, clients
 	}
 	d.memory = memory.New(o)
+	known, err := store.OpenKnown(ctx, filepath.Join(d.bootstrap.StateDir, "known.db"), d.log)
+	if err != nil {
+		d.log.Warn("memory of domains and paths: a restart will forget", "error", err)
+	} else {
+		d.knownFile = known
+		d.parts.known.Keep(known)
+	}
 	read := make(chan struct{})
 	go func() {
 		defer cancel()
 		defer close(read)
 		d.memory.Load(ctx)
+		d.parts.known.Load(ctx)
 	}()
 	select {
 	case <-read:

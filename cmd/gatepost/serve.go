@@ -49,6 +49,7 @@ type daemon struct {
 	parts       *parts
 	store       *store.Log
 	clients     *store.Clients // nil where its file cannot be used
+	knownFile   *store.Known   // nil where its file cannot be used
 	memory      *memory.Clients
 	journal     *journal.Journal
 	bodies      *spool.Bodies
@@ -263,6 +264,7 @@ func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
 		running.Go(func() { loop(ctx) })
 	}
 	running.Go(func() { d.memory.Run(ctx) })
+	running.Go(func() { d.parts.known.Run(ctx) })
 	running.Go(func() { paceCollector(ctx) })
 	d.learning.with(ctx, d.now.Load().relay.Tend)
 	running.Go(func() { d.learnScanLimit(ctx) })
@@ -313,6 +315,9 @@ func (d *daemon) close() error {
 	err := errors.Join(d.journal.Close(ctx), d.store.Close(ctx))
 	if d.clients != nil {
 		err = errors.Join(err, d.clients.Close())
+	}
+	if d.knownFile != nil {
+		err = errors.Join(err, d.knownFile.Close())
 	}
 	return err
 }
