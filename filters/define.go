@@ -27,7 +27,9 @@ type Definition struct {
 	// Least is the mildest action that the operator may choose, also for single reasons and for Unknown. Zero: any.
 	Least gateway.Action
 	// Reasons are those of its reasons that have an action of their own by default. policy.toml may say otherwise.
-	Reasons  map[gateway.Reason]gateway.Action
+	Reasons map[gateway.Reason]gateway.Action
+	// Moved are reasons that were once its own, with what the operator writes instead.
+	Moved    map[string]string
 	Measures []Measure
 	Options  any // pointer to a struct with the tags of the configuration, or nil
 	Build    func(options any, d *Deps) (Built, error)

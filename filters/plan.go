@@ -34,7 +34,7 @@ func plan() [gateway.Data + 1][]row {
 			{checks: []Definition{rcpt()}, deadline: 70 * time.Second},
 		},
 		gateway.Data: {
-			{checks: []Definition{shape()}, deadline: 5 * time.Second},
+			{checks: []Definition{shape(), authorCheck()}, deadline: 5 * time.Second},
 			{checks: []Definition{dkimCheck()}, deadline: 8 * time.Second},
 			{checks: []Definition{clamAV(), spamAssassin()}},
 		},

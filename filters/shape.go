@@ -13,11 +13,12 @@ import (
 func shape() Definition {
 	return Definition{
 		Name: "shape", Stage: gateway.Data,
-		Doc:     "Is the header section one that every mail client reads the same way: exactly one From and one Date, no other field twice that may stand once, lines that are fields, not too many of them, no 8-bit text without SMTPUTF8, no mail loop through this host? Its size is limited by limits.header.",
+		Doc:     "Is the header section one that every mail client reads the same way: exactly one Date, no other field twice that may stand once, lines that are fields, not too many of them, no 8-bit text without SMTPUTF8, no mail loop through this host? The check author looks at From; the size is limited by limits.header.",
 		RFC:     "RFC 5322 section 3.6, RFC 6532, RFC 5321 section 6.3",
 		Action:  gateway.ActionScore,
 		Unknown: gateway.ActionDefer,
-		Reasons: map[gateway.Reason]gateway.Action{gateway.ShapeFrom: gateway.ActionReject, gateway.ShapeLoop: gateway.ActionReject},
+		Reasons: map[gateway.Reason]gateway.Action{gateway.ShapeLoop: gateway.ActionReject},
+		Moved:   map[string]string{"shape.from": `write checks.author.reasons."author.ambiguous"`},
 		Measures: []Measure{
 			{"date", "not exactly one Date field", 1},
 			{"repeated", "a field that may stand once stands more often", 1},
@@ -42,7 +43,7 @@ type ShapeOptions struct {
 	Fields int `toml:"fields" default:"500" min:"50" max:"10000" unit:"fields" doc:"How many fields the header section may have before it costs the points of the measure many."`
 }
 
-// once are the fields that may stand once (RFC 5322 section 3.6, RFC 2045 section 3), besides From and Date.
+// once are the fields that may stand once (RFC 5322 section 3.6, RFC 2045 section 3), besides From (of the check author) and Date.
 var once = [...]string{"Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To", "References", "Subject", "MIME-Version",
 	"Content-Type", "Content-Transfer-Encoding"}
 
@@ -63,11 +64,6 @@ func (o *ShapeOptions) look(hostname string, e *gateway.Envelope) gateway.Findin
 	f := &shapeFinding{gateway.Passed()}
 	if n := passes(h, hostname); n > o.Passes {
 		f.fail(gateway.ShapeLoop, strconv.Itoa(n)+" times")
-	}
-	if n := h.Count("From"); n != 1 {
-		f.fail(gateway.ShapeFrom, strconv.Itoa(n))
-	} else if h.Get("From") == "" {
-		f.fail(gateway.ShapeFrom, "an empty one")
 	}
 	o.lines(f, h)
 	if n := h.Count("Date"); n != 1 {

@@ -119,7 +119,7 @@ func TestSpamAssassinSees(t *testing.T) {
 	} {
 		fake := labtest.FakeSpamd(t)
 		d := &Deps{SpamAssassin: spamAt(t, fake.Addr(), 10*time.Second), SpamHead: c.head}
-		pl := build(t, clamOff+"[checks.shape]\naction = \"off\"\n", d)
+		pl := build(t, clamOff+"[checks.shape]\naction = \"off\"\n[checks.author]\naction = \"off\"\n", d)
 		e := dataOf(t, c.text)
 		path := "Return-Path: <a@b.example>\r\n"
 		if c.null {

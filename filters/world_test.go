@@ -19,7 +19,7 @@ import (
 func sections() config.Sections {
 	out := config.Sections{}
 	for _, d := range Definitions() {
-		s := config.Section{Name: d.Name, Doc: d.Doc, RFC: d.RFC, Options: d.Options,
+		s := config.Section{Name: d.Name, Doc: d.Doc, RFC: d.RFC, Options: d.Options, Moved: d.Moved,
 			Action: config.Action(d.Action.String()), Unknown: config.Action(d.Unknown.String())}
 		for _, m := range d.Measures {
 			s.Measures = append(s.Measures, config.Measure{Name: m.Name, Doc: m.Doc, Price: m.Price})

@@ -79,7 +79,7 @@ const (
 	DMARCUnasked     Reason = "dmarc.none"       // fails, and the domain asks for nothing
 	DMARCBroken      Reason = "dmarc.permerror"
 	DMARCHeld        Reason = "dmarc.held" // DNS cannot tell, and the domain was known to ask for reject or quarantine
-	ShapeFrom        Reason = "shape.from"
+	ShapeFrom        Reason = "shape.from" // of records before author.ambiguous
 	ShapeDate        Reason = "shape.date"
 	ShapeFields      Reason = "shape.fields"
 	ShapeLoop        Reason = "shape.loop"

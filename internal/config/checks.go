@@ -145,7 +145,9 @@ func (b *binder) named(v reflect.Value, f field, s Section, e *entry) {
 			continue
 		}
 		p := Problem{Key: m.value.path(), Message: "check " + s.Name + " has no such " + noun, Instead: "it has none, remove the key"}
-		if near := nearest(m.name, names); near != "" {
+		if instead := s.Moved[m.name]; instead != "" {
+			p.Instead = instead
+		} else if near := nearest(m.name, names); near != "" {
 			p.Instead = "did you mean " + near + "?"
 		} else if len(names) > 0 {
 			p.Instead = "its " + noun + "s are " + strings.Join(names, ", ")

@@ -32,6 +32,7 @@ func testSections() Sections {
 	return Sections{
 		"spf": {Name: "spf", Doc: "Asks whether the client may send for the reverse-path's domain.", RFC: "RFC 7208", Options: &spfOptions{},
 			Reasons:  map[string]Action{"spf.only": Reject},
+			Moved:    map[string]string{"spf.gone": "write checks.rbl.action"},
 			Measures: []Measure{{"fail", "The domain says no.", 3}, {"softfail", "The domain says probably not.", 1}}},
 		"rbl":        {Name: "rbl", Doc: "Health of the lists.", Action: Observe, Unknown: Pass},
 		"rbl.client": {Name: "rbl.client", Doc: "Looks the client up in lists.", Options: &rblOptions{}, Measures: []Measure{{"list.*", "One list.", 0}}},

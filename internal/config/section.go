@@ -37,6 +37,8 @@ type Section struct {
 	// Reasons are the reasons of a Fail that have an action of their own, with its default. Only these may be named by
 	// the key reasons; a section without any has no such key.
 	Reasons map[string]Action
+	// Moved are names that the keys reasons and prices once took, with what to write instead.
+	Moved map[string]string
 	// Options is nil or a pointer to a struct with the tags of this package. Every decode binds into a fresh copy of
 	// it: the pointed-to struct is the start, its default tags are laid over the fields that are zero.
 	Options any
