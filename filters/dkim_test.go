@@ -174,7 +174,7 @@ func TestDKIM(t *testing.T) {
 			auth: "dkim=temperror d=d.example i=@d.example s=dead a=rsa-sha256; dkim=pass d=d.example i=@d.example s=r a=rsa-sha256"},
 		"no tags":     {text: "DKIM-Signature: hello\r\n" + plain, result: gateway.Fail, reason: gateway.DKIMFail, measures: "fail", auth: "dkim=permerror"},
 		"d= with NUL": {text: strings.Replace(good, "d=d.example", "d=d.example\x00.evil.example", 1), result: gateway.Fail, reason: gateway.DKIMFail, measures: "fail", auth: "dkim=permerror"},
-		"a second From": {text: strings.Replace(good, "From: ", "From: x@y.example\r\nFrom: ", 1), policy: "[checks.shape]\naction = \"off\"\n", result: gateway.Fail,
+		"a second From": {text: strings.Replace(good, "From: ", "From: x@y.example\r\nFrom: ", 1), policy: "[checks.author]\naction = \"off\"\n", result: gateway.Fail,
 			reason: gateway.DKIMWeak, measures: "weak", points: 0.5, auth: "dkim=policy d=d.example i=@d.example s=r a=rsa-sha256"},
 	} {
 		t.Run(name, func(t *testing.T) {
