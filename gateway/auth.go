@@ -28,7 +28,7 @@ type DMARCResult struct {
 	SPF, DKIM    bool   // an aligned identifier passed
 	Override     string // why local policy may do other than asked: a word of RFC 9990, as "trusted_forwarder", "mailing_list"; "" for none
 
-	// What is learned from (see KnownDomain and KnownPath), besides Author, Requested and the words of Result.
+	// What is learned from (see KnownDomain and KnownPath), besides Author, Requested, Override and the words of Result.
 	Organization string   // organizational domain of Author; "" where it is not known
 	Path         Path     // where something hints at a list or a forwarder, whatever the result; zero otherwise
 	Sealers      []string // ARC sealers whose word would have turned the failure into a pass, were they trusted

@@ -21,6 +21,7 @@ const aDay = 24 * time.Hour
 // mail is a message as the journal's event tells it, with what a test wants to say of it.
 type mail struct {
 	author, org, asks, result string
+	override                  string
 	path                      gateway.Path
 	chain                     string // result of arc
 	sealers                   []string
@@ -34,7 +35,7 @@ func (m mail) event() *gateway.Event {
 		f = f.Says(gateway.AuthResult{Method: "arc", Result: m.chain})
 	}
 	f = f.Says(gateway.AuthResult{Method: "dmarc", Result: m.result, DMARC: &gateway.DMARCResult{Author: m.author, Organization: m.org,
-		Requested: m.asks, Path: m.path, Sealers: m.sealers}})
+		Requested: m.asks, Override: m.override, Path: m.path, Sealers: m.sealers}})
 	e := &gateway.Event{Kind: gateway.TransactionEvent, Record: &gateway.Record{Findings: []gateway.Finding{gateway.Passed(), f}},
 		Verdict: gateway.Verdict{Decision: gateway.Decision{Outcome: m.outcome}}}
 	if m.outcome == gateway.Accept {
@@ -191,6 +192,7 @@ func TestPath(t *testing.T) {
 			by(list, delivered("d.example", "quarantine", "fail")),
 			by(list, delivered("e.example", "", "none")),
 			by(list, delivered("f.example", "", "temperror")),
+			by(list, mail{author: "h.example", org: "h.example", asks: "reject", result: "fail", override: "trusted_forwarder", hop: gateway.Delivered}),
 			by(list, delivered("www.lists.example", "reject", "pass")),                                                               // its own
 			by(list, mail{author: "x.lists.example", org: "lists.example", asks: "reject", result: "fail", outcome: gateway.Reject}), // its own
 			by(list, mail{author: "a.example", org: "a.example", asks: "reject", result: "pass", outcome: gateway.Reject}),           // spam, maybe
@@ -203,9 +205,9 @@ func TestPath(t *testing.T) {
 			k.Learn(m.event())
 		}
 		at := start.Truncate(time.Second)
-		first := gateway.Past{First: at, Last: at, Messages: 10, Judged: 6, Passed: 3, Refused: 1, Days: 1, Authors: 2}
+		first := gateway.Past{First: at, Last: at, Messages: 11, Judged: 6, Passed: 3, Refused: 1, Days: 1, Authors: 2}
 		second := gateway.Past{First: at, Last: at, Messages: 2, Judged: 2, Refused: 2, Chains: 1}
-		both := gateway.Past{First: at, Last: at, Messages: 12, Judged: 8, Passed: 3, Refused: 3, Chains: 1, Days: 1, Authors: 2}
+		both := gateway.Past{First: at, Last: at, Messages: 13, Judged: 8, Passed: 3, Refused: 3, Chains: 1, Days: 1, Authors: 2}
 		for p, want := range map[gateway.Path]gateway.KnownPath{
 			list: {Path: list, Host: both, Told: first}, other: {Path: other, Host: both, Told: second},
 			{Host: "lists.example"}: {Path: gateway.Path{Host: "lists.example"}, Host: both}, {Host: "x"}: {Path: gateway.Path{Host: "x"}},

@@ -7,7 +7,7 @@ import (
 )
 
 // Learn takes what the event of a message teaches, after its last reply. It reads, of the findings' AuthResults, the result
-// of the method "dmarc" with its DMARCResult (Author, Organization, Requested, Path, Sealers) and whether that of the method
+// of the method "dmarc" with its DMARCResult (Author, Organization, Requested, Override, Path, Sealers) and whether that of the method
 // "arc" is "pass"; of the event, what became of the message. Any other event teaches nothing.
 func (k *Known) Learn(e *gateway.Event) {
 	if e == nil || e.Kind != gateway.TransactionEvent || e.Record == nil {

@@ -73,7 +73,7 @@ func (p *past) learn(l *lesson, others bool) {
 	if l.chain {
 		p.Chains++
 	}
-	if !others {
+	if !others || l.Override == "trusted_forwarder" { // the word of a trusted sealer counted, not what the path did
 		return
 	}
 	switch {
