@@ -1,0 +1,7 @@
+// Package reports tells the owners of domains, once a day, what became of mail in their name: DMARC aggregate reports (RFC
+// 9990, RFC 7489 section 7.2). It counts what the journal tells, keeps the counts in a Store, and sends them on.
+//
+// The mail path never waits for it: what the queue or the store has no room for is lost and counted. A report is sent again
+// when it may not have arrived, always under the same Report-ID. It never reports about reports, never sends to an address
+// outside the owner's organization that did not ask for it, and does nothing at all until an address is set to send from.
+package reports

@@ -1,0 +1,136 @@
+package reports
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatepost/internal/dmarcreport"
+)
+
+// Query says what is to be shown.
+type Query struct {
+	Domain string // "" for all
+	Day    *Day   // nil for all
+	DryRun bool   // decide about each address as if it were sent now, and write the report
+	Format *dmarcreport.Format
+	Limit  int // subjects; 0: 50, or 10 with DryRun
+}
+
+// Shown is one subject as people see it.
+type Shown struct {
+	Day        string     `json:"day"`
+	Domain     string     `json:"domain"`
+	Record     string     `json:"record"`
+	Method     string     `json:"discovery_method,omitempty"`
+	Messages   int64      `json:"messages"`
+	Lines      int        `json:"lines"`
+	Lost       int64      `json:"lost,omitempty"`
+	Due        time.Time  `json:"due"`
+	Done       bool       `json:"done,omitempty"`
+	Deliveries []Delivery `json:"deliveries,omitempty"` // those that were made, or with DryRun those that would be
+	Bad        []string   `json:"bad,omitempty"`        // addresses that cannot be used, and why
+	XML        string     `json:"xml,omitempty"`
+}
+
+// Overview is the answer to a Query.
+type Overview struct {
+	Off      bool    `json:"off,omitempty"`     // no address is set to send from
+	Trouble  string  `json:"trouble,omitempty"` // why nothing is sent
+	Subjects []Shown `json:"subjects"`
+	More     bool    `json:"more,omitempty"` // there are others
+}
+
+// maxShown bounds the XML of an Overview.
+const maxShown = 8 << 20
+
+// errOff says that nothing can be previewed.
+var errOff = errors.New("reports are off: set reports.dmarc.from")
+
+// Show tells what waits, what was sent, and what would be. It changes nothing.
+func (r *Reports) Show(ctx context.Context, q Query) (*Overview, error) {
+	s := r.settings.Load()
+	o := &Overview{Off: s == nil, Subjects: []Shown{}}
+	if s == nil && q.DryRun {
+		return nil, errOff
+	}
+	if r.kept.Load() == nil {
+		return o, nil // nothing was ever counted
+	}
+	if s == nil {
+		s = &Settings{}
+	}
+	if q.Format != nil {
+		other := *s
+		other.Format = *q.Format
+		s = &other
+	}
+	if _, o.Trouble = r.Health(); o.Off {
+		o.Trouble = ""
+	}
+	if q.Limit <= 0 {
+		if q.Limit = 50; q.DryRun {
+			q.Limit = 10
+		}
+	}
+	ids, err := r.store().All(ctx, q.Domain, q.Day, q.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if o.More = len(ids) > q.Limit; o.More {
+		ids = ids[:q.Limit]
+	}
+	octets := 0
+	for _, id := range ids {
+		one, err := r.shown(ctx, s, id, q.DryRun)
+		if err != nil {
+			return nil, err
+		}
+		if octets += len(one.XML); octets > maxShown {
+			one.XML, o.More = "", true
+		}
+		o.Subjects = append(o.Subjects, one)
+	}
+	return o, nil
+}
+
+func (r *Reports) shown(ctx context.Context, s *Settings, id int64, dry bool) (one Shown, err error) {
+	u, err := r.store().Subject(ctx, id)
+	if err != nil {
+		return one, err
+	}
+	one = Shown{Day: u.Day.String(), Domain: u.Domain, Record: u.Record, Method: u.Method, Messages: u.Messages, Lines: u.Lines,
+		Lost: u.Lost, Due: s.due(&u.Subject), Done: u.Done}
+	p, _ := dmarcreport.ParsePublished(u.Domain, u.Method, u.Record)
+	use, bad := dmarcreport.ParseRUA(p.RUA)
+	for _, b := range bad {
+		one.Bad = append(one.Bad, b.Error())
+	}
+	if one.Deliveries, err = r.store().Deliveries(ctx, id); err != nil || !dry || u.Done {
+		return one, err
+	}
+	lines, err := r.store().Lines(ctx, id)
+	if err != nil || len(lines) == 0 {
+		return one, err
+	}
+	one.XML = string(s.feedback(&u, lines, 0, len(lines)).XML(s.Format))
+	if len(one.Deliveries) > 0 {
+		return one, nil // it is decided already
+	}
+	for _, d := range use {
+		made, err := r.target(ctx, s, &u, lines, d, time.Now())
+		if err != nil {
+			if ctx.Err() != nil {
+				return one, err
+			}
+			made = []Delivery{{Address: d.Address(), State: Waiting, Said: err.Error()}}
+		}
+		for i := range made {
+			if made[i].State == Waiting {
+				made[i].Next = one.Due
+			}
+		}
+		one.Deliveries = append(one.Deliveries, made...)
+	}
+	return one, nil
+}
