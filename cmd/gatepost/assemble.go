@@ -16,6 +16,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/recipients"
 	"gatepost/gateway/relay"
+	"gatepost/gateway/reports"
 	"gatepost/internal/addrpool"
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
@@ -30,6 +31,7 @@ type parts struct {
 	clamav     *addrpool.Pool[*clamd.Client]
 	spam       *addrpool.Pool[*spamd.Client]
 	hops       *relay.Pools
+	reportHops *relay.Pools // the way out for reports
 	recipients *recipients.Cache
 	known      *memory.Known                 // of domains, paths and sealers
 	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
@@ -38,7 +40,8 @@ type parts struct {
 
 // newParts makes what the bootstrap document names. It connects to nobody.
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
-	p := &parts{hops: relay.NewPools(nil, log), recipients: recipients.NewCache(0), known: memory.NewKnown(memory.KnownOptions{Log: log})}
+	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
+		known: memory.NewKnown(memory.KnownOptions{Log: log})}
 	var err error
 	if p.resolver, err = dns.New(resolverOptions(b, log)); err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
@@ -86,6 +89,16 @@ type built struct {
 	relay    *relay.Relay
 	rcpts    *recipients.Recipients
 	pregreet filters.Pregreet
+	reports  *reports.Settings // nil while they are off
+	outward  *relay.Relay      // the way out for them; nil as well
+}
+
+// close gives back the connections that only it uses.
+func (b *built) close() {
+	b.relay.Close()
+	if b.outward != nil {
+		b.outward.Close()
+	}
 }
 
 // assemble makes a snapshot of a configuration: the same at start, at reload and in check. Its error names the keys.
@@ -99,6 +112,10 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	if b.relay, err = relay.New(p.hops, routes); err != nil {
 		return nil, fmt.Errorf("route: %w", err)
 	}
+	if b.reports, b.outward, err = makeReports(c, p, routes); err != nil {
+		b.relay.Close()
+		return nil, err
+	}
 	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
 	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
@@ -111,7 +128,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	checks := configured(c.Policy.Checks)
 	pipeline, err := filters.Build(deps, checks)
 	if err != nil {
-		b.relay.Close() // what only it would have used is given back
+		b.close() // what only it would have used is given back
 		return nil, err
 	}
 	b.pregreet = filters.PregreetOf(checks)

@@ -95,7 +95,7 @@ func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
 	}
 	wg.Go(func() { b.relay.Learn(ctx) })
 	waitFor(ctx, func() bool { return settled(b, p) })
-	answers := gather(b, p)
+	answers := append(gather(b, p), reportsLive(ctx, c, b, p)...)
 	cancel()
 	wg.Wait()
 	good := true

@@ -37,6 +37,9 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	if b.TLS.Certificate != "" {
 		named = append(named, b.TLS.Certificate, b.TLS.Key)
 	}
+	if key := c.Policy.Reports.DMARC.DKIMKey; key != "" {
+		named = append(named, key)
+	}
 	for i := range c.Policy.Routes {
 		if r := &c.Policy.Routes[i]; r.CAFile != "" {
 			named = append(named, r.CAFile)

@@ -64,7 +64,8 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	d.warnDescriptors()
 	before := d.now.Swap(next)
 	d.learning.with(ctx, next.relay.Tend)
-	before.relay.Close()
+	d.reports.Set(next.reports)
+	before.close()
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"gatepost/gateway/accept"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/relay"
+	"gatepost/gateway/reports"
 	"gatepost/gateway/smtpd"
 	"gatepost/gateway/spool"
 	"gatepost/internal/config"
@@ -51,6 +52,7 @@ type daemon struct {
 	clients     *store.Clients // nil where its file cannot be used
 	knownFile   *store.Known   // nil where its file cannot be used
 	memory      *memory.Clients
+	reports     *reports.Reports
 	journal     *journal.Journal
 	bodies      *spool.Bodies
 	tls         atomic.Pointer[tls.Config]
@@ -234,6 +236,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 		return err
 	}
 	d.openMemory()
+	d.openReports()
 	d.journal, err = openJournal(d)
 	return err
 }
@@ -265,6 +268,7 @@ func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
 	}
 	running.Go(func() { d.memory.Run(ctx) })
 	running.Go(func() { d.parts.known.Run(ctx) })
+	running.Go(func() { d.reports.Run(ctx) })
 	running.Go(func() { paceCollector(ctx) })
 	d.learning.with(ctx, d.now.Load().relay.Tend)
 	running.Go(func() { d.learnScanLimit(ctx) })
@@ -310,7 +314,7 @@ const endTime = 10 * time.Second
 func (d *daemon) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
-	d.now.Load().relay.Close()
+	d.now.Load().close()
 	d.journal.Daemon(journal.Stop)
 	err := errors.Join(d.journal.Close(ctx), d.store.Close(ctx))
 	if d.clients != nil {

@@ -58,6 +58,7 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 		routes[r.Name] = true
 		names = append(names, r.Name)
 	}
+	p.reportsVia(routes, names, report)
 	domains := map[string]bool{}
 	for i := range p.Domains {
 		d, at := &p.Domains[i], "domain["+strconv.Itoa(i)+"]"
@@ -97,6 +98,9 @@ func (p *Policy) Warn(report func(key, message, instead string)) {
 	used := map[string]bool{}
 	for _, d := range p.Domains {
 		used[d.Route] = true
+	}
+	if p.Reports.DMARC.On() {
+		used[p.Reports.DMARC.Via] = true
 	}
 	for i, r := range p.Routes {
 		if !used[r.Name] {

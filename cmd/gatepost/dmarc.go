@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"gatepost/gateway/reports"
+	"gatepost/internal/control"
+	"gatepost/internal/dmarcreport"
+)
+
+// reportVerb answers gatepost dmarc report.
+func (d *daemon) reportVerb(ctx context.Context, r *http.Request) (any, error) {
+	q, err := reportQuery(r.URL.Query())
+	if err != nil {
+		return nil, &control.Fault{Status: http.StatusBadRequest, Message: err.Error()}
+	}
+	o, err := d.reports.Show(ctx, q)
+	if err != nil {
+		return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error()}
+	}
+	return o, nil
+}
+
+// reportQuery reads what the command line asks for.
+func reportQuery(v url.Values) (q reports.Query, err error) {
+	q.Domain, q.DryRun = strings.ToLower(v.Get("domain")), v.Get("dry") != ""
+	if text := v.Get("day"); text != "" {
+		t, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			return q, fmt.Errorf("--day: %q is no day; write for example 2026-11-23", text)
+		}
+		day := reports.DayOf(t)
+		q.Day = &day
+	}
+	switch format := v.Get("format"); format {
+	case "":
+	case "9990", "7489":
+		f := dmarcreport.RFC9990
+		if format == "7489" {
+			f = dmarcreport.RFC7489
+		}
+		q.Format = &f
+	default:
+		return q, fmt.Errorf("--format: %q is neither 9990 nor 7489", format)
+	}
+	return q, nil
+}
+
+// dmarcReport shows what waits to be reported, what was sent, and what would be.
+func dmarcReport(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "dmarc report")
+	v := url.Values{}
+	dry := f.Bool("dry-run", false, "")
+	for _, name := range []string{"domain", "day", "format"} {
+		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
+	}
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	if *dry {
+		v.Set("dry", "1")
+	}
+	if _, err := reportQuery(v); err != nil {
+		fmt.Fprintf(e.errOut, "gatepost dmarc report: %v\n", err)
+		return exitUsage
+	}
+	var o reports.Overview
+	if err := ask(ctx, e, f.config, http.MethodGet, "/dmarc/report?"+v.Encode(), &o); err != nil {
+		return complain(e, "dmarc report", err)
+	}
+	if f.json {
+		if json.NewEncoder(e.out).Encode(o) != nil {
+			return exitFound
+		}
+	} else {
+		printReports(e.out, &o)
+	}
+	switch {
+	case o.Off:
+		fmt.Fprintln(e.errOut, "reports are off: nothing is counted or sent until reports.dmarc.from is set")
+	case o.Trouble != "":
+		fmt.Fprintln(e.errOut, "nothing is sent:", o.Trouble)
+	case len(o.Subjects) == 0:
+		fmt.Fprintln(e.errOut, "nothing was counted")
+	}
+	if o.More {
+		fmt.Fprintln(e.errOut, "there are others: ask with --domain or --day")
+	}
+	if o.Trouble != "" {
+		return exitFound
+	}
+	return exitDone
+}
+
+// printReports lists subjects with what became of each, and the reports themselves where they were asked for.
+func printReports(w io.Writer, o *reports.Overview) {
+	for i := range o.Subjects {
+		s := &o.Subjects[i]
+		fmt.Fprintf(w, "%s %s: %d messages in %d lines%s\n", s.Day, s.Domain, s.Messages, s.Lines, progress(s))
+		if s.Lost > 0 {
+			fmt.Fprintf(w, "  and %d messages that found no room\n", s.Lost)
+		}
+		t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		for k := range s.Deliveries {
+			d := &s.Deliveries[k]
+			when := ""
+			if !d.Next.IsZero() {
+				when = "at " + stamp(d.Next)
+			} else if !d.Last.IsZero() {
+				when = "at " + stamp(d.Last)
+			}
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", d.State, d.Address, when, d.ReportID, d.Said)
+		}
+		t.Flush()
+		for _, bad := range s.Bad {
+			fmt.Fprintf(w, "  not used: %s\n", bad)
+		}
+		if s.XML != "" {
+			fmt.Fprint(w, s.XML)
+		}
+	}
+}
+
+func progress(s *reports.Shown) string {
+	switch {
+	case s.Done:
+		return ", done"
+	case len(s.Deliveries) > 0 && s.XML == "":
+		return ""
+	}
+	return ", due at " + stamp(s.Due)
+}
