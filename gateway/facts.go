@@ -7,11 +7,13 @@ import "sync"
 // each other. The zero value is ready.
 type Facts struct {
 	mu    sync.Mutex
-	cells map[string]*cell
+	cells *cell // the newest; there are few, and a map would cost more than looking through them
 }
 
 // cell is one fact. The lock of its Facts guards it until known is set; value is not written from then on.
 type cell struct {
+	name  string
+	next  *cell
 	known bool
 	value any
 	wait  chan struct{} // closed when it is known; made by the first who waits
@@ -21,8 +23,17 @@ type cell struct {
 func Known(f *Facts, name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := f.cells[name]
+	c := f.find(name)
 	return c != nil && c.known
+}
+
+// find returns the cell of a fact, or nil. The lock is held.
+func (f *Facts) find(name string) *cell {
+	c := f.cells
+	for c != nil && c.name != name {
+		c = c.next
+	}
+	return c
 }
 
 // Fact returns the fact of that name, computing it if nobody has. One name has one type. When compute panics the panic
@@ -44,14 +55,11 @@ func Fact[T any](f *Facts, name string, compute func() T) T {
 func (f *Facts) cell(name string) (c *cell, mine bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c = f.cells[name]
+	c = f.find(name)
 	switch {
 	case c == nil:
-		if f.cells == nil {
-			f.cells = make(map[string]*cell)
-		}
-		c = new(cell)
-		f.cells[name] = c
+		c = &cell{name: name, next: f.cells}
+		f.cells = c
 		return c, true
 	case c.known:
 		return c, false
