@@ -50,6 +50,8 @@ func faultMatrix() []fault {
 		{name: "room of `body.max_disk` taken", sender: "`452 4.3.1`", kept: senderKeeps, back: byItself, says: "`body_disk_octets`", shown: "TestNoRoom"},
 		{name: "a body cannot be read again", sender: "`451`", kept: "the sender keeps it; the next hop never sees its end", back: byItself, says: "`relay` in the journal", run: bodyGone},
 		{name: "disk full under the message log", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `log`; `log_failed_total`", run: logFull},
+		{name: "disk full under `clients.db` and `known.db`", sender: "nothing", kept: delivered1, back: byItself, says: "stderr: `memory of ...: cannot be saved; a restart would forget`", run: memoryFull},
+		{name: "`clients.db` or `known.db` damaged or unusable", sender: "nothing", kept: delivered1, back: "all is learned anew", says: "stderr: `set aside`, or `a restart will forget`", shown: "TestKnownKept TestClientsDamaged TestKnownDamaged"},
 		{name: "out of file descriptors", sender: "no banner until there are some; open sessions go on, or hear 451", kept: senderKeeps, back: byItself, says: "stderr: `no connection can be accepted`, with the reason; `listeners` in `gatepost status`", run: outOfDescriptors},
 		{name: "reader of the metrics hung", sender: "nothing", kept: delivered1, back: "by itself, in 30 s", says: "nothing", run: metricsHung},
 		{name: "reader of stdout gone", sender: "nothing", kept: delivered1, back: "at a restart", says: "`journal_dropped_total{sink=\"stdout\"}`", run: stdoutGone},
