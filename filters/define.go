@@ -82,6 +82,7 @@ type Deps struct {
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build
 
 	dkim *DKIMOptions // those of the check; nil while it is off
+	arc  *ARCOptions  // likewise
 	Only []string     // the checks to build; empty: all
 }
 

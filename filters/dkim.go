@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/arc"
 	"gatepost/internal/dkim"
 )
 
@@ -46,9 +47,10 @@ func usualDKIM() *DKIMOptions {
 	return &DKIMOptions{Signatures: dkim.DefaultSignatures, MinBits: dkim.MinBits, Length: "refuse", Testing: true}
 }
 
-// signed is what the signatures of a message say: DKIM's, in the order of the message.
+// signed is what the signatures of a message say: DKIM's, in the order of the message, and those of its ARC chain.
 type signed struct {
 	DKIM    []dkim.Result
+	ARC     arc.Chain
 	skipped int  // signatures of DKIM beyond the option
 	testing bool // those of keys that test count
 	broken  bool // it could not be told at all
@@ -79,19 +81,24 @@ func (d *Deps) verify(ctx context.Context, e *gateway.Envelope) *signed {
 	}
 	header := dkim.NewHeader(fieldsOf(e.Header))
 	m := dkim.NewMessage(header, dkim.Options{Signatures: o.Signatures, MinBits: o.MinBits, TakeUncovered: o.Length == "count"})
+	chain := arc.Check(header, arc.Options{Now: time.Now(), Oldest: true})
 	var body dkim.BodyHasher
 	var keys dkim.Keys
 	m.Want(&body, &keys)
+	chain.Want(&body, &keys)
 	_ = body.Read(gateway.Rest(e.Body, e.Header.BodyStart)) // each signature says so
 	within := gateway.Within(ctx, time.Now().Add(lookupTime))
 	defer within.End()
 	keys.Fetch(within, s.asked)
 	s.DKIM, s.skipped = m.Results(&body, &keys), m.Skipped()
+	s.ARC = chain.Finish(&body, &keys)
 	return s
 }
 
 // hasSignatures reports whether there is anything to verify.
-func hasSignatures(e *gateway.Envelope) bool { return e.Header.Count("DKIM-Signature") > 0 }
+func hasSignatures(e *gateway.Envelope) bool { return hasDKIM(e) || hasChain(e) }
+
+func hasDKIM(e *gateway.Envelope) bool { return e.Header.Count("DKIM-Signature") > 0 }
 
 // signaturesKnown reports whether asking for the signatures waits for nothing.
 func signaturesKnown(in *gateway.Input) bool {
@@ -140,7 +147,7 @@ next:
 }
 
 func (d *Deps) runDKIM(ctx context.Context, in *gateway.Input) gateway.Finding {
-	if !hasSignatures(in.Envelope) {
+	if !hasDKIM(in.Envelope) {
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.
 			Says(gateway.AuthResult{Method: "dkim", Result: "none"})
 	}
