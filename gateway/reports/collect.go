@@ -47,12 +47,11 @@ func (p *pending) empty() {
 	p.all = p.all[:0]
 }
 
-// collect counts what is taken until ctx is done, and then all that still waits.
+// collect counts what is taken until ctx is done, and then all that still waits. It sleeps as long as nothing comes.
 func (r *Reports) collect(ctx context.Context) {
 	var p pending
-	full := false // what the store did not take waits for the next tick
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
+	var tick <-chan time.Time // set while something waits
+	full := false             // what the store did not take waits for the next tick
 	for {
 		select {
 		case s := <-r.queue:
@@ -60,19 +59,26 @@ func (r *Reports) collect(ctx context.Context) {
 			if len(p.all) >= flushAt && !full {
 				full = !r.flush(ctx, &p)
 			}
-		case <-tick.C:
-			full = !r.flush(ctx, &p)
+		case <-tick:
+			full, tick = !r.flush(ctx, &p), nil
 		case <-ctx.Done():
-			for {
-				select {
-				case s := <-r.queue:
-					r.addTo(&p, s)
-					continue
-				default:
-				}
-				break
-			}
-			r.flush(context.WithoutCancel(ctx), &p)
+			r.collectRest(ctx, &p)
+			return
+		}
+		if tick == nil && len(p.all) > 0 {
+			tick = time.After(flushEvery)
+		}
+	}
+}
+
+// collectRest counts what was taken before the end.
+func (r *Reports) collectRest(ctx context.Context, p *pending) {
+	for {
+		select {
+		case s := <-r.queue:
+			r.addTo(p, s)
+		default:
+			r.flush(context.WithoutCancel(ctx), p)
 			return
 		}
 	}

@@ -189,25 +189,33 @@ func TestSigned(t *testing.T) {
 	}
 }
 
-// BenchmarkTake is what the mail path pays for a message: with reports off, for a domain that asks for none, and for one
-// that asks.
+// BenchmarkTake is what the mail path pays for a message: with reports off, for a domain without a record, for one that is
+// counted, and where the queue is full.
 func BenchmarkTake(b *testing.B) {
 	for _, c := range []struct {
 		name   string
-		on     bool
+		off    bool
+		queue  int
 		record string
-	}{{"off", false, record}, {"no record", true, ""}, {"counted", true, record}} {
+	}{{"off", true, 1, record}, {"no record", false, 1, ""}, {"counted", false, 1 << 16, record}, {"full", false, 1, record}} {
 		b.Run(c.name, func(b *testing.B) {
-			w := newWorld(b)
-			if !c.on {
-				w.settings = nil
+			r := reports.New(reports.Options{Queue: c.queue}) // nobody empties it
+			if !c.off {
+				r.Set(&reports.Settings{From: "dmarc@reports.ours.example"})
 			}
-			r, stop := w.start()
-			defer stop()
-			e := message("a.example", c.record)
+			e, n := message("a.example", c.record), 0
 			b.ReportAllocs()
 			for b.Loop() {
+				if n++; c.queue > 1 && n%c.queue == 0 { // room again
+					b.StopTimer()
+					r = reports.New(reports.Options{Queue: c.queue})
+					r.Set(&reports.Settings{From: "dmarc@reports.ours.example"})
+					b.StartTimer()
+				}
 				r.Take(e)
+			}
+			if lost := r.Stats().Lost; (lost > 0) != (c.name == "full") {
+				b.Errorf("%d lost", lost)
 			}
 		})
 	}

@@ -167,3 +167,17 @@ func TestSignatureOrder(t *testing.T) {
 		t.Errorf("%d", n)
 	}
 }
+
+// BenchmarkCount is what a message costs beside the mail path: the making of its line, and the adding of it to one that is there.
+func BenchmarkCount(b *testing.B) {
+	e, _ := event()
+	var p pending
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		c, ok := count(e, now, own)
+		if !ok || !p.add(c) {
+			b.Fatal("not counted")
+		}
+	}
+}
