@@ -9,16 +9,16 @@ import (
 	"gatepost/internal/dmarcreport"
 )
 
-// resultOf returns what DMARC said of a message, or nil.
-func resultOf(r *gateway.Record) *gateway.DMARCResult {
+// resultOf returns what DMARC said of a message, and whether it passed; or nil.
+func resultOf(r *gateway.Record) (d *gateway.DMARCResult, pass bool) {
 	for i := range r.Findings {
 		for k := range r.Findings[i].Auth {
-			if d := r.Findings[i].Auth[k].DMARC; d != nil {
-				return d
+			if a := &r.Findings[i].Auth[k]; a.DMARC != nil {
+				return a.DMARC, a.Result == "pass"
 			}
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // wanted is a cheap look at whether an event may be of interest: of a message that was judged by somebody's record.
@@ -26,15 +26,15 @@ func wanted(e *gateway.Event) bool {
 	if e.Kind != gateway.TransactionEvent {
 		return false
 	}
-	d := resultOf(e.Record)
+	d, _ := resultOf(e.Record)
 	return d != nil && d.Record != ""
 }
 
 // count makes the line of a message. Not ok: it is not reported about.
 func count(e *gateway.Event, at time.Time, s *Settings) (c Counted, ok bool) {
-	d := resultOf(e.Record)
+	d, pass := resultOf(e.Record)
 	// A message that was deferred comes again, and is counted when it comes to an end.
-	if d == nil || len(d.Record) > MaxRecord || !dmarcreport.ValidDomain(d.PolicyDomain) || e.Outcome() == gateway.Defer || aboutReports(e, d, s) {
+	if d == nil || len(d.Record) > MaxRecord || !dmarcreport.ValidDomain(d.PolicyDomain) || e.Outcome() == gateway.Defer || aboutReports(e, pass, s) {
 		return c, false
 	}
 	p, ok := dmarcreport.ParsePublished(d.PolicyDomain, d.Method, d.Record)
@@ -44,7 +44,7 @@ func count(e *gateway.Event, at time.Time, s *Settings) (c Counted, ok bool) {
 	c.Subject = Subject{Day: DayOf(at), Domain: strings.ToLower(d.PolicyDomain), Record: d.Record, Method: d.Method}
 	c.Line = dmarcreport.Record{Source: e.Record.Client.Unmap().WithZone(""), DKIM: d.DKIM, SPF: d.SPF, HeaderFrom: cut(d.Author),
 		EnvelopeFrom: cut(strings.ToLower(e.Record.From.Domain)), Count: 1}
-	c.Line.Disposition, c.Line.Reasons = disposition(&e.Verdict, d, &p)
+	c.Line.Disposition, c.Line.Reasons = disposition(&e.Verdict, d, pass, &p)
 	results := gateway.AuthResults(e.Record.Findings)
 	c.Line.Signatures = signatures(results, d.Author)
 	c.Line.Checked = checked(results)
@@ -57,7 +57,7 @@ func cut(s string) string { return s[:min(len(s), 253)] }
 // aboutReports reports whether a message is one of the talk between reporters, about which nobody reports: else two of them
 // would report about each other's reports for ever. A Subject can be forged, so that it counts only where the owner's own
 // domain vouches for the message.
-func aboutReports(e *gateway.Event, d *gateway.DMARCResult, s *Settings) bool {
+func aboutReports(e *gateway.Event, pass bool, s *Settings) bool {
 	r := e.Record
 	if strings.EqualFold(r.From.Text, s.From) || strings.Contains(strings.ToLower(r.HeaderFrom), strings.ToLower(s.From)) {
 		return true
@@ -67,15 +67,15 @@ func aboutReports(e *gateway.Event, d *gateway.DMARCResult, s *Settings) bool {
 	}
 	const subject = "report domain:"
 	text := strings.TrimSpace(e.Subject)
-	return (d.SPF || d.DKIM) && len(text) >= len(subject) && strings.EqualFold(text[:len(subject)], subject)
+	return pass && len(text) >= len(subject) && strings.EqualFold(text[:len(subject)], subject)
 }
 
 // disposition is what was done with a message for its DMARC result: never more than its owner asks for, since what other
 // checks do on top is no business of his, and with a reason where it is less.
-func disposition(v *gateway.Verdict, d *gateway.DMARCResult, p *dmarcreport.Published) (string, []dmarcreport.Reason) {
+func disposition(v *gateway.Verdict, d *gateway.DMARCResult, pass bool, p *dmarcreport.Published) (string, []dmarcreport.Reason) {
 	words := []string{"none", "quarantine", "reject"}
 	asked := max(slices.Index(words, d.Requested), 0)
-	if d.SPF || d.DKIM {
+	if pass { // a message of several authors does not, though one of them is aligned
 		if asked > 0 {
 			return "pass", nil
 		}
