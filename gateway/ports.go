@@ -96,6 +96,24 @@ type Kept interface {
 	Drop()
 }
 
+// Sealer signs for what was verified of a message, so that the next hops can know it although the message was changed
+// here (RFC 8617). It is absent unless policy asks for seals.
+type Sealer interface {
+	// Wants reports whether a message is to be sealed, by whether the gateway changed it.
+	Wants(changed bool) bool
+	// Seal returns fields to be written above all others, each with its CRLF, and how the journal tells of them; no fields
+	// where the message is rightly left without, as told. It must neither wait nor change anything; whoever calls it goes on
+	// without the fields when it fails.
+	Seal(ctx context.Context, m *Sealing) (fields []byte, told string, err error)
+}
+
+// Sealing is a message that is to be sealed.
+type Sealing struct {
+	Envelope *Envelope // its body goes out as it came in
+	Header   []byte    // the header section as it goes out, without the empty line
+	Results  string    // the value of our Authentication-Results
+}
+
 // Spool takes the responsibility for a message: after Put returned nil the message survives a power cut.
 type Spool interface {
 	Put(ctx context.Context, d *Delivery) error

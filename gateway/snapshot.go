@@ -13,6 +13,7 @@ type Snapshot struct {
 	Offers   Offers
 	Gate     Gate
 	Tag      SubjectTag
+	Sealer   Sealer // nil for none
 	// Normalise are networks whose bare CR and LF become CRLF, by exception.
 	Normalise func(*Session) bool
 }

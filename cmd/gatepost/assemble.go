@@ -35,7 +35,8 @@ type parts struct {
 	recipients *recipients.Cache
 	known      *memory.Known                 // of domains, paths and sealers
 	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
-	scanLimit  atomic.Int64                  // the largest message that every clamd was seen to look through; 0 while it is not known
+	seals      filters.SealCounts
+	scanLimit  atomic.Int64 // the largest message that every clamd was seen to look through; 0 while it is not known
 }
 
 // newParts makes what the bootstrap document names. It connects to nobody.
@@ -131,11 +132,17 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		b.close() // what only it would have used is given back
 		return nil, err
 	}
+	sealer, err := makeSealer(c, deps, &p.seals)
+	if err != nil {
+		b.relay.Close()
+		return nil, err
+	}
 	b.pregreet = filters.PregreetOf(checks)
 	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,
 		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c),
 		Gate:      gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},
 		Tag:       gateway.SubjectTag{Text: c.Policy.Tag.Subject, Signed: c.Policy.Tag.Signed},
+		Sealer:    sealer,
 		Normalise: normalises(c)}
 	return b, nil
 }

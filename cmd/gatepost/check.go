@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,6 +41,10 @@ func check(ctx context.Context, e env, args []string) int {
 		}
 	}
 	if err != nil {
+		if at, ok := errors.AsType[*documentError](err); ok {
+			show(e, config.Problems{at.problem})
+			return exitFound
+		}
 		show(e, config.Problems{{File: f.config, Message: err.Error()}})
 		return exitFound
 	}

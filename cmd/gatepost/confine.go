@@ -45,6 +45,9 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			named = append(named, r.CAFile)
 		}
 	}
+	if a := &c.Policy.ARC; a.Seal != config.SealOff && a.Key != "" {
+		named = append(named, a.Key)
+	}
 	var r sandbox.Rights
 	for _, name := range named {
 		r.Read = append(r.Read, sandbox.Beside(name)...)

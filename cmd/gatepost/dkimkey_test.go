@@ -100,3 +100,37 @@ func TestDKIMKeyMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckSealingKey: check tells where the policy names a key that cannot be used, and what to write.
+func TestCheckSealingKey(t *testing.T) {
+	dir := documents(t, "", "")
+	junk := filepath.Join(dir, "junk.pem")
+	if err := os.WriteFile(junk, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	arc := "[arc]\nseal = \"changed\"\ndomain = \"example.org\"\nselector = \"a\"\n"
+	policy := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "policy.toml"), []byte(text+servesOne), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(code int, want string) {
+		t.Helper()
+		got, _, errOut := gatepost(t, "check", "--config", dir)
+		if got != code || !strings.Contains(errOut, want) {
+			t.Errorf("exit %d, want %d and %q:\n%s", got, code, want, errOut)
+		}
+	}
+	policy(arc)
+	check(exitFound, "policy.toml:4:1: arc.selector: the private key cannot be used: stat "+filepath.Join(dir, "state", "dkim", "a._domainkey.example.org.pem")+
+		": no such file or directory; write the path of a key in PEM that the user of the daemon can read, or make one with gatepost dkim key make --domain example.org --selector a")
+	policy(arc + "key = \"" + junk + "\"\n")
+	check(exitFound, "policy.toml:5:1: arc.key: the private key cannot be used: "+junk+": key: no PEM in it; write the path")
+	policy(arc)
+	if code, _, errOut := gatepost(t, "dkim", "key", "make", "--config", dir, "--type", "ed25519"); code != exitDone {
+		t.Fatalf("exit %d, %s", code, errOut)
+	}
+	check(exitDone, "can be used")
+	policy(arc + "[checks.arc]\naction = \"off\"\n")
+	check(exitFound, `policy.toml:2:1: arc.seal: needs the check arc; write another action than "off" in [checks.arc]`)
+}

@@ -62,6 +62,11 @@ func (d *daemon) instruments() {
 	m.Counter("log_failed_total", "Events that the disk of the message log refused.", func() float64 { return float64(d.store.Stats().Failed) })
 	m.Counter("dns_lookups_total", "DNS lookups.", func() float64 { return float64(d.parts.resolver.Stats().Lookups) })
 	m.Counter("dns_failures_total", "DNS lookups that brought no answer.", func() float64 { return float64(d.parts.resolver.Stats().Failures) })
+	m.Counters("seals_total", "Messages that were to get an ARC set, by what became of it; left: its chain takes no more.", []string{"result"}, func() []journal.Series {
+		c := &d.parts.seals
+		return []journal.Series{{Labels: []string{"sealed"}, Value: float64(c.Sealed.Load())}, {Labels: []string{"left"}, Value: float64(c.Left.Load())},
+			{Labels: []string{"failed"}, Value: float64(c.Failed.Load())}}
+	})
 	d.hopInstruments(m)
 	d.reportInstruments()
 	for name, list := range d.parts.scanners() {

@@ -66,6 +66,8 @@ func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.
 		r.Reply = ownFault
 		return r
 	}
+	a.seal(ctx, e, &fields)
+	r.Edits = fields.Edits
 	r = a.relay(ctx, e, v, fields, r)
 	delivered := r.Relayed == nil || r.Relayed.Result == gateway.Delivered
 	finish(delivered)

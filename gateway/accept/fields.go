@@ -17,6 +17,7 @@ type Fields struct {
 	ScannedBy []string
 	Edits     []string // what else was changed, for the journal
 	kept      []span
+	results   []byte // our Authentication-Results
 }
 
 // span is a part of the header section that goes out as it came in, and what is written behind it.
@@ -27,7 +28,7 @@ type span struct {
 
 // Compose makes all the fields that we add, in this order from the top: the verdict, what scanned it, the spam fields,
 // Authentication-Results (RFC 8601 section 4 wants it above what it vouches for), and Received. It is the only function
-// that adds or removes a header field.
+// that adds, changes or removes a header field; what seals the whole of it comes above, by seal.
 func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 	f := Fields{}
 	b := make([]byte, 0, 1<<10)
@@ -40,7 +41,9 @@ func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 		b = add(b, "X-Gatepost-Unscanned: ", strings.Join(v.Marks, ", "), "\r\n")
 	}
 	b = spamFields(b, e, v)
+	results := len(b)
 	b = authenticationResults(b, e)
+	f.results = b[results:len(b):len(b)]
 	b = gateway.AppendReceived(b, e, at)
 	f.strip(e.Header, e.Session.Snapshot.Hostname)
 	if first := f.firstOctet(e.Header.Raw); first == ' ' || first == '\t' {
