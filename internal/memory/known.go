@@ -113,11 +113,14 @@ type keptRows[K comparable, V any] struct {
 func (r keptRows[K, V]) load(ctx context.Context, yield func(K, *V)) error {
 	now := time.Now().Unix()
 	return r.keeper.Load(ctx, r.kind, func(name string, value []byte) {
-		v := new(V)
+		k, v := r.parse(name), new(V)
+		if r.name(k) != name {
+			return // not written by us
+		}
 		if err := json.Unmarshal(value, v); err != nil || !r.sane(v, now) {
 			v = nil
 		}
-		yield(r.parse(name), v)
+		yield(k, v)
 	})
 }
 

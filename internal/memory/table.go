@@ -179,10 +179,7 @@ func (t *table[K, V]) load(ctx context.Context) {
 		if v != nil && !t.ended(v, now) {
 			t.loaded(k, v)
 		} else if t.forgets {
-			s := t.shard(k)
-			s.mu.Lock()
-			t.gone(s, k)
-			s.mu.Unlock()
+			t.reclaim(k, nil)
 		}
 	})
 	if err != nil {
