@@ -59,11 +59,12 @@ func BenchmarkAuth(b *testing.B) {
 				from0 := mailFrom(b, "<news@sender.example>")
 				to := recipientOf(b, d.Policy, "<anna@served.example>")
 				to.Reply = gateway.SayRcptOK.Reply()
+				var room [18]gateway.Finding // as the edge has it
 				one := func() {
 					s := from("192.0.2.7", "out.provider.example")
 					s.Snapshot = snapshot
 					d.beginRDNS(b.Context(), s) // while the client talks
-					in := input(s, &gateway.Envelope{From: from0})
+					in := input(s, &gateway.Envelope{From: from0, Findings: room[:0]})
 					pl.Run(b.Context(), gateway.Helo, in)
 					pl.Run(b.Context(), gateway.Mail, in)
 					in.Envelope.Rcpts = []gateway.Recipient{to}

@@ -207,7 +207,7 @@ func authResult(r *gateway.AuthResult) string {
 	for _, prop := range r.Props {
 		text += " " + prop.Type + "." + prop.Name + "=" + prop.Value
 	}
-	if d := r.DMARC; d != nil && d.PolicyDomain != "" {
+	if d := r.DMARC; d != nil && d.Record != "" {
 		text += "; " + d.PolicyDomain + " says " + d.Record
 	}
 	return text
