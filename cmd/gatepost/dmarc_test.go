@@ -92,8 +92,8 @@ func TestCheckReports(t *testing.T) {
 		want             string
 	}{
 		{"d@quiet.test", "", "check", "can be used"},
-		{"d@quiet.test", fmt.Sprintf("dkim_selector = \"s\"\ndkim_key = %q\n", key), "check", "reports.dmarc.dkim_key: " + key + ": dkim key: no PEM in it"},
-		{"d@quiet.test", "dkim_selector = \"s\"\ndkim_key = \"/nowhere/key.pem\"\n", "check", "reports.dmarc.dkim_key: open /nowhere/key.pem"},
+		{"d@quiet.test", fmt.Sprintf("dkim_selector = \"s\"\ndkim_key = %q\n", key), "check", "reports.dmarc.dkim_key: " + key},
+		{"d@quiet.test", "dkim_selector = \"s\"\ndkim_key = \"/nowhere/key.pem\"\n", "check", "reports.dmarc.dkim_key: stat /nowhere/key.pem"},
 		{"d@asks.test", "", "check --live", "_dmarc.asks.test asks for reports itself"},
 		{"d@quiet.test", "", "check --live", "ok   dmarc reports quiet.test"},
 		{"d@quiet.test", "", "check --live", "connection refused"},

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -37,26 +37,18 @@ func makeReports(c *config.Config, p *parts, routes []relay.Route) (*reports.Set
 	if !d.On() {
 		return nil, nil, nil
 	}
-	s := &reports.Settings{From: d.From, Org: d.Org, Contact: d.Contact, Receiver: c.Bootstrap.Hostname, Generator: "Gatepost " + version,
+	s := &reports.Settings{From: d.From, Org: cmp.Or(d.Org, c.Bootstrap.Hostname), Contact: d.Contact, Receiver: c.Bootstrap.Hostname, Generator: "Gatepost " + version,
 		Window: d.Window, MaxSize: int64(d.MaxSize), Via: d.Via, Route: reportRoute}
-	if s.Org == "" {
-		s.Org = c.Bootstrap.Hostname
-	}
 	if d.Format == dmarcreport.RFC7489.String() {
 		s.Format = dmarcreport.RFC7489
 	}
-	if d.DKIMKey != "" {
-		key, err := os.ReadFile(d.DKIMKey)
+	if d.DKIMSelector != "" {
+		domain := cmp.Or(d.DKIMDomain, d.FromDomain())
+		key, err := readSigningKey(cmp.Or(d.DKIMKey, c.Bootstrap.SigningKey(domain, d.DKIMSelector)))
 		if err != nil {
 			return nil, nil, fmt.Errorf("reports.dmarc.dkim_key: %w", err)
 		}
-		domain := d.DKIMDomain
-		if domain == "" {
-			domain = d.FromDomain()
-		}
-		if s.Sign, err = reports.Signer(domain, d.DKIMSelector, key); err != nil {
-			return nil, nil, fmt.Errorf("reports.dmarc.dkim_key: %s: %w", d.DKIMKey, err)
-		}
+		s.Sign = reports.Signer(domain, d.DKIMSelector, key)
 	}
 	route := relay.Route{Hostname: c.Bootstrap.Hostname}
 	if at := slices.IndexFunc(routes, func(r relay.Route) bool { return r.Name == d.Via }); at >= 0 {

@@ -22,8 +22,8 @@ type DMARCReports struct {
 	Window       time.Duration `toml:"window" default:"4h" min:"1m" max:"20h" doc:"Reports about a day are sent spread over this time, from 00:10 UTC of the next day on."`
 	MaxSize      Size          `toml:"max_size" default:"10M" min:"64K" max:"50M" doc:"The largest mail. A longer report is sent in parts."`
 	DKIMDomain   string        `toml:"dkim_domain" format:"domain" example:"reports.example.org" rfc:"RFC 6376" doc:"The domain that signs the mails. Not set: that of from."`
-	DKIMSelector string        `toml:"dkim_selector" format:"domain" example:"gatepost" rfc:"RFC 6376 section 3.1" doc:"The selector of its key."`
-	DKIMKey      string        `toml:"dkim_key" format:"path" example:"/etc/gatepost/dkim.pem" doc:"The private key in PEM: RSA or Ed25519. Not set: mails are not signed."`
+	DKIMSelector string        `toml:"dkim_selector" format:"domain" example:"gatepost" rfc:"RFC 6376 section 3.1" doc:"The name of the key (s=): it is published as a TXT record at SELECTOR._domainkey.DOMAIN. Not set: mails are not signed."`
+	DKIMKey      string        `toml:"dkim_key" format:"path" example:"/etc/gatepost/dkim.pem" doc:"The private key in PEM. Not set: the file in the state folder that gatepost dkim key make writes for this domain and selector."`
 }
 
 // On reports whether there is an address to send from.
@@ -55,8 +55,8 @@ func (d *DMARCReports) Validate(report func(key, message, instead string)) {
 	if _, _, ok := d.Smarthost(); strings.Contains(d.Via, ":") && !ok {
 		report("via", shown(d.Via)+" is no host:port", `write for example "smarthost.example.org:25"`)
 	}
-	if (d.DKIMKey == "") != (d.DKIMSelector == "") {
-		report("dkim_key", "and dkim_selector stand only together", "write both, or neither")
+	if d.DKIMKey != "" && d.DKIMSelector == "" {
+		report("dkim_key", "would not be looked at", "write dkim_selector, the name of the key, or remove it")
 	}
 	if domain := d.FromDomain(); plainAddress(d.From) && d.DKIMDomain != "" && d.DKIMDomain != domain && !strings.HasSuffix(domain, "."+d.DKIMDomain) && !strings.HasSuffix(d.DKIMDomain, "."+domain) {
 		report("dkim_domain", shown(d.DKIMDomain)+" is not aligned with the domain of from", "write "+domain+" or a domain above it; else the reports fail DMARC themselves")

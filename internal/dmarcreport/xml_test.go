@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // sample is a report with something in every place.
@@ -189,4 +190,29 @@ func TestParsePublished(t *testing.T) {
 			t.Errorf("%q:\n%+v %v\n%+v", c.record, got, ok, c.want)
 		}
 	}
+}
+
+// FuzzFeedback: whatever a record and a sender bring, the report is well-formed XML in UTF-8 with one line for each that was
+// counted, and not longer than its bounds.
+func FuzzFeedback(f *testing.F) {
+	f.Add("v=DMARC1; p=none; rua=mailto:a@b.example", "a.example", "s1", "pass")
+	f.Add("v=DMARC1;p=<;fo=1:</feedback>", "\xff\x00]]>", "&#0;", "\ufffe")
+	f.Fuzz(func(t *testing.T, record, domain, selector, result string) {
+		p, _ := ParsePublished(domain, result, record)
+		in := &Feedback{Org: selector, ID: "x", Errors: []string{record}, Policy: p, Records: []Record{
+			{Disposition: result, Reasons: []Reason{{result, selector}}, HeaderFrom: domain, EnvelopeFrom: record, Signatures: []Signature{{domain, selector, result}},
+				Checked: SPFResult{domain, false, result}, Count: 1}, {HeaderFrom: domain, Count: 2}}}
+		for _, format := range []Format{RFC9990, RFC7489} {
+			text := in.XML(format)
+			var out read
+			if !utf8.Valid(text) || len(text) > 20000 {
+				t.Errorf("%d octets, valid %v", len(text), utf8.Valid(text))
+			}
+			// netip.Addr of the reader takes no "invalid IP".
+			text = bytes.ReplaceAll(text, []byte("invalid IP"), []byte("192.0.2.1"))
+			if err := xml.Unmarshal(text, &out); err != nil || len(out.Records) != 2 || out.Records[1].Count != 2 {
+				t.Errorf("%v\n%s", err, text)
+			}
+		}
+	})
 }
