@@ -34,6 +34,10 @@ func note[T any](l *lookups, kind, name string, a *dns.Answer[T]) {
 		return
 	}
 	text := kind + " " + name + ": "
+	if a.Kind == dns.Canceled { // begun ahead, or the client is gone
+		l.said = append(l.said, text+"not waited for")
+		return
+	}
 	if a.Status == dns.Found {
 		text += fmt.Sprintf("%d found", len(a.Records))
 	} else {

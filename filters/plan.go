@@ -23,11 +23,11 @@ func plan() [gateway.Data + 1][]row {
 			{checks: []Definition{pregreet(), pipelining(), newline(), verb()}, deadline: time.Second, conduct: true},
 		},
 		gateway.Helo: {
-			{checks: []Definition{helo(), rdns()}, deadline: 8 * time.Second},
+			{checks: []Definition{helo(), rdns(), spfHeloCheck()}, deadline: 8 * time.Second},
 		},
 		gateway.Mail: {
 			{checks: []Definition{accessSender()}, deadline: 8 * time.Second},
-			{checks: []Definition{sender()}, deadline: 8 * time.Second},
+			{checks: []Definition{sender(), spfCheck()}, deadline: 8 * time.Second},
 		},
 		gateway.Rcpt: {
 			{checks: []Definition{relay()}, deadline: time.Second},
