@@ -12,6 +12,10 @@ import (
 // memoryTime bounds the reading of what was remembered: clients that could not be read in time are tested again.
 const memoryTime = 2 * time.Second
 
+// knownTime bounds the reading of what is known of domains and paths. It is longer, since half of it would be learned anew
+// from the first message on, and since when a domain asks for something would be lost.
+const knownTime = 30 * time.Second
+
 // memoryWait is how long the start waits for it: a file of a hundred thousand clients takes longer, and is read while the
 // first ones are served.
 const memoryWait = 50 * time.Millisecond
@@ -37,9 +41,11 @@ func (d *daemon) openMemory() {
 	}
 	read := make(chan struct{})
 	go func() {
-		defer cancel()
 		defer close(read)
 		d.memory.Load(ctx)
+		cancel()
+		ctx, cancel := context.WithTimeout(context.Background(), knownTime)
+		defer cancel()
 		d.parts.known.Load(ctx)
 	}()
 	select {
