@@ -31,7 +31,7 @@ type DMARCResult struct {
 	// What is learned from (see KnownDomain and KnownPath), besides Author, Requested, Override and the words of Result.
 	Organization string   // organizational domain of Author; "" where it is not known
 	Path         Path     // where something hints at a list or a forwarder, whatever the result; zero otherwise
-	Sealers      []string // ARC sealers whose word would have turned the failure into a pass, were they trusted
+	Sealers      []string // ARC sealers that, were all of them trusted, would have turned the failure into a pass
 }
 
 // Says adds a result to a finding.
