@@ -1,7 +1,6 @@
 package dkim
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -159,7 +158,7 @@ func hostileBody(r *rand.Rand, n int) string {
 // by the letter of the RFC.
 func TestBodyHasher(t *testing.T) {
 	r := rand.New(rand.NewPCG(6376, 1))
-	for range 3000 {
+	for range 1500 {
 		body := hostileBody(r, 40)
 		readers := map[string]io.Reader{"whole": strings.NewReader(body), "octets": iotest.OneByteReader(strings.NewReader(body)),
 			"halves": iotest.HalfReader(strings.NewReader(body)), "with the end": iotest.DataErrReader(strings.NewReader(body))}
@@ -255,18 +254,20 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// headerOf cuts a header section into fields, as the house's parser does.
 func headerOf(raw string) []Field {
 	var out []Field
+	text, at := []byte(raw), 0
 	for line := range strings.SplitAfterSeq(raw, "\r\n") {
-		if line == "" {
-			continue
+		from := at
+		at += len(line)
+		if n := len(out); n > 0 && line != "" && (line[0] == ' ' || line[0] == '\t') {
+			last := &out[n-1]
+			last.Raw = text[from-len(last.Raw) : at : at]
+		} else if line != "" {
+			name, _, _ := strings.Cut(line, ":")
+			out = append(out, Field{Name: strings.TrimRight(name, " \t"), Raw: text[from:at:at]})
 		}
-		if n := len(out); n > 0 && (line[0] == ' ' || line[0] == '\t') {
-			out[n-1].Raw = append(bytes.Clone(out[n-1].Raw), line...)
-			continue
-		}
-		name, _, _ := strings.Cut(line, ":")
-		out = append(out, Field{Name: strings.TrimRight(name, " \t"), Raw: []byte(line)})
 	}
 	return out
 }

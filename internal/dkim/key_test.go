@@ -170,7 +170,7 @@ func TestSign(t *testing.T) {
 type zone map[string]any
 
 func (z zone) LookupTXT(_ context.Context, name string) ([]string, error) {
-	switch v := z[name].(type) {
+	switch v := z[strings.ToLower(name)].(type) {
 	case string:
 		return []string{v}, nil
 	case []string:
