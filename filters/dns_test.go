@@ -141,6 +141,11 @@ func TestRDNS(t *testing.T) {
 		if f.Result != gateway.Pass && len(f.Evidence) == 0 {
 			t.Errorf("%s: no evidence", c.client)
 		}
+		want := map[gateway.Result]string{gateway.Pass: "pass", gateway.Fail: "fail", gateway.Unknown: "temperror"}[c.result]
+		if want == "" && len(f.Auth) > 0 || want != "" && (len(f.Auth) != 1 || f.Auth[0].Method != "iprev" || f.Auth[0].Result != want ||
+			f.Auth[0].Prop("policy", "iprev") != strings.TrimPrefix(c.client, "::ffff:")) {
+			t.Errorf("%s: says %+v", c.client, f.Auth)
+		}
 	}
 	f := run(t, d.runRDNS, input(from("192.0.2.2", "x.example"), nil))
 	if got := evidence(f, "PTR"); got != "liar.example does not lead back" {

@@ -42,15 +42,20 @@ func (d *Deps) runRDNS(ctx context.Context, in *gateway.Input) gateway.Finding {
 		return inside(addr)
 	}
 	r := d.reverse(ctx, in.Session)
-	f := gateway.CouldNotTell(gateway.DNSFailed, addr.String())
+	f, result := gateway.CouldNotTell(gateway.DNSFailed, addr.String()), "temperror"
 	switch {
 	case r.Status == dns.Found:
+		result = "pass"
 		f = gateway.Passed().Show(gateway.EvidenceReverse, r.Name)
 	case r.Status == dns.None && len(r.Names) == 0:
+		result = "fail"
 		f = gateway.Failed(gateway.RDNSNone, addr.String()).With(gateway.Yes("none"))
 	case r.Status == dns.None:
+		result = "fail"
 		f = gateway.Failed(gateway.RDNSUnconfirmed, addr.String()).With(gateway.Yes("unconfirmed"))
 	}
+	f = f.Says(gateway.AuthResult{Method: "iprev", Result: result,
+		Props: []gateway.AuthProp{{Type: "policy", Name: "iprev", Value: addr.String()}}})
 	for _, n := range r.Names {
 		leads := "does not lead back"
 		switch {

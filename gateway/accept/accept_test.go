@@ -232,7 +232,8 @@ func TestFieldsAndContent(t *testing.T) {
 	h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}
 	e := envelope(h, in)
 	e.Findings = []gateway.Finding{gateway.Passed().Show(gateway.EvidenceScanner, "ClamAV 1.4.3/27500"),
-		{Check: "rdns", Result: gateway.Pass, Evidence: []gateway.Evidence{{Name: gateway.EvidenceReverse, Text: "out.sender.example"}}}}
+		{Check: "rdns", Result: gateway.Pass, Evidence: []gateway.Evidence{{Name: gateway.EvidenceReverse, Text: "out.sender.example"}},
+			Auth: []gateway.AuthResult{{Method: "iprev", Result: "pass", Props: []gateway.AuthProp{{Type: "policy", Name: "iprev", Value: "192.0.2.7"}}}}}}
 	v := &gateway.Verdict{Decision: gateway.Decision{Outcome: gateway.Tag}, Score: 5.25, Marks: []string{"spamassassin"}}
 	r := (&Acceptor{}).Deliver(t.Context(), e, v)
 	want := []string{"X-Spam-Flag", "x-GATEPOST-verdict", "X-MS-Exchange-Organization-SCL", "Authentication-Results", "X-Spam-Level", "x-ms-exchange-organization-AuthAs"}
@@ -285,15 +286,41 @@ func TestHostileWordsStayInTheirField(t *testing.T) {
 	}
 }
 
-func FuzzClaims(f *testing.F) {
-	f.Add("mx.example.org; none")
-	f.Add("(a(b)\\)) \"mx.example.org\"")
-	f.Fuzz(func(t *testing.T, s string) {
-		claims(s, "mx.example.org")
-		if plain := "(" + strings.Repeat("x", 3) + ") mx.example.org; " + s; !claims(plain, "MX.example.org") {
-			t.Fatalf("%q is not seen as a claim", plain)
-		}
-	})
+// TestOneAuthenticationResults shows that all that checks say stands in one field of ours, in order, and that no stranger's
+// remains that could be taken for it, however its name and value are dressed.
+func TestOneAuthenticationResults(t *testing.T) {
+	kept := "ARC-Authentication-Results: i=1; mx.example.org; dmarc=pass\r\nAuthentication-Results: other.example; dmarc=pass\r\nX-Authentication-Results: mx.example.org; dmarc=pass\r\nFrom: a@b.example\r\n"
+	foreign := []string{"AUTHENTICATION-RESULTS: MX.example.org.; dmarc=pass", "Authentication-Results : mx.example.org; dmarc=pass", "Authentication-Results\r\n : mx.example.org; dmarc=pass",
+		"Authentication-Results:\r\n (x)\r\n \"mx.example.org\" 1; dmarc=pass", "Authentication-Results: =?utf-8?q?mx=2Eexample=2Eorg?=; dmarc=pass", "Authentication-Results: dmarc=pass",
+		"Authentication-Results: other.example; mx.example.org; dmarc=pass", "Authentication\u2010Results: mx.example.org; dmarc=pass", "Authentication-Results\u200b: mx.example.org; dmarc=pass"}
+	h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}
+	e := envelope(h, strings.Join(foreign, "\r\n")+"\r\n"+kept+"\r\nbody\r\n")
+	prop := func(kind, name, value string) []gateway.AuthProp {
+		return []gateway.AuthProp{{Type: kind, Name: name, Value: value}}
+	}
+	e.Findings = []gateway.Finding{
+		gateway.Passed().Says(gateway.AuthResult{Method: "dmarc", Result: "fail", Comment: "p=reject", Props: prop("header", "from", "b.example")}),
+		gateway.Passed().Says(gateway.AuthResult{Method: "dkim", Result: "pass", Props: prop("header", "d", "one.example")}).
+			Says(gateway.AuthResult{Method: "dkim", Result: "fail", Reason: "body hash", Props: prop("header", "d", "two.example;x")}),
+		gateway.Passed().Says(gateway.AuthResult{Method: "spf", Result: "pass", Props: prop("smtp", "mailfrom", `"x\"; dmarc=pass"@evil.example`)}),
+		gateway.Passed().Says(gateway.AuthResult{Method: "bimi", Result: "pass"}), // of no method that this field has
+		gateway.Passed().Says(gateway.AuthResult{Method: "iprev", Result: "pass", Props: prop("policy", "iprev", "2001:db8::1")}),
+		gateway.Passed().Says(gateway.AuthResult{Method: "arc", Result: "none"}),
+	}
+	r := (&Acceptor{}).Deliver(t.Context(), e, &gateway.Verdict{})
+	if len(r.Removed) != len(foreign) || !strings.HasSuffix(h.content, "\r\n"+kept+"\r\nbody\r\n") {
+		t.Errorf("removed %q of\n%s", r.Removed, h.content)
+	}
+	header := gateway.ParseHeader([]byte(h.content))
+	ours := header.All("Authentication-Results")[0]
+	want := `mx.example.org;	iprev=pass policy.iprev="2001:db8::1";	spf=pass smtp.mailfrom="\"x\\\"? dmarc?pass\"@evil.example";	dkim=pass header.d=one.example;	dkim=fail reason="body hash" header.d="two.example?x";	arc=none;	dmarc=fail (p=reject) header.from=b.example`
+	if got := header.Value(ours); got != want {
+		t.Errorf("%s, want\n%s", got, want)
+	}
+	e.Findings = nil
+	if f := Compose(e, &gateway.Verdict{}, time.Unix(0, 0)); !strings.Contains(string(f.Added), "\r\nAuthentication-Results: mx.example.org; none\r\nReceived: ") {
+		t.Errorf("nothing was checked: %s", f.Added)
+	}
 }
 
 func FuzzCompose(f *testing.F) {

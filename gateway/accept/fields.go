@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/authres"
 )
 
 // Fields is what is written before the message and what of it is left out.
@@ -129,32 +130,29 @@ func tests(e *gateway.Envelope, v *gateway.Verdict) string {
 	return b.String()
 }
 
-// authenticationResults writes what we verified of the sender (RFC 8601). Until SPF, DKIM and DMARC are checked that is
-// the reverse name (section 2.7.3).
+// authenticationMethods is the order in which results are told, the one on which others build first.
+var authenticationMethods = [...]string{"iprev", "spf", "dkim", "arc", "dmarc"}
+
+// authenticationResults writes what the checks say of the sender, in one field (RFC 8601).
 func authenticationResults(b []byte, e *gateway.Envelope) []byte {
-	b = add(b, "Authentication-Results: ", e.Session.Snapshot.Hostname, ";")
-	result := ""
-	for i := range e.Findings {
-		if e.Findings[i].Check != "rdns" {
-			continue
+	w := authres.Begin(add(b, "Authentication-Results: "), e.Session.Snapshot.Hostname)
+	var props [8]authres.Prop
+	for _, method := range authenticationMethods {
+		for i := range e.Findings {
+			for j := range e.Findings[i].Auth {
+				r := &e.Findings[i].Auth[j]
+				if r.Method != method {
+					continue
+				}
+				said := authres.Result{Method: r.Method, Result: r.Result, Reason: r.Reason, Comment: r.Comment, Props: props[:0]}
+				for _, p := range r.Props {
+					said.Props = append(said.Props, authres.Prop(p))
+				}
+				w.Add(&said)
+			}
 		}
-		switch e.Findings[i].Result {
-		case gateway.Pass:
-			result = "pass"
-		case gateway.Fail:
-			result = "fail"
-		case gateway.Unknown:
-			result = "temperror"
-		}
 	}
-	if result == "" {
-		return add(b, " none\r\n")
-	}
-	addr := e.Session.Client.Addr().Unmap().WithZone("").String()
-	if strings.Contains(addr, ":") {
-		addr = `"` + addr + `"`
-	}
-	return add(b, "\r\n\tiprev=", result, " policy.iprev=", addr, "\r\n")
+	return add(w.End(), "\r\n")
 }
 
 // strip leaves out the fields that only we may write, and Authentication-Results that claim to be ours: a stranger's
@@ -162,14 +160,19 @@ func authenticationResults(b []byte, e *gateway.Envelope) []byte {
 func (f *Fields) strip(h *gateway.Header, hostname string) {
 	at := 0
 	for _, field := range h.Fields {
-		if !ours(field.Name) && !(strings.EqualFold(field.Name, "Authentication-Results") && claims(h.Value(field), hostname)) {
-			continue
+		name := field.Name
+		if !ours(name) {
+			value, is := authres.Named(h.Raw[field.Start:field.End])
+			if !is || !authres.Claims(string(value), hostname) {
+				continue
+			}
+			name = "Authentication-Results" // in whatever dress
 		}
 		if field.Start > at {
 			f.kept = append(f.kept, span{from: at, to: field.Start})
 		}
 		at = field.End
-		f.Removed = append(f.Removed, gateway.CleanText(field.Name, 80))
+		f.Removed = append(f.Removed, gateway.CleanText(name, 80))
 	}
 	if at < len(h.Raw) {
 		f.kept = append(f.kept, span{from: at, to: len(h.Raw)})
@@ -184,44 +187,6 @@ func ours(name string) bool {
 		}
 	}
 	return false
-}
-
-// claims reports whether an Authentication-Results value names us as its authserv-id, however it is dressed: behind
-// comments, quoted, in another case, with a version or a trailing dot behind it.
-func claims(value, hostname string) bool {
-	id := strings.TrimSpace(withoutComments(value))
-	if rest, quoted := strings.CutPrefix(id, `"`); quoted {
-		id, _, _ = strings.Cut(strings.ReplaceAll(rest, `\`, ""), `"`)
-	}
-	if i := strings.IndexAny(id, "; \t/=\r\n"); i >= 0 {
-		id = id[:i]
-	}
-	return strings.EqualFold(strings.TrimSuffix(id, "."), hostname)
-}
-
-// withoutComments drops comments, nested ones too (RFC 5322 section 3.2.2); text in a comment that does not end is dropped.
-func withoutComments(s string) string {
-	var b strings.Builder
-	depth, quoted := 0, false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && i+1 < len(s):
-			if depth == 0 {
-				b.WriteString(s[i : i+2])
-			}
-			i++
-		case c == '"' && depth == 0:
-			quoted = !quoted
-			b.WriteByte(c)
-		case c == '(' && !quoted:
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case depth == 0:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
 
 func (f *Fields) firstOctet(raw []byte) byte {
