@@ -103,9 +103,10 @@ func (r *Reports) flush(ctx context.Context, p *pending) bool {
 	defer cancel()
 	lost, err := r.store().Count(ctx, p.all)
 	if err != nil {
-		r.o.Log.Error("dmarc reports: counts cannot be kept", "lines", len(p.all), "error", err)
+		r.tell(counting, "store: "+err.Error())
 		return false
 	}
+	r.tell(counting, "")
 	var n int64
 	for i := range p.all {
 		n += p.all[i].Line.Count

@@ -10,8 +10,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +22,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/reports"
+	"gatepost/internal/store"
 )
 
 // hanging is a next hop that answers when it must.
@@ -207,4 +210,61 @@ func BenchmarkTake(b *testing.B) {
 			}
 		})
 	}
+}
+
+// failing is a store that takes nothing for a while.
+type failing struct {
+	reports.Store
+	broken *atomic.Bool
+}
+
+func (f failing) Count(ctx context.Context, all []reports.Counted) (int64, error) {
+	if f.broken.Load() {
+		return 0, errors.New("disk full")
+	}
+	return f.Store.Count(ctx, all)
+}
+
+// TestFullDisk: what the store does not take waits, as long as there is room; the trouble is told once, and when it is over.
+func TestFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var broken atomic.Bool
+		broken.Store(true)
+		var said strings.Builder
+		r := reports.New(reports.Options{Resolver: w, IDs: new(gateway.IDs), Log: slog.New(slog.NewTextHandler(&said, nil)), Open: func(ctx context.Context) (reports.Store, error) {
+			s, err := store.OpenReports(ctx, w.file, nil)
+			return failing{s, &broken}, err
+		}})
+		r.Set(w.settings)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); r.Run(ctx) }()
+		for i := range 12_000 {
+			r.Take(message("a.example", record, func(e *gateway.Event, _ *gateway.DMARCResult) {
+				e.Record.From.Domain = fmt.Sprintf("x%d.example", i%11_000)
+			}))
+			if i%1000 == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		time.Sleep(time.Minute)
+		if ok, why := r.Health(); ok || !strings.Contains(why, "disk full") {
+			t.Errorf("%v %q", ok, why)
+		}
+		broken.Store(false)
+		time.Sleep(2 * time.Minute)
+		if ok, why := r.Health(); !ok {
+			t.Error(why)
+		}
+		// 10,000 lines waited, with the second message of 1,000 of them; of those the store has room for 5,000.
+		if s := r.Stats(); s.Lost < 1000 || s.Counted+s.Lost != 12_000 || s.Counted < reports.MaxLines {
+			t.Errorf("%+v", s)
+		}
+		cancel()
+		<-done
+		if n := strings.Count(said.String(), "nothing is counted"); n != 1 || !strings.Contains(said.String(), "messages are counted again") {
+			t.Errorf("%d times\n%s", n, said.String())
+		}
+	})
 }

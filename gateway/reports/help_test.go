@@ -102,6 +102,16 @@ func (w *world) sent() []sentMail {
 	return append([]sentMail(nil), w.mails...)
 }
 
+// tried is how often the next hop was asked, and from when to when.
+func (w *world) tried() (n int, first, last time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n = len(w.tries); n > 0 {
+		first, last = w.tries[0], w.tries[n-1]
+	}
+	return n, first, last
+}
+
 // start runs reports as the daemon does, until stop, which is a clean end.
 func (w *world) start() (r *reports.Reports, stop func()) {
 	w.t.Helper()

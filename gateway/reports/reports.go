@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -55,7 +56,7 @@ type Reports struct {
 	lastLoss          atomic.Int64 // Unix seconds
 
 	mu      sync.Mutex
-	trouble string // why nothing is sent; "" for none
+	trouble [2]string // by part; "" for none
 }
 
 // seen is an event that waits for being counted, and when it came.
@@ -113,10 +114,10 @@ func (r *Reports) Run(ctx context.Context) {
 		return
 	}
 	r.kept.Store(&store)
-	var counting sync.WaitGroup
-	counting.Go(func() { r.collect(ctx) })
+	var collecting sync.WaitGroup
+	collecting.Go(func() { r.collect(ctx) })
 	r.send(ctx)
-	counting.Wait()
+	collecting.Wait()
 	if err := store.Close(); err != nil {
 		r.o.Log.Error("dmarc reports: store", "error", err)
 	}
@@ -125,20 +126,23 @@ func (r *Reports) Run(ctx context.Context) {
 // open waits until reports are on and the store is open, or returns nil when ctx is done.
 func (r *Reports) open(ctx context.Context) Store {
 	for {
+		var again <-chan time.Time
 		if r.settings.Load() != nil {
 			opening, cancel := context.WithTimeout(ctx, openTime)
 			store, err := r.o.Open(opening)
 			cancel()
 			if err == nil {
+				r.tell(counting, "")
 				return store
 			}
-			r.tell("store: " + err.Error())
+			r.tell(counting, "store: "+err.Error())
+			again = time.After(openAgain)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.changed:
-		case <-time.After(openAgain):
+		case <-again:
 		}
 	}
 }
@@ -167,19 +171,32 @@ func (r *Reports) Health() (bool, string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.trouble == "", r.trouble
+	trouble := cmp.Or(r.trouble[:]...)
+	return trouble == "", trouble
 }
 
-// tell keeps why nothing is sent, and says it once.
-func (r *Reports) tell(trouble string) {
+// part is what may be in trouble of its own.
+type part int
+
+const (
+	counting part = iota
+	sending
+)
+
+// tell keeps what is wrong with a part, "" for nothing, and logs it once.
+func (r *Reports) tell(p part, trouble string) {
 	r.mu.Lock()
-	before := r.trouble
-	r.trouble = trouble
+	before := r.trouble[p]
+	r.trouble[p] = trouble
 	r.mu.Unlock()
+	stopped, again := "dmarc reports: nothing is counted", "dmarc reports: messages are counted again"
+	if p == sending {
+		stopped, again = "dmarc reports: nothing is sent", "dmarc reports: they are sent again"
+	}
 	switch {
 	case trouble != "" && trouble != before:
-		r.o.Log.Warn("dmarc reports: nothing is sent", "why", trouble)
+		r.o.Log.Warn(stopped, "why", trouble)
 	case trouble == "" && before != "":
-		r.o.Log.Info("dmarc reports: they are sent again")
+		r.o.Log.Info(again)
 	}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	lookAgain    = 5 * time.Minute  // how often it is looked for what is due
+	lookAgain    = time.Hour        // how often it is looked for what is due, at least
+	longestPause = 5 * time.Minute  // while nothing can be sent
 	ownAgain     = time.Hour        // how often our own record is asked for
 	sendTime     = 5 * time.Minute  // for one mail
 	saveTime     = 5 * time.Second  // for keeping what became of it
@@ -41,10 +42,10 @@ func (r *Reports) send(ctx context.Context) {
 			case ctx.Err() != nil:
 				return
 			case err != nil:
-				r.tell(err.Error())
-				wait, pause = pause, min(2*pause, lookAgain)
+				r.tell(sending, err.Error())
+				wait, pause = pause, min(2*pause, longestPause)
 			default:
-				r.tell("")
+				r.tell(sending, "")
 				wait, pause = min(max(time.Until(next), time.Second), lookAgain), time.Second
 			}
 		}
@@ -58,10 +59,11 @@ func (r *Reports) send(ctx context.Context) {
 	}
 }
 
-// ownRecord is what was last learned of the policy record of our own address.
+// ownRecord is what was last learned of the policy record of our own address, and on which day the store last forgot.
 type ownRecord struct {
 	domain string
 	until  time.Time
+	forgot Day
 }
 
 // asked makes sure that the domain of our own address asks for no reports: who gets ours would report about them, and we
@@ -89,8 +91,14 @@ func (r *Reports) round(ctx context.Context, s *Settings, own *ownRecord) (next 
 	now := time.Now()
 	today := DayOf(now)
 	next = now.Add(lookAgain)
-	if err := r.store().Forget(ctx, today-keepLines, today-keepAll); err != nil {
-		return next, err
+	if tomorrow := (today + 1).Begin().Add(startAfter); tomorrow.Before(next) { // when today's become due
+		next = tomorrow
+	}
+	if own.forgot != today {
+		if err := r.store().Forget(ctx, today-keepLines, today-keepAll); err != nil {
+			return next, err
+		}
+		own.forgot = today
 	}
 	open, err := r.store().Open(ctx, today)
 	if err != nil {
@@ -237,8 +245,8 @@ func (r *Reports) deliver(ctx context.Context, s *Settings, u *Stored, lines []d
 	if err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
-	sending, cancel := context.WithTimeout(ctx, sendTime)
-	said := s.Hop.Relay(sending, &gateway.Delivery{ID: r.o.IDs.Next(), Route: s.Route, From: address(s.From),
+	bounded, cancel := context.WithTimeout(ctx, sendTime)
+	said := s.Hop.Relay(bounded, &gateway.Delivery{ID: r.o.IDs.Next(), Route: s.Route, From: address(s.From),
 		Rcpts:   []gateway.Recipient{{Address: address(d.Address), Route: s.Route}},
 		Content: gateway.Content{Parts: []io.Reader{bytes.NewReader(mail)}, Size: int64(len(mail))}})
 	cancel()

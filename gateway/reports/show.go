@@ -41,8 +41,11 @@ type Overview struct {
 	More     bool    `json:"more,omitempty"` // there are others
 }
 
-// maxShown bounds the XML of an Overview.
-const maxShown = 8 << 20
+// The bounds of an Overview: octets of XML, and the time for asking destinations.
+const (
+	maxShown = 8 << 20
+	showTime = 20 * time.Second
+)
 
 // errOff says that nothing can be previewed.
 var errOff = errors.New("reports are off: set reports.dmarc.from")
@@ -80,9 +83,11 @@ func (r *Reports) Show(ctx context.Context, q Query) (*Overview, error) {
 	if o.More = len(ids) > q.Limit; o.More {
 		ids = ids[:q.Limit]
 	}
+	asking, cancel := context.WithTimeout(ctx, showTime)
+	defer cancel()
 	octets := 0
 	for _, id := range ids {
-		one, err := r.shown(ctx, s, id, q.DryRun)
+		one, err := r.shown(ctx, asking, s, id, q.DryRun)
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +99,8 @@ func (r *Reports) Show(ctx context.Context, q Query) (*Overview, error) {
 	return o, nil
 }
 
-func (r *Reports) shown(ctx context.Context, s *Settings, id int64, dry bool) (one Shown, err error) {
+// shown reads one subject. asking bounds what is asked of others.
+func (r *Reports) shown(ctx, asking context.Context, s *Settings, id int64, dry bool) (one Shown, err error) {
 	u, err := r.store().Subject(ctx, id)
 	if err != nil {
 		return one, err
@@ -118,7 +124,7 @@ func (r *Reports) shown(ctx context.Context, s *Settings, id int64, dry bool) (o
 		return one, nil // it is decided already
 	}
 	for _, d := range use {
-		made, err := r.target(ctx, s, &u, lines, d, time.Now())
+		made, err := r.target(asking, s, &u, lines, d, time.Now())
 		if err != nil {
 			if ctx.Err() != nil {
 				return one, err

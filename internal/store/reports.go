@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -78,6 +79,9 @@ func (s *Reports) Count(ctx context.Context, all []reports.Counted) (lost int64,
 	}
 	defer tx.Rollback() // of no effect after Commit
 	c := counting{ctx: ctx, tx: tx, subjects: map[reports.Subject]*room{}, days: map[reports.Day]*room{}}
+	if err := c.prepare(); err != nil {
+		return 0, err
+	}
 	for i := range all {
 		kept, err := c.add(&all[i])
 		if err != nil {
@@ -85,6 +89,11 @@ func (s *Reports) Count(ctx context.Context, all []reports.Counted) (lost int64,
 		}
 		if !kept {
 			lost += all[i].Line.Count
+		}
+	}
+	for _, u := range c.subjects {
+		if _, err := tx.ExecContext(ctx, "UPDATE subject SET messages = messages + ?, lost = lost + ?, lines = ? WHERE id = ?", u.messages, u.lost, u.lines, u.id); err != nil {
+			return 0, err
 		}
 	}
 	return lost, tx.Commit()
@@ -96,13 +105,26 @@ type counting struct {
 	tx       *sql.Tx
 	subjects map[reports.Subject]*room
 	days     map[reports.Day]*room
+	add1     *sql.Stmt // adds to a line, and makes it
+	more     *sql.Stmt // adds to a line that is there
 }
 
-// room is what a subject, or a day, holds.
+// room is what a subject, or a day, holds, and what this call adds to it.
 type room struct {
 	id              int64 // 0: there was no room for the subject
 	subjects, lines int
+	messages, lost  int64
 	done            bool
+}
+
+// prepare makes the statements, which end with the transaction.
+func (c *counting) prepare() (err error) {
+	if c.add1, err = c.tx.PrepareContext(c.ctx, `INSERT INTO line (subject, key, n) VALUES (?,?,?)
+ ON CONFLICT DO UPDATE SET n = n + excluded.n RETURNING n`); err != nil {
+		return err
+	}
+	c.more, err = c.tx.PrepareContext(c.ctx, "UPDATE line SET n = n + ?3 WHERE subject = ?1 AND key = ?2 RETURNING n")
+	return err
 }
 
 func (c *counting) day(d reports.Day) (*room, error) {
@@ -122,11 +144,11 @@ func (c *counting) subject(u reports.Subject, day *room) (*room, error) {
 	c.subjects[u] = r
 	key := []any{int64(u.Day), u.Domain, u.Method, u.Record}
 	err := c.tx.QueryRowContext(c.ctx, "SELECT id, lines, done FROM subject WHERE day = ? AND domain = ? AND method = ? AND record = ?", key...).Scan(&r.id, &r.lines, &r.done)
-	if err != sql.ErrNoRows || day.subjects >= reports.MaxSubjects {
-		if err == sql.ErrNoRows {
-			err = nil
-		}
+	if !errors.Is(err, sql.ErrNoRows) {
 		return r, err
+	}
+	if day.subjects >= reports.MaxSubjects {
+		return r, nil
 	}
 	made, err := c.tx.ExecContext(c.ctx, "INSERT INTO subject (day, domain, method, record) VALUES (?,?,?,?)", key...)
 	if err != nil {
@@ -151,27 +173,24 @@ func (c *counting) add(in *reports.Counted) (kept bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	n := in.Line.Count
-	done, err := c.tx.ExecContext(c.ctx, "UPDATE line SET n = n + ? WHERE subject = ? AND key = ?", n, u.id, string(key))
-	if err != nil {
-		return false, err
+	put := c.add1
+	if u.lines >= reports.MaxLines || day.lines >= reports.MaxDayLines {
+		put = c.more
 	}
-	if there, err := done.RowsAffected(); err != nil || there == 0 {
-		if err != nil {
-			return false, err
-		}
-		if u.lines >= reports.MaxLines || day.lines >= reports.MaxDayLines {
-			_, err := c.tx.ExecContext(c.ctx, "UPDATE subject SET lost = lost + ? WHERE id = ?", n, u.id)
-			return false, err
-		}
-		if _, err := c.tx.ExecContext(c.ctx, "INSERT INTO line (subject, key, n) VALUES (?,?,?)", u.id, string(key), n); err != nil {
-			return false, err
-		}
+	var n int64
+	err = put.QueryRowContext(c.ctx, u.id, string(key), in.Line.Count).Scan(&n)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		u.lost += in.Line.Count
+		return false, nil
+	case err != nil:
+		return false, err
+	case n == in.Line.Count: // it is new
 		u.lines++
 		day.lines++
 	}
-	_, err = c.tx.ExecContext(c.ctx, "UPDATE subject SET messages = messages + ?, lines = ? WHERE id = ?", n, u.lines, u.id)
-	return true, err
+	u.messages += in.Line.Count
+	return true, nil
 }
 
 // Open implements reports.Store.

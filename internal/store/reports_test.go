@@ -173,3 +173,32 @@ func TestReportsDamaged(t *testing.T) {
 		t.Error(lost, err)
 	}
 }
+
+// BenchmarkReportsCount is what a line costs that is new, and one that is there: 2,000 at once, as they come when it matters.
+func BenchmarkReportsCount(b *testing.B) {
+	s, err := OpenReports(b.Context(), filepath.Join(b.TempDir(), "reports.db"), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	for _, name := range []string{"new", "there"} {
+		b.Run(name, func(b *testing.B) {
+			all := make([]reports.Counted, 2000)
+			day := 0
+			began, n := cpu(b), 0
+			for b.Loop() {
+				if name == "new" || day == 0 {
+					day++
+				}
+				for i := range all {
+					all[i] = counted(reports.Day(day), fmt.Sprintf("d%d.example", i%100), i, 1)
+				}
+				if lost, err := s.Count(b.Context(), all); err != nil || lost > 0 {
+					b.Fatal(lost, err)
+				}
+				n += len(all)
+			}
+			b.ReportMetric(float64((cpu(b)-began).Nanoseconds())/1000/float64(n), "CPU-µs/line")
+		})
+	}
+}
