@@ -282,62 +282,6 @@ func TestARCOptions(t *testing.T) {
 
 func dayFromNow(n int) string { return time.Now().UTC().AddDate(0, 0, n).Format(time.DateOnly) }
 
-func TestReadResults(t *testing.T) {
-	for text, want := range map[string]string{
-		"a.example; none":                 "a.example",
-		"a.example 1; none":               "a.example",
-		"a.example v1; none":              "",
-		"a.example":                       "a.example",
-		"; spf=pass":                      "",
-		"":                                "",
-		"a.example; spf":                  "",
-		"a.example; spf=pass;":            "a.example spf=pass",
-		"a.example; spf=pass;; dkim=fail": "",
-		"a.example; SPF/1 = pass (x(y\\))) reason=\"a \\\"b; c\" smtp . mailfrom = a@b":       `a.example spf=pass reason.=a "b; c smtp.mailfrom=a@b`,
-		"a.example;\r\n\tdkim=pass header.i=@a.example header.b=\"a/b+c==\" header.b2=x/y+==": "a.example dkim=pass header.i=@a.example header.b=a/b+c== header.b2=x/y+==",
-		"a.example; dmarc=pass action=none header.from=b.example":                             "a.example dmarc=pass action.=none header.from=b.example",
-		"a.example; spf=pass smtp.mailfrom=\"a b\"@c.example":                                 "a.example spf=pass smtp.mailfrom=a b@c.example",
-		"a.example; spf=pass smtp.mailfrom=\"a":                                               "",
-		"a.example; spf=pass smtp.mailfrom=":                                                  "",
-		"a.example; spf=pass x":                                                               "",
-		"a.example, spf=pass":                                                                 "",
-	} {
-		r, ok := readResults(text)
-		got := ""
-		if ok {
-			got = r.server
-			for _, m := range r.results {
-				got += " " + m.Method + "=" + m.Result
-				for _, p := range m.Props {
-					got += " " + p.Type + "." + p.Name + "=" + p.Value
-				}
-			}
-		}
-		if got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
-
-// FuzzReadResults shows that reading ends, and that text in comments and quotes is never a result.
-func FuzzReadResults(f *testing.F) {
-	f.Add("a.example; dmarc=pass header.from=b.example", "x")
-	f.Add("(((", "\\")
-	f.Fuzz(func(t *testing.T, text, hidden string) {
-		r, ok := readResults(text)
-		if ok && (r.server == "" || len(r.results) > maxResults) {
-			t.Fatalf("%+v", r)
-		}
-		if strings.ContainsAny(hidden, "()\\\"\r\n") {
-			return
-		}
-		r, ok = readResults("a.example (" + hidden + "); spf=pass (" + hidden + ") smtp.mailfrom=\"" + hidden + "\"@b.example")
-		if !ok || len(r.results) != 1 || r.results[0].Method != "spf" || len(r.results[0].Props) != 1 {
-			t.Fatalf("%q: %+v", hidden, r)
-		}
-	})
-}
-
 // TestOneFetch shows that DKIM and ARC share one round: every key is asked once.
 func TestOneFetch(t *testing.T) {
 	w := newArcWorld(t)

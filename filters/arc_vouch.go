@@ -8,6 +8,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/internal/arc"
+	"gatepost/internal/authres"
 	"gatepost/internal/dkim"
 )
 
@@ -65,25 +66,16 @@ func (d *Deps) arcVouches(ctx context.Context, e *gateway.Envelope, authorDomain
 // saysPass reports whether the results that a sealer signed are its own and say, once and without contradiction, that DMARC
 // passed for the author domain. What cannot be read by the grammar says nothing.
 func saysPass(s *arc.Set, entry *ARCSealer, authorDomain string) bool {
-	r, ok := readResults(s.Results)
-	if !ok || !isOwn(r.server, s.Seal.Domain, entry) {
+	r, err := authres.Parse(s.Results) // one that says two things of DMARC is an error
+	if err != nil || !isOwn(r.ID, s.Seal.Domain, entry) {
 		return false
 	}
-	said := 0
-	for i := range r.results {
-		m := &r.results[i]
-		if m.Method != "dmarc" {
-			continue
-		}
-		if said++; said > 1 || m.Result != "pass" {
-			return false
-		}
-		domain, err := dkim.ASCIIName(oneProp(m, "header", "from"))
-		if err != nil || domain != authorDomain {
-			return false
-		}
+	said := r.Of("dmarc")
+	if len(said) != 1 || said[0].Result != "pass" {
+		return false
 	}
-	return said == 1
+	domain, err := dkim.ASCIIName(said[0].Prop("header", "from"))
+	return err == nil && domain == authorDomain
 }
 
 // isOwn reports whether results of that authserv-id are the sealer's own.
@@ -96,18 +88,4 @@ func isOwn(server, sealer string, entry *ARCSealer) bool {
 		return slices.Contains(entry.Servers, name)
 	}
 	return dkim.Below(name, sealer)
-}
-
-// oneProp returns the value of a property that stands once, or "".
-func oneProp(r *gateway.AuthResult, kind, name string) string {
-	value, n := "", 0
-	for _, p := range r.Props {
-		if p.Type == kind && p.Name == name {
-			value, n = p.Value, n+1
-		}
-	}
-	if n != 1 {
-		return ""
-	}
-	return value
 }
