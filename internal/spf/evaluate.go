@@ -15,6 +15,9 @@ type checker struct {
 	most          int        // questions that may be asked ahead
 	ip            netip.Addr // unmapped
 	local, origin string     // of the sender
+	unnamed       bool       // the local part has no form in DNS
+	helo          string
+	receiver      string
 	out           Outcome
 	ahead         *ahead // nil until something is looked up ahead
 

@@ -123,7 +123,7 @@ func (c *checker) expand(s, domain string, explains bool) ([]byte, bool) {
 				return nil, false // of text that was not checked
 			}
 			s = s[m.size:]
-			if (m.letter == 's' || m.letter == 'l') && !isASCII(c.local) {
+			if (m.letter == 's' || m.letter == 'l') && c.unnamed {
 				return nil, false
 			}
 			b = c.appendMacro(b, m, domain)
@@ -219,7 +219,7 @@ func (c *checker) value(letter byte, domain string) string {
 	case 'p':
 		return c.clientName(domain)
 	case 'h':
-		return c.q.Helo
+		return c.helo
 	case 'v':
 		if c.ip.Is4() {
 			return "in-addr"
@@ -228,10 +228,7 @@ func (c *checker) value(letter byte, domain string) string {
 	case 'c':
 		return c.ip.String()
 	case 'r':
-		if c.q.Receiver == "" {
-			return "unknown"
-		}
-		return c.q.Receiver
+		return c.receiver
 	default: // 't'
 		return strconv.FormatInt(c.q.Now.Unix(), 10)
 	}

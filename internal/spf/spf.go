@@ -9,6 +9,7 @@
 package spf
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -83,6 +84,7 @@ const (
 	maxNames       = 10 // of MX, and of PTR
 	maxRecordShown = 2048
 	maxExplanation = 500
+	maxValue       = 512 // octets of what one macro stands for
 )
 
 // Check evaluates the record of a domain for a client. It returns soon after ctx ends, with TempError unless the result
@@ -93,7 +95,7 @@ func Check(ctx context.Context, r Resolver, q Query) Outcome {
 
 func check(ctx context.Context, r Resolver, q Query, most int) Outcome {
 	c := checker{ctx: ctx, r: r, q: &q, most: most, ip: q.IP.Unmap().WithZone("")}
-	c.local, c.origin = splitSender(q.Sender, q.Domain)
+	c.identities()
 	defer c.close()
 	c.out.Domain = q.Domain
 	if !c.ip.IsValid() {
@@ -108,19 +110,19 @@ func check(ctx context.Context, r Resolver, q Query, most int) Outcome {
 	return c.out
 }
 
-// splitSender cuts a sender at its last @ (section 4.3: without a local part it is that of postmaster).
-func splitSender(sender, domain string) (local, origin string) {
-	if i := strings.LastIndexByte(sender, '@'); i >= 0 {
-		local, origin = sender[:i], sender[i+1:]
+// identities takes the sender apart at its last @ (section 4.3: without a local part it is that of postmaster), and bounds
+// what macros stand for: no name that can be looked up holds more.
+func (c *checker) identities() {
+	c.local, c.origin = "postmaster", c.q.Domain
+	if i := strings.LastIndexByte(c.q.Sender, '@'); i >= 0 {
+		c.local, c.origin = cmp.Or(c.q.Sender[:i], c.local), cmp.Or(c.q.Sender[i+1:], c.origin)
 	}
-	if local == "" {
-		local = "postmaster"
-	}
-	if origin == "" {
-		origin = domain
-	}
-	return local, origin
+	c.unnamed = len(c.local) > maxValue || !isASCII(c.local)
+	c.origin, c.helo = head(c.origin, maxValue), head(c.q.Helo, maxValue)
+	c.receiver = head(cmp.Or(c.q.Receiver, "unknown"), maxValue)
 }
+
+func head(s string, most int) string { return s[:min(len(s), most)] }
 
 // trouble is why there is no result: TempError or PermError.
 type trouble struct {
