@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -33,31 +35,33 @@ func note[T any](l *lookups, kind, name string, a *dns.Answer[T]) {
 		l.more++
 		return
 	}
-	text := kind + " " + name + ": "
-	if a.Kind == dns.Canceled { // begun ahead, or the client is gone
-		l.said = append(l.said, text+"not waited for")
+	var room [128]byte
+	text := append(append(append(append(room[:0], kind...), ' '), name...), ": "...)
+	switch {
+	case a.Kind == dns.Canceled: // begun ahead, or the client is gone
+		l.said = append(l.said, string(append(text, "not waited for"...)))
 		return
-	}
-	if a.Status == dns.Found {
-		text += fmt.Sprintf("%d found", len(a.Records))
-	} else {
-		text += a.Kind.String()
+	case a.Status == dns.Found:
+		text = append(strconv.AppendInt(text, int64(len(a.Records)), 10), " found"...)
+	default:
+		text = append(text, a.Kind.String()...)
 	}
 	if a.AD {
-		text += ", validated"
+		text = append(text, ", validated"...)
 	}
 	if a.Cached {
-		text += ", cached"
+		text = append(text, ", cached"...)
 	} else {
-		text += ", " + a.Duration.Round(time.Millisecond/10).String()
+		text = append(append(text, ", "...), a.Duration.Round(time.Millisecond/10).String()...)
 	}
-	l.said = append(l.said, text)
+	l.said = append(l.said, string(text))
 }
 
 // show adds what was asked to a finding.
 func (l *lookups) show(f gateway.Finding) gateway.Finding {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	f.Evidence = slices.Grow(f.Evidence, len(l.said)+1)
 	for _, line := range l.said {
 		f = f.Show("dns", line)
 	}

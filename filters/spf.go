@@ -221,6 +221,7 @@ func (a *spfAnswer) finding(in *gateway.Input, mail bool) gateway.Finding {
 
 // show adds the evidence.
 func (a *spfAnswer) show(f gateway.Finding, client string) gateway.Finding {
+	f.Evidence = make([]gateway.Evidence, 0, 8)
 	f = f.Show("spf", a.Result.String()+" for "+a.Domain+" from "+client)
 	for _, e := range [...]gateway.Evidence{{Name: "matched", Text: a.way()}, {Name: "record", Text: a.Record},
 		{Name: "explanation", Text: a.Explanation}, {Name: "problem", Text: a.Problem}} {
