@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 )
 
@@ -24,7 +23,7 @@ const maxIdentifiers = 16
 type Discovery struct {
 	Author string // as it is compared; "" if it is no name
 	Method Method
-	said   map[string]answer
+	said   []answer // few: searched from the start
 	exists *answer // of the author domain; nil while it was not asked
 }
 
@@ -40,7 +39,7 @@ type answer struct {
 // Discover asks for all records that an evaluation may need, at once: those of the author domain, and those of the domains
 // that may turn out to be authenticated, as far as they could be of one organization with it. Each name is asked once.
 func Discover(ctx context.Context, r Resolver, author string, candidates []string, m Method) *Discovery {
-	d := &Discovery{Author: clean(author), Method: m, said: map[string]answer{}}
+	d := &Discovery{Author: clean(author), Method: m}
 	if d.Author == "" {
 		return d
 	}
@@ -88,44 +87,52 @@ func (d *Discovery) Complete(ctx context.Context, r Resolver, in *Input) {
 
 // ask looks up the records of those names that were not asked yet, at the same time.
 func (d *Discovery) ask(ctx context.Context, r Resolver, names []string) {
-	slices.Sort(names)
-	names = slices.Compact(names)
-	names = slices.DeleteFunc(names, func(n string) bool { _, asked := d.said[n]; return asked })
-	if len(names) == 0 {
+	first := len(d.said)
+	for _, name := range names {
+		if d.at(name) == nil {
+			d.said = append(d.said, answer{name: name})
+		}
+	}
+	answers := d.said[first:]
+	if len(answers) == 0 {
 		return
 	}
-	answers := make([]answer, len(names))
 	var wg sync.WaitGroup
-	for i := range names[1:] {
-		wg.Go(func() { answers[i+1] = lookUp(ctx, r, names[i+1], d.Method) })
+	for i := range answers[1:] {
+		wg.Go(func() { answers[i+1].lookUp(ctx, r, d.Method) })
 	}
-	answers[0] = lookUp(ctx, r, names[0], d.Method)
+	answers[0].lookUp(ctx, r, d.Method)
 	wg.Wait()
-	for i, name := range names {
-		d.said[name] = answers[i]
+}
+
+// at returns the answer about a name; nil if it was not asked.
+func (d *Discovery) at(name string) *answer {
+	for i := range d.said {
+		if d.said[i].name == name {
+			return &d.said[i]
+		}
 	}
+	return nil
 }
 
 // lookUp asks for the record at one name. Several are none (RFC 9989 section 4.10, RFC 7489 section 6.6.3). A resolver that
 // panics could not tell.
-func lookUp(ctx context.Context, r Resolver, name string, m Method) (a answer) {
+func (a *answer) lookUp(ctx context.Context, r Resolver, m Method) {
 	defer func() {
 		if v := recover(); v != nil {
-			a = answer{name: name, err: fmt.Errorf("lookup of _dmarc.%s: panic: %v", name, v)}
+			a.record, a.err = nil, fmt.Errorf("lookup of _dmarc.%s: panic: %v", a.name, v)
 		}
 	}()
-	a.name = name
 	const label = "_dmarc."
-	if len(label)+len(name) > 253 {
-		return a
+	if len(label)+len(a.name) > 253 {
+		return
 	}
-	texts, err := r.LookupTXT(ctx, label+name)
+	texts, err := r.LookupTXT(ctx, label+a.name)
 	if err != nil {
-		var e *net.DNSError
-		if !errors.As(err, &e) || !e.IsNotFound {
-			a.err = fmt.Errorf("lookup of _dmarc.%s: %w", name, err)
+		if e := (*net.DNSError)(nil); !errors.As(err, &e) || !e.IsNotFound {
+			a.err = fmt.Errorf("lookup of _dmarc.%s: %w", a.name, err)
 		}
-		return a
+		return
 	}
 	found := ""
 	for _, text := range texts {
@@ -134,14 +141,13 @@ func lookUp(ctx context.Context, r Resolver, name string, m Method) (a answer) {
 		}
 		if found != "" {
 			a.several = true
-			return a
+			return
 		}
 		found = text
 	}
 	if found != "" {
 		a.record = Parse(found, m)
 	}
-	return a
 }
 
 // psd is what a record says of its name, with what the public suffix list adds to silence.
@@ -170,9 +176,9 @@ func (d *Discovery) organization(name string) (string, bool) {
 	found := ""
 	var room [maxWalk]string
 	for i, at := range walk(room[:0], name) {
-		a, asked := d.said[at]
+		a := d.at(at)
 		switch {
-		case !asked:
+		case a == nil:
 			return "", false
 		case a.err != nil:
 			// What stands at a public suffix ends the organization, or nothing stands there.
@@ -201,21 +207,21 @@ func (d *Discovery) organization(name string) (string, bool) {
 // governing returns the answer with the record that holds for the author domain: its own, its organization's, or that of
 // the public suffix above (RFC 9989 section 4.10.1; RFC 7489 section 6.6.3 knows the first two). It has no record where
 // there is none, and an error where DNS did not tell.
-func (d *Discovery) governing() answer {
-	own := d.said[d.Author]
+func (d *Discovery) governing() *answer {
+	own := d.at(d.Author)
 	if own.err != nil || own.record != nil {
 		return own
 	}
 	org, known := d.organization(d.Author)
 	if !known {
-		return answer{err: d.firstError()}
+		return &answer{err: d.firstError()}
 	}
-	if a := d.said[org]; org != d.Author && (a.err != nil || a.record != nil || d.Method == PSL) {
+	if a := d.at(org); org != d.Author && a != nil && (a.err != nil || a.record != nil || d.Method == PSL) {
 		return a
 	}
 	var room [maxWalk]string
 	for _, at := range walk(room[:0], d.Author) {
-		if a := d.said[at]; d.Method == TreeWalk && a.record != nil && a.psd() == PSDYes {
+		if a := d.at(at); d.Method == TreeWalk && a != nil && a.record != nil && a.psd() == PSDYes {
 			return a
 		}
 	}
@@ -226,7 +232,7 @@ func (d *Discovery) governing() answer {
 func (d *Discovery) firstError() error {
 	var room [maxWalk]string
 	for _, at := range walk(room[:0], d.Author) {
-		if a := d.said[at]; a.err != nil {
+		if a := d.at(at); a != nil && a.err != nil {
 			return a.err
 		}
 	}

@@ -105,7 +105,7 @@ func (d *Discovery) Evaluate(in *Input) *Outcome {
 		out.Result, out.Why = TempError, a.err.Error()
 	case a.record == nil:
 		out.Result = NoRecord
-		if d.said[d.Author].several {
+		if a.several {
 			out.Why = "several records at one name are none"
 		}
 	case a.record.Broken != "":
@@ -207,6 +207,6 @@ func (d *Discovery) alignment(id Identifier, strict bool, org string) Alignment 
 
 // joined reports whether a record says that a public suffix is one organization.
 func (d *Discovery) joined(suffix string) bool {
-	r := d.said[suffix].record
-	return r != nil && r.PSD == PSDNo
+	a := d.at(suffix)
+	return a != nil && a.record != nil && a.record.PSD == PSDNo
 }
