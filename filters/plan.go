@@ -35,7 +35,7 @@ func plan() [gateway.Data + 1][]row {
 		},
 		gateway.Data: {
 			{checks: []Definition{shape(), authorCheck()}, deadline: 5 * time.Second},
-			{checks: []Definition{dkimCheck(), arcCheck()}, deadline: 8 * time.Second},
+			{checks: []Definition{dkimCheck(), arcCheck(), dmarcCheck()}, deadline: 8 * time.Second},
 			{checks: []Definition{clamAV(), spamAssassin()}},
 		},
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // noChecks are the files that hold no check.
-var noChecks = []string{"define.go", "dkim_evidence.go", "arc_vouch.go", "doc.go", "facts.go", "known.go", "lookup.go", "plan.go", "seal.go"}
+var noChecks = []string{"define.go", "dkim_evidence.go", "arc_vouch.go", "dmarc_fact.go", "dmarc_path.go", "dmarc_tell.go", "doc.go", "facts.go", "known.go", "lookup.go", "plan.go", "seal.go"}
 
 // sources are the parsed files of this folder, without tests.
 func sources(t *testing.T) map[string]*ast.File {
@@ -205,7 +205,7 @@ func TestBuild(t *testing.T) {
 		t.Fatal(problems)
 	}
 	_, err := Build(&Deps{Policy: servedPolicy()}, c)
-	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.dkim: ", "checks.arc: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
+	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %s in %v", want, err)
 		}
@@ -215,7 +215,7 @@ func TestBuild(t *testing.T) {
 		t.Errorf("%d checks are told as not configured: %v", n, err)
 	}
 	off := ""
-	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "dkim", "arc", "rcpt", "clamav", "spamassassin"} {
+	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "dkim", "arc", "dmarc", "rcpt", "clamav", "spamassassin"} {
 		off += "[checks." + name + "]\naction = \"off\"\n"
 	}
 	c, _ = load(t, off)

@@ -1,0 +1,177 @@
+package filters
+
+import (
+	"context"
+	"hash/fnv"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/internal/dmarc"
+	"gatepost/internal/spf"
+)
+
+// dmarcAnswer is what DMARC says of a message.
+type dmarcAnswer struct {
+	*dmarc.Outcome                  // nil: there is no author domain
+	authors        []*dmarc.Outcome // of each domain in From, where that does not name one author
+	inside         bool             // the client is one that SPF cannot speak about
+	asked          *lookups
+
+	// What judging finds.
+	path     gateway.Path
+	hint     string   // what hints at it
+	sealer   string   // trusted, and says that it passed
+	rescuers []string // sealers that would say so, were they trusted
+	override string   // of RFC 9990
+	why      []string // why local policy does what it does
+}
+
+func (a *dmarcAnswer) because(why string) { a.why = append(a.why, why) }
+
+// ask takes over what the ARC chain says of a message that does not pass. Where From does not name one author it says
+// nothing: nobody can have vouched for him.
+func (a *dmarcAnswer) ask(v vouch) {
+	if a.authors != nil {
+		return
+	}
+	a.sealer, a.rescuers = v.By, v.Would
+	if v.Why != "" {
+		a.because("ARC: " + v.Why)
+	}
+}
+
+// maxAuthors bounds the domains of a From field that are looked at; those behind cannot make it milder.
+const maxAuthors = 4
+
+// dmarcOf tells what DMARC says, looked up once a message. The records are asked for while SPF and DKIM are still at work.
+func (d *Deps) dmarcOf(ctx context.Context, e *gateway.Envelope) dmarcAnswer {
+	return gateway.Fact(&e.Facts, "dmarc", func() dmarcAnswer {
+		ctx := gateway.Within(ctx, time.Now().Add(lookupTime))
+		defer ctx.End()
+		a := dmarcAnswer{inside: isInside(e.Session.Client.Addr()), asked: &lookups{r: d.Resolver}}
+		author := authorOf(e)
+		domains := author.Domains[:min(len(author.Domains), maxAuthors)]
+		if author.Domain != "" {
+			domains = []string{author.Domain}
+		}
+		if len(domains) == 0 || a.inside && e.Header.Count("DKIM-Signature") == 0 {
+			a.Outcome = insideAnswer(&a, domains)
+			return a
+		}
+		outcomes := d.outcomes(ctx, e, domains, &a)
+		if author.Domain != "" {
+			a.Outcome = outcomes[0]
+			return a
+		}
+		a.authors, a.Outcome = outcomes, strictest(outcomes)
+		return a
+	})
+}
+
+// insideAnswer is the answer without a question: nobody is authenticated. Without an author there is none.
+func insideAnswer(a *dmarcAnswer, domains []string) *dmarc.Outcome {
+	if len(domains) == 0 {
+		return nil
+	}
+	return &dmarc.Outcome{Result: dmarc.NoRecord, Author: domains[0]}
+}
+
+// outcomes evaluates each author domain. All records that may be needed are asked for before it is known who is
+// authenticated.
+func (d *Deps) outcomes(ctx context.Context, e *gateway.Envelope, domains []string, a *dmarcAnswer) []*dmarc.Outcome {
+	claimed := signers(e.Header)
+	mail := e.From.Domain
+	if e.From.IsNull() {
+		mail = heloText(e.Session)
+	}
+	candidates := append(slices.Clip(claimed), mail)
+	found := make([]*dmarc.Discovery, len(domains))
+	var wg sync.WaitGroup
+	for i, domain := range domains {
+		wg.Go(func() { found[i] = dmarc.Discover(ctx, a.asked, domain, candidates, d.dmarc.method()) })
+	}
+	var in dmarc.Input
+	if d.dmarc.method() == dmarc.PSL {
+		in.Sample = sample(e)
+	}
+	if !a.inside {
+		if s := d.spfMail(ctx, e); s.Result == spf.Pass || s.Result == spf.TempError {
+			if s.Domain == "" { // a panic
+				s.Domain = mail
+			}
+			in.Identifiers = append(in.Identifiers, dmarc.Identifier{Method: "spf", Domain: s.Domain, Unsure: s.Result == spf.TempError})
+		}
+	}
+	s := d.signatures(ctx, e)
+	for _, domain := range s.domains() {
+		in.Identifiers = append(in.Identifiers, dmarc.Identifier{Method: "dkim", Domain: domain})
+	}
+	doubtful := s.doubtful()
+	if s.broken {
+		doubtful = claimed
+	}
+	for _, domain := range doubtful {
+		in.Identifiers = append(in.Identifiers, dmarc.Identifier{Method: "dkim", Domain: domain, Unsure: true})
+	}
+	wg.Wait()
+	out := make([]*dmarc.Outcome, len(domains))
+	for i := range found {
+		found[i].Complete(ctx, a.asked, &in)
+		out[i] = found[i].Evaluate(&in)
+	}
+	return out
+}
+
+// strictest is the outcome that counts where From does not name one author: none of them passes, since nobody can say whom
+// a reader sees; of those that fail the one whose owner asks for most.
+func strictest(outcomes []*dmarc.Outcome) *dmarc.Outcome {
+	rank := func(o *dmarc.Outcome) int {
+		switch o.Result {
+		case dmarc.Fail:
+			return 10 + int(o.Requested)
+		case dmarc.TempError:
+			return 3
+		case dmarc.PermError:
+			return 2
+		}
+		return 1
+	}
+	worst := *slices.MaxFunc(outcomes, func(a, b *dmarc.Outcome) int { return rank(a) - rank(b) })
+	worst.Identical = false
+	if worst.Result == dmarc.Pass {
+		worst.Result = dmarc.NoRecord
+	}
+	worst.Why = "From does not name one author"
+	return &worst
+}
+
+// signers are the domains that signatures of the header section claim, so that their records can be asked for before the
+// signatures are verified. Nothing is believed of them.
+func signers(h *gateway.Header) []string {
+	var out []string
+	for _, f := range h.All("DKIM-Signature") {
+		if len(out) == 8 {
+			break
+		}
+		for tag := range strings.SplitSeq(h.Value(f), ";") {
+			if name, value, _ := strings.Cut(tag, "="); strings.TrimSpace(name) == "d" {
+				out = append(out, strings.TrimSpace(value))
+				break
+			}
+		}
+	}
+	return out
+}
+
+// sample is the number that stands for a message under pct (RFC 7489 section 6.6.4): the same each time that it is sent.
+func sample(e *gateway.Envelope) uint32 {
+	h := fnv.New64a()
+	for _, name := range [...]string{"Message-ID", "Date", "From"} {
+		_, _ = io.WriteString(h, e.Header.Get(name)+"\n")
+	}
+	return uint32((h.Sum64() >> 32) % 100) // its low bits are weak
+}
