@@ -24,7 +24,7 @@ type Discovery struct {
 	Author string // as it is compared; "" if it is no name
 	Method Method
 	said   []answer // few: searched from the start
-	exists *answer // of the author domain; nil while it was not asked
+	exists *answer  // of the author domain; nil while it was not asked
 }
 
 // answer is what one name brought.
