@@ -166,6 +166,14 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q: %d %+v", s, n, again)
 		}
 		Named([]byte(s))
+		if strings.ContainsAny(s, "()\\\"\r\n\x7f") || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0xfffd }) {
+			return
+		}
+		// What stands in comments and quotes is no result.
+		hidden, err := Parse("a.example (" + s + "); spf=fail (" + s + ") reason=\"" + s + "\" smtp.mailfrom=\"" + s + "\"@b.example (" + s + ")")
+		if err != nil || len(hidden.Results) != 1 || hidden.Results[0].Result != "fail" || len(hidden.Results[0].Props) != 1 {
+			t.Fatalf("%q: %+v %v", s, hidden, err)
+		}
 	})
 }
 
