@@ -115,9 +115,22 @@ func fieldsOf(h *gateway.Header) []dkim.Field {
 	return out
 }
 
-// counts reports whether a signature may speak for its domain.
+// counts reports whether a signature may speak for its domain. One that holds, while a field that people are shown stands
+// once more above the signed one, speaks for a message that they are not shown (RFC 6376 section 8.15).
 func (s *signed) counts(r *dkim.Result) bool {
-	return r.Status == dkim.Pass && (s.testing || !r.Testing)
+	return r.Status == dkim.Pass && (s.testing || !r.Testing) && doubled(r) == ""
+}
+
+// doubled returns a field that stands once more than is signed and decides what people see, or "". One of the others, as
+// MIME-Version, is a mistake that real mail has.
+func doubled(r *dkim.Result) string {
+	for _, name := range r.Duplicates {
+		switch name {
+		case "from", "sender", "reply-to", "to", "cc", "subject", "date", "content-type", "content-transfer-encoding":
+			return name
+		}
+	}
+	return ""
 }
 
 // domains returns the domains (d=, A-labels) of the signatures that hold and count for alignment, each once.

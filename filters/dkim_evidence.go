@@ -18,7 +18,11 @@ func named(r *dkim.Result) string {
 
 // why tells why a signature does not count.
 func (s *signed) why(r *dkim.Result) string {
-	if r.Status == dkim.Pass && r.Testing {
+	switch name := doubled(r); {
+	case r.Status != dkim.Pass:
+	case name != "":
+		return "a field " + name + " that is not signed stands above the signed one"
+	case r.Testing:
 		return "the owner of its key tests (t=y)"
 	}
 	return r.Reason
