@@ -47,7 +47,8 @@ func (w *arcWorld) server(t testing.TB) *dnslab.Server {
 	t.Helper()
 	text := ""
 	for name, record := range w.zone {
-		text += name + ". TXT \"" + record + "\"\n"
+		half := len(record) / 2
+		text += name + ". TXT \"" + record[:half] + "\" \"" + record[half:] + "\"\n"
 	}
 	return dnslab.New(t, dnslab.Text(text))
 }
@@ -76,7 +77,7 @@ func (w *arcWorld) seal(t testing.TB, text, domain, results string, n int) strin
 //	set: DOMAIN RESULTS       a set of this sealer, with these results
 //	edit: body                what a list does before it seals
 //	change: body | from ADDRESS | add FIELD | results OLD NEW | dns DOMAIN    what happens behind the last sealer
-//	want: by DOMAIN | would DOMAIN ... | nobody
+//	want: by DOMAIN | untold DOMAIN | would DOMAIN ... | nobody
 type arcCase struct {
 	options ARCOptions
 	author  string
@@ -178,6 +179,8 @@ func TestWhoVouches(t *testing.T) {
 			switch {
 			case got.By != "":
 				said = "by " + got.By
+			case got.Untold != "":
+				said = "untold " + got.Untold
 			case len(got.Would) > 0:
 				said = "would " + strings.Join(got.Would, " ")
 			}
@@ -185,7 +188,7 @@ func TestWhoVouches(t *testing.T) {
 				t.Errorf("%s (%s), want %s; the chain: %+v", said, got.Why, c.want, d.signatures(t.Context(), e).ARC)
 			}
 			// Nobody speaks for another author, and nobody who is not trusted speaks at all.
-			if v := d.arcVouches(t.Context(), e, "bank.example"); v.By != "" || v.Would != nil {
+			if v := d.arcVouches(t.Context(), e, "bank.example"); v.By != "" || v.Would != nil || v.Untold != "" {
 				t.Errorf("%+v for another author", v)
 			}
 			d.On = func(string) bool { return false }
@@ -193,7 +196,7 @@ func TestWhoVouches(t *testing.T) {
 				t.Errorf("%+v with the check observed", v)
 			}
 			d.On, d.arc = nil, &ARCOptions{}
-			if v := d.arcVouches(t.Context(), e, c.author); v.By != "" {
+			if v := d.arcVouches(t.Context(), e, c.author); v.By != "" || v.Untold != "" {
 				t.Errorf("%+v without any trusted sealer", v)
 			}
 			d.arc = nil // the check is off
@@ -201,6 +204,25 @@ func TestWhoVouches(t *testing.T) {
 				t.Errorf("%+v with the check off", v)
 			}
 		})
+	}
+}
+
+// TestWeakSeal shows that a key which does not count for DKIM does not for a seal.
+func TestWeakSeal(t *testing.T) {
+	text, err := arc.MakeKey(arc.RSA2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newArcWorld(t)
+	if w.key, err = arc.ReadKey(text); err != nil {
+		t.Fatal(err)
+	}
+	sealed := w.seal(t, "From: anna@sender.example\r\n\r\ntext\r\n", "lists.example", "lists.example; dmarc=pass header.from=sender.example", 0)
+	for bits, by := range map[int]string{1024: "lists.example", 2048: "lists.example", 3072: ""} {
+		d := &Deps{Resolver: resolver(t, w.server(t)), arc: &ARCOptions{Sealers: []ARCSealer{{Domain: "lists.example"}}}, dkim: &DKIMOptions{Signatures: 8, MinBits: bits}}
+		if v := d.arcVouches(t.Context(), dataOf(t, sealed), "sender.example"); v.By != by || v.Would != nil {
+			t.Errorf("with at least %d bits: %+v", bits, v)
+		}
 	}
 }
 

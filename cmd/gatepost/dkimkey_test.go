@@ -131,6 +131,12 @@ func TestCheckSealingKey(t *testing.T) {
 		t.Fatalf("exit %d, %s", code, errOut)
 	}
 	check(exitDone, "can be used")
+	lab := dnslab.New(t, dnslab.Text("example.com. MX 10 mail.example.com.\n"))
+	live := documents(t, "[dns]\nservers = [\""+lab.Addr()+"\"]\n[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n",
+		arc+"key = \""+filepath.Join(dir, "state", "dkim", "a._domainkey.example.org.pem")+"\"\n[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n"+servesOne)
+	if code, out, errOut := gatepost(t, "check", "--live", "--config", live); code != exitFound || !strings.Contains(out, "FAIL arc key       a._domainkey.example.org") || !strings.Contains(out, "not published") {
+		t.Errorf("--live: exit %d\n%s%s", code, out, errOut)
+	}
 	policy(arc + "[checks.arc]\naction = \"off\"\n")
 	check(exitFound, `policy.toml:2:1: arc.seal: needs the check arc; write another action than "off" in [checks.arc]`)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"gatepost/filters"
 	"gatepost/gateway"
 	"gatepost/internal/config"
+	"gatepost/internal/dkim"
 )
 
 // documentError is a fault of what a document names, with the place where it names it.
@@ -49,6 +52,27 @@ func makeSealer(c *config.Config, d *filters.Deps, counts *filters.SealCounts) (
 		return nil, faultAt(c, "arc.seal", err, "")
 	}
 	return s, nil
+}
+
+// askSealingKey asks DNS for the key that seals: without it every seal is a broken one.
+func askSealingKey(ctx context.Context, c *config.Config, p *parts) []answer {
+	a := &c.Policy.ARC
+	if a.Seal == config.SealOff {
+		return nil
+	}
+	k := signingKey{Name: dkim.KeyName(a.Selector, a.Domain)}
+	out := answer{What: "arc key", Server: k.Name}
+	var err error
+	if k.key, err = readSigningKey(sealingKey(c)); err != nil {
+		out.Err = err
+		return []answer{out}
+	}
+	found := p.resolver.TXT(ctx, k.Name)
+	if k.published(&found); k.State != "published" {
+		out.Err = errors.New(k.Detail)
+	}
+	out.Said = k.Detail
+	return []answer{out}
 }
 
 // sealingKey is the file of the key that seals.

@@ -1,5 +1,7 @@
 package arc
 
+import "gatepost/internal/dkim"
+
 // MaxSets is how many sets a chain may have (RFC 8617 section 4.2.1).
 const MaxSets = 50
 
@@ -49,6 +51,8 @@ type Signature struct {
 	Domain   string // d=, A-labels, lower case
 	Selector string // s=
 	Bits     int    // of the key, when there was one
+	// Algorithm is that of a=.
+	Algorithm dkim.Algorithm
 	// Whole says that a message signature covers the body to its end, without l=. (From is always covered.)
 	Whole bool
 }

@@ -104,7 +104,9 @@ func (c *Chain) worsen(s Signature, instance int, kind string) {
 	}
 }
 
-func (c *common) outline() Signature { return Signature{Domain: c.domain, Selector: c.selector} }
+func (c *common) outline() Signature {
+	return Signature{Domain: c.domain, Selector: c.selector, Algorithm: c.algorithm}
+}
 
 // message verifies a message signature (RFC 6376 section 6.1.3).
 func (p *Pending) message(out *Signature, s *set, b *dkim.BodyHasher, k *dkim.Keys) {
