@@ -159,14 +159,33 @@ func (d *Deps) runSPF(ctx context.Context, in *gateway.Input) gateway.Finding {
 	e := in.Envelope
 	prop := gateway.AuthProp{Type: "smtp", Name: "mailfrom", Value: e.From.Text}
 	if e.From.IsNull() {
-		prop = gateway.AuthProp{Type: "smtp", Name: "helo", Value: in.Session.Helo.Name}
+		prop = heloProp(in)
 	}
 	a := d.spfMail(ctx, e)
 	if a.Domain == "" && a.Result == spf.None {
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Says(a.said(prop))
 	}
 	// That a name above the server's sends no mail is no reason to refuse its notices: see spf.helo.
-	return a.finding(in, !e.From.IsNull()).Says(a.said(prop))
+	f := a.finding(in, !e.From.IsNull()).Says(a.said(prop))
+	if h, ok := d.heloBeside(in); ok {
+		f = f.Says(h)
+	}
+	return f
+}
+
+// heloBeside is the result for HELO, to be told behind that for MAIL FROM: who reads only the first spf= must not take a
+// stranger's word about his own name for one about the sender.
+func (d *Deps) heloBeside(in *gateway.Input) (gateway.AuthResult, bool) {
+	name := spfHeloName(in.Session)
+	if in.Envelope.From.IsNull() || name == "" || !d.Policy.Runs("spf.helo") || !gateway.Known(&in.Session.Facts, factSPFHelo+name) {
+		return gateway.AuthResult{}, false
+	}
+	a := d.spfHelo(context.Background(), in.Session) // it is known
+	return a.said(heloProp(in)), a.Result != spf.None
+}
+
+func heloProp(in *gateway.Input) gateway.AuthProp {
+	return gateway.AuthProp{Type: "smtp", Name: "helo", Value: in.Session.Helo.Name}
 }
 
 func (d *Deps) runSPFHelo(ctx context.Context, in *gateway.Input) gateway.Finding {
@@ -177,11 +196,14 @@ func (d *Deps) runSPFHelo(ctx context.Context, in *gateway.Input) gateway.Findin
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
 	}
 	a := d.spfHelo(ctx, in.Session)
-	prop := gateway.AuthProp{Type: "smtp", Name: "helo", Value: in.Session.Helo.Name}
 	if a.Domain == "" && a.Result == spf.None {
-		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Says(a.said(prop))
+		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}
 	}
-	return a.finding(in, false).Says(a.said(prop))
+	f := a.finding(in, false)
+	if a.Result != spf.None && !d.Policy.Runs("spf") { // else that check tells it
+		f = f.Says(a.said(heloProp(in)))
+	}
+	return f
 }
 
 // finding says what the answer is worth reporting. Mail says that

@@ -132,6 +132,54 @@ cold.example TXT "v=spf1 a:h.example include:i1.example a:g.example ip4:198.51.1
 	}
 }
 
+// TestAheadIsBounded shows that nothing is asked ahead that an evaluation cannot come to: beyond the tenth term, counted
+// over what is included, behind a term that matches, or in a record that is broken; and never more than a fixed number.
+func TestAheadIsBounded(t *testing.T) {
+	var a, deep strings.Builder
+	for i := range 15 {
+		fmt.Fprintf(&a, " a:a%d.example", i)
+		fmt.Fprintf(&deep, " a:b%d.example", i)
+	}
+	zone := "long.example TXT \"v=spf1" + a.String() + " -all\"\nouter.example TXT \"v=spf1 exists:x.example exists:y.example include:deep.example mx -all\"\n" +
+		"deep.example TXT \"v=spf1" + deep.String() + " ~all\"\nstop.example TXT \"v=spf1 a:a0.example ip4:192.0.2.1" + a.String() + "\"\n" +
+		"broken.example TXT \"v=spf1 a:a0.example a:a1.example nonsense\"\nwide.example TXT \"v=spf1 mx:m0.example mx:m1.example mx:m2.example mx:m3.example mx:m4.example mx:m5.example mx:m6.example mx:m7.example mx:m8.example mx:m9.example -all\"\n"
+	for i := range 15 {
+		zone += fmt.Sprintf("a%d.example A 203.0.113.1\nb%d.example A 203.0.113.1\n", i, i)
+	}
+	for i := range 10 {
+		for k := range 10 {
+			zone += fmt.Sprintf("m%d.example MX %d h%d-%d.example\nh%d-%d.example A 203.0.113.1\n", i, k, i, k, i, k)
+		}
+	}
+	zone += "x.example A 127.0.0.1\n"
+	w := worldOf(t, zone)
+	for _, c := range []struct {
+		domain string
+		never  []string
+		result Result
+		most   int
+	}{
+		{"long.example", []string{"A a10.example", "A a14.example"}, PermError, 11},
+		{"outer.example", []string{"A b7.example", "A b14.example"}, Pass, 13},
+		{"stop.example", []string{"A a1.example"}, Pass, 2},
+		{"broken.example", []string{"A a0.example"}, PermError, 1},
+		{"wide.example", nil, Fail, 1 + 10 + 100},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{zone: w.zone, delay: time.Millisecond}
+			o := Check(t.Context(), w, queryOf("192.0.2.1", "h.example", "x@"+c.domain))
+			if o.Result != c.result || w.questions() > c.most {
+				t.Errorf("%s: %d questions, %+v", c.domain, w.questions(), o)
+			}
+			for _, never := range c.never {
+				if w.asked[never] > 0 {
+					t.Errorf("%s: asked for %s", c.domain, never)
+				}
+			}
+		})
+	}
+}
+
 // TestNothingStays shows that an evaluation that ends early, by a match or by its context, takes its goroutines along, and
 // that one whose records need no DNS has none.
 func TestNothingStays(t *testing.T) {
