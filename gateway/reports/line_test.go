@@ -189,3 +189,18 @@ func BenchmarkCount(b *testing.B) {
 		}
 	}
 }
+
+// TestMailsOfADay: so many are tried in a day, and as many in the next.
+func TestMailsOfADay(t *testing.T) {
+	var m memo
+	for day := range Day(2) {
+		for i := range maxMails {
+			if err := m.mayTry(day); err != nil {
+				t.Fatal(i, err)
+			}
+		}
+		if m.mayTry(day) == nil {
+			t.Error("one more")
+		}
+	}
+}

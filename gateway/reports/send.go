@@ -21,19 +21,15 @@ const (
 	firstRetry   = 15 * time.Minute // doubled each time
 	longestRetry = 4 * time.Hour
 	giveUp       = 24 * time.Hour // after the first try
+	maxMails     = 10_000         // that are tried in a day: whoever forges mail of many domains shall not make us flood anybody
 	restAfter    = 3              // days in a row on which nothing could be sent to a destination
 	restFor      = 7 * 24 * time.Hour
 )
 
-// errAway says that the way out is shut: no report can be sent now.
-type errAway struct{ why string }
-
-func (e errAway) Error() string { return e.why }
-
 // send sends what is due until ctx is done. One mail goes after another: nobody waits for a report.
 func (r *Reports) send(ctx context.Context) {
 	pause := time.Second
-	var own ownRecord
+	var own memo
 	for {
 		wait := lookAgain
 		if s := r.settings.Load(); s != nil {
@@ -53,24 +49,38 @@ func (r *Reports) send(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.changed:
-			own, pause = ownRecord{}, time.Second
+			own, pause = memo{day: own.day, mails: own.mails}, time.Second
 		case <-time.After(wait):
 		}
 	}
 }
 
-// ownRecord is what was last learned of the policy record of our own address, and on which day the store last forgot.
-type ownRecord struct {
+// memo is what the sending remembers: what was last learned of the policy record of our own address, on which day the store
+// last forgot, and how many mails were tried on a day.
+type memo struct {
 	domain string
 	until  time.Time
 	forgot Day
+	day    Day
+	mails  int
+}
+
+// mayTry counts one more mail of a day.
+func (m *memo) mayTry(day Day) error {
+	if m.day != day {
+		m.day, m.mails = day, 0
+	}
+	if m.mails++; m.mails > maxMails {
+		return fmt.Errorf("%d mails were tried today, and the rest waits for tomorrow", maxMails)
+	}
+	return nil
 }
 
 // asked makes sure that the domain of our own address asks for no reports: who gets ours would report about them, and we
 // about his.
-func (o *ownRecord) asked(ctx context.Context, r *Reports, s *Settings, now time.Time) error {
+func (m *memo) asked(ctx context.Context, r *Reports, s *Settings, now time.Time) error {
 	_, domain, _ := strings.Cut(s.From, "@")
-	if o.domain == domain && now.Before(o.until) {
+	if m.domain == domain && now.Before(m.until) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, permitTime)
@@ -82,12 +92,12 @@ func (o *ownRecord) asked(ctx context.Context, r *Reports, s *Settings, now time
 	if asks {
 		return fmt.Errorf("%s asks for reports: mail from %s would be reported about, for ever; give that domain a record without rua", at, s.From)
 	}
-	o.domain, o.until = domain, now.Add(ownAgain)
+	m.domain, m.until = domain, now.Add(ownAgain)
 	return nil
 }
 
 // round sends what is due, and returns when more may be.
-func (r *Reports) round(ctx context.Context, s *Settings, own *ownRecord) (next time.Time, err error) {
+func (r *Reports) round(ctx context.Context, s *Settings, own *memo) (next time.Time, err error) {
 	now := time.Now()
 	today := DayOf(now)
 	next = now.Add(lookAgain)
@@ -117,7 +127,7 @@ func (r *Reports) round(ctx context.Context, s *Settings, own *ownRecord) (next 
 			if err := own.asked(ctx, r, s, time.Now()); err != nil {
 				return next, err
 			}
-			if at, err = r.attend(ctx, s, &u); err != nil {
+			if at, err = r.attend(ctx, s, &u, own); err != nil {
 				return next, err
 			}
 		}
@@ -129,7 +139,7 @@ func (r *Reports) round(ctx context.Context, s *Settings, own *ownRecord) (next 
 }
 
 // attend does for one subject what can be done now, and returns when to come again.
-func (r *Reports) attend(ctx context.Context, s *Settings, u *Stored) (next time.Time, err error) {
+func (r *Reports) attend(ctx context.Context, s *Settings, u *Stored, m *memo) (next time.Time, err error) {
 	all, err := r.store().Deliveries(ctx, u.ID)
 	if err != nil {
 		return next, err
@@ -152,7 +162,11 @@ func (r *Reports) attend(ctx context.Context, s *Settings, u *Stored) (next time
 		if d.State != Waiting || d.Next.After(time.Now()) || d.First < 0 || d.Upto > len(lines) {
 			continue
 		}
-		if err := r.deliver(ctx, s, u, lines, d); err != nil {
+		err := m.mayTry(DayOf(time.Now()))
+		if err == nil {
+			err = r.deliver(ctx, s, u, lines, d)
+		}
+		if err != nil {
 			return next, err
 		}
 	}
@@ -254,7 +268,7 @@ func (r *Reports) deliver(ctx context.Context, s *Settings, u *Stored, lines []d
 	case said.Result == gateway.NotDelivered && ctx.Err() != nil:
 		return ctx.Err() // it was cut short by our end, and says nothing
 	case said.Result == gateway.NotDelivered && (said.At == "dial" || said.At == "ehlo"):
-		return errAway{"the way out is shut: " + s.Via + ": " + said.Said}
+		return fmt.Errorf("the way out is shut: %s: %s", s.Via, said.Said)
 	case said.Result == gateway.Delivered:
 		d.Attempts++
 		d.State, d.Next, d.Last, d.Said = Sent, time.Time{}, time.Now(), said.Said

@@ -189,3 +189,76 @@ func awaitReports(ctx context.Context, t *testing.T, w *world, want []string) {
 		}
 	}
 }
+
+// countedZones are those of people.test, whose owner wants reports, and of quiet.test, whose owner wants none.
+const countedZones = reportZones + `
+people.test.          MX 10 mail.people.test.
+people.test.          TXT "v=spf1 ip4:198.51.100.20 -all"
+mail.people.test.     A 198.51.100.20
+_dmarc.people.test.   TXT "v=DMARC1; p=reject; rua=mailto:d@people.test,mailto:d@refusing.test"
+quiet.test.           MX 10 mail.people.test.
+quiet.test.           TXT "v=spf1 ip4:198.51.100.20 -all"
+_dmarc.quiet.test.    TXT "v=DMARC1; p=reject"
+`
+
+// TestDMARCCounted: what comes by SMTP is counted with its verdict, is shown as it would be reported, and is there after a kill.
+func TestDMARCCounted(t *testing.T) {
+	t.Parallel()
+	ctx := labtest.Context(t)
+	w := newWorld(t, setup{offers: "-", clamav: "off", spamd: "off",
+		bootstrap: "[[listener]]\nname = \"proxied\"\naddresses = [\"127.0.0.1:0\"]\nproxy_from = [\"127.0.0.1\"]\n",
+		policy:    "[reports.dmarc]\nfrom = \"dmarc@reports.test\"\nvia = \"127.0.0.1:1\"\n"})
+	if err := w.dns.SetZones(dnslab.Text(countedZones)); err != nil {
+		t.Fatal(err)
+	}
+	w.start(t)
+	for _, m := range []struct{ client, domain, more, want string }{
+		{"198.51.100.20", "people.test", "", "250"},
+		{"198.51.100.20", "people.test", "", "250"},
+		{"198.51.100.20", "quiet.test", "", "250"},
+		{"198.51.100.66", "people.test", "", "550 5.7.1"},
+	} {
+		c := w.proxied(t, "proxied", from(m.client))
+		if got := c.reply(); !strings.HasPrefix(got, "220") {
+			t.Fatal(got)
+		}
+		for _, line := range []string{"EHLO mail.people.test", "MAIL FROM:<ann@" + m.domain + ">", "RCPT TO:<bob@served.test>"} {
+			c.want("250", line)
+		}
+		c.want("354", "DATA")
+		c.send("From: Ann <ann@" + m.domain + ">\r\nTo: bob@served.test\r\nSubject: hello\r\nDate: Thu, 26 Nov 2026 12:00:00 +0000\r\nMessage-ID: <" + m.client + "@people.test>\r\n\r\nHello\r\n.\r\n")
+		if got := c.reply(); !strings.HasPrefix(got, m.want) {
+			t.Errorf("%+v: %s", m, got)
+		}
+		c.want("221", "QUIT")
+	}
+	for _, when := range []string{"running", "killed"} {
+		for text := ""; strings.Count(text, "<record>") < 2; time.Sleep(50 * time.Millisecond) {
+			var said string
+			var err error
+			if text, said, _, err = w.daemon.Command(ctx, "dmarc", "report", "--dry-run"); err != nil || ctx.Err() != nil {
+				t.Fatalf("%s: %v %s%s", when, err, text, said)
+			}
+			if strings.Count(text, "<record>") < 2 {
+				continue
+			}
+			for _, want := range []string{"people.test: 3 messages in 2 lines, due at ", "waiting  d@people.test", "dropped  d@refusing.test",
+				"<source_ip>198.51.100.20</source_ip>\n      <count>2</count>\n      <policy_evaluated>\n        <disposition>pass</disposition>\n        <dkim>fail</dkim>\n        <spf>pass</spf>\n      </policy_evaluated>",
+				"<source_ip>198.51.100.66</source_ip>\n      <count>1</count>\n      <policy_evaluated>\n        <disposition>reject</disposition>\n        <dkim>fail</dkim>\n        <spf>fail</spf>\n      </policy_evaluated>",
+				"<domain>people.test</domain>\n        <scope>mfrom</scope>\n        <result>pass</result>"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s: no %q in\n%s", when, want, text)
+				}
+			}
+			if strings.Contains(text, "quiet.test") || strings.Contains(text, "bob") {
+				t.Errorf("%s: it tells too much:\n%s", when, text)
+			}
+		}
+		if when == "running" {
+			if err := w.daemon.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			w.daemon = labtest.Gatepost(t, w.dir, w.options)
+		}
+	}
+}
