@@ -56,6 +56,9 @@ func (s *signed) notes(r *dkim.Result) []string {
 	if len(r.Duplicates) > 0 {
 		out = append(out, "stands once more than signed: "+short(r.Duplicates))
 	}
+	if len(r.Unsigned) > 0 {
+		out = append(out, "not signed: "+short(r.Unsigned))
+	}
 	if r.Length >= 0 {
 		out = append(out, fmt.Sprintf("l=%d covers the body but for its last %d octets", r.Length, r.Uncovered))
 	}

@@ -54,7 +54,7 @@ func told(r *Result) string {
 		{"bits", fmt.Sprint(r.Bits), r.Bits > 0}, {"c", r.HeaderCanon.String() + "/" + r.BodyCanon.String(), true}, {"b", r.Prefix, true},
 		{"l", fmt.Sprintf("%d+%d", r.Length, r.Uncovered), r.Length >= 0}, {"h", strings.Join(r.Names, ":"), true},
 		{"absent", strings.Join(r.Oversigned, ":"), r.Oversigned != nil}, {"again", strings.Join(r.Duplicates, ":"), r.Duplicates != nil},
-		{"testing", "y", r.Testing}, {"header", "holds", r.HeaderHolds}, {"t", fmt.Sprint(r.Time.Unix()), !r.Time.IsZero()},
+		{"unsigned", strings.Join(r.Unsigned, ":"), r.Unsigned != nil}, {"testing", "y", r.Testing}, {"header", "holds", r.HeaderHolds}, {"t", fmt.Sprint(r.Time.Unix()), !r.Time.IsZero()},
 		{"x", fmt.Sprint(r.Expires.Unix()), !r.Expires.IsZero()},
 	} {
 		if f.has {

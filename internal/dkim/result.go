@@ -66,6 +66,7 @@ type Result struct {
 	Names      []string // h= in lower case, each once
 	Oversigned []string // those that are signed as not there (once more): adding one breaks the signature
 	Duplicates []string // those that may stand once in a message, and of which one more stands there that is not signed
+	Unsigned   []string // fields that may stand once, are there, and are not in h=: anybody may have changed them
 
 	Length    int64     // l=; -1 without one
 	Uncovered int64     // octets of the canonical body behind l=
@@ -83,12 +84,17 @@ func (r *Result) stop(s Status, c Cause, reason string) {
 	r.Status, r.Cause, r.Reason = s, c, reason
 }
 
-// once are the fields that may stand once (RFC 5322 section 3.6, RFC 2045), in lower case and sorted.
+// onceFields are the fields that may stand once (RFC 5322 section 3.6, RFC 2045), in lower case.
+func onceFields() [14]string {
+	return [...]string{"from", "sender", "reply-to", "to", "cc", "bcc", "message-id", "in-reply-to", "references", "subject", "date",
+		"mime-version", "content-type", "content-transfer-encoding"}
+}
+
 func once(name string) bool {
-	switch name {
-	case "from", "sender", "reply-to", "to", "cc", "bcc", "message-id", "in-reply-to", "references", "subject", "date",
-		"mime-version", "content-type", "content-transfer-encoding":
-		return true
+	for _, o := range onceFields() {
+		if o == name {
+			return true
+		}
 	}
 	return false
 }
@@ -113,6 +119,11 @@ func (r *Result) coverage(h *Header, names []string, chosen []int, own int) {
 		}
 		if above >= 0 && !slices.Contains(chosen, above) && !slices.Contains(r.Duplicates, name) {
 			r.Duplicates = append(r.Duplicates, name)
+		}
+	}
+	for _, name := range onceFields() {
+		if h.Last(name) >= 0 && !slices.Contains(r.Names, name) {
+			r.Unsigned = append(r.Unsigned, name)
 		}
 	}
 }
