@@ -125,7 +125,11 @@ func (w *Writer) value(s string) {
 // text appends what is told in words. It holds nothing that a quoted string or a comment would have to escape.
 func (w *Writer) text(s string) {
 	for i := 0; i < len(s) && i < maxText; i++ {
-		switch c := safe(s, i); c {
+		c := safe(s, i)
+		if s[i] == ';' {
+			c = ','
+		}
+		switch c {
 		case '(':
 			w.b = append(w.b, '[')
 		case ')':
