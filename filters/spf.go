@@ -83,7 +83,15 @@ func (d *Deps) spfMail(ctx context.Context, e *gateway.Envelope) spfAnswer {
 	}
 	return gateway.Fact(&e.Facts, factSPF, func() spfAnswer {
 		return d.evaluate(ctx, e.Session, e.From.Domain, e.From.Local+"@"+e.From.Domain)
-	})
+	}).about(e.From.Domain)
+}
+
+// about names the domain of an answer that is missing, since the fact broke: what could not be told is still about it.
+func (a spfAnswer) about(domain string) spfAnswer {
+	if a.Domain == "" {
+		a.Domain = domain
+	}
+	return a
 }
 
 // spfHelo tells whether the client may use its name, evaluated once a connection and name.
@@ -94,7 +102,7 @@ func (d *Deps) spfHelo(ctx context.Context, s *gateway.Session) spfAnswer {
 	}
 	return gateway.Fact(&s.Facts, factSPFHelo+name, func() spfAnswer {
 		return d.evaluate(ctx, s, name, "postmaster@"+name)
-	})
+	}).about(name)
 }
 
 // evaluate asks the engine. For a client that the public DNS cannot speak about there is no answer.
@@ -232,11 +240,7 @@ func (a *spfAnswer) finding(in *gateway.Input, mail bool) gateway.Finding {
 			f = f.With(gateway.Yes("none"))
 		}
 	default:
-		domain := a.Domain
-		if domain == "" { // the fact broke
-			domain = "the sender"
-		}
-		f = gateway.CouldNotTell(gateway.DNSFailed, domain)
+		f = gateway.CouldNotTell(gateway.DNSFailed, a.Domain)
 	}
 	return a.show(f, client)
 }

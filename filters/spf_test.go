@@ -232,8 +232,8 @@ func TestSPFBreaks(t *testing.T) {
 		defer func() { _ = recover() }()
 		d.spfMail(t.Context(), e)
 	}()
-	if a := d.spfMail(t.Context(), e); a.Result != spf.TempError {
-		t.Errorf("who asks after a panic hears %s", a.Result)
+	if a := d.spfMail(t.Context(), e); a.Result != spf.TempError || a.Domain != "good.example" {
+		t.Errorf("who asks after a panic hears %s of %q", a.Result, a.Domain)
 	}
 }
 
