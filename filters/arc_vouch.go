@@ -36,6 +36,8 @@ func (d *Deps) arcVouches(ctx context.Context, e *gateway.Envelope, authorDomain
 		return vouch{Why: "the ARC chain is " + c.Result.String()}
 	case e.Header.Count("From") != 1:
 		return vouch{Why: "there is more than one From"}
+	case doubled(c.Sets[n-1].Message.Doubled) != "":
+		return vouch{Why: "a field " + doubled(c.Sets[n-1].Message.Doubled) + " stands once more above the one that the newest message signature covers"}
 	case !c.Sets[n-1].Message.Whole:
 		return vouch{Why: "the newest message signature does not cover the whole body"}
 	}

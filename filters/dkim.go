@@ -118,13 +118,13 @@ func fieldsOf(h *gateway.Header) []dkim.Field {
 // counts reports whether a signature may speak for its domain. One that holds, while a field that people are shown stands
 // once more above the signed one, speaks for a message that they are not shown (RFC 6376 section 8.15).
 func (s *signed) counts(r *dkim.Result) bool {
-	return r.Status == dkim.Pass && (s.testing || !r.Testing) && doubled(r) == ""
+	return r.Status == dkim.Pass && (s.testing || !r.Testing) && doubled(r.Duplicates) == ""
 }
 
-// doubled returns a field that stands once more than is signed and decides what people see, or "". One of the others, as
+// doubled returns, of fields that stand once more than is signed, one that decides what people see, or "". One of the others, as
 // MIME-Version, is a mistake that real mail has.
-func doubled(r *dkim.Result) string {
-	for _, name := range r.Duplicates {
+func doubled(names []string) string {
+	for _, name := range names {
 		switch name {
 		case "from", "sender", "reply-to", "to", "cc", "subject", "date", "content-type", "content-transfer-encoding":
 			return name

@@ -18,7 +18,7 @@ func named(r *dkim.Result) string {
 
 // why tells why a signature does not count.
 func (s *signed) why(r *dkim.Result) string {
-	switch name := doubled(r); {
+	switch name := doubled(r.Duplicates); {
 	case r.Status != dkim.Pass:
 	case name != "":
 		return "a field " + name + " that is not signed stands above the signed one"

@@ -120,6 +120,9 @@ func (d *Deps) failed(now time.Time, a *dmarcAnswer) gateway.Finding {
 		return gateway.Failed(gateway.DMARCUnasked, a.Author).With(gateway.Yes("none"))
 	}
 	f := gateway.Failed(gateway.DMARCReject, a.Author).With(gateway.Yes("reject"))
+	if a.untold != "" { // what DNS may tell in an hour is not refused for good
+		f = gateway.CouldNotTell(gateway.DMARCHeld, a.Author)
+	}
 	if a.path == (gateway.Path{}) {
 		return f
 	}
@@ -130,6 +133,5 @@ func (d *Deps) failed(now time.Time, a *dmarcAnswer) gateway.Finding {
 	if standing == gateway.PathDoubted {
 		return f
 	}
-	f.Reason = gateway.DMARCIndirect
-	return f
+	return gateway.Failed(gateway.DMARCIndirect, a.Author).With(gateway.Yes("reject"))
 }

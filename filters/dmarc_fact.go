@@ -25,6 +25,7 @@ type dmarcAnswer struct {
 	path     gateway.Path
 	hint     string   // what hints at it
 	sealer   string   // trusted, and says that it passed
+	untold   string   // trusted, and says so if its chain holds, which DNS could not tell
 	rescuers []string // sealers that would say so, were they trusted
 	override string   // of RFC 9990
 	why      []string // why local policy does what it does
@@ -38,7 +39,7 @@ func (a *dmarcAnswer) ask(v vouch) {
 	if a.authors != nil {
 		return
 	}
-	a.sealer, a.rescuers = v.By, v.Would
+	a.sealer, a.untold, a.rescuers = v.By, v.Untold, v.Would
 	if v.Why != "" {
 		a.because("ARC: " + v.Why)
 	}

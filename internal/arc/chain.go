@@ -55,4 +55,6 @@ type Signature struct {
 	Algorithm dkim.Algorithm
 	// Whole says that a message signature covers the body to its end, without l=. (From is always covered.)
 	Whole bool
+	// Doubled are the fields, in lower case, that stand once more above those that a message signature covers.
+	Doubled []string
 }

@@ -3,6 +3,7 @@ package arc
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,27 @@ func TestNothingCanBeChanged(t *testing.T) {
 		}
 		if c := verify(t, string(changed), z); c.Result == Pass {
 			t.Fatalf("octet %d changed from %q to %q passes, in %q", i, message[i], changed[i], message[max(0, i-30):i+10])
+		}
+	}
+}
+
+// TestDoubled shows that a field above the signed ones is told.
+func TestDoubled(t *testing.T) {
+	z := zone{}
+	k, _ := key(t, Ed25519, "sel", "ours.example", z)
+	s := &Sealer{Domain: "ours.example", Selector: "sel", Key: k}
+	for before, tests := range map[string]map[string]string{
+		"":                    {"": "", "Subject: other\r\n": "subject", "X: y\r\n": "", "CC: x\r\n": "", "Subject: a\r\nTO: b\r\nsubject: c\r\n": "subject to"},
+		"Subject: second\r\n": {"": "", "Subject: third\r\n": "subject"},
+	} {
+		message := sealed(t, s, before+plain()["plain"], z)
+		for added, want := range tests {
+			c := verify(t, added+message, z)
+			got := slices.Clone(c.Sets[0].Message.Doubled)
+			slices.Sort(got)
+			if c.Result != Pass || strings.Join(got, " ") != want {
+				t.Errorf("%q above %q: %s, doubled %q, want %q", added, before, c.Result, got, want)
+			}
 		}
 	}
 }

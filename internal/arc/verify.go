@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"gatepost/internal/dkim"
@@ -128,7 +130,9 @@ func (p *Pending) message(out *Signature, s *set, b *dkim.BodyHasher, k *dkim.Ke
 		return
 	}
 	h := dkim.NewHeaderHasher(m.header)
-	for _, at := range p.header.Select(m.names, s.message) {
+	chosen := p.header.Select(m.names, s.message)
+	out.Doubled = p.doubled(m.names, chosen, s.message)
+	for _, at := range chosen {
 		if at >= 0 {
 			h.Field(&p.header.Fields[at])
 		}
@@ -136,6 +140,23 @@ func (p *Pending) message(out *Signature, s *set, b *dkim.BodyHasher, k *dkim.Ke
 	h.Own(&p.header.Fields[s.message], &m.b)
 	p.octets += h.Octets()
 	m.check(out, h.Sum(), k)
+}
+
+// doubled finds fields of signed names above the topmost that was chosen: anybody may have added them.
+func (p *Pending) doubled(names []string, chosen []int, own int) (out []string) {
+	for i := len(names) - 1; i >= 0; i-- {
+		if chosen[i] < 0 || slices.ContainsFunc(names[i+1:], func(n string) bool { return strings.EqualFold(n, names[i]) }) {
+			continue // none is left above, or a later name stands further up
+		}
+		above := p.header.Above(chosen[i])
+		if above == own && above >= 0 {
+			above = p.header.Above(above)
+		}
+		if above >= 0 {
+			out = append(out, strings.ToLower(names[i]))
+		}
+	}
+	return out
 }
 
 // seals verifies every seal. Each signs all sets up to its own, in their order, so that one growing hash serves all.
