@@ -20,6 +20,8 @@ type dmarcAnswer struct {
 	authors        []*dmarc.Outcome // of each domain in From, where that does not name one author
 	inside         bool             // the client is one that SPF cannot speak about
 	asked          *lookups
+	spf            spfAnswer // what the identifiers are from
+	signed         *signed
 
 	// What judging finds.
 	path     gateway.Path
@@ -100,14 +102,16 @@ func (d *Deps) outcomes(ctx context.Context, e *gateway.Envelope, domains []stri
 		in.Sample = sample(e)
 	}
 	if !a.inside {
-		if s := d.spfMail(ctx, e); s.Result == spf.Pass || s.Result == spf.TempError {
-			if s.Domain == "" { // a panic
-				s.Domain = mail
-			}
-			in.Identifiers = append(in.Identifiers, dmarc.Identifier{Method: "spf", Domain: s.Domain, Unsure: s.Result == spf.TempError})
+		a.spf = d.spfMail(ctx, e)
+		if a.spf.Domain == "" && a.spf.Result == spf.TempError { // a panic
+			a.spf.Domain = mail
+		}
+		if r := a.spf.Result; r == spf.Pass || r == spf.TempError {
+			in.Identifiers = append(in.Identifiers, dmarc.Identifier{Method: "spf", Domain: a.spf.Domain, Unsure: r == spf.TempError})
 		}
 	}
-	s := d.signatures(ctx, e)
+	a.signed = d.signatures(ctx, e)
+	s := a.signed
 	for _, domain := range s.domains() {
 		in.Identifiers = append(in.Identifiers, dmarc.Identifier{Method: "dkim", Domain: domain})
 	}

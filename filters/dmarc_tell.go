@@ -4,7 +4,9 @@ import (
 	"strings"
 
 	"gatepost/gateway"
+	"gatepost/internal/dkim"
 	"gatepost/internal/dmarc"
+	"gatepost/internal/spf"
 )
 
 // tell adds the evidence and what Authentication-Results says.
@@ -29,6 +31,9 @@ func (a *dmarcAnswer) tell(f gateway.Finding) gateway.Finding {
 	for _, al := range a.Alignments {
 		f = f.Show(al.Method, al.Domain+": "+a.alignment(&al))
 	}
+	if a.Result != dmarc.Pass {
+		f = a.unauthenticated(f)
+	}
 	if a.Tag != "" {
 		f = f.Show("asked", a.asks())
 	}
@@ -39,6 +44,26 @@ func (a *dmarcAnswer) tell(f gateway.Finding) gateway.Finding {
 		f = f.Show("policy", why)
 	}
 	return f.Says(a.result())
+}
+
+// unauthenticated shows what authenticates nobody: SPF that does not pass, and signatures that do not hold.
+func (a *dmarcAnswer) unauthenticated(f gateway.Finding) gateway.Finding {
+	if r := a.spf.Result; a.spf.Domain != "" && r != spf.Pass && r != spf.TempError {
+		f = f.Show("spf", a.spf.Domain+": authenticates nobody, it is "+r.String())
+	}
+	if a.signed == nil {
+		return f
+	}
+	for i := range a.signed.DKIM {
+		if r := &a.signed.DKIM[i]; !a.signed.counts(r) && r.Status != dkim.TempError {
+			why := r.Reason
+			if r.Status == dkim.Pass {
+				why = "its key is one for tests"
+			}
+			f = f.Show("dkim", r.Domain+": authenticates nobody, it is "+r.Status.String()+": "+gateway.CleanText(why, 100))
+		}
+	}
+	return f
 }
 
 // alignment tells what became of one identifier.
