@@ -113,7 +113,12 @@ func (c *Clients) Learn(client netip.Addr, r gateway.Remembered) {
 	if !p.IsValid() || r == (gateway.Remembered{}) {
 		return
 	}
-	c.update(keyOf(p), func(e *entry, _ bool) bool { return e.later(entryOf(r)) })
+	c.update(keyOf(p), func(e *entry, _ bool) change {
+		if e.later(entryOf(r)) {
+			return major
+		}
+		return same
+	})
 }
 
 // Len returns how many clients are remembered.

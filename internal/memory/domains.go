@@ -34,13 +34,17 @@ func (k *Known) learnDomain(l *lesson) {
 	if l.author == "" {
 		return
 	}
-	k.domains.update(l.author, func(d *domain, known bool) bool {
+	k.domains.update(l.author, func(d *domain, known bool) change {
 		asks := asked(l.Requested)
 		if !known && asks == "" && !(l.result == "pass" && l.letIn) {
-			return false
+			return same
 		}
+		was := *d
 		d.learn(l, asks)
-		return true
+		if d.Asks != was.Asks || d.AsksSince != was.AsksSince || d.Outage != was.Outage || d.Passed/day != was.Passed/day {
+			return major
+		}
+		return minor
 	})
 }
 

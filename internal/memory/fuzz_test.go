@@ -51,9 +51,9 @@ func FuzzKept(f *testing.F) {
 				t.Errorf("%+v", s)
 			}
 		}
-		k.domains.save(t.Context())
-		k.paths.save(t.Context())
-		k.sealers.save(t.Context())
+		k.domains.save(t.Context(), true)
+		k.paths.save(t.Context(), true)
+		k.sealers.save(t.Context(), true)
 		again := NewKnown(KnownOptions{})
 		again.Keep(&fakeKeeper{kept: store.kept})
 		again.Load(t.Context())

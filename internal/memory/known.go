@@ -87,7 +87,8 @@ func (k *Known) Load(ctx context.Context) {
 	k.sealers.load(ctx)
 }
 
-// Run saves what changed, about every second and once more at the end, until ctx is done.
+// Run saves what changed, about every second, within a minute what is only one more of what is known, and all at the end,
+// until ctx is done.
 func (k *Known) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { k.domains.run(ctx) })

@@ -457,6 +457,47 @@ func TestKnownRestart(t *testing.T) {
 	})
 }
 
+// TestKnownCounts: what is only one more of what is known is saved once a minute, not with each message.
+func TestKnownCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &fakeKeeper{}
+		k := NewKnown(KnownOptions{})
+		k.Keep(store)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go k.Run(ctx)
+		m := delivered("a.example", "reject", "pass")
+		m.path, m.sealers = gateway.Path{Host: "lists.example"}, []string{"seal.example"}
+		for range 100 {
+			k.Learn(m.event())
+			time.Sleep(saveEvery / 2)
+		}
+		synctest.Wait()
+		if store.saves != 2 { // of the domain and the path, when they became known
+			t.Errorf("%d saves in less than a minute", store.saves)
+		}
+		killed := func() int {
+			n := NewKnown(KnownOptions{})
+			n.Keep(store)
+			n.Load(t.Context())
+			return n.Domain("a.example").Passes
+		}
+		if n := killed(); n != 1 && n != 2 && n != 3 {
+			t.Errorf("%d passes after a kill", n)
+		}
+		time.Sleep(time.Minute)
+		if n := killed(); n != 100 {
+			t.Errorf("%d passes after a kill a minute later", n)
+		}
+		m.asks = "none"
+		k.Learn(m.event())
+		time.Sleep(2 * saveEvery)
+		if n := killed(); n != 101 {
+			t.Errorf("%d passes: what the domain asks for is not saved soon", n)
+		}
+	})
+}
+
 // TestKnownLateLoad: what was learned while the store was read is joined with it, and both are kept.
 func TestKnownLateLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

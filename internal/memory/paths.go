@@ -50,7 +50,14 @@ func (k *Known) learnPath(l *lesson) {
 		return
 	}
 	others := l.org != "" && !l.Path.Owns(l.org) && !l.Path.Owns(l.author)
-	learn := func(p *past, _ bool) bool { p.learn(l, others); return true }
+	learn := func(p *past, _ bool) change {
+		was := *p
+		p.learn(l, others)
+		if p.Days != was.Days || p.Authors != was.Authors {
+			return major
+		}
+		return minor
+	}
 	k.paths.update(gateway.Path{Host: l.Path.Host}, learn)
 	if l.Path.Told != "" {
 		k.paths.update(l.Path, learn)

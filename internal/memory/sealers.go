@@ -60,7 +60,13 @@ func (k *Known) learnSealers(l *lesson) {
 		if name == "" || slices.Contains(l.DMARCResult.Sealers[:i], name) {
 			continue
 		}
-		k.sealers.update(gateway.CleanText(name, maxName), func(s *sealer, _ bool) bool { s.learn(l); return true })
+		k.sealers.update(gateway.CleanText(name, maxName), func(s *sealer, _ bool) change {
+			days, authors := s.Days, len(s.Authors)
+			if s.learn(l); s.Days != days || len(s.Authors) != authors {
+				return major
+			}
+			return minor
+		})
 	}
 }
 

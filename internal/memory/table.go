@@ -41,6 +41,7 @@ const (
 	shards     = 64
 	sample     = 8 // entries that are looked at to make room for one
 	saveEvery  = time.Second
+	minorEvery = time.Minute
 	sweepEvery = time.Hour
 	saveTime   = 10 * time.Second
 )
@@ -48,8 +49,17 @@ const (
 type shard[K comparable, V any] struct {
 	mu      sync.Mutex
 	entries map[K]V
-	changed map[K]struct{} // since the last save, and those that went, where the store is told
+	changed map[K]bool // since the last save, and those that went, where the store is told; true: soon
 }
+
+// change says what became of what is remembered.
+type change uint8
+
+const (
+	same  change = iota
+	minor        // one more of what is known: saved within a minute, and lost by a kill
+	major        // saved within about a second
+)
 
 func (t *table[K, V]) shard(k K) *shard[K, V] {
 	return &t.shards[t.hash(k)>>58]
@@ -63,29 +73,30 @@ func (t *table[K, V]) get(k K) V {
 	return s.entries[k]
 }
 
-// update changes what is remembered; change reports whether it did, and gets the zero value of what is not known.
-func (t *table[K, V]) update(k K, change func(v *V, known bool) bool) {
-	t.put(k, change, false)
+// update changes what is remembered: learn says how much it did, and gets the zero value of what is not known.
+func (t *table[K, V]) update(k K, learn func(v *V, known bool) change) {
+	t.put(k, learn, false)
 }
 
 // loaded takes over what the store kept. What was learned meanwhile is joined with it and saved anew.
 func (t *table[K, V]) loaded(k K, old *V) {
-	t.put(k, func(v *V, known bool) bool {
+	t.put(k, func(v *V, known bool) change {
 		if known {
 			t.merge(v, old)
 		} else {
 			*v = *old
 		}
-		return true
+		return major
 	}, true)
 }
 
-func (t *table[K, V]) put(k K, change func(v *V, known bool) bool, kept bool) {
+func (t *table[K, V]) put(k K, learn func(v *V, known bool) change, kept bool) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, known := s.entries[k]
-	if !change(&v, known) {
+	changed := learn(&v, known)
+	if changed == same {
 		return
 	}
 	if !known {
@@ -103,26 +114,26 @@ func (t *table[K, V]) put(k K, change func(v *V, known bool) bool, kept bool) {
 	}
 	s.entries[k] = v
 	if !kept || known {
-		t.mark(s, k)
+		t.mark(s, k, changed == major || !known)
 	}
 }
 
-// mark has the next save look at a key. It is called with the lock held.
-func (t *table[K, V]) mark(s *shard[K, V], k K) {
+// mark has the next save look at a key, or one within a minute. It is called with the lock held.
+func (t *table[K, V]) mark(s *shard[K, V], k K, soon bool) {
 	if t.store == nil {
 		return
 	}
 	if s.changed == nil {
-		s.changed = make(map[K]struct{})
+		s.changed = make(map[K]bool)
 	}
-	s.changed[k] = struct{}{}
+	s.changed[k] = soon || s.changed[k]
 }
 
 // gone takes one out. It is called with the lock held.
 func (t *table[K, V]) gone(s *shard[K, V], k K) {
 	delete(s.entries, k)
 	if t.forgets && t.remembersGone(s) {
-		t.mark(s, k)
+		t.mark(s, k, true)
 	} else {
 		delete(s.changed, k)
 	}
@@ -187,26 +198,30 @@ func (t *table[K, V]) load(ctx context.Context) {
 	}
 }
 
-// run saves what changed, about every second and once more at the end, until ctx is done.
+// run saves what changed, about every second, within a minute what changed little, and once more all at the end, until ctx
+// is done.
 func (t *table[K, V]) run(ctx context.Context) {
-	save, sweep := time.NewTicker(saveEvery), time.NewTicker(sweepEvery)
+	save, all, sweep := time.NewTicker(saveEvery), time.NewTicker(minorEvery), time.NewTicker(sweepEvery)
 	defer save.Stop()
+	defer all.Stop()
 	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			t.save(context.WithoutCancel(ctx))
+			t.save(context.WithoutCancel(ctx), true)
 			return
 		case <-save.C:
-			t.save(ctx)
+			t.save(ctx, false)
+		case <-all.C:
+			t.save(ctx, true)
 		case now := <-sweep.C:
 			t.sweep(ctx, now)
 		}
 	}
 }
 
-// save hands the store what changed. What it does not take is tried again.
-func (t *table[K, V]) save(ctx context.Context) {
+// save hands the store what changed, or only what changed much. What it does not take is tried again.
+func (t *table[K, V]) save(ctx context.Context, all bool) {
 	if t.store == nil {
 		return
 	}
@@ -214,13 +229,16 @@ func (t *table[K, V]) save(ctx context.Context) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
-		for k := range s.changed {
+		for k, soon := range s.changed {
+			if !soon && !all {
+				continue
+			}
 			batch[k] = nil
 			if v, ok := s.entries[k]; ok {
 				batch[k] = &v
 			}
+			delete(s.changed, k)
 		}
-		clear(s.changed)
 		s.mu.Unlock()
 	}
 	if len(batch) == 0 {
@@ -237,7 +255,7 @@ func (t *table[K, V]) save(ctx context.Context) {
 		s := t.shard(k)
 		s.mu.Lock()
 		if _, ok := s.entries[k]; ok || t.forgets && t.remembersGone(s) {
-			t.mark(s, k)
+			t.mark(s, k, true)
 		}
 		s.mu.Unlock()
 	}
@@ -277,7 +295,7 @@ func (t *table[K, V]) reclaim(k K, _ *V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.entries[k]; !ok {
-		t.mark(s, k)
+		t.mark(s, k, true)
 	}
 }
 
