@@ -133,7 +133,8 @@ func (a Answer[T]) Err() error {
 	if a.Status == Found {
 		return nil
 	}
-	e := &net.DNSError{Name: a.Name, Server: a.Server, Err: a.Status.String() + ": " + a.Kind.String()}
+	// The server is left out: the words of an error go into header fields, and it is nobody's business outside.
+	e := &net.DNSError{Name: a.Name, Err: a.Status.String() + ": " + a.Kind.String()}
 	if a.Status == None {
 		e.Err, e.IsNotFound = "no such host", true
 		return e
