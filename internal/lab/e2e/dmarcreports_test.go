@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -208,16 +209,34 @@ func TestDMARCCounted(t *testing.T) {
 	w := newWorld(t, setup{offers: "-", clamav: "off", spamd: "off",
 		bootstrap: "[[listener]]\nname = \"proxied\"\naddresses = [\"127.0.0.1:0\"]\nproxy_from = [\"127.0.0.1\"]\n",
 		policy:    "[reports.dmarc]\nfrom = \"dmarc@reports.test\"\nvia = \"127.0.0.1:1\"\n"})
-	if err := w.dns.SetZones(dnslab.Text(countedZones)); err != nil {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zones := countedZones + "s1._domainkey.people.test. TXT \"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(public) + "\"\n"
+	if err := w.dns.SetZones(dnslab.Text(zones)); err != nil {
 		t.Fatal(err)
 	}
 	w.start(t)
-	for _, m := range []struct{ client, domain, more, want string }{
-		{"198.51.100.20", "people.test", "", "250"},
-		{"198.51.100.20", "people.test", "", "250"},
-		{"198.51.100.20", "quiet.test", "", "250"},
-		{"198.51.100.66", "people.test", "", "550 5.7.1"},
+	for _, m := range []struct {
+		client, domain string
+		signed         bool
+		want           string
+	}{
+		{"198.51.100.20", "people.test", false, "250"},
+		{"198.51.100.20", "people.test", false, "250"},
+		{"198.51.100.20", "quiet.test", false, "250"},
+		{"198.51.100.66", "people.test", false, "550 5.7.1"},
+		{"198.51.100.77", "people.test", true, "250"},
 	} {
+		mail := "From: Ann <ann@" + m.domain + ">\r\nTo: bob@served.test\r\nSubject: hello\r\nDate: Thu, 26 Nov 2026 12:00:00 +0000\r\nMessage-ID: <" + m.client + "@people.test>\r\n\r\nHello\r\n"
+		if m.signed {
+			var signed strings.Builder
+			if err := dkim.Sign(&signed, strings.NewReader(mail), &dkim.SignOptions{Domain: "people.test", Selector: "s1", Signer: private}); err != nil {
+				t.Fatal(err)
+			}
+			mail = signed.String()
+		}
 		c := w.proxied(t, "proxied", from(m.client))
 		if got := c.reply(); !strings.HasPrefix(got, "220") {
 			t.Fatal(got)
@@ -226,25 +245,27 @@ func TestDMARCCounted(t *testing.T) {
 			c.want("250", line)
 		}
 		c.want("354", "DATA")
-		c.send("From: Ann <ann@" + m.domain + ">\r\nTo: bob@served.test\r\nSubject: hello\r\nDate: Thu, 26 Nov 2026 12:00:00 +0000\r\nMessage-ID: <" + m.client + "@people.test>\r\n\r\nHello\r\n.\r\n")
+		c.send(mail + ".\r\n")
 		if got := c.reply(); !strings.HasPrefix(got, m.want) {
 			t.Errorf("%+v: %s", m, got)
 		}
 		c.want("221", "QUIT")
 	}
 	for _, when := range []string{"running", "killed"} {
-		for text := ""; strings.Count(text, "<record>") < 2; time.Sleep(50 * time.Millisecond) {
+		for text := ""; strings.Count(text, "<record>") < 3; time.Sleep(50 * time.Millisecond) {
 			var said string
 			var err error
 			if text, said, _, err = w.daemon.Command(ctx, "dmarc", "report", "--dry-run"); err != nil || ctx.Err() != nil {
 				t.Fatalf("%s: %v %s%s", when, err, text, said)
 			}
-			if strings.Count(text, "<record>") < 2 {
+			if strings.Count(text, "<record>") < 3 {
 				continue
 			}
-			for _, want := range []string{"people.test: 3 messages in 2 lines, due at ", "waiting  d@people.test", "dropped  d@refusing.test",
+			for _, want := range []string{"people.test: 4 messages in 3 lines, due at ", "waiting  d@people.test", "dropped  d@refusing.test",
 				"<source_ip>198.51.100.20</source_ip>\n      <count>2</count>\n      <policy_evaluated>\n        <disposition>pass</disposition>\n        <dkim>fail</dkim>\n        <spf>pass</spf>\n      </policy_evaluated>",
 				"<source_ip>198.51.100.66</source_ip>\n      <count>1</count>\n      <policy_evaluated>\n        <disposition>reject</disposition>\n        <dkim>fail</dkim>\n        <spf>fail</spf>\n      </policy_evaluated>",
+				"<source_ip>198.51.100.77</source_ip>\n      <count>1</count>\n      <policy_evaluated>\n        <disposition>pass</disposition>\n        <dkim>pass</dkim>\n        <spf>fail</spf>\n      </policy_evaluated>",
+				"<domain>people.test</domain>\n        <selector>s1</selector>\n        <result>pass</result>",
 				"<domain>people.test</domain>\n        <scope>mfrom</scope>\n        <result>pass</result>"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("%s: no %q in\n%s", when, want, text)
