@@ -46,10 +46,11 @@ func (pl *Pipeline) beginMail(ctx context.Context, in *Input) {
 	if len(pl.AheadMail) == 0 || !pl.waits(Helo, in) {
 		return
 	}
+	early := *in // the edge uses its own again for the next stage
 	for _, f := range pl.AheadMail {
 		in.Envelope.ahead.Go(func() {
 			defer forget()
-			f(ctx, in)
+			f(ctx, &early)
 		})
 	}
 }
