@@ -139,20 +139,7 @@ func TestSealed(t *testing.T) {
 		}
 	}
 	// A chain that comes in goes on by one set.
-	h := gateway.ParseHeader([]byte(plain))
-	var fields []dkim.Field
-	for _, f := range h.Fields {
-		fields = append(fields, dkim.Field{Name: f.Name, Raw: h.Raw[f.Start:f.End]})
-	}
-	key, err := arc.ReadKey(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, _, err := (&arc.Sealer{Domain: "lists.example", Selector: "s", Key: key}).Seal(&arc.Draft{Header: fields, Body: strings.NewReader("text\r\n"), Results: "lists.example; none", Now: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	chained := string(set) + plain
+	chained := sealedBy(t, list, "lists.example", plain)
 	if _, n := pythonVerifies(t, []byte(send(chained, true)), keys); n != 2 {
 		t.Errorf("%d sets", n)
 	}
@@ -179,6 +166,86 @@ func (w *world) storyTells(t *testing.T, reply, edit string) {
 		}
 		if err != nil || code == 0 || time.Now().After(deadline) {
 			t.Fatalf("%v, exit %d, no %q in the story of %s: %s%s", err, code, edit, id, out, errOut)
+		}
+	}
+}
+
+// sealedBy puts the set of a list above a message, with its own word about DMARC.
+func sealedBy(t *testing.T, pem []byte, domain, message string) string {
+	t.Helper()
+	key, err := arc.ReadKey(pem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := gateway.ParseHeader([]byte(message))
+	var fields []dkim.Field
+	for _, f := range h.Fields {
+		fields = append(fields, dkim.Field{Name: f.Name, Raw: h.Raw[f.Start:f.End]})
+	}
+	set, _, err := (&arc.Sealer{Domain: domain, Selector: "s", Key: key}).Seal(&arc.Draft{Header: fields, Body: strings.NewReader(message[h.BodyStart:]),
+		Results: domain + "; dmarc=pass header.from=bank.example", Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(set) + message
+}
+
+// TestTrustedSealer has mail of a bank that asks for reject come by lists: the word of one that policy trusts lets it in,
+// that of another is counted, and without any it is refused. What is let in still reads dmarc=fail.
+func TestTrustedSealer(t *testing.T) {
+	t.Parallel()
+	keys := map[string]string{}
+	trusted, other := signingKey(t, keys, "s._domainkey.lists.example"), signingKey(t, keys, "s._domainkey.other.example")
+	z := sealZone(keys)
+	z["."] += "_dmarc.bank.example. TXT \"v=DMARC1; p=reject\"\nbank.example. MX 10 mail.example.org.\n"
+	w := begin(t, setup{dns: dnslab.New(t, z).Addr(), clamav: "off", spamd: "off",
+		bootstrap: "[[listener]]\nname = \"proxied\"\naddresses = [\"127.0.0.1:0\"]\nproxy_from = [\"127.0.0.1\"]\n",
+		policy:    "[[checks.arc.sealer]]\ndomain = \"lists.example\"\nowner = \"anna\"\nreason = \"our lists\"\n"})
+	mail := "From: boss@bank.example\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nSubject: [list] hello\r\n\r\ntext\r\n"
+	for _, tt := range []struct {
+		name, message, told, verdict string
+	}{
+		{"trusted", sealedBy(t, trusted, "lists.example", mail), "250 ", "accept"},
+		{"not trusted", sealedBy(t, other, "other.example", mail), "250 ", "quarantine"},
+		{"changed behind the trusted", sealedBy(t, trusted, "lists.example", mail) + "more\r\n", "250 ", "quarantine"},
+		{"no seal", mail, "550 5.7.1 Refused: the domain bank.example asks to reject", ""},
+	} {
+		c := w.proxied(t, "proxied", from("198.51.100.7"))
+		if banner := c.reply(); !strings.HasPrefix(banner, "220 ") {
+			t.Fatalf("%s: %q", tt.name, banner)
+		}
+		for _, line := range []string{"EHLO client.example.org", "MAIL FROM:<bounces@example.org>", "RCPT TO:<bob@served.test>"} {
+			c.want("250", line)
+		}
+		c.want("354", "DATA")
+		c.send(tt.message + ".\r\n")
+		if told := c.reply(); !strings.HasPrefix(told, tt.told) {
+			t.Errorf("%s: told %q", tt.name, told)
+		}
+		all := w.hop(t).Accepted()
+		if tt.verdict == "" {
+			if len(all) != 3 {
+				t.Errorf("%s: %d messages arrived", tt.name, len(all))
+			}
+			continue
+		}
+		a, err := readArrival(all[len(all)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		verdict, _ := a.field("X-Gatepost-Verdict")
+		results, _ := a.field("Authentication-Results")
+		if verdict != tt.verdict || !strings.Contains(results, " dmarc=fail ") || strings.Contains(results, "dmarc=pass") {
+			t.Errorf("%s: %s, %s", tt.name, verdict, results)
+		}
+	}
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(20 * time.Millisecond) {
+		list := w.sealers(t)
+		if strings.Contains(list, `"domain":"other.example"`) && !strings.Contains(list, "lists.example") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("proposed are %s", list)
 		}
 	}
 }
