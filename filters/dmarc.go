@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"gatepost/gateway"
@@ -47,6 +48,16 @@ func dmarcCheck() Definition {
 type DMARCOptions struct {
 	Method string   `toml:"method" enum:"treewalk,psl" default:"treewalk" rfc:"RFC 9989 section 4.10, RFC 7489 section 3.2" doc:"How it is told which domains are of one organization. treewalk: by their records, up the DNS tree, with the tags np, psd and t; psl: by the public suffix list that this program was built with, with the tag pct."`
 	Hints  []string `toml:"hints" default:"List-Id,X-Forwarded-To,X-Forwarded-For,Resent-To" doc:"Header fields that hint at a mailing list or a forwarder; an ARC set and a reverse-path that a forwarder rewrote (SRS) do, too. Anybody can write them: they turn reject into quarantine for a host that is new, and for one that was seen to leave the mail of others whole, and for no other."`
+}
+
+// Validate wants names of fields.
+func (o *DMARCOptions) Validate(report func(key, message, instead string)) {
+	for i, name := range o.Hints {
+		bad := func(c rune) bool { return c <= ' ' || c > '~' || c == ':' }
+		if name == "" || strings.ContainsFunc(name, bad) {
+			report("hints["+strconv.Itoa(i)+"]", strconv.Quote(name)+" is no name of a header field", "write the name alone, as List-Id")
+		}
+	}
 }
 
 // defaultHints are those of DMARCOptions.Hints.

@@ -108,3 +108,19 @@ func TestSigners(t *testing.T) {
 		t.Errorf("%d of 30", n)
 	}
 }
+
+func TestDMARCOptions(t *testing.T) {
+	for policy, want := range map[string]string{
+		`hints = ["List-Id", "List-Post"]`: "",
+		`hints = []`:                       "",
+		`hints = ["List-Id:"]`:             `checks.dmarc.hints: "List-Id:" is no name of a header field`,
+		`hints = ["X-A", ""]`:              `checks.dmarc.hints: "" is no name of a header field`,
+		`method = "both"`:                  `checks.dmarc.method: "both" is not a value of this key`,
+		`reasons.dmarc.rejects = "tag"`:    `checks.dmarc.reasons.dmarc.rejects: check dmarc has no such reason`,
+	} {
+		_, problems := load(t, "[checks.dmarc]\n"+policy+"\n")
+		if got := problems.Error(); problems.Refused() != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s", policy, got)
+		}
+	}
+}

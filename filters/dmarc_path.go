@@ -31,10 +31,10 @@ func (a *dmarcAnswer) findPath(ctx context.Context, d *Deps, e *gateway.Envelope
 // hintOf looks for something that hints at a list or a forwarder: what it tells of the way, if anything, and the hint in
 // words; "" for none.
 func hintOf(e *gateway.Envelope, o *DMARCOptions) (told, hint string) {
-	if id := listID(e.Header.Get("List-Id")); id != "" && o.hinted("List-Id") {
+	if id := gateway.CleanText(listID(e.Header.Get("List-Id")), 128); id != "" && o.hinted("List-Id") {
 		return "list:" + id, "List-Id: " + id
 	}
-	if sealer := lastSealer(e.Header); sealer != "" {
+	if sealer := gateway.CleanText(lastSealer(e.Header), 128); sealer != "" {
 		return "arc:" + sealer, "an ARC set of " + sealer
 	}
 	local := strings.ToUpper(e.From.Local)

@@ -29,7 +29,7 @@ func (a *dmarcAnswer) tell(f gateway.Finding) gateway.Finding {
 		f = f.Show("record", "none")
 	}
 	for _, al := range a.Alignments {
-		f = f.Show(al.Method, al.Domain+": "+a.alignment(&al))
+		f = f.Show(al.Method, gateway.CleanText(al.Domain, 253)+": "+a.alignment(&al))
 	}
 	if a.Result != dmarc.Pass {
 		f = a.unauthenticated(f)
