@@ -81,7 +81,7 @@ func (l *lookups) LookupTXT(ctx context.Context, name string) ([]string, error) 
 // whole is the error of an answer of which every record may be the one that counts: one that was cut short cannot tell.
 func whole[T any](a *dns.Answer[T]) error {
 	if a.Status == dns.Found && a.Cut {
-		return &net.DNSError{Err: "answer has more records than are looked at", Name: a.Name, Server: a.Server, IsTemporary: true}
+		return &net.DNSError{Err: "answer has more records than are looked at", Name: a.Name, IsTemporary: true}
 	}
 	return a.Err()
 }

@@ -18,7 +18,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, talk.String(), out.String())
 	}
 	for _, want := range []string{"swaks --server 127.0.0.1:", "clamav.local_only", "own zones", "checks.rcpt.action", "limits.connections_per_client", "bot, talks before the banner", "checks.pregreet.action",
-		"$ gatepost trace ", "Rejected by clamav", "  read it          cat /", " log search --to post@lab.test --config "} {
+		"$ gatepost trace ", "Rejected by clamav", "Rejected by dmarc (dmarc.reject)", "Authentication-Results: gate.lab.test;", "dmarc=pass", "  read it          cat /", " log search --to post@lab.test --config "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
@@ -45,7 +45,15 @@ func TestTableWraps(t *testing.T) {
 func TestItems(t *testing.T) {
 	ids := make(map[string]bool)
 	recipients := make(map[string]int)
-	for _, it := range items(100_000) {
+	k, err := newKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := items(100_000, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, it := range all {
 		id := field(it.mail.Body, "message-id")
 		if id == "" || ids[id] {
 			t.Errorf("%s: Message-ID %q is empty or not its own", it.title, id)
@@ -56,7 +64,7 @@ func TestItems(t *testing.T) {
 			t.Errorf("%s: swaks cannot send it", it.title)
 		}
 	}
-	if len(ids) != 13 || recipients["nobody@lab.test"] != 1 || recipients["somebody@elsewhere.test"] != 1 {
+	if len(ids) != 18 || recipients["nobody@lab.test"] != 1 || recipients["somebody@elsewhere.test"] != 1 {
 		t.Errorf("%d mails to %v", len(ids), recipients)
 	}
 }

@@ -95,7 +95,7 @@ route = "internal"
 
 // zones are the demo's names: the domain that is served, a sender whose names
 // agree, and loopback, where whoever tries it by hand comes from.
-func zones() dnslab.Zones {
+func zones(k *keys) dnslab.Zones {
 	return dnslab.Text(`
 lab.test.                  IN MX  10 gate.lab.test.
 gate.lab.test.             IN A   127.0.0.1
@@ -110,5 +110,5 @@ client.sender.test.        IN A   127.0.0.1
 elsewhere.test.            IN MX  10 mx.elsewhere.test.
 mx.elsewhere.test.         IN A   192.0.2.25
 null.test.                 IN MX  0 .
-`)
+` + signedZones + k.records())
 }

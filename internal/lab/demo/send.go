@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -22,10 +23,11 @@ type item struct {
 	title string
 	mail  mails.Mail
 	with  string // the program that sends it
+	want  *outcome
 }
 
 // items are the mails of the demo, in the order of its table.
-func items(big int) []item {
+func items(big int, k *keys) ([]item, error) {
 	// One moment for each, so that each has a Message-ID of its own.
 	o := mails.Options{To: mailbox, Date: time.Now().Truncate(time.Second)}
 	var all []item
@@ -34,7 +36,7 @@ func items(big int) []item {
 		if m.EightBit {
 			with = "go-smtp" // swaks cannot say BODY=8BITMIME or SMTPUTF8
 		}
-		all = append(all, item{title, m, with})
+		all = append(all, item{title: title, mail: m, with: with})
 	}
 	for _, m := range mails.All(o) {
 		add(m.Title, m)
@@ -44,9 +46,11 @@ func items(big int) []item {
 	unknown.To, relay.To = "nobody@"+domain, "somebody@elsewhere.test"
 	add("unknown recipient, "+unknown.To, mails.ASCII(unknown))
 	add("relay attempt, "+relay.To, mails.ASCII(relay))
+	signed, err := k.items(o, 3)
+	all = append(all, signed...)
 	m := mails.Big(o, big)
 	add(m.Title, m)
-	return all
+	return all, err
 }
 
 // send sends one mail and returns the decisive reply.
@@ -77,14 +81,13 @@ const (
 	unchanged = "delivered, body unchanged"
 )
 
-// delivered looks for the mail in all mailboxes and says what came.
-func (w *world) delivered(m mails.Mail) (string, error) {
+// find returns the mail as it lies in the mailboxes.
+func (w *world) find(m mails.Mail) (found [][]byte, err error) {
 	id := field(m.Body, "Message-ID")
-	var found [][]byte
 	for _, address := range mailboxes() {
 		messages, err := w.postfix.Maildir(address).Messages()
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		for _, message := range messages {
 			if field(message, "Message-ID") == id {
@@ -92,8 +95,24 @@ func (w *world) delivered(m mails.Mail) (string, error) {
 			}
 		}
 	}
+	return found, nil
+}
+
+// results returns Authentication-Results of a delivered mail, as it is folded.
+func (w *world) results(m mails.Mail) (string, error) {
+	found, err := w.find(m)
 	if len(found) == 0 {
-		return nothing, nil
+		return "", errors.Join(fmt.Errorf("%s is in no mailbox", m.Title), err)
+	}
+	field := regexp.MustCompile(`(?m)^Authentication-Results: .*\n(?:[ \t].*\n)*`).Find(found[0])
+	return string(field), nil
+}
+
+// delivered looks for the mail in all mailboxes and says what came.
+func (w *world) delivered(m mails.Mail) (string, error) {
+	found, err := w.find(m)
+	if len(found) == 0 {
+		return nothing, err
 	}
 	if len(found) > 1 {
 		return fmt.Sprintf("%d copies", len(found)), nil

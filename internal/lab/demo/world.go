@@ -34,6 +34,7 @@ type world struct {
 
 	resolver string // host:port of the name server that all ask
 	names    *dnslab.Server
+	keys     *keys
 	clamd    *lab.Clamd
 	spamd    *lab.Spamd
 	postfix  *lab.Postfix
@@ -81,11 +82,14 @@ func (w *world) start(ctx context.Context) error {
 }
 
 func (w *world) startNames() (err error) {
+	if w.keys, err = newKeys(); err != nil {
+		return err
+	}
 	if w.resolver = w.options.resolver; w.resolver != "" {
 		w.say("names come from %s", w.resolver)
 		return nil
 	}
-	w.names, err = dnslab.Start(zones())
+	w.names, err = dnslab.Start(zones(w.keys))
 	if err != nil {
 		return err
 	}
