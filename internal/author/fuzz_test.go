@@ -35,6 +35,11 @@ func FuzzFrom(f *testing.F) {
 				t.Fatalf("%q, written again as %q: %v", value, again, b)
 			}
 		}
+		if unfolded := strings.TrimSpace(strings.ReplaceAll(value, "\r\n", "")); !strings.ContainsAny(unfolded, "\r\n") {
+			if o := others(unfolded, a.Domain); len(o) > 0 {
+				t.Fatalf("%q is of %s: %v", value, a.Domain, o)
+			}
+		}
 		if first, _, _ := strings.Cut(header, "\n"); len(first)+1 == len(header) { // else there are other fields behind it
 			if list, err := mail.ParseAddressList(strings.TrimSpace(strings.ReplaceAll(value, "\r\n", ""))); err == nil {
 				at := strings.LastIndexByte(list[0].Address, '@')

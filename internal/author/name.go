@@ -20,7 +20,7 @@ func (r *reading) name(tokens []token, raw, behind string) {
 		r.wrong(Syntax, r.text)
 		return
 	}
-	if strings.Contains(all, "@") && r.disturbs(tokens, hidden) {
+	if strings.Contains(all, "@") && r.disturbs(tokens, all, hidden) {
 		return
 	}
 	r.nameIs(all, behind)
@@ -28,7 +28,7 @@ func (r *reading) name(tokens []token, raw, behind string) {
 
 // disturbs reports, as a Problem, whether a reader that is no better than some that are in use could take an address in the
 // name for the author's. One of the author's own domain changes nothing.
-func (r *reading) disturbs(tokens []token, hidden string) bool {
+func (r *reading) disturbs(tokens []token, all, hidden string) bool {
 	own := r.Addresses[len(r.Addresses)-1].Domain
 	if i := slices.IndexFunc(tokens, func(t token) bool { return t.is('@') }); i >= 0 {
 		if hasSign(tokens, ',') || hasSign(tokens, ';') {
@@ -42,35 +42,41 @@ func (r *reading) disturbs(tokens []token, hidden string) bool {
 			}
 		}
 	}
+	if !foreign(all, own) {
+		return false
+	}
 	// Some decode first and take apart then: the paper saw it in two large webmail services.
-	if foreign(hidden, own) && (hasSign(tokens, ',') || hasSign(tokens, ';') || hides(hidden, own)) {
+	if hidden != "" && hides(tokens, all, hidden, own) {
 		r.wrong(InEncoded, r.text)
 		return true
 	}
 	for _, t := range tokens {
 		switch {
-		case t.kind == quoted && strings.ContainsRune(t.text, '\\') && strings.ContainsAny(t.text, "<>,;") && foreign(t.text, own):
-			r.wrong(InQuotes, r.text)
+		case t.is('\\'), t.kind == quoted && strings.Count(t.text, `"`)%2 == 1,
+			t.kind == quoted && strings.ContainsRune(t.text, '\\') && strings.ContainsAny(t.text, "<>,;") && foreign(t.text, own):
+			r.wrong(InQuotes, r.text) // whether a backslash takes a quote away is up to the reader
 			return true
-		case t.kind == comment && (strings.ContainsAny(t.text, "<>") || strings.ContainsAny(t.text, ",;:\\\"") && foreign(t.text, own)):
-			if foreign(r.text[:r.tokens[len(tokens)].at], own) {
-				r.wrong(InComment, r.text)
-				return true
-			}
+		case t.kind == comment && (strings.ContainsAny(t.text, "<>\"\\") || strings.ContainsAny(t.text, ",;:") && foreign(t.text, own)):
+			r.wrong(InComment, r.text)
+			return true
 		}
 	}
 	return false
 }
 
-// hides reports whether what encoded words hold would, decoded too early, be another address in angle brackets, or one that
-// is parted by a comma.
-func hides(hidden, own string) bool {
-	if strings.ContainsAny(hidden, "<>") {
+// hides reports whether what encoded words hold would, decoded too early, bring out an address: in angle brackets, from
+// within quotes, or parted by a comma.
+func hides(tokens []token, all, hidden, own string) bool {
+	switch {
+	case strings.ContainsAny(hidden, "<>"), strings.Count(hidden, `"`)%2 == 1:
 		return true
+	case strings.Contains(hidden, "@") && (hasSign(tokens, ',') || hasSign(tokens, ';')):
+		return true
+	case !strings.ContainsAny(hidden, ",;"):
+		return false
 	}
-	parts := strings.FieldsFunc(hidden, func(c rune) bool { return c == ',' || c == ';' })
-	return len(parts) > 0 && len(parts[0]) < len(hidden) && slices.ContainsFunc(parts, func(part string) bool {
-		return !strings.ContainsAny(strings.TrimSpace(part), " (") && foreign(part, own)
+	return slices.ContainsFunc(strings.FieldsFunc(all, func(c rune) bool { return c == ',' || c == ';' }), func(part string) bool {
+		return !strings.ContainsAny(strings.TrimSpace(part), ` ("`) && foreign(part, own)
 	})
 }
 
@@ -95,8 +101,9 @@ func (r *reading) sameOrNone(tokens []token, own string) bool {
 	return domain != "" && domain == own
 }
 
-// foreign reports whether a text names an address of another domain.
-func foreign(text, own string) bool { return len(poses(text, own)) > 0 }
+// foreign reports whether a text names an address of a domain that is neither the author's nor below it: who may use the
+// author's domain need not be allowed to use one above it.
+func foreign(text, own string) bool { return len(poses(text, own, below)) > 0 }
 
 // nameIs tells what is remarkable about the name and the comments as they are shown.
 func (r *reading) nameIs(name, remark string) {
@@ -106,7 +113,7 @@ func (r *reading) nameIs(name, remark string) {
 	r.EightBit = r.EightBit || !isASCII(r.text)
 	r.Veiled = r.Veiled || strings.ContainsFunc(name, veils)
 	if len(r.Addresses) > 0 && strings.ContainsFunc(name, func(c rune) bool { return c == '@' || c == '＠' || c == '﹫' }) {
-		r.Poses = poses(name, r.Addresses[len(r.Addresses)-1].Domain)
+		r.Poses = poses(name, r.Addresses[len(r.Addresses)-1].Domain, related)
 	}
 }
 
@@ -119,8 +126,8 @@ func veils(r rune) bool {
 // maxPoses bounds the domains that are told.
 const maxPoses = 4
 
-// poses lists the domains of addresses in a text that are neither the author's, nor above or below it.
-func poses(text, own string) (out []string) {
+// poses lists the domains of addresses in a text that are not as good as the author's own.
+func poses(text, own string, asGood func(domain, own string) bool) (out []string) {
 	if !isASCII(text) {
 		text = norm.NFKC.String(text)
 	}
@@ -150,17 +157,17 @@ func poses(text, own string) (out []string) {
 		if wrong != 0 {
 			domain = clean(strings.ToLower(host))
 		}
-		if !related(domain, own) && !slices.Contains(out, domain) {
+		if !asGood(domain, own) && !slices.Contains(out, domain) {
 			out = append(out, domain)
 		}
 	}
 	return out
 }
 
-// related reports whether two domains are the same, or one is above the other.
-func related(a, b string) bool {
-	if len(a) < len(b) {
-		a, b = b, a
-	}
-	return a == b || strings.Contains(b, ".") && strings.HasSuffix(a, "."+b)
+// below reports whether a domain is another, or below it.
+func below(domain, own string) bool {
+	return domain == own || strings.Contains(own, ".") && strings.HasSuffix(domain, "."+own)
 }
+
+// related reports whether two domains are the same, or one is above the other: what deceives nobody in a name.
+func related(a, b string) bool { return below(a, b) || below(b, a) }
