@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"gatepost/gateway/reports"
+	"gatepost/internal/config"
 	"gatepost/internal/lab/dnslab"
 )
 
@@ -104,5 +106,27 @@ func TestCheckReports(t *testing.T) {
 		if !strings.Contains(out+errOut, c.want) {
 			t.Errorf("%+v: %s%s", c, out, errOut)
 		}
+	}
+}
+
+// TestReportsByRoute: the way out of a route leads to its next hop, with one connection that is none of the mail's.
+func TestReportsByRoute(t *testing.T) {
+	c, problems := config.Load(documents(t, "[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n",
+		servesOne+"[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n[reports.dmarc]\nfrom = \"d@quiet.test\"\nvia = \"in\"\n"), sections())
+	if c == nil {
+		t.Fatal(problems)
+	}
+	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := assemble(c, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	h := b.outward.Health()
+	if len(h) != 1 || h[0].NextHop != "127.0.0.1:1" || h[0].Route != b.reports.Route || h[0].Pool != 1 || b.relay.Health()[0].Pool == 1 {
+		t.Errorf("%+v", h)
 	}
 }

@@ -18,7 +18,7 @@ type DMARCReports struct {
 	Org          string        `toml:"org" max:"200" example:"Example Ltd" doc:"Who reports. Not set: the host name."`
 	Contact      string        `toml:"contact" max:"200" example:"https://example.org/postmaster" doc:"Where more can be learned, shown in the reports."`
 	Via          string        `toml:"via" max:"260" example:"smarthost.example.org:25" doc:"The way out: the host:port of a server that relays for us, or the name of a route whose next hop relays to the internet."`
-	Format       string        `toml:"format" enum:"9990,7489" default:"9990" rfc:"RFC 9990, RFC 7489 appendix C" doc:"By which RFC reports are written. Readers that do not know 9990 yet mostly ignore what they do not know."`
+	Format       string        `toml:"format" enum:"9990,7489" default:"9990" rfc:"RFC 9990, RFC 7489 appendix C" doc:"By which RFC reports are written. Its elements have a namespace, so that an old reader may find nothing in it; 7489 is read by all."`
 	Window       time.Duration `toml:"window" default:"4h" min:"1m" max:"20h" doc:"Reports about a day are sent spread over this time, from 00:10 UTC of the next day on."`
 	MaxSize      Size          `toml:"max_size" default:"10M" min:"64K" max:"50M" doc:"The largest mail. A longer report is sent in parts."`
 	DKIMDomain   string        `toml:"dkim_domain" format:"domain" example:"reports.example.org" rfc:"RFC 6376" doc:"The domain that signs the mails. Not set: that of from."`
