@@ -191,6 +191,11 @@ func bare(message string) bool {
 	return strings.ContainsAny(strings.ReplaceAll(message, "\r\n", ""), "\r\n")
 }
 
+// noField reports whether a line of the header section is no field: go-msgauth takes it for a field of that name.
+func noField(h *Header) bool {
+	return slices.ContainsFunc(h.Fields, func(f Field) bool { return !bytes.Contains(f.Raw, []byte(":")) })
+}
+
 // explained names why our result differs from the other's, or returns "". Each is one of docs/rfc.md.
 func explained(h *Header, message string, got *Result) string {
 	value, _ := h.Fields[got.Field].Value()
@@ -199,7 +204,7 @@ func explained(h *Header, message string, got *Result) string {
 	switch {
 	case bare(message):
 		return "bare CR or LF"
-	case slices.ContainsFunc(h.Fields, func(f Field) bool { return !bytes.Contains(f.Raw, []byte(":")) }):
+	case noField(h):
 		return "a line that is no field is one there"
 	case got.Status != Pass && (err != nil || got.Cause == BadSyntax || got.Cause == BadTime || got.Cause == Doubled || got.Cause == Bound):
 		return "stricter: " + got.Cause.String()
@@ -243,7 +248,7 @@ func compare(t testing.TB, message string, z zone) (why map[string]int) {
 	why = map[string]int{}
 	if !ok || len(others) != len(results) {
 		for i := range results {
-			if results[i].Status == Pass && ok {
+			if results[i].Status == Pass && ok && !noField(h) && !bare(message) {
 				t.Errorf("a signature passes that the other does not see\n%q", message)
 			}
 		}
