@@ -38,7 +38,7 @@ type answer struct {
 	Set             []byte
 }
 
-// newOracle starts it. It fails without python3-dkim and python3-nacl, which scripts/test installs.
+// newOracle starts it. It fails without python3-dkim, python3-authres and python3-nacl, which scripts/test installs.
 func newOracle(t *testing.T) *oracle {
 	t.Helper()
 	cmd := exec.Command("/usr/bin/python3", "testdata/oracle.py")
