@@ -26,6 +26,7 @@ func dmarcCheck() Definition {
 			gateway.DMARCUnasked:    gateway.ActionScore,
 			gateway.DMARCBroken:     gateway.ActionScore,
 			gateway.DMARCHeld:       gateway.ActionDefer,
+			gateway.AuthorAmbiguous: gateway.ActionReject,
 		},
 		Measures: []Measure{
 			{"reject", "fails, and the domain asks for reject", 3},
@@ -73,6 +74,9 @@ func (o *DMARCOptions) method() dmarc.Method {
 
 func (d *Deps) runDMARC(ctx context.Context, in *gateway.Input) gateway.Finding {
 	a := d.dmarcOf(ctx, in.Envelope)
+	if a.crowd && !a.inside {
+		return a.tell(gateway.Failed(gateway.AuthorAmbiguous, "its From field names more addresses than DMARC looks at"))
+	}
 	if a.Outcome == nil {
 		return a.tell(gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput})
 	}

@@ -18,6 +18,7 @@ import (
 type dmarcAnswer struct {
 	*dmarc.Outcome                  // nil: there is no author domain
 	authors        []*dmarc.Outcome // of each domain in From, where that does not name one author
+	crowd          bool             // From names too many
 	inside         bool             // the client is one that SPF cannot speak about
 	asked          *lookups
 	spf            spfAnswer // what the identifiers are from
@@ -47,8 +48,11 @@ func (a *dmarcAnswer) ask(v vouch) {
 	}
 }
 
-// maxAuthors bounds the domains of a From field that are looked at; those behind cannot make it milder.
-const maxAuthors = 4
+// A From field that names more domains or addresses than these is not looked at: its strictest domain may be any of them.
+const (
+	maxAuthors   = 4
+	maxAddresses = 15 // the last of which internal/author keeps 16
+)
 
 // dmarcOf tells what DMARC says, looked up once a message. The records are asked for while SPF and DKIM are still at work.
 func (d *Deps) dmarcOf(ctx context.Context, e *gateway.Envelope) dmarcAnswer {
@@ -57,7 +61,11 @@ func (d *Deps) dmarcOf(ctx context.Context, e *gateway.Envelope) dmarcAnswer {
 		defer ctx.End()
 		a := dmarcAnswer{inside: isInside(e.Session.Client.Addr()), asked: &lookups{r: d.Resolver}}
 		author := authorOf(e)
-		domains := author.Domains[:min(len(author.Domains), maxAuthors)]
+		if len(author.Domains) > maxAuthors || len(author.Addresses) > maxAddresses {
+			a.crowd = true
+			return a
+		}
+		domains := author.Domains
 		if author.Domain != "" {
 			domains = []string{author.Domain}
 		}

@@ -12,7 +12,11 @@ import (
 // tell adds the evidence and what Authentication-Results says.
 func (a *dmarcAnswer) tell(f gateway.Finding) gateway.Finding {
 	if a.Outcome == nil {
-		return f.Show("author", "no domain in From").Says(gateway.AuthResult{Method: "dmarc", Result: string(dmarc.NoRecord), Comment: "no author domain"})
+		why := "no author domain"
+		if a.crowd {
+			why = "From names too many"
+		}
+		return f.Show("author", why).Says(gateway.AuthResult{Method: "dmarc", Result: string(dmarc.NoRecord), Comment: why})
 	}
 	f.Evidence = make([]gateway.Evidence, 0, 12+len(a.Alignments))
 	for _, o := range a.authors {
