@@ -38,7 +38,7 @@ type lexed struct {
 }
 
 // usualTokens is how many there is room for at once.
-const usualTokens = 16
+const usualTokens = 8
 
 // lex takes a text apart (RFC 5322 section 3.2), in one pass: once a quote or a comment does not end, none is looked for.
 func lex(s string, room []token) lexed {

@@ -54,6 +54,9 @@ func (a *Author) value(raw []byte, smtputf8 bool) {
 // unfold takes the folds out of a field (RFC 5322 section 2.2.3), and reports false where it holds what no field may.
 func (a *Author) unfold(raw []byte) (text string, ok bool) {
 	raw = bytes.TrimRight(raw, " \t\r\n")
+	if !bytes.ContainsFunc(raw, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return string(raw), true
+	}
 	ok = true
 	b := make([]byte, 0, len(raw))
 	blank := false // the line so far is a folded one of white space only
