@@ -26,8 +26,8 @@ type Chain struct {
 	// Sets are the sets, Sets[0] that of i=1. Empty when the structure is broken, so that nobody reads what is none.
 	Sets []Set
 	// OldestPass is the instance of the oldest message signature that still holds, 0 when all do (section 5.2 step 5); the
-	// oldest that was looked at, where the header sections to hash are too big. It is told of a chain that passes, when it
-	// was asked for; -1 otherwise.
+	// oldest that was looked at in a chain of more than nine. It is told of a chain that passes, when it was asked for; -1
+	// otherwise.
 	OldestPass int
 	// Highest is the highest instance that any field of the chain has, and Ended says that its seal says cv=fail: then
 	// nobody adds another set (section 5.1 step 2). Both are read from chains that are broken, too.

@@ -20,7 +20,7 @@ type Options struct {
 	// Now is the time that x= is held against.
 	Now time.Time
 	// Oldest asks for the older message signatures too (RFC 8617 section 5.2 step 5), from the newest on to the first that no
-	// longer holds.
+	// longer holds, eight at most.
 	Oldest bool
 }
 
@@ -31,7 +31,6 @@ type Pending struct {
 	sets    []set
 	chain   Chain
 	done    bool // nothing of keys or body can change it
-	octets  int64
 }
 
 // Check looks at the fields of a chain. It costs next to nothing where there are none.
@@ -53,7 +52,7 @@ func (p *Pending) Want(b *dkim.BodyHasher, k *dkim.Keys) {
 	for i := range p.sets {
 		s := &p.sets[i]
 		k.Want(s.as.selector, s.as.domain)
-		if last := i == len(p.sets)-1; last || p.options.Oldest {
+		if i >= p.oldestOf() {
 			k.Want(s.ams.selector, s.ams.domain)
 			s.ams.want = b.Want(s.ams.body, s.ams.limit)
 		}
@@ -138,7 +137,6 @@ func (p *Pending) message(out *Signature, s *set, b *dkim.BodyHasher, k *dkim.Ke
 		}
 	}
 	h.Own(&p.header.Fields[s.message], &m.b)
-	p.octets += h.Octets()
 	m.check(out, h.Sum(), k)
 }
 
@@ -194,24 +192,32 @@ func sumWith(h hash.Hash, more []byte) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// maxOctets bounds the header octets that message signatures are hashed over in all: the newest is always verified, older
-// ones as long as there is room, since nothing depends on them. Usual chains need a hundredth.
-const maxOctets = 1 << 20
+// maxOlder bounds the older message signatures that are looked at: each costs a key and a hash over the header section, and
+// nothing depends on them.
+const maxOlder = 8
+
+// oldestOf returns the first set whose message signature is looked at.
+func (p *Pending) oldestOf() int {
+	last := len(p.sets) - 1
+	if !p.options.Oldest {
+		return last
+	}
+	return max(last-maxOlder, 0)
+}
 
 // oldest verifies the older message signatures until one no longer holds.
 func (p *Pending) oldest(c *Chain, b *dkim.BodyHasher, k *dkim.Keys) {
-	for i := len(p.sets) - 2; i >= 0; i-- {
+	for i := len(p.sets) - 2; i >= p.oldestOf(); i-- {
 		out := &c.Sets[i].Message
-		if p.octets > maxOctets {
-			c.OldestPass = i + 2
-			return
-		}
 		if p.message(out, &p.sets[i], b, k); out.Result != Pass {
 			c.OldestPass = i + 2
 			return
 		}
 	}
 	c.OldestPass = 0
+	if first := p.oldestOf(); first > 0 {
+		c.OldestPass = first + 1
+	}
 }
 
 // check holds a signature against its key.
