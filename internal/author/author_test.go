@@ -406,3 +406,17 @@ func TestWords(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// TestWorkIsLinear counts what is allocated for a field of many addresses and of many pieces that each make one look at the
+// addresses: twice as many of both cost twice as much, not four times.
+func TestWorkIsLinear(t *testing.T) {
+	for _, piece := range []string{"(<)", "(,)", `"\\<"`, `"<\\>"`, "=?utf-8?q?=3C?="} {
+		cost := func(n int) float64 {
+			field := []byte("From: " + strings.Repeat(piece+" ", n) + strings.Repeat("a@xn--bcher-kva.cc ", n) + "<x@xn--bcher-kva.cc>\r\n")
+			return testing.AllocsPerRun(5, func() { Of(field, false) })
+		}
+		if one, two := cost(50), cost(100); two > 2.5*one {
+			t.Errorf("%s: %.0f allocations, and %.0f for twice as many", piece, one, two)
+		}
+	}
+}
