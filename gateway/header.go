@@ -11,8 +11,15 @@ import (
 // ErrHeaderTooBig says that a header section did not end within the limit.
 var ErrHeaderTooBig = errors.New("header section: too big")
 
-// maxFields bounds the memory that a header section of tiny fields can take.
-const maxFields = 10000
+// ErrTooManyFields says that a header section has more than MaxFields fields.
+var ErrTooManyFields = errors.New("header section: too many fields")
+
+// MaxFields bounds the memory that a header section of tiny fields can take. A message with more is not taken: what nobody
+// looked at could hold any field.
+const MaxFields = 10000
+
+// maxFields is where cutting ends: it has room for the fields that are added to a message.
+const maxFields = MaxFields + 100
 
 // usualFields is how many are made room for at once.
 const usualFields = 48
@@ -35,14 +42,19 @@ type Field struct {
 	SpacedName bool // white space before the colon: obsolete (RFC 5322 section 4.5) and a disguise
 }
 
-// ReadHeader reads the header section of a body, at most max octets, and fails with ErrHeaderTooBig beyond that. What it
-// returns is good until the body is closed: of a body in memory it is a part.
+// ReadHeader reads the header section of a body, at most max octets, and fails with ErrHeaderTooBig beyond that, and with
+// ErrTooManyFields beyond MaxFields. What it returns is good until the body is closed: of a body in memory it is a part.
 func ReadHeader(b Body, max int) (*Header, error) {
 	h, err := readHeader(b, max)
-	if err == nil && len(h.Raw) > max {
+	switch {
+	case err != nil:
+		return nil, err
+	case len(h.Raw) > max:
 		return nil, ErrHeaderTooBig
+	case len(h.Fields) > MaxFields:
+		return nil, ErrTooManyFields
 	}
-	return h, err
+	return h, nil
 }
 
 func readHeader(b Body, max int) (*Header, error) {

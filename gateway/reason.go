@@ -11,6 +11,7 @@ const (
 	BareNewline        Reason = "smtp.bare_newline"
 	MessageTooBig      Reason = "smtp.message_too_big"
 	HeaderTooBig       Reason = "smtp.header_too_big"
+	TooManyFields      Reason = "smtp.too_many_fields"
 	TooManyHops        Reason = "smtp.too_many_hops"
 	OtherRoute         Reason = "smtp.other_route"
 	TooManyRecipients  Reason = "smtp.too_many_recipients"
@@ -115,6 +116,7 @@ var reasonWords = map[Reason]words{
 	BareNewline:        {550, "5.6.0", Reject, "Message refused: %s at octet %s; every line must end in CRLF and nothing else (RFC 5321 section 2.3.8)"},
 	MessageTooBig:      {552, "5.3.4", Reject, "Message too big: at most %s octets are taken here"},
 	HeaderTooBig:       {552, "5.3.4", Reject, "Header section too big: at most %s octets are taken here"},
+	TooManyFields:      {552, "5.3.4", Reject, "Too many fields in the header section: at most %s are taken here"},
 	TooManyHops:        {554, "5.4.6", Reject, "Too many hops: %s Received fields, at most %s; this looks like a mail loop"},
 	OtherRoute:         {452, "4.5.3", Defer, "Send to this recipient in a transaction of its own: its mail goes another way"},
 	TooManyRecipients:  {452, "4.5.3", Defer, "Too many recipients in one transaction: at most %s; send to the others in another"},

@@ -413,3 +413,28 @@ func TestChunksShareTheirTime(t *testing.T) {
 		}
 	})
 }
+
+// TestHeaderLimits: a header section has an end, and no more fields than are looked at. What nobody looks at could hold an
+// Authentication-Results that claims to be ours.
+func TestHeaderLimits(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, want string
+	}{
+		"octets":            {strings.Repeat("a: "+strings.Repeat("x", 90)+"\r\n", 700), "552 5.3.4 Header section too big: at most 65536 octets"},
+		"fields":            {strings.Repeat("a:\r\n", gateway.MaxFields+1), "552 5.3.4 Too many fields in the header section: at most 10000 are"},
+		"as many as may be": {strings.Repeat("a:\r\n", gateway.MaxFields), "250 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.snap.Limits.HeaderSize = 64 << 10
+				client := w.dial(stranger)
+				client.say("EHLO client.example")
+				client.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>", "DATA")
+				client.send(c.text)
+				if got := client.say("", "."); !strings.HasPrefix(got, c.want) {
+					t.Errorf("%q, want %s", got, c.want)
+				}
+			})
+		})
+	}
+}

@@ -91,6 +91,8 @@ func (c *session) whole(fault error) (f gateway.Finding, refused bool) {
 	switch {
 	case errors.Is(err, gateway.ErrHeaderTooBig):
 		return gateway.Failed(gateway.HeaderTooBig, strconv.Itoa(c.limits.HeaderSize)), true
+	case errors.Is(err, gateway.ErrTooManyFields):
+		return gateway.Failed(gateway.TooManyFields, strconv.Itoa(gateway.MaxFields)), true
 	case err != nil:
 		return noStorage(err), true
 	}
