@@ -268,6 +268,27 @@ func TestFieldsAndContent(t *testing.T) {
 	}
 }
 
+// TestSeparatorOfMbox shows that the line that only a header section's first can be does not end it behind our fields.
+func TestSeparatorOfMbox(t *testing.T) {
+	for line, goes := range map[string]bool{
+		"From a@b.example Tue Nov 24 00:00:00 2026":  true,
+		">From a@b.example Tue Nov 24 00:00:00 2026": true,
+		"From : a@b.example":                         false,
+		"From: a@b.example":                          false,
+		"no field":                                   false,
+	} {
+		h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}
+		r := (&Acceptor{}).Deliver(t.Context(), envelope(h, line+"\r\nSubject: x\r\n"+line+"\r\n\r\n"+line+"\r\n"), &gateway.Verdict{})
+		want := 3
+		if goes {
+			want = 2 // further down it is none of ours
+		}
+		if n := strings.Count(h.content, "\n"+line+"\r\n"); n != want || goes != (len(r.Removed) == 1) {
+			t.Errorf("%s: %d times, removed %q:\n%s", line, n, r.Removed, h.content)
+		}
+	}
+}
+
 // TestHostileWordsStayInTheirField shows that nothing a stranger says can end a field or begin one.
 func TestHostileWordsStayInTheirField(t *testing.T) {
 	h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}

@@ -156,12 +156,16 @@ func authenticationResults(b []byte, e *gateway.Envelope) []byte {
 }
 
 // strip leaves out the fields that only we may write, and Authentication-Results that claim to be ours: a stranger's
-// would be believed behind us.
+// would be believed behind us. A separator of an mbox file goes, too.
 func (f *Fields) strip(h *gateway.Header, hostname string) {
 	at := 0
-	for _, field := range h.Fields {
+	for i, field := range h.Fields {
 		name := field.Name
-		if !ours(name) {
+		switch {
+		case ours(name):
+		case i == 0 && name == "" && isMbox(h.Raw):
+			name = "From (of an mbox file)"
+		default:
 			value, is := authres.Named(h.Raw[field.Start:field.End])
 			if !is || !authres.Claims(string(value), hostname) {
 				continue
@@ -177,6 +181,12 @@ func (f *Fields) strip(h *gateway.Header, hostname string) {
 	if at < len(h.Raw) {
 		f.kept = append(f.kept, span{from: at, to: len(h.Raw)})
 	}
+}
+
+// isMbox reports a header section that begins with the line that separates messages of an mbox file (RFC 4155), as it is or
+// quoted. Servers know it at the very top, where our fields will stand; further down it ends the header section for them.
+func isMbox(raw []byte) bool {
+	return bytes.HasPrefix(bytes.TrimPrefix(raw, []byte(">")), []byte("From "))
 }
 
 // ours reports whether a field is one that only the gateway or the internal MTA may write.

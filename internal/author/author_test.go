@@ -36,7 +36,7 @@ var names = map[Kind]string{NoField: "NoField", SeveralFields: "SeveralFields", 
 	SeveralAuthors: "SeveralAuthors", Group: "Group", EmptyGroup: "EmptyGroup", Route: "Route", Syntax: "Syntax", TextBehind: "TextBehind",
 	InName: "InName", InEncoded: "InEncoded", InQuotes: "InQuotes", InComment: "InComment", EncodedAddress: "EncodedAddress",
 	QuotedLocal: "QuotedLocal", EightBitAddress: "EightBitAddress", LookAlike: "LookAlike", BadDomain: "BadDomain", NoDomain: "NoDomain",
-	Control: "Control", Folding: "Folding", TooLong: "TooLong"}
+	Control: "Control", Folding: "Folding", BrokenAbove: "BrokenAbove", TooLong: "TooLong"}
 
 func b64(s string) string { return "=?utf-8?b?" + base64.StdEncoding.EncodeToString([]byte(s)) + "?=" }
 
@@ -361,9 +361,21 @@ func TestFields(t *testing.T) {
 		good + "From c@d.example\r\n":                          "Disguised",
 		good + "From c@d.example Tue Nov 24 00:00:00 2026\r\n": "Disguised",
 		// What is none.
-		"From c@d.example Tue Nov 24 00:00:00 2026\r\n" + good:                                                       "b.example mbox",
-		"From c@d.example  x\r\n" + good:                                                                             "Disguised",
-		">From c@d.example Tue Nov 24 00:00:00 2026\r\n" + good:                                                      "b.example",
+		"From c@d.example Tue Nov 24 00:00:00 2026\r\n" + good:         "b.example mbox",
+		"From c@d.example  x\r\n" + good:                               "Disguised",
+		">From c@d.example Tue Nov 24 00:00:00 2026\r\n" + good:        "b.example mbox",
+		"X: y\r\nFrom c@d.example Tue Nov 24 00:00:00 2026\r\n" + good: "Disguised",
+		"no field\r\n" + good:                                          "BrokenAbove",
+		"X: y\r\nno field\r\n" + good:                                  "BrokenAbove",
+		good + "no field\r\n":                                          "b.example",
+		"a b: c\r\n" + good:                                            "BrokenAbove",
+		"a\r\n : c\r\n" + good:                                         "BrokenAbove",
+		"a \t: c\r\n" + good:                                           "b.example",
+		": c\r\n" + good:                                               "BrokenAbove",
+		" a: c\r\n" + good:                                             "BrokenAbove",
+		"\xe9: c\r\n" + good:                                           "BrokenAbove",
+		"a\x0b: c\r\n" + good:                                          "BrokenAbove",
+		"no field\r\n":                                                 "NoField",
 		good + "Sender: c@d.example\r\nResent-From: e@f.example\r\nReply-To: g@h.example\r\nX-From: i@j.example\r\n": "b.example",
 		good + "Feedback-ID: x\r\nFrom-Spam: x\r\nFromage: x\r\nFront: y\r\nF: y\r\n":                                "b.example",
 		"Sender: c@d.example\r\nResent-From: e@f.example\r\n":                                                        "NoField",

@@ -13,12 +13,17 @@ import (
 // line; smtputf8 says that the client announced SMTPUTF8 (RFC 6531), without which an address is ASCII.
 func Of(header []byte, smtputf8 bool) Author {
 	var a Author
+	var cut []byte // the first line above From that is no field
 	fields := 0
 	for at := 0; at < len(header); {
 		end := fieldEnd(header, at)
 		field := header[at:end]
 		first := at == 0
 		at = end
+		a.Mbox = a.Mbox || first && isMbox(field)
+		if fields == 0 && cut == nil && !isField(field) && !(first && a.Mbox) {
+			cut = field
+		}
 		if c := field[0]; c > ' ' && c < 0x7f && c|0x20 != 'f' {
 			continue // no way to read this as From
 		}
@@ -27,10 +32,12 @@ func Of(header []byte, smtputf8 bool) Author {
 			if fields++; fields <= maxAddresses {
 				a.value(value, smtputf8)
 			}
-		case first && isMbox(field):
-			a.Mbox = true
+			if cut != nil && !a.Has(Disguised) { // which tells the same line
+				a.wrong(BrokenAbove, start(cut))
+			}
+		case first && a.Mbox:
 		case resembles(field):
-			a.wrong(Disguised, string(bytes.TrimRight(field[:min(len(field), 40)], "\r\n")))
+			a.wrong(Disguised, start(field))
 		}
 	}
 	switch {
@@ -68,9 +75,26 @@ func from(field []byte) (value []byte, is bool) {
 	return field[len(name):], true
 }
 
-// isMbox reports a line such as "From a@b.example Tue Nov 24 00:00:00 2026".
+// start is the beginning of a field, to be shown.
+func start(field []byte) string { return string(bytes.TrimRight(field[:min(len(field), 40)], "\r\n")) }
+
+// isField reports whether a field begins as one (RFC 5322 section 2.2), white space before the colon (section 4.5) allowed.
+// At a line that does not, some mail servers and clients end the header section, and what stands below is text to them.
+func isField(field []byte) bool {
+	n := 0
+	for n < len(field) && field[n] > ' ' && field[n] < 0x7f && field[n] != ':' {
+		n++
+	}
+	name := n
+	for n < len(field) && (field[n] == ' ' || field[n] == '\t') {
+		n++
+	}
+	return name > 0 && n < len(field) && field[n] == ':'
+}
+
+// isMbox reports a line such as "From a@b.example Tue Nov 24 00:00:00 2026", as it is or as it is quoted.
 func isMbox(field []byte) bool {
-	words := bytes.SplitN(field, []byte(" "), 4)
+	words := bytes.SplitN(bytes.TrimPrefix(field, []byte(">")), []byte(" "), 4)
 	if len(words) < 4 || string(words[0]) != "From" {
 		return false
 	}
