@@ -256,3 +256,21 @@ func allEvidence(f gateway.Finding) string {
 	}
 	return b.String()
 }
+
+// TestAuthenticationExamples loads every example of policy that docs/authentication.md shows.
+func TestAuthenticationExamples(t *testing.T) {
+	text, err := os.ReadFile("../docs/authentication.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```toml\n")[1:]
+	if len(blocks) < 4 {
+		t.Fatalf("%d examples", len(blocks))
+	}
+	for _, b := range blocks {
+		b, _, _ = strings.Cut(b, "```")
+		if _, problems := load(t, b); problems.Refused() {
+			t.Errorf("%s\n%s", problems, b)
+		}
+	}
+}
