@@ -85,7 +85,7 @@ func TestClientVanishes(t *testing.T) {
 func TestFirstClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{})
-	w.hop(t).On("EHLO", lab.ReplyAfter(300*time.Millisecond, ""))
+	w.hop(t).On("EHLO", lab.ReplyAfter(100*time.Millisecond, ""))
 	w.options.Config, w.options.Policy = w.config, w.policy
 	w.daemon = labtest.Gatepost(t, w.dir, w.options)
 	if said := w.dial(t).say("EHLO first.example.org"); !strings.Contains(said, "8BITMIME\n") {

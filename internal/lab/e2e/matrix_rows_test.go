@@ -131,16 +131,28 @@ func onDisk(t *testing.T, s setup, folder func(dir string) string, options strin
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("#!/bin/sh\nexec unshare -m sh -c 'mount -t tmpfs -o %s none %s && exec \"$0\" \"$@\"' %s \"$@\"\n", options, path, binary)
-	if err := os.WriteFile(start, []byte(script), 0o755); err != nil {
+	// What another test starts at this moment would hold the script open for writing, and then it cannot be run.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(start, []byte(script), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	w.start(t)
 	remount = func(options string) {
 		t.Helper()
-		// Also into its root: this machine may itself be a folder of another.
-		out, err := exec.Command("nsenter", "-m", "-r", "-t", strconv.Itoa(w.daemon.PID()), "mount", "-o", "remount,"+options, folder(w.dir)).CombinedOutput()
-		if err != nil {
-			t.Fatalf("remount: %v %s", err, out)
+		// Also into its root: this machine may itself be a folder of another. The disk is busy as long as the body of the
+		// message before is open, which was answered already.
+		for {
+			out, err := exec.CommandContext(labtest.Context(t), "nsenter", "-m", "-r", "-t", strconv.Itoa(w.daemon.PID()), "mount", "-o",
+				"remount,"+options, folder(w.dir)).CombinedOutput()
+			if err == nil {
+				return
+			}
+			if !strings.Contains(string(out), "busy") {
+				t.Fatalf("remount: %v %s", err, out)
+			}
+			time.Sleep(20 * time.Millisecond)
 		}
 	}
 	return w, fmt.Sprintf("/proc/%d/root%s", w.daemon.PID(), path), remount
