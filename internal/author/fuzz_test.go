@@ -82,3 +82,23 @@ func BenchmarkOf(b *testing.B) {
 		}
 	}
 }
+
+// TestOfIsLinear shows that header sections made to be slow are read at once: what takes time with the square of its length
+// is bounded. With the square these would take minutes.
+func TestOfIsLinear(t *testing.T) {
+	for name, header := range map[string]string{
+		"look-alikes":   strings.Repeat("From\x00: a\r\n", 100_000),
+		"invisible":     "F" + strings.Repeat("\u200b\u0300", 200_000) + "rom: a\r\n",
+		"encoded words": "From: " + strings.Repeat("=?a?q?x", 580) + " <a@b.example>\r\n",
+		"addresses":     "From: " + strings.Repeat("a@b.example,", 330) + "\r\n",
+		"brackets":      "From: " + strings.Repeat("(\"<", 1300) + "\r\n",
+		"a long name":   "From: \"" + strings.Repeat("a@"+strings.Repeat("\u4e00\u4e8c", 160)+".x ", 4) + "\" <a@b.example>\r\n",
+		"many From":     strings.Repeat("From: a@b.example\r\n", 50_000),
+		"one From":      "From: " + strings.Repeat("x ", 500_000) + "<a@b.example>\r\n",
+		"folds":         strings.Repeat(" \r\n", 300_000),
+	} {
+		if a := Of([]byte(header), true); a.Domain != "" && name != "encoded words" && name != "a long name" {
+			t.Errorf("%s: %v", name, a)
+		}
+	}
+}

@@ -13,6 +13,13 @@ import (
 
 const fieldName = "authentication-results"
 
+// Limits of what is decoded, in octets: decoding encoded words and internationalized names takes time with the square of
+// their length.
+const (
+	maxEncoded = 8 << 10
+	maxName    = 4 * 255
+)
+
 // Named returns what stands behind the colon of a header field, given whole, if its name is Authentication-Results, or one
 // that a reader could take for it that drops white space, control octets and invisible characters, or folds compatibility
 // forms. ARC-Authentication-Results is another field.
@@ -78,8 +85,11 @@ func Claims(value, id string) bool {
 	if claims(value, id) {
 		return true
 	}
-	if !strings.Contains(value, "=?") {
+	switch {
+	case !strings.Contains(value, "=?"):
 		return false
+	case len(value) > maxEncoded:
+		return true // no honest one is so, and decoding takes more than its share
 	}
 	d := mime.WordDecoder{CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}
 	decoded, err := d.DecodeHeader(strings.ReplaceAll(value, "\r\n", ""))
@@ -174,7 +184,7 @@ func hasWord(s, id string) bool {
 // canonical is a host name to compare: lower-case A-labels without a dot around it.
 func canonical(name string) string {
 	name = strings.Trim(strings.ToLower(name), ".")
-	if isASCII(name) {
+	if isASCII(name) || len(name) > maxName {
 		return name
 	}
 	if a, err := idna.Lookup.ToASCII(name); err == nil {

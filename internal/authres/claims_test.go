@@ -192,3 +192,32 @@ func BenchmarkFormat(b *testing.B) {
 		room = w.End()
 	}
 }
+
+// TestClaimsIsLinear shows that the largest fields that a header section can hold are looked at once: what takes time with
+// the square of its length is bounded. With the square these would take minutes.
+func TestClaimsIsLinear(t *testing.T) {
+	var names strings.Builder
+	for i := range 300_000 {
+		names.WriteRune(rune(0x4e00 + i%20_000))
+	}
+	for name, c := range map[string]struct {
+		value  string
+		claims bool
+	}{
+		"encoded words":    {"other.example; none " + strings.Repeat("=?a?q?xx", 100_000) + "\x00?=", true},
+		"a name":           {names.String() + "; none", false},
+		"comments":         {"other.example " + strings.Repeat("(", 400_000) + strings.Repeat(")", 400_000) + "; none", false},
+		"quotes":           {strings.Repeat(`"\"`, 300_000) + "; none", false},
+		"segments":         {"other.example" + strings.Repeat(";a=b", 200_000), false},
+		"combining":        {"other.example" + strings.Repeat("\u0300\u0327", 200_000) + "; none", false},
+		"invisible octets": {"other.example" + strings.Repeat("\x00\u200b", 200_000) + "; none", false},
+	} {
+		if got := Claims(c.value, id); got != c.claims {
+			t.Errorf("%s: %v", name, got)
+		}
+		if _, err := Parse(c.value); err == nil && name != "segments" {
+			t.Errorf("%s: read", name)
+		}
+		Named([]byte(c.value))
+	}
+}
