@@ -51,7 +51,7 @@ func BenchmarkAuth(b *testing.B) {
 	} {
 		for _, size := range []int{10 << 10, 1 << 20} {
 			b.Run(fmt.Sprintf("%s/%dK", c.name, size>>10), func(b *testing.B) {
-				d := &Deps{Resolver: resolver(b, lab), Only: c.checks}
+				d := &Deps{Resolver: patient(b, lab), Only: c.checks}
 				pl := build(b, "", d)
 				message := authBenchMessage(b, size, c.keys)
 				body := bodyOf(b, message)
