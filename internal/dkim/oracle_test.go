@@ -102,6 +102,9 @@ func randomSigned(t testing.TB, r *rand.Rand, keys map[string]crypto.Signer) str
 
 // cut cuts a message with CRLF into its fields and its body.
 func cut(message string) (*Header, string) {
+	if body, none := strings.CutPrefix(message, "\r\n"); none {
+		return NewHeader(nil), body
+	}
 	header, body, _ := strings.Cut(message, "\r\n\r\n")
 	return NewHeader(headerOf(header + "\r\n")), body
 }
