@@ -12,12 +12,25 @@ import (
 // section 2.1.1 wants at most 78 octets and allows 998).
 const maxSubjectLine = 78
 
-// tagsSubject reports whether the message is to show its mark in the subject: one of the recipients whose copy is handed on
-// is to get it marked, since all get the same. Signed mail is left alone unless policy says otherwise.
+// tagsSubject reports whether the message is to show its mark in the subject: it is tagged, or quarantined and delivered
+// marked, for something that was seen. Mail that is only marked since a check could not tell is not: a scanner that is away
+// must not make spam of all mail. Signed mail is left alone unless policy says otherwise.
 func tagsSubject(e *gateway.Envelope, v *gateway.Verdict) bool {
 	t := e.Session.Snapshot.Tag
 	marked := v.Outcome == gateway.Tag || v.Outcome == gateway.Quarantine
-	return marked && strings.TrimSpace(t.Text) != "" && (t.Signed || !signed(e.Header))
+	return marked && strings.TrimSpace(t.Text) != "" && (t.Signed || !signed(e.Header)) && !onlyUnknown(e, v)
+}
+
+// onlyUnknown reports whether what decided could not tell, and the points alone would not have marked the message.
+func onlyUnknown(e *gateway.Envelope, v *gateway.Verdict) bool {
+	for _, findings := range [...][]gateway.Finding{e.Findings, e.Session.Findings} {
+		for i := range findings {
+			if f := &findings[i]; v.Check != "" && f.Check == v.Check && f.Reason == v.Reason && f.Result == gateway.Unknown {
+				return v.Score < e.Session.Snapshot.Policy.Thresholds.Tag
+			}
+		}
+	}
+	return false
 }
 
 // signed reports whether anybody signed the header section: a signature covers the subject nearly always.

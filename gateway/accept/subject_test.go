@@ -110,6 +110,33 @@ func TestWhoseSubjectIsTagged(t *testing.T) {
 	}
 }
 
+// TestUnknownIsNoSpam: mail that is marked because a scanner did not answer is not told to be spam.
+func TestUnknownIsNoSpam(t *testing.T) {
+	failed := gateway.CouldNotTell(gateway.ScannerFailed)
+	failed.Check = "spamassassin"
+	seen := gateway.Failed(gateway.DMARCUnasked, "a.example")
+	seen.Check = "dmarc"
+	for name, tt := range map[string]struct {
+		by     gateway.Decision
+		score  float64
+		tagged bool
+	}{
+		"could not tell":                       {gateway.Decision{Outcome: gateway.Tag, Check: "spamassassin", Reason: gateway.ScannerFailed}, 4.9, false},
+		"could not tell, and enough points":    {gateway.Decision{Outcome: gateway.Tag, Check: "spamassassin", Reason: gateway.ScannerFailed}, 5, true},
+		"could not tell, and so quarantined":   {gateway.Decision{Outcome: gateway.Quarantine, Check: "spamassassin", Reason: gateway.ScannerFailed}, 0, false},
+		"seen, and something could not tell":   {gateway.Decision{Outcome: gateway.Tag, Check: "dmarc", Reason: gateway.DMARCUnasked}, 0, true},
+		"points, and something could not tell": {gateway.Decision{Outcome: gateway.Tag, Reason: gateway.SpamScore}, 6, true},
+	} {
+		e := envelope(nil, message)
+		e.Session.Snapshot.Tag.Text = "[SPAM]"
+		e.Findings = []gateway.Finding{failed, seen}
+		f := Compose(e, &gateway.Verdict{Decision: tt.by, Score: tt.score}, time.Unix(0, 0))
+		if tagged := len(f.Edits) > 0; tagged != tt.tagged {
+			t.Errorf("%s: tagged is %t", name, tagged)
+		}
+	}
+}
+
 // FuzzTagSubject shows that a tag changes nothing but subjects, and that no field appears or vanishes.
 func FuzzTagSubject(f *testing.F) {
 	f.Add("Subject: a\r\n b\r\n\r\nbody", "[SPAM]")

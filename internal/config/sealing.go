@@ -7,7 +7,7 @@ import (
 
 // SubjectTag is what is done to the subject of mail that is delivered with marks.
 type SubjectTag struct {
-	Subject string `toml:"subject" max:"40" example:"[SPAM] " doc:"Text put before the subject of mail that is tagged, and of quarantined mail that is delivered marked. Not set: subjects stay as they are."`
+	Subject string `toml:"subject" max:"40" example:"[SPAM] " doc:"Text put before the subject of mail that is tagged, and of quarantined mail that is delivered marked; not where the only reason is that a check could not tell. Not set: subjects stay as they are."`
 	Signed  bool   `toml:"signed" doc:"Also of signed mail (DKIM, ARC), whose signature then no longer holds behind this host; arc.seal = \"changed\" keeps what was verified of it."`
 }
 
