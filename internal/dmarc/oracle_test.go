@@ -215,6 +215,11 @@ func TestOracle(t *testing.T) {
 			if n := len(w.questions(t)); n > maxWalk*(1+len(in.Identifiers))+1 {
 				t.Errorf("%d questions", n)
 			}
+			late := Discover(t.Context(), w, author, nil, m) // nobody claimed anything before
+			late.Complete(t.Context(), w, in)
+			if a, b := told(out), told(late.Evaluate(in)); a != b {
+				t.Fatalf("%s, author %s, %+v:\n%s\nwithout candidates\n%s\n%s", m, author, in, a, b, w.describe())
+			}
 			result, where, policy := oracle{w, m}.evaluate(author, in)
 			results[result]++
 			if out.Result != result || out.PolicyDomain != where || result != Pass && out.Requested != policy || out.Organization != (oracle{w, m}).org(author) {
