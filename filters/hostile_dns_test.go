@@ -67,3 +67,39 @@ func TestHostileDNS(t *testing.T) {
 		}
 	}
 }
+
+// TestDeadDNS: a message that makes us ask for as much as it can, eight signatures and a seal, costs each question once,
+// and nothing reads as passed or as not published.
+func TestDeadDNS(t *testing.T) {
+	lab := dnslab.New(t, nil)
+	lab.SetFault("*", dnslab.Fault{Kind: dnslab.Timeout})
+	d := &Deps{Resolver: resolver(t, lab), Only: AuthChecks()}
+	pl := build(t, "", d)
+	policy := *d.Policy
+	policy.Mode = gateway.ObserveOnly
+	s := from("192.0.2.7", "out.provider.example")
+	s.Snapshot = &gateway.Snapshot{Policy: &policy, Pipeline: pl, Hostname: d.Hostname}
+	e := dataOf(t, hostileAuth())
+	e.From = mailFrom(t, "<news@sender.example>")
+	for _, stage := range []gateway.Stage{gateway.Helo, gateway.Mail, gateway.Data} {
+		pl.Run(t.Context(), stage, input(s, e))
+	}
+	for name, n := range lab.Queries() {
+		// The resolver of the test tries once; a name is asked for its A, AAAA and TXT.
+		if n > 3 {
+			t.Errorf("%s: %d queries", name, n)
+		}
+	}
+	if names := len(lab.Queries()); names < 12 || names > 20 {
+		t.Errorf("%d names: %v", names, lab.Queries())
+	}
+	for _, f := range e.Findings {
+		for _, r := range f.Auth {
+			// The body is not what was signed, and that can be told without a key.
+			want := map[string]string{"iprev": "temperror", "spf": "temperror", "dkim": "fail", "arc": "fail", "dmarc": "temperror"}[r.Method]
+			if r.Result != want {
+				t.Errorf("%s says %s=%s", f.Check, r.Method, r.Result)
+			}
+		}
+	}
+}
