@@ -68,6 +68,7 @@ const (
 	NoDomain                        // an address literal, an IP address or a single label
 	Control                         // control octets
 	Folding                         // folded over an empty line, which ends the header section for some readers
+	BrokenBelow                     // right below From stands a line that is no field, which some readers take for a part of it
 	BrokenAbove                     // above From stands a line that is no field, which ends the header section for some readers
 	TooLong                         // more octets than a From field or an address may have here
 )
@@ -96,6 +97,7 @@ var kindWords = [...]string{
 	NoDomain:        "its From address has no domain of the Internet",
 	Control:         "its From field holds control octets",
 	Folding:         "its From field is folded over an empty line",
+	BrokenBelow:     "a line that is no field stands right below its From field",
 	BrokenAbove:     "a line that is no field stands above its From field",
 	TooLong:         "its From field is too long",
 }

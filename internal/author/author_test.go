@@ -36,7 +36,7 @@ var names = map[Kind]string{NoField: "NoField", SeveralFields: "SeveralFields", 
 	SeveralAuthors: "SeveralAuthors", Group: "Group", EmptyGroup: "EmptyGroup", Route: "Route", Syntax: "Syntax", TextBehind: "TextBehind",
 	InName: "InName", InEncoded: "InEncoded", InQuotes: "InQuotes", InComment: "InComment", EncodedAddress: "EncodedAddress",
 	QuotedLocal: "QuotedLocal", EightBitAddress: "EightBitAddress", LookAlike: "LookAlike", BadDomain: "BadDomain", NoDomain: "NoDomain",
-	Control: "Control", Folding: "Folding", BrokenAbove: "BrokenAbove", TooLong: "TooLong"}
+	Control: "Control", Folding: "Folding", BrokenAbove: "BrokenAbove", BrokenBelow: "BrokenBelow", TooLong: "TooLong"}
 
 func b64(s string) string { return "=?utf-8?b?" + base64.StdEncoding.EncodeToString([]byte(s)) + "?=" }
 
@@ -366,8 +366,10 @@ func TestFields(t *testing.T) {
 		">From c@d.example Tue Nov 24 00:00:00 2026\r\n" + good:        "b.example mbox",
 		"X: y\r\nFrom c@d.example Tue Nov 24 00:00:00 2026\r\n" + good: "Disguised",
 		"no field\r\n" + good:                                          "BrokenAbove",
+		good + "no field\r\n":                                          "BrokenBelow",
+		good + ".evil.example\r\nTo: x@y.example\r\n":                  "BrokenBelow",
 		"X: y\r\nno field\r\n" + good:                                  "BrokenAbove",
-		good + "no field\r\n":                                          "b.example",
+		good + "X: y\r\nno field\r\n":                                  "b.example",
 		"a b: c\r\n" + good:                                            "BrokenAbove",
 		"a\r\n : c\r\n" + good:                                         "BrokenAbove",
 		"a \t: c\r\n" + good:                                           "b.example",

@@ -15,20 +15,24 @@ func Of(header []byte, smtputf8 bool) Author {
 	var a Author
 	var cut []byte // the first line above From that is no field
 	fields := 0
+	below := false // a From field stands right above
 	for at := 0; at < len(header); {
 		end := fieldEnd(header, at)
 		field := header[at:end]
 		first := at == 0
 		at = end
+		broken := below && !isField(field)
+		below = false
 		a.Mbox = a.Mbox || first && isMbox(field)
 		if fields == 0 && cut == nil && !isField(field) && !(first && a.Mbox) {
 			cut = field
 		}
-		if c := field[0]; c > ' ' && c < 0x7f && c|0x20 != 'f' {
+		if c := field[0]; c > ' ' && c < 0x7f && c|0x20 != 'f' && !broken {
 			continue // no way to read this as From
 		}
 		switch value, is := from(field); {
 		case is:
+			below = true
 			if fields++; fields <= maxAddresses {
 				a.value(value, smtputf8)
 			}
@@ -38,6 +42,8 @@ func Of(header []byte, smtputf8 bool) Author {
 		case first && a.Mbox:
 		case resembles(field):
 			a.wrong(Disguised, start(field))
+		case broken:
+			a.wrong(BrokenBelow, start(field))
 		}
 	}
 	switch {

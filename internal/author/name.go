@@ -93,7 +93,7 @@ func (r *reading) sameOrNone(tokens []token, own string) bool {
 		}
 		host += t.text
 	}
-	host = strings.Trim(host, ".")
+	host = strings.Trim(host, ".'") // some programs put an address into apostrophes where they mean it as a name
 	if !strings.Contains(host, ".") {
 		return true
 	}
