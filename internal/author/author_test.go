@@ -277,7 +277,7 @@ func TestHostile(t *testing.T) {
 		"\x00 a@b.example":                  "Control",
 		"a\x7f@b.example":                   "Control",
 		"a@b.example\n":                     "b.example",
-		"a\n@b.example":                     "NoAddress",
+		"a\n@b.example":                     "NoAddress BrokenBelow",
 		"a@b\r.example":                     "Control",
 		"A\x1b <a@b.example>":               "Control",
 		"a@b.example,\r\n \r\n c@d.example": "Folding",

@@ -21,7 +21,7 @@ func Of(header []byte, smtputf8 bool) Author {
 		field := header[at:end]
 		first := at == 0
 		at = end
-		broken := below && !isField(field)
+		broken := below && !isField(field) && len(bytes.TrimSpace(field)) > 0
 		below = false
 		a.Mbox = a.Mbox || first && isMbox(field)
 		if fields == 0 && cut == nil && !isField(field) && !(first && a.Mbox) {
