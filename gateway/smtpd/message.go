@@ -61,6 +61,12 @@ func (c *session) judged(dot time.Time) gateway.Reply {
 	t.stage = gateway.Data
 	t.verdict = c.Snapshot.Pipeline.Run(ctx, gateway.Data, t.input(-1))
 	ctx.End()
+	if c.ctx.Err() != nil && !t.verdict.Outcome.Refuses() {
+		// The daemon ends, and cut the checks short. What they could not tell for that is no reason to let anything in, and
+		// nobody is there any more to hear that it was taken.
+		c.refusedByRule(gateway.Data, -1, gateway.Failed(gateway.ShuttingDown))
+		return t.verdict.Reply
+	}
 	ctx = gateway.Within(c.ctx, dot.Add(c.limits.ReplyTime))
 	defer ctx.End()
 	t.result = c.srv.Deliver.Deliver(ctx, &t.env, &t.verdict)

@@ -224,6 +224,34 @@ func TestShutdownCloses(t *testing.T) {
 	})
 }
 
+// TestShutdownLetsNothingIn: checks that the end of the daemon cuts short could not tell, and the message that they were
+// about is not let in for that. Its client, who hears nothing, has it still.
+func TestShutdownLetsNothingIn(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		slow := gateway.Check{Name: "slow", Stage: gateway.Data, Run: func(ctx context.Context, _ *gateway.Input) gateway.Finding {
+			<-ctx.Done()
+			return gateway.CouldNotTell(gateway.DNSFailed, "bank.example")
+		}}
+		w.snap.Policy.Checks["slow"] = gateway.CheckPolicy{Action: gateway.ActionReject, Unknown: gateway.ActionPass}
+		w.snap.Pipeline.Rows[gateway.Data] = []gateway.Row{{Checks: []gateway.Check{slow}}}
+		c := w.dial(stranger)
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<a@sender.example>", "RCPT TO:<b@example.org>", "DATA")
+		c.send("Subject: x\r\n\r\n.\r\n")
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := w.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("shutdown: %v", err)
+		}
+		if !c.gone() || w.srv.Sessions() != 0 || len(w.deliver.messages()) != 0 {
+			t.Errorf("gone is %v, %d sessions, %d messages let in", c.gone(), w.srv.Sessions(), len(w.deliver.messages()))
+		}
+		if got := strings.Join(w.journal.all(), "\n"); !strings.Contains(got, string(gateway.ShuttingDown)) {
+			t.Errorf("journal: %s", got)
+		}
+	})
+}
+
 // TestPanic: a fault of ours ends one session, with its event, and no other.
 func TestPanic(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
