@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -242,7 +244,36 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestKeysAtOnce shows that no lookup waits for another, and that panics and all come back before Fetch does.
+// TestKeysAreBounded shows that a message that names many keys on dead name servers has only so many lookups under way, and
+// that all are told about.
+func TestKeysAreBounded(t *testing.T) {
+	var now, most atomic.Int32
+	z, ks := zone{}, Keys{}
+	for i := range maxKeys {
+		name := fmt.Sprintf("s%d", i)
+		z[name+"._domainkey.d.example"] = func() ([]string, error) {
+			n := now.Add(1)
+			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+			}
+			runtime.Gosched()
+			now.Add(-1)
+			panic(name)
+		}
+		ks.Want(name, "d.example")
+	}
+	ks.Fetch(t.Context(), z)
+	if n := most.Load(); n > atOnce {
+		t.Errorf("%d lookups at a time", n)
+	}
+	for i := range maxKeys {
+		name := fmt.Sprintf("s%d", i)
+		if _, err := ks.Get(name, "d.example"); err == nil || !strings.HasSuffix(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestKeysAtOnce shows that no lookup waits for another up to a bound that no honest message needs, and that panics and all come back before Fetch does.
 func TestKeysAtOnce(t *testing.T) {
 	const n = 20
 	var all sync.WaitGroup

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // Resolver is the DNS that keys are asked of, in the shape of net.Resolver: a *net.DNSError with IsNotFound says that there
@@ -17,7 +18,11 @@ type Resolver interface {
 // maxKeys bounds the keys of one message: those of its signatures, of its ARC chain, and some.
 const maxKeys = 128
 
-// Keys looks up the keys of a message: each Want names one, Fetch asks for all at the same time and each once, Get tells.
+// atOnce bounds the lookups of a message that are under way. A message may name more keys than all honest ones together, on
+// name servers that never answer: it must not take the resolver away from others.
+const atOnce = 24
+
+// Keys looks up the keys of a message: each Want names one, Fetch asks for them at the same time and each once, Get tells.
 // The zero value is ready; it is for one message. Only Fetch waits.
 type Keys struct {
 	keys []keyOf
@@ -68,11 +73,17 @@ func (k *Keys) Fetch(ctx context.Context, r Resolver) {
 	if len(missing) == 0 {
 		return
 	}
-	var wg sync.WaitGroup
-	for _, m := range missing[1:] {
-		wg.Go(func() { m.ask(ctx, r) })
+	var next atomic.Int32
+	some := func() {
+		for i := int(next.Add(1)); i <= len(missing); i = int(next.Add(1)) {
+			missing[i-1].ask(ctx, r)
+		}
 	}
-	missing[0].ask(ctx, r)
+	var wg sync.WaitGroup
+	for range min(len(missing), atOnce) - 1 {
+		wg.Go(some)
+	}
+	some()
 	wg.Wait()
 }
 

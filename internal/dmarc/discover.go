@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // Resolver is the DNS that is asked, in the shape of net.Resolver. A *net.DNSError with IsNotFound says that there is
@@ -18,6 +19,10 @@ type Resolver interface {
 
 // maxIdentifiers bounds the authenticated identifiers that are looked at; what is behind them never aligns.
 const maxIdentifiers = 16
+
+// atOnce bounds the lookups of an author domain that are under way: a walk has eight at most, but a message may name domains
+// for many walks, on name servers that never answer. It must not take the resolver away from others.
+const atOnce = 16
 
 // Discovery is what DNS says about one author domain. It is for one goroutine at a time.
 type Discovery struct {
@@ -97,11 +102,17 @@ func (d *Discovery) ask(ctx context.Context, r Resolver, names []string) {
 	if len(answers) == 0 {
 		return
 	}
-	var wg sync.WaitGroup
-	for i := range answers[1:] {
-		wg.Go(func() { answers[i+1].lookUp(ctx, r, d.Method) })
+	var next atomic.Int32
+	some := func() {
+		for i := int(next.Add(1)); i <= len(answers); i = int(next.Add(1)) {
+			answers[i-1].lookUp(ctx, r, d.Method)
+		}
 	}
-	answers[0].lookUp(ctx, r, d.Method)
+	var wg sync.WaitGroup
+	for range min(len(answers), atOnce) - 1 {
+		wg.Go(some)
+	}
+	some()
 	wg.Wait()
 }
 
