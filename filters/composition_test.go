@@ -157,6 +157,54 @@ func TestComposition(t *testing.T) {
 	}
 }
 
+// TestCompositionWithChecksOff plays them with every choice of checks off and all others only observed: what a check that is
+// off would have said is missing, and is never a pass.
+func TestCompositionWithChecksOff(t *testing.T) {
+	files, err := filepath.Glob("testdata/composition/*.txt")
+	if err != nil || len(files) < 70 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	key, err := signing.Ed25519("bank.example", "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	zones := dnslab.New(t, dnslab.Text(compositionZones(key)))
+	const rest = "[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n[checks.sender]\naction = \"observe\"\n"
+	checks := [...]string{"spf", "dkim", "arc", "author", `"spf.helo"`}
+	passed := 0
+	for off := range 1 << len(checks) {
+		policy := "mode = \"observe\"\n" + rest
+		for i, name := range checks {
+			if off>>i&1 == 1 {
+				policy += "[checks." + name + "]\naction = \"off\"\n"
+			}
+		}
+		c := newComposition(t, zones, policy)
+		c.snapshot.Policy.Mode = gateway.ObserveOnly
+		for _, file := range files {
+			a := readAttack(t, file)
+			if a.want == "edge" {
+				continue
+			}
+			a.play(t, key)
+			e, v := c.judge(t, a)
+			for _, r := range gateway.AuthResults(e.Findings) {
+				if r.Method == "dmarc" && r.Result == "pass" && strings.HasSuffix(r.Prop("header", "from"), "bank.example") {
+					if passed++; a.want != "accept" {
+						t.Errorf("%s passes with %05b off", file, off)
+					}
+				}
+			}
+			if v.Outcome.Refuses() {
+				t.Errorf("%s: %s under observe", file, v.Reply)
+			}
+		}
+	}
+	if passed == 0 {
+		t.Error("the victim's own mail never passes, so that this shows nothing")
+	}
+}
+
 // composition is all checks under one policy.
 type composition struct{ snapshot *gateway.Snapshot }
 
