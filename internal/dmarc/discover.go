@@ -140,8 +140,11 @@ func (a *answer) lookUp(ctx context.Context, r Resolver, m Method) {
 	}
 	texts, err := r.LookupTXT(ctx, label+a.name)
 	if err != nil {
-		if e := (*net.DNSError)(nil); !errors.As(err, &e) || !e.IsNotFound {
+		switch e := (*net.DNSError)(nil); {
+		case !errors.As(err, &e):
 			a.err = fmt.Errorf("lookup of _dmarc.%s: %w", a.name, err)
+		case !e.IsNotFound:
+			a.err = fmt.Errorf("lookup of _dmarc.%s: %s", a.name, e.Err)
 		}
 		return
 	}

@@ -2,7 +2,9 @@ package spf
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 )
@@ -178,7 +180,12 @@ func (c *checker) failure(about, name string, err error) *trouble {
 	if c.ctx.Err() != nil {
 		err = c.ctx.Err()
 	}
-	return temporary(about + " " + clean(name, 253) + ": " + clean(err.Error(), 200))
+	said := err.Error()
+	var e *net.DNSError
+	if errors.As(err, &e) {
+		said = e.Err // without the name, which is told already
+	}
+	return temporary(about + " " + clean(name, 253) + ": " + clean(said, 200))
 }
 
 // among reports whether the client is in the network of one of the addresses.
