@@ -268,6 +268,23 @@ func TestFieldsAndContent(t *testing.T) {
 	}
 }
 
+// TestListsAreBounded shows that a message of thousands of fields that are removed or changed does not fill the log, and
+// loses each of them.
+func TestListsAreBounded(t *testing.T) {
+	h := &hop{answer: gateway.Relayed{Result: gateway.Delivered}}
+	e := envelope(h, strings.Repeat("X-Spam-Flag: NO\r\nSubject: x\r\n", 4000)+"\r\n")
+	e.Session.Snapshot.Tag = gateway.SubjectTag{Text: "[SPAM]"}
+	r := (&Acceptor{}).Deliver(t.Context(), e, &gateway.Verdict{Decision: gateway.Decision{Outcome: gateway.Quarantine}})
+	for _, list := range [][]string{r.Removed, r.Edits} {
+		if n := len(list); n != maxListed+1 || list[n-1] != "and 3950 more" {
+			t.Errorf("%d listed: %q", n, list)
+		}
+	}
+	if a, b := strings.Count(h.content, "\nX-Spam-Flag: NO"), strings.Count(h.content, "\nSubject: [SPAM] x"); a != 1 || b != 4000 {
+		t.Errorf("%d fields of strangers or ours, %d subjects", a, b)
+	}
+}
+
 // TestSeparatorOfMbox shows that the line that only a header section's first can be does not end it behind our fields.
 func TestSeparatorOfMbox(t *testing.T) {
 	for line, goes := range map[string]bool{

@@ -55,7 +55,20 @@ func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 		b = f.tagSubject(b, e.Header, e.Session.Snapshot.Tag.Text)
 	}
 	f.Added = b
+	f.Removed, f.Edits = few(f.Removed), few(f.Edits)
 	return f
+}
+
+// maxListed bounds what is listed of what was done to a message: it stands in the log, and a message of ten thousand such
+// fields would cost it more than the message has octets.
+const maxListed = 50
+
+// few is the beginning of a list, with what is left out counted.
+func few(list []string) []string {
+	if len(list) <= maxListed {
+		return list
+	}
+	return append(list[:maxListed:maxListed], "and "+strconv.Itoa(len(list)-maxListed)+" more")
 }
 
 // add appends words.
