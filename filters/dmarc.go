@@ -26,6 +26,7 @@ func dmarcCheck() Definition {
 			gateway.DMARCUnasked:    gateway.ActionScore,
 			gateway.DMARCBroken:     gateway.ActionScore,
 			gateway.DMARCHeld:       gateway.ActionDefer,
+			gateway.CheckPanicked:   gateway.ActionDefer, // a fault of ours must not be a way in
 			gateway.AuthorAmbiguous: gateway.ActionReject,
 		},
 		Measures: []Measure{

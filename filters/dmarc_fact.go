@@ -102,8 +102,12 @@ func (d *Deps) outcomes(ctx context.Context, e *gateway.Envelope, domains []stri
 	candidates := append(slices.Clip(claimed), mail)
 	found := make([]*dmarc.Discovery, len(domains))
 	var wg sync.WaitGroup
+	panics := make([]any, len(domains)) // each is that of the check, which is then unknown, and not that of the daemon
 	for i, domain := range domains {
-		wg.Go(func() { found[i] = dmarc.Discover(ctx, a.asked, domain, candidates, d.dmarc.method()) })
+		wg.Go(func() {
+			defer func() { panics[i] = recover() }()
+			found[i] = dmarc.Discover(ctx, a.asked, domain, candidates, d.dmarc.method())
+		})
 	}
 	var in dmarc.Input
 	if d.dmarc.method() == dmarc.PSL {
@@ -133,6 +137,9 @@ func (d *Deps) outcomes(ctx context.Context, e *gateway.Envelope, domains []stri
 	wg.Wait()
 	out := make([]*dmarc.Outcome, len(domains))
 	for i := range found {
+		if panics[i] != nil {
+			panic(panics[i])
+		}
 		found[i].Complete(ctx, a.asked, &in)
 		out[i] = found[i].Evaluate(&in)
 	}

@@ -1,7 +1,9 @@
 package filters
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -272,5 +274,23 @@ func TestAuthenticationExamples(t *testing.T) {
 		if _, problems := load(t, b); problems.Refused() {
 			t.Errorf("%s\n%s", problems, b)
 		}
+	}
+}
+
+// hurtAddresses is a resolver whose A panics.
+type hurtAddresses struct{ Resolver }
+
+func (hurtAddresses) A(context.Context, string) dns.Answer[netip.Addr] { panic("out of order") }
+
+// TestDMARCBreaks shows that mail waits while the check itself breaks: a fault of ours is no way in.
+func TestDMARCBreaks(t *testing.T) {
+	s := dnslab.New(t, dnslab.Text("_dmarc.bank.example. TXT \"v=DMARC1; p=reject; np=none\"\n"))
+	d := &Deps{Resolver: hurtAddresses{resolver(t, s)}, Only: []string{"dmarc"}}
+	pl := build(t, "", d)
+	e := dataOf(t, "From: <any@new.bank.example>\r\nDate: Thu, 26 Nov 2026 10:00:00 +0000\r\n\r\nx\r\n")
+	in := input(from("192.0.2.1", "mx.sender.example"), e)
+	in.Session.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl, Hostname: d.Hostname}
+	if v := pl.Run(t.Context(), gateway.Data, in); v.Outcome != gateway.Defer || v.Reason != gateway.CheckPanicked || v.Reply.Code != 451 {
+		t.Errorf("%s, %+v", v.Explain(), v.Reply)
 	}
 }
