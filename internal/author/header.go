@@ -100,11 +100,15 @@ func isField(field []byte) bool {
 
 // isMbox reports a line such as "From a@b.example Tue Nov 24 00:00:00 2026", as it is or as it is quoted.
 func isMbox(field []byte) bool {
-	words := bytes.SplitN(bytes.TrimPrefix(field, []byte(">")), []byte(" "), 4)
-	if len(words) < 4 || string(words[0]) != "From" {
+	line, is := bytes.CutPrefix(bytes.TrimPrefix(field, []byte(">")), []byte("From "))
+	if !is {
 		return false
 	}
-	switch string(words[2]) {
+	words := bytes.SplitN(line, []byte(" "), 3)
+	if len(words) < 3 {
+		return false
+	}
+	switch string(words[1]) {
 	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
 		return true
 	}

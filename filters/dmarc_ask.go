@@ -54,33 +54,32 @@ const (
 	maxAddresses = 15 // the last of which internal/author keeps 16
 )
 
-// dmarcOf tells what DMARC says, looked up once a message. The records are asked for while SPF and DKIM are still at work.
+// dmarcOf tells what DMARC says. The records are asked for while SPF and DKIM are still at work. It is no fact: the check is
+// the only one that asks.
 func (d *Deps) dmarcOf(ctx context.Context, e *gateway.Envelope) dmarcAnswer {
-	return gateway.Fact(&e.Facts, "dmarc", func() dmarcAnswer {
-		ctx := gateway.Within(ctx, time.Now().Add(lookupTime))
-		defer ctx.End()
-		a := dmarcAnswer{inside: isInside(e.Session.Client.Addr()), asked: &lookups{r: d.Resolver}}
-		author := authorOf(e)
-		if len(author.Domains) > maxAuthors || len(author.Addresses) > maxAddresses {
-			a.crowd = true
-			return a
-		}
-		domains := author.Domains
-		if author.Domain != "" {
-			domains = []string{author.Domain}
-		}
-		if len(domains) == 0 || a.inside && e.Header.Count("DKIM-Signature") == 0 {
-			a.Outcome = insideAnswer(&a, domains)
-			return a
-		}
-		outcomes := d.outcomes(ctx, e, domains, &a)
-		if author.Domain != "" {
-			a.Outcome = outcomes[0]
-			return a
-		}
-		a.authors, a.Outcome = outcomes, strictest(outcomes)
+	a := dmarcAnswer{inside: isInside(e.Session.Client.Addr()), asked: &lookups{r: d.Resolver}}
+	author := authorOf(e)
+	if len(author.Domains) > maxAuthors || len(author.Addresses) > maxAddresses {
+		a.crowd = true
 		return a
-	})
+	}
+	domains := author.Domains
+	if author.Domain != "" {
+		domains = []string{author.Domain}
+	}
+	if len(domains) == 0 || a.inside && e.Header.Count("DKIM-Signature") == 0 {
+		a.Outcome = insideAnswer(&a, domains)
+		return a
+	}
+	within := gateway.Within(ctx, time.Now().Add(lookupTime))
+	defer within.End()
+	outcomes := d.outcomes(within, e, domains, &a)
+	if author.Domain != "" {
+		a.Outcome = outcomes[0]
+		return a
+	}
+	a.authors, a.Outcome = outcomes, strictest(outcomes)
+	return a
 }
 
 // insideAnswer is the answer without a question: nobody is authenticated. Without an author there is none.
