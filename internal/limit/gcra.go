@@ -1,0 +1,62 @@
+package limit
+
+import "time"
+
+// Rate is how fast a key comes to rest, and how much it may bring at once.
+type Rate struct {
+	Interval int64 // microseconds a unit
+	Burst    int64 // units
+}
+
+// MostFull is the longest that a key can take to come to rest. With it no sum of the algorithm exceeds 2^53, which is what
+// a script of Redis counts to exactly, before the year 2255.
+const MostFull = 24 * time.Hour
+
+const (
+	mostFull = int64(MostFull / time.Microsecond)
+	mostNow  = int64(1)<<53 - 2*mostFull // microseconds since 1970
+)
+
+// Per returns the rate of n units a period, all of which may come at once: in any period at most 2n pass, in the long run n.
+// An interval that is no whole number of microseconds is the next shorter one: nobody gets less than was promised.
+func Per(n int64, period time.Duration) Rate {
+	if n < 1 {
+		return Rate{}
+	}
+	return Rate{Interval: int64(period/time.Microsecond) / n, Burst: n}
+}
+
+// Valid reports whether the rate is one: an interval, a burst, and Full at most MostFull.
+func (r Rate) Valid() bool {
+	return r.Interval > 0 && r.Burst > 0 && r.Burst <= mostFull/r.Interval
+}
+
+// Full is how far ahead the TAT of a key is that has nothing left.
+func (r Rate) Full() time.Duration { return time.Duration(r.full()) * time.Microsecond }
+
+func (r Rate) full() int64 { return r.Interval * r.Burst }
+
+// Or returns the more generous of two rates: that of the larger burst, of equals that of the shorter interval. A limit of
+// 200 an hour and ten times what was learned is the two of them.
+func (r Rate) Or(other Rate) Rate {
+	if other.Valid() && (other.Burst > r.Burst || other.Burst == r.Burst && other.Interval < r.Interval) {
+		return other
+	}
+	return r
+}
+
+// count is the algorithm. Times are microseconds since 1970, tat is 0 for a key that nothing is known of, rate is valid and
+// cost at least 1. It returns the key's new TAT, and how long to wait if that is 0: then tat is what it was.
+//
+// A TAT further ahead than the burst comes from a clock that was set back, or from a rate that was slower: it counts as the
+// burst, so that nobody ever waits longer than Full.
+func count(tat, now int64, rate Rate, cost int64) (next, wait int64) {
+	now = min(max(now, 0), mostNow)
+	full := rate.full()
+	tat = min(max(tat, now), now+full)
+	next = tat + min(cost, rate.Burst)*rate.Interval
+	if wait = next - full - now; wait > 0 {
+		return tat, wait
+	}
+	return next, 0
+}
