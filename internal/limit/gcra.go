@@ -45,18 +45,22 @@ func (r Rate) Or(other Rate) Rate {
 	return r
 }
 
-// count is the algorithm. Times are microseconds since 1970, tat is 0 for a key that nothing is known of, rate is valid and
-// cost at least 1. It returns the key's new TAT, and how long to wait if that is 0: then tat is what it was.
+// step is what the algorithm makes of one charge. Times are microseconds since 1970.
+type step struct {
+	before int64 // the TAT as it counts: at least now, at most full ahead
+	after  int64 // the TAT, if it is counted
+	wait   int64 // microseconds until it would pass; 0: it passes
+}
+
+// count is the algorithm. tat is 0 for a key that nothing is known of, rate is valid and cost at least 1.
 //
 // A TAT further ahead than the burst comes from a clock that was set back, or from a rate that was slower: it counts as the
 // burst, so that nobody ever waits longer than Full.
-func count(tat, now int64, rate Rate, cost int64) (next, wait int64) {
+func count(tat, now int64, rate Rate, cost int64) step {
 	now = min(max(now, 0), mostNow)
 	full := rate.full()
-	tat = min(max(tat, now), now+full)
-	next = tat + min(cost, rate.Burst)*rate.Interval
-	if wait = next - full - now; wait > 0 {
-		return tat, wait
-	}
-	return next, 0
+	s := step{before: min(max(tat, now), now+full)}
+	s.after = s.before + min(cost, rate.Burst)*rate.Interval
+	s.wait = max(s.after-full-now, 0)
+	return s
 }
