@@ -1,13 +1,30 @@
 package limit
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
 // Key is what is counted: something of one unit, for one subject of a dimension. Each reputation has a key of its own, so
 // that a stranger or a bad host never uses up what a known one beside it may bring.
 type Key struct {
 	Dimension  Dimension
 	Unit       Unit
 	Reputation Reputation
-	// Subject is the client, network, name or address: 1 to MostSubject octets, as Subject... made it.
+	// Subject is the client, network, name or address: 1 to MostSubject octets, compared octet by octet. Names are lower
+	// case, and as SubjectOf returns them.
 	Subject string
+}
+
+// SubjectOf makes a name fit: of a longer one than MostSubject it keeps the end, by which a person knows a domain, and a
+// digest that tells it from all others. So a stranger's names are no way to more memory.
+func SubjectOf(name string) string {
+	if len(name) <= MostSubject {
+		return name
+	}
+	digest := sha256.Sum256([]byte(name))
+	tag := hex.EncodeToString(digest[:16]) + "~"
+	return tag + name[len(name)-(MostSubject-len(tag)):]
 }
 
 // Limit names the limit of a key, without its subject: "connections/network/unknown".

@@ -22,8 +22,8 @@ const shards = 64 // as a set of them is a uint64
 
 var _ Store = (*Memory)(nil)
 
-// DefaultKeys is how many keys a Memory holds by default: about 160 MB in the worst case.
-const DefaultKeys = 1 << 20
+// DefaultKeys is how many keys a Memory holds by default: about 85 MB of networks, and 125 MB of the longest names.
+const DefaultKeys = 1 << 19
 
 // NewMemory returns a Memory of at most so many keys, rounded up to a multiple of 64; 0 is DefaultKeys.
 func NewMemory(keys int) *Memory {

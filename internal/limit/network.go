@@ -8,8 +8,8 @@ type Places struct {
 }
 
 // PlacesOf returns the networks of an address: /32, /26 and /21 of IPv4, also of one that is mapped into IPv6, and /64, /56
-// and /48 of IPv6, where one host has a /64. An address that is none has no networks: their String says so, and all such
-// share one key.
+// and /48 of IPv6, where one host has a /64. An address that is none has no networks, and thus
+// no limits.
 func PlacesOf(a netip.Addr) Places {
 	a = a.Unmap().WithZone("")
 	client, network, wide := 64, 56, 48

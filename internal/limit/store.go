@@ -47,7 +47,7 @@ func (a Answer) OK() bool { return a.Denied < 0 }
 // Most charges of one call, and octets of a subject.
 const (
 	MostCharges = 16
-	MostSubject = 320
+	MostSubject = 96
 )
 
 // ErrCharge says that a call is not one: its caller is wrong, and no limit was asked.

@@ -1,0 +1,115 @@
+package limit
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func four(n uint32) netip.Addr {
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], n)
+	return netip.AddrFrom4(a)
+}
+
+// TestFrontRefusesNoMore: what the algorithm lets pass at its rate, the first line lets pass too, however it comes.
+func TestFrontRefusesNoMore(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			rate := Per(1+r.Int64N(900), time.Minute)
+			f, tat, refused := NewFront(rate, 0), int64(0), 0
+			for range 5000 {
+				time.Sleep(time.Duration(r.Int64N(2*rate.Interval)*r.Int64N(2)) * time.Microsecond)
+				s := count(tat, time.Now().UnixMicro(), rate, 1)
+				if s.wait > 0 {
+					continue
+				}
+				tat = s.after
+				if !f.Allow(four(0xc0000200 + r.Uint32N(64))) {
+					t.Fatalf("seed %d: refused what the limit lets pass", seed)
+				}
+			}
+			for range 2 * rate.Burst {
+				if !f.Allow(four(0xc0000201)) {
+					refused++
+				}
+			}
+			if refused == 0 {
+				t.Fatal("nothing is refused")
+			}
+		})
+	}
+}
+
+// TestFrontSpray: addresses by the million neither make it larger nor give a network that is over its limit a new start,
+// where one of its set is not; and none is refused for another's sake.
+func TestFrontSpray(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // its clock stands
+		f := NewFront(Rate{time.Second.Microseconds(), 4}, 512)
+		if n := len(f.sets) * len(places{}); n != 512 {
+			t.Fatalf("%d places", n)
+		}
+		flood := four(0x01000000)
+		for range 5 {
+			f.Allow(flood)
+		}
+		for n := range uint32(1_000_000) {
+			if !f.Allow(four(0x02000000 + n*64)) {
+				t.Fatalf("network %d is refused for another's sake", n)
+			}
+		}
+		if f.Allow(flood) {
+			t.Fatal("the one over its limit was forgotten")
+		}
+		time.Sleep(time.Second)
+		if !f.Allow(flood) || f.Allow(flood) {
+			t.Fatal("a second gives one back")
+		}
+	})
+}
+
+func TestFrontNetworks(t *testing.T) {
+	f := NewFront(Rate{time.Hour.Microseconds(), 1}, 0)
+	for _, c := range []struct {
+		addr string
+		want bool
+	}{
+		{"192.0.2.1", true}, {"192.0.2.2", true}, {"192.0.2.63", false}, {"::ffff:192.0.2.5", false}, {"192.0.2.64", true},
+		{"2001:db8:0:100::1", true}, {"2001:db8:0:1ff::1", true}, {"2001:db8:0:100::2%eth0", false}, {"2001:db8:0:200::1", true},
+		{"0.0.0.0", true}, {"::", true}, {"::1", true}, {"::2", false}, {"0.0.0.1", true}, {"0.0.0.2", false},
+		{"", true}, {"", true}, {"", false},
+	} {
+		a, _ := netip.ParseAddr(c.addr)
+		if got := f.Allow(a); got != c.want {
+			t.Errorf("%q: %v", c.addr, got)
+		}
+	}
+	open := NewFront(Rate{}, 0)
+	for range 1000 {
+		if !open.Allow(four(1)) {
+			t.Fatal("no rate is no limit")
+		}
+	}
+}
+
+func BenchmarkFront(b *testing.B) {
+	f := NewFront(Per(900, time.Minute), 0)
+	b.Run("known", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			f.Allow(four(0xc0000201))
+		}
+	})
+	b.Run("spray", func(b *testing.B) {
+		b.ReportAllocs()
+		n := uint32(0)
+		for b.Loop() {
+			n += 64
+			f.Allow(four(n))
+		}
+	})
+}
