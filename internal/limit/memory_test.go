@@ -192,6 +192,15 @@ func TestTop(t *testing.T) {
 				t.Fatalf("%d: %v, want %v", n, got, want)
 			}
 		}
+		again := limit.Charge{Key: limit.Key{Subject: all[0][3:]}, Rate: limit.Per(50, time.Minute), Cost: 25}
+		m.Learn([]limit.Charge{again}) // 0 ahead: nothing to learn
+		again.Ahead = 30 * time.Second
+		m.Learn([]limit.Charge{again})
+		if top := m.Top(5000); len(top) != len(all) || !slices.ContainsFunc(top, func(s limit.Standing) bool {
+			return s.Key == again.Key && s.Rate == again.Rate && s.Used == 25 && !s.Over
+		}) {
+			t.Fatal("Top does not tell the rate that holds now")
+		}
 		time.Sleep(6*time.Second + time.Microsecond)
 		if top := m.Top(1); len(top) != 1 || top[0].Over || top[0].Used != 9 {
 			t.Fatalf("%+v", top)
