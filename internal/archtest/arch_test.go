@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"filters":            {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
 	"console":            {"gateway", "internal/config", "internal/control"},
 	"internal/arc":       {"internal/dkim"},
+	"greylist/storetest": {"greylist"},
 	"internal/redis":     {"greylist", "internal/limit"},
 	"internal/memory":    {"gateway", "greylist", "internal/limit"},
 	"internal/lab":       {"gateway", "internal/..."},
