@@ -1,0 +1,224 @@
+package greylist
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+var start = time.UnixMilli(1_795_000_000_000)
+
+// random returns a key as a Keyer makes them of strangers.
+func random(r *rand.Rand) Key {
+	var k Key
+	for i := range k.Tag {
+		k.Tag[i] = byte(r.Uint32())
+	}
+	for i := range k.Pair {
+		k.Pair[i] = byte(r.Uint32())
+	}
+	return k
+}
+
+func try(t testing.TB, m *Memory, k Key, now time.Time) Answer {
+	t.Helper()
+	a, err := m.Try(context.Background(), k, Settings{}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestFlood shows that a flood of strangers, of as many identities or of one, stays within the bound and costs nobody who
+// passed anything; and that one who comes while it lasts still passes, if it comes back before the flood has filled all.
+func TestFlood(t *testing.T) {
+	const most = 1 << 14
+	for name, flood := range map[string]func(*rand.Rand) Key{
+		"identities": random,
+		"one":        func(r *rand.Rand) Key { return Key{Tag: Tag{1}, Pair: random(r).Pair} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, m := rand.New(rand.NewPCG(1, 9)), NewMemory(most)
+			var good []Key
+			for range most / 32 {
+				k := random(r)
+				good = append(good, k)
+				try(t, m, k, start)
+				if a := try(t, m, k, start.Add(DefaultDelay)); a.Outcome != Passed {
+					t.Fatalf("%+v", a)
+				}
+			}
+			now := start.Add(DefaultDelay)
+			for i := range 20 * most {
+				now = now.Add(time.Millisecond)
+				try(t, m, flood(r), now)
+				if i%most == 0 {
+					k, wait := random(r), 0
+					try(t, m, k, now)
+					for ; wait < most/64; wait++ {
+						try(t, m, flood(r), now)
+					}
+					if a := try(t, m, k, now.Add(DefaultDelay)); a.Outcome != Passed {
+						t.Errorf("a stranger's second try, %d strangers later: %+v", wait, a)
+					}
+				}
+			}
+			if pairs, ids := m.Len(); pairs > most || ids > most/pairsPerIdentity || pairs < most/2 {
+				t.Errorf("%d pairs, %d identities are remembered, of %d", pairs, ids, most)
+			}
+			for _, k := range good {
+				if a := try(t, m, k, now); a.Outcome != Known {
+					t.Fatalf("one that passed before the flood: %+v", a)
+				}
+			}
+		})
+	}
+}
+
+// TestPatientFlood shows that a flood of identities that pass is bounded too.
+func TestPatientFlood(t *testing.T) {
+	r, m := rand.New(rand.NewPCG(2, 9)), NewMemory(LeastMemory)
+	for range 20 * LeastMemory {
+		k := random(r)
+		try(t, m, k, start)
+		if a := try(t, m, k, start.Add(DefaultDelay)); a.Outcome != Passed {
+			t.Fatalf("%+v", a)
+		}
+	}
+	pairs, ids := m.Len()
+	if pairs > LeastMemory || ids > LeastMemory/pairsPerIdentity {
+		t.Errorf("%d pairs, %d identities", pairs, ids)
+	}
+	countedPairs, countedIDs := 0, 0
+	for i := range shards {
+		countedPairs += len(m.pairs.shards[i].entries)
+		countedIDs += len(m.identities.shards[i].entries)
+	}
+	if countedPairs != pairs || countedIDs != ids {
+		t.Errorf("counted %d and %d, there are %d and %d", pairs, ids, countedPairs, countedIDs)
+	}
+}
+
+// TestSweep shows that what is over goes, at its time and not before, and that a clock that was ahead keeps nothing.
+func TestSweep(t *testing.T) {
+	m := NewMemory(0)
+	waits, passed, ahead := Key{Tag: Tag{1}}, Key{Tag: Tag{2}}, Key{Tag: Tag{3}}
+	try(t, m, waits, start.Add(DefaultDelay))
+	try(t, m, passed, start)
+	try(t, m, passed, start.Add(DefaultDelay))
+	try(t, m, ahead, start.Add(1000*24*time.Hour))
+	want := func(after time.Duration, swept, pairs, ids int) {
+		t.Helper()
+		n := m.Sweep(Settings{}, start.Add(DefaultDelay+after))
+		if p, i := m.Len(); n != swept || p != pairs || i != ids {
+			t.Errorf("after %v: %d swept, %d pairs and %d identities are left; want %d, %d, %d", after, n, p, i, swept, pairs, ids)
+		}
+	}
+	want(0, 0, 3, 1)
+	want(DefaultWithin-1, 0, 3, 1)
+	want(DefaultWithin, 1, 3, 0)
+	want(DefaultWindow-time.Millisecond, 0, 3, 0)
+	want(DefaultWindow, 2, 1, 0)
+	want(DefaultKeep-time.Millisecond, 0, 1, 0)
+	want(DefaultKeep, 1, 0, 0)
+}
+
+// TestAllAtOnce runs everything at once on a small memory, for the race detector and the count.
+func TestAllAtOnce(t *testing.T) {
+	m := NewMemory(0)
+	var wg sync.WaitGroup
+	for g := range uint64(8) {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(g, 1))
+			now, ctx := start, context.Background()
+			for range 3000 {
+				k := Key{Tag: Tag{byte(r.IntN(50))}, Pair: [9]byte{byte(r.IntN(256)), byte(r.IntN(16))}}
+				now = now.Add(time.Duration(r.IntN(100)) * time.Second)
+				switch r.IntN(200) {
+				case 0:
+					_ = m.Waiting(ctx, Settings{}, now, func(w Waiting) bool {
+						_, _ = m.Release(ctx, w.Key, Settings{}, now)
+						return r.IntN(10) > 0
+					})
+				case 1:
+					_, _ = m.ForgetIdentity(ctx, k.Tag)
+				case 2:
+					m.Sweep(Settings{}, now)
+				case 3:
+					_, _ = m.Forget(ctx, k)
+				default:
+					try(t, m, k, now)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	pairs, ids := m.Len()
+	n := 0
+	for i := range shards {
+		n += len(m.pairs.shards[i].entries)
+	}
+	if n != pairs || pairs > LeastMemory || ids > LeastMemory/pairsPerIdentity {
+		t.Errorf("%d pairs counted, %d there; %d identities", pairs, n, ids)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := m.Waiting(ctx, Settings{}, start, func(Waiting) bool { return true }); err == nil {
+		t.Error("a list for nobody")
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	b.ReportAllocs()
+	s := Settings{}
+	for i := 0; b.Loop(); i++ {
+		Decide(Record(start.UnixMilli()), 0, s, start.Add(time.Duration(i%200)*time.Second))
+	}
+}
+
+func BenchmarkKey(b *testing.B) {
+	b.ReportAllocs()
+	k := keyer(b, 1)
+	for b.Loop() {
+		k.Key("spf:lists.example.org", "bounce-1742-8f3ac-alice@lists.example.org", "bob@served.test")
+	}
+}
+
+func BenchmarkIdentity(b *testing.B) {
+	b.ReportAllocs()
+	s := Sender{SPFDomain: "lists.example.org", SPFNarrow: true}
+	for b.Loop() {
+		s.Identity()
+	}
+}
+
+// BenchmarkTry tries strangers and known ones, with a full memory of a million.
+func BenchmarkTry(b *testing.B) {
+	r, m := rand.New(rand.NewPCG(4, 9)), NewMemory(1<<20)
+	var keys []Key
+	for range 1 << 20 {
+		keys = append(keys, random(r))
+		try(b, m, keys[len(keys)-1], start)
+	}
+	now := start.Add(DefaultDelay)
+	b.Run("early", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			try(b, m, keys[i%len(keys)], start)
+		}
+	})
+	b.Run("passed and known", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			try(b, m, keys[i%4096], now)
+		}
+	})
+	b.Run("strangers", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			try(b, m, random(r), now)
+		}
+	})
+}
