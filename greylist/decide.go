@@ -48,6 +48,11 @@ type Answer struct {
 // Hold reports whether the client is told to come again (451 4.7.1).
 func (a Answer) Hold() bool { return a.Outcome == First || a.Outcome == Early }
 
+// Apart is how far from each other passes of an identity are, on average, to count: one message to many recipients passes
+// many pairs in one session, and shows no more than with one that its server tries again. The pass after n others counts
+// from n times Apart after the first of them.
+const Apart = time.Minute
+
 // The times that records hold. What a clock says beyond them is taken for the nearest: 1 ms, and the year 10889.
 const (
 	leastTime = 1
@@ -154,13 +159,16 @@ func (p Passes) at(t int64, s Settings) Passes {
 	return p
 }
 
-// count counts a pass.
+// count counts a pass, unless it comes too soon after those before.
 func (p Passes) count(t int64, s Settings) Passes {
 	if s.Passes < 0 {
 		return p
 	}
 	if p <= 0 {
 		p = Passes(t) << countBits
+	}
+	if n := int64(p & MaxPasses); t-int64(p>>countBits) < n*Apart.Milliseconds() {
+		return p
 	}
 	if p++; int(p&MaxPasses) >= s.Passes {
 		return Passes(-t)

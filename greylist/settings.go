@@ -15,7 +15,7 @@ type Settings struct {
 	// Keep is for how long a pair, or an identity, that passed is remembered after it was last used: 36 d, so that what
 	// comes once a month stays known; Window to 400 d.
 	Keep time.Duration
-	// Passes is how many pairs of an identity pass before all of its pairs do: 2; 1 to MaxPasses; negative: never.
+	// Passes is how many pairs of an identity pass, Apart, before all of its pairs do: 2; 1 to MaxPasses; negative: never.
 	Passes int
 	// Within is the time in which they have to, counted from the first of them: 24 h; 1 h to Keep.
 	Within time.Duration

@@ -135,9 +135,11 @@ func passes(t testing.TB, store greylist.Store) {
 			w.want(key(identity, p), greylist.First, 2*minute, 0)
 		}
 		w.pass(2 * minute)
-		for _, p := range pairs {
-			w.want(key(identity, p), greylist.Passed, 0, 2*minute)
+		for i, p := range pairs {
+			w.want(key(identity, p), greylist.Passed, 0, 2*minute+time.Duration(i)*minute)
+			w.pass(minute)
 		}
+		w.pass(-minute)
 	}
 	earn(1, 1)
 	w.want(key(1, 1), greylist.Known, 0, 0) // the same pair earns once
@@ -160,6 +162,20 @@ func passes(t testing.TB, store greylist.Store) {
 	w.pass(hour)
 	w.want(key(3, 3), greylist.Passed, 0, hour)
 	w.want(key(3, 4), greylist.Exempt, 0, 0)
+
+	for p := range byte(20) { // one message to many
+		w.want(key(7, p), greylist.First, 2*minute, 0)
+	}
+	w.pass(2 * minute)
+	for p := range byte(10) {
+		w.want(key(7, p), greylist.Passed, 0, 2*minute)
+	}
+	w.pass(minute - time.Millisecond)
+	w.want(key(7, 10), greylist.Passed, 0, 3*minute-time.Millisecond)
+	w.want(key(7, 20), greylist.First, 2*minute, 0)
+	w.pass(time.Millisecond)
+	w.want(key(7, 11), greylist.Passed, 0, 3*minute)
+	w.want(key(7, 12), greylist.Exempt, 0, 0)
 
 	w.settings = greylist.Settings{Passes: -1} // never, whatever was earned
 	w.want(key(3, 5), greylist.First, 2*minute, 0)
@@ -269,12 +285,13 @@ func console(t testing.TB, store greylist.Store) {
 	w.want(key(3, 1), greylist.First, 2*minute, 0)
 	w.pass(2 * minute)
 	w.want(key(2, 1), greylist.Passed, 0, 2*minute)
-	w.want(key(2, 2), greylist.Passed, 0, 2*minute)
+	w.pass(minute)
+	w.want(key(2, 2), greylist.Passed, 0, 3*minute)
 	w.want(key(2, 3), greylist.Exempt, 0, 0)
 	forgetIdentity(key(2, 0).Tag, 3) // two pairs, and the passes
 	forgetIdentity(key(2, 0).Tag, 0)
 	w.want(key(2, 1), greylist.First, 2*minute, 0)
-	w.want(key(3, 1), greylist.Passed, 0, 2*minute)
+	w.want(key(3, 1), greylist.Passed, 0, 3*minute)
 }
 
 // listing is many that wait.
