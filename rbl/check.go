@@ -1,0 +1,261 @@
+package rbl
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Timeout is how long a check waits at most; the caller's context may end before.
+const Timeout = 3 * time.Second
+
+// maxQuestions bounds what one check asks.
+const maxQuestions = 256
+
+// Resolver is the DNS that is asked, in the shape of net.Resolver. Names have no final dot and hold the lists' keys: a
+// resolver that logs names must not log these. A *net.DNSError with IsNotFound, and neither IsTimeout nor IsTemporary, says
+// that there is no such record; any other error that DNS could not tell. It should end with the context, and keep what it
+// learned for as long as the records allow.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+}
+
+// Use is what the operator says of the use of a list; most are free of charge for some uses only.
+type Use uint8
+
+// The uses. Of the zero value nothing is asked by a Supervisor.
+const (
+	UseUnset      Use = iota
+	NonCommercial     // private, or as the list's terms have it
+	Commercial        // a company's mail; under the list's free terms where they allow it, or with a subscription's key
+)
+
+// Entry is a list as an operator uses it.
+type Entry struct {
+	List List
+	Key  Key
+	Use  Use
+}
+
+// Subject is what a message or connection brings. What is empty is not asked about. Domains are A-labels.
+type Subject struct {
+	Client   netip.Addr // IPv4 also in its mapped form
+	Helo     string     // a domain; an address literal is not asked about
+	Reverse  string     // verified; an unverified one is whatever its owner writes
+	MailFrom string     // the domain
+	From     string     // the domain
+}
+
+// Check asks lists about a subject, all at the same time, and waits for at most Timeout. There is one result for each list
+// and each thing that it is asked about, in the order of the entries; a domain that is several inputs is asked about once.
+func Check(ctx context.Context, r Resolver, entries []Entry, s Subject) []Result {
+	var tasks []task
+	for i := range entries {
+		tasks = appendTasks(tasks, &entries[i], i, s)
+	}
+	return run(ctx, r, tasks, nil, nil)
+}
+
+// task is a question to a list. A result whose cause is set needs no asking.
+type task struct {
+	entry  *Entry
+	number int // of the entry
+	result Result
+}
+
+// appendTasks makes the questions of a subject for one list.
+func appendTasks(tasks []task, e *Entry, number int, s Subject) []task {
+	add := func(q question, cause Cause) {
+		tasks = append(tasks, task{e, number, Result{List: e.List.Name, Inputs: q.inputs, Subject: q.String(), Cause: cause, asked: q}})
+	}
+	if client := s.Client.Unmap().WithZone(""); client.IsValid() {
+		kind := ClientIPv6
+		if client.Is4() {
+			kind = ClientIPv4
+		}
+		switch {
+		case e.List.Inputs&kind == 0:
+		case !client.IsGlobalUnicast() || client.IsPrivate():
+			add(question{inputs: kind, addr: client}, Unaskable)
+		default:
+			add(question{inputs: kind, addr: client}, NoCause)
+		}
+	}
+	first := len(tasks)
+	for i, domain := range [...]string{s.Helo, s.Reverse, s.MailFrom, s.From} {
+		input := HeloName << i
+		if domain == "" || e.List.Inputs&input == 0 {
+			continue
+		}
+		name, ok := domainName(domain, 2)
+		if !ok {
+			add(question{inputs: input, domain: printable(domain, maxName)}, Unaskable)
+			continue
+		}
+		same := false
+		for j := range tasks[first:] {
+			if t := &tasks[first+j]; t.result.Cause == NoCause && t.result.asked.domain == name {
+				t.result.Inputs |= input
+				t.result.asked.inputs |= input
+				same = true
+			}
+		}
+		if !same {
+			add(question{inputs: input, domain: name}, NoCause)
+		}
+	}
+	return tasks
+}
+
+// maxUnderWay bounds the lookups of a supervisor that are under way, for a resolver that does not end with its context.
+const maxUnderWay = 16384
+
+// run asks the questions and returns a result for each. What is not there when ctx ends, or after Timeout, is Unknown. A
+// listing goes through confirm first, where there is one.
+func run(ctx context.Context, r Resolver, tasks []task, underWay *atomic.Int64, confirm func(context.Context, *task, *Result)) []Result {
+	parent := ctx
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	type reply struct {
+		number int
+		result Result
+	}
+	out := make([]Result, len(tasks))
+	replies := make(chan reply, min(len(tasks), maxQuestions)) // room for all, so that nobody who is late hangs
+	started, pending := time.Now(), 0
+	for i := range tasks {
+		t := &tasks[i]
+		out[i] = t.result
+		if t.result.Cause != NoCause {
+			continue
+		}
+		if pending == maxQuestions || underWay != nil && underWay.Add(1) > maxUnderWay {
+			if pending < maxQuestions {
+				underWay.Add(-1)
+			}
+			out[i].Cause = Bound
+			continue
+		}
+		pending++
+		out[i].Cause = Late
+		go func() {
+			res := t.entry.ask(ctx, r, t.result)
+			if confirm != nil && res.Verdict == Listed {
+				confirm(ctx, t, &res)
+			}
+			replies <- reply{i, res}
+			if underWay != nil {
+				underWay.Add(-1)
+			}
+		}()
+	}
+	take := func(p reply) {
+		out[p.number] = p.result
+		pending--
+	}
+	for pending > 0 {
+		select {
+		case p := <-replies:
+			take(p)
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	for pending > 0 { // what came in the same moment
+		select {
+		case p := <-replies:
+			take(p)
+			continue
+		default:
+		}
+		break
+	}
+	for i := range out {
+		if out[i].Cause != Late {
+			continue
+		}
+		out[i].Took = time.Since(started)
+		if errors.Is(parent.Err(), context.Canceled) {
+			out[i].Cause = Canceled
+		}
+	}
+	return out
+}
+
+// ask asks one question.
+func (e *Entry) ask(ctx context.Context, r Resolver, res Result) Result {
+	zone, ok := e.List.zone(e.Key)
+	if !ok {
+		res.Cause = NoKey
+		return res
+	}
+	name, ok := res.asked.name(zone)
+	if !ok {
+		res.Cause = Unaskable
+		return res
+	}
+	started := time.Now()
+	addrs, err := r.LookupNetIP(ctx, "ip4", name)
+	res.Took = time.Since(started)
+	if err == nil {
+		e.List.classify(addrs, &res)
+		return res
+	}
+	// The texts of errors have the name, and so the key: only what kind they are of is kept.
+	var dns *net.DNSError
+	isDNS := errors.As(err, &dns)
+	switch {
+	case isDNS && dns.IsNotFound && !dns.IsTimeout && !dns.IsTemporary:
+		res.Verdict = NotListed
+	case errors.Is(err, context.Canceled) || ctx.Err() == context.Canceled:
+		res.Cause = Canceled
+	case errors.Is(err, context.DeadlineExceeded) || isDNS && dns.IsTimeout:
+		res.Cause = Late
+	default:
+		res.Cause = DNSFailure
+	}
+	return res
+}
+
+// Reason asks for the text that a list gives with a listing (RFC 5782 section 2.1), for people: printable, at most 300
+// octets, without the key. "" where there is none, where DNS could not tell, and where the result is not of the entry's list.
+func Reason(ctx context.Context, r Resolver, e *Entry, res Result) string {
+	zone, ok := e.List.zone(e.Key)
+	if !ok || res.Verdict != Listed || res.List != e.List.Name {
+		return ""
+	}
+	name, ok := res.asked.name(zone)
+	if !ok {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	texts, err := r.LookupTXT(ctx, name)
+	if err != nil || len(texts) == 0 {
+		return ""
+	}
+	text := printable(texts[0], 4096)
+	if e.Key.IsSet() {
+		text = without(text, e.Key.reveal())
+	}
+	return text[:min(len(text), 300)]
+}
+
+// without hides each place where a text has the key, in any case.
+func without(text, key string) string {
+	var out strings.Builder
+	for lower := strings.ToLower(text); ; lower = strings.ToLower(text) {
+		i := strings.Index(lower, key)
+		if i < 0 {
+			return out.String() + text
+		}
+		out.WriteString(text[:i] + hidden)
+		text = text[i+len(key):]
+	}
+}

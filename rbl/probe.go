@@ -1,0 +1,165 @@
+package rbl
+
+import (
+	"context"
+	"time"
+)
+
+// Probe asks the test points of the lists that are due, all at the same time, and says when the next one is due: never
+// later than ProbeEvery from now.
+func (s *Supervisor) Probe(ctx context.Context, r Resolver, now time.Time) (next time.Time) {
+	var under []<-chan struct{}
+	for _, w := range s.lists {
+		w.mu.Lock()
+		due := !w.barred() && !w.due.After(now)
+		w.mu.Unlock()
+		if due {
+			under = append(under, s.probe(ctx, r, now, w))
+		}
+	}
+	for _, done := range under {
+		<-done
+	}
+	next = now.Add(ProbeEvery)
+	for _, w := range s.lists {
+		w.mu.Lock()
+		if !w.barred() && w.due.Before(next) {
+			next = w.due
+		}
+		w.mu.Unlock()
+	}
+	return next
+}
+
+// Run probes until ctx ends: at once, and then whenever a list is due. It reads the time from time.Now.
+func (s *Supervisor) Run(ctx context.Context, r Resolver) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-s.wake:
+		}
+		next := s.Probe(ctx, r, time.Now())
+		timer.Reset(max(time.Until(next), time.Second)) // whatever comes, no more than one round a second
+	}
+}
+
+// probe asks a list's test points and sets its state; the channel is closed when that is done. One probe of a list is under
+// way at a time: who comes meanwhile gets its channel.
+func (s *Supervisor) probe(ctx context.Context, r Resolver, now time.Time, w *watched) <-chan struct{} {
+	w.mu.Lock()
+	if under := w.probing; under != nil {
+		w.mu.Unlock()
+		return under
+	}
+	done := make(chan struct{})
+	w.probing, w.tried = done, now
+	tasks := w.points()
+	told := s.count(w, now, len(tasks))
+	w.mu.Unlock()
+	told()
+	go func() {
+		// The answer is not the caller's alone: a client that goes away must not leave the others without it.
+		results := run(context.WithoutCancel(ctx), r, tasks, &s.underWay, nil)
+		w.mu.Lock()
+		told := s.judge(w, now, results)
+		w.probing = nil
+		w.mu.Unlock()
+		told()
+		close(done)
+	}()
+	return done
+}
+
+// judge sets a list's state by what its test points answered, with its lock held.
+func (s *Supervisor) judge(w *watched, now time.Time, results []Result) func() {
+	unsure := NoCause
+	away := Suspended
+	if w.state == Unarmed {
+		away = Unarmed
+	}
+	for i := range results {
+		res := &results[i]
+		wantListed := i < len(w.entry.List.Listed)
+		switch {
+		case res.Verdict == Unhealthy, res.Cause == Undocumented, res.Cause == Empty, res.Cause == Unaskable:
+			return s.set(w, now, away, res.Cause, "test point "+res.Subject+": "+res.Cause.String()+" "+res.Detail)
+		case res.Verdict == Listed && !wantListed:
+			return s.set(w, now, away, World, "test point "+res.Subject+" is listed: the list may list the world")
+		case res.Verdict == NotListed && wantListed:
+			return s.set(w, now, away, Missing, "test point "+res.Subject+" is not listed: the zone may be dead, or not answer this resolver")
+		case res.Verdict == Unknown:
+			unsure = res.Cause
+		}
+	}
+	switch {
+	case unsure == NoCause:
+		if w.state == Armed { // it held for a while
+			w.retry = firstRetry
+		}
+		w.proved, w.due = now, now.Add(ProbeEvery)
+		return s.set(w, now, Armed, NoCause, "")
+	case w.state == Armed:
+		w.due = now.Add(firstRetry)
+		if w.breaker.note(true) {
+			return s.set(w, now, Suspended, Breaker, "neither mail nor test points get answers; the last: "+unsure.String())
+		}
+		return func() {}
+	case w.state == Suspended:
+		// What suspended it is still what is known. Silence is cheap to ask again: after an outage of DNS no list should
+		// stay away for long.
+		w.retry = firstRetry
+		return s.set(w, now, Suspended, w.cause, w.detail)
+	default:
+		w.retry = firstRetry
+		return s.set(w, now, Unarmed, Unproved, "the test points did not answer: "+unsure.String())
+	}
+}
+
+// Status is one list for an operator. It never holds the key.
+type Status struct {
+	Name     string
+	Zone     string // with the key's place, not the key
+	Inputs   Input
+	Use      Use
+	HasKey   bool
+	State    State
+	Cause    Cause
+	Detail   string
+	Since    time.Time // of state and cause; zero where it never changed
+	Proved   time.Time // when the test points last answered as they should
+	NextTest time.Time // zero for never
+	Failures int       // of the last ten answers
+	Listed   int       // of the last Window networks or domains
+	Window   int
+	Queries  int // in the last 24 hours, test points among them, and those that the resolver's cache answered
+	Quota    int // 0 for none that is known
+	Warning  bool
+	Results  map[string]uint64 // since the start, by verdict
+	Terms    string
+	Website  string
+}
+
+// Status returns a snapshot of all lists, in their order.
+func (s *Supervisor) Status(now time.Time) []Status {
+	out := make([]Status, 0, len(s.lists))
+	for _, w := range s.lists {
+		l := &w.entry.List
+		w.mu.Lock()
+		w.meter.turn(now)
+		st := Status{Name: l.Name, Zone: l.Zone, Inputs: l.Inputs, Use: w.entry.Use, HasKey: w.entry.Key.IsSet(), State: w.state,
+			Cause: w.cause, Detail: w.detail, Since: w.since, Proved: w.proved, NextTest: w.due, Failures: w.breaker.n,
+			Listed: w.hits.listed, Window: w.hits.n, Queries: w.meter.sum(), Quota: l.Quota, Terms: l.Terms, Website: l.Website,
+			Results: make(map[string]uint64, len(w.told))}
+		st.Warning = l.Quota > 0 && st.Queries*100 >= l.Quota*warnOf100
+		for v, n := range w.told {
+			st.Results[Verdict(v).String()] = n
+		}
+		w.mu.Unlock()
+		out = append(out, st)
+	}
+	return out
+}

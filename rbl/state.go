@@ -1,0 +1,163 @@
+package rbl
+
+import (
+	"time"
+)
+
+// State is whether a list is used.
+type State uint8
+
+// The states. Only an Armed list is asked about mail.
+const (
+	Unarmed   State = iota // never proved, or not to be used: Cause
+	Armed                  // its test points answered as they should
+	Suspended              // it was armed, and no longer proves that it works
+)
+
+func (s State) String() string { return [...]string{"unarmed", "armed", "suspended"}[s] }
+
+// Change is what an operator should hear of: a list's state, or the cause of it, is another than before; or Warning: its free
+// quota is nearly used up.
+type Change struct {
+	List     string
+	At       time.Time
+	From, To State
+	Cause    Cause  // why it is not armed; NoCause where it is
+	Detail   string // printable; without keys
+	Warning  bool   // the volume of the last 24 hours reached 80 % of the quota; the states are equal
+}
+
+const (
+	// ProbeEvery is how often the test points of an armed list are asked.
+	ProbeEvery = 15 * time.Minute
+	// firstRetry is how long a list that does not prove itself waits for its next chance; each failure doubles it, up to
+	// ProbeEvery. An armed list that could not be told about waits so long too.
+	firstRetry = time.Minute
+	// fresh is how old the proof may be on which a listing rests. A listing that was found later is held against the test
+	// points first, so that a zone that begins to list the world refuses nobody.
+	fresh = time.Minute
+
+	breakerOf     = 10 // the last outcomes
+	breakerTrips  = 7  // of them without an answer
+	warnOf100     = 80 // of the quota
+	hitWindow     = 128
+	hitShare      = 0.9 // of the window, and
+	hitBefore     = 0.5 // less than that before, of
+	hitBeforeMin  = 500 // at least so many
+	hitBeforeFull = 4000
+)
+
+// breaker keeps the last outcomes.
+type breaker struct {
+	failed [breakerOf]bool
+	next   int
+	n      int // failures among them
+}
+
+// note adds an outcome and reports whether the breaker trips.
+func (b *breaker) note(failed bool) bool {
+	if b.failed[b.next] {
+		b.n--
+	}
+	if b.failed[b.next] = failed; failed {
+		b.n++
+	}
+	b.next = (b.next + 1) % breakerOf
+	return b.n >= breakerTrips
+}
+
+// meter counts queries of the last 24 hours, to the hour.
+type meter struct {
+	hours  [24]int
+	last   int64 // hour of the newest
+	warned bool
+}
+
+// add counts n queries and reports whether the warning of a quota is due: once, until the volume falls below it.
+func (m *meter) add(now time.Time, n, quota int) bool {
+	m.turn(now)
+	m.hours[m.last%24] += n
+	above := quota > 0 && m.sum()*100 >= quota*warnOf100
+	due := above && !m.warned
+	m.warned = above
+	return due
+}
+
+// turn forgets the hours that are older than a day. A clock that goes back counts into the newest hour.
+func (m *meter) turn(now time.Time) {
+	hour := now.Unix() / 3600
+	for i := 0; m.last < hour && i < 24; i++ {
+		if hour-m.last > 24 {
+			m.last = hour - 24
+		}
+		m.last++
+		m.hours[m.last%24] = 0
+	}
+}
+
+func (m *meter) sum() int {
+	sum := 0
+	for _, n := range m.hours {
+		sum += n
+	}
+	return sum
+}
+
+// hits watches how much of the world a list lists. It counts networks and organizations, each once in the window: one listed
+// client that connects all day, or a flood of names below one domain, must not get a list suspended.
+type hits struct {
+	window [hitWindow]hit
+	n, at  int
+	listed int     // in the window
+	shared int     // of these, by another list too
+	before float64 // answers that left the window, halved when there are many
+	sum    float64 // of these, listed
+}
+
+type hit struct {
+	who            uint64
+	listed, shared bool
+}
+
+// note adds an answer and reports whether the list now lists nearly everybody, did not before, and does so alone. Where other
+// lists agree it is the world that changed: an attack by listed hosts must not switch off the list that stops it.
+func (h *hits) note(one hit) bool {
+	for i := range h.window[:h.n] {
+		if h.window[i].who == one.who {
+			return false
+		}
+	}
+	if h.n == hitWindow {
+		h.leave(h.window[h.at])
+	} else {
+		h.n++
+	}
+	h.window[h.at] = one
+	h.at = (h.at + 1) % hitWindow
+	if one.listed {
+		h.listed++
+	}
+	if one.shared {
+		h.shared++
+	}
+	return h.n == hitWindow && float64(h.listed) >= hitShare*hitWindow &&
+		h.before >= hitBeforeMin && h.sum < hitBefore*h.before && 2*h.shared < h.listed
+}
+
+func (h *hits) leave(old hit) {
+	if h.before++; old.listed {
+		h.sum++
+		h.listed--
+	}
+	if old.shared {
+		h.shared--
+	}
+	if h.before >= hitBeforeFull {
+		h.before, h.sum = h.before/2, h.sum/2
+	}
+}
+
+// clear empties the window and keeps what was before it.
+func (h *hits) clear() {
+	*h = hits{before: h.before, sum: h.sum}
+}

@@ -1,0 +1,262 @@
+package rbl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxLists bounds what a Supervisor watches over.
+const maxLists = 64
+
+// Supervisor uses lists while they prove that they work. All methods may be called at any time from any goroutine; now is
+// the time of the call, and the only clock that decides about states.
+type Supervisor struct {
+	lists    []*watched
+	changed  func(Change)
+	seed     maphash.Seed
+	underWay atomic.Int64
+	wake     chan struct{} // a list is due earlier than was said
+}
+
+// watched is one list.
+type watched struct {
+	entry *Entry
+
+	mu      sync.Mutex
+	state   State
+	cause   Cause
+	detail  string
+	since   time.Time       // of state and cause
+	proved  time.Time       // when the test points last answered as they should
+	tried   time.Time       // when they were last asked
+	due     time.Time       // for the next probe; zero for never
+	retry   time.Duration   // the next wait after a failure
+	probing <-chan struct{} // closed when the probe under way is done; nil without one
+	breaker breaker
+	hits    hits
+	meter   meter
+	told    [4]uint64 // results by verdict
+}
+
+// NewSupervisor watches over lists. Changes are told to changed, which may be nil, must not block and must not call back.
+// Lists whose use or key is not set are kept for the status and never asked. Error: what is wrong with the definitions.
+func NewSupervisor(entries []Entry, changed func(Change)) (*Supervisor, error) {
+	if len(entries) > maxLists {
+		return nil, fmt.Errorf("rbl: %d lists, at most %d", len(entries), maxLists)
+	}
+	if changed == nil {
+		changed = func(Change) {}
+	}
+	s := &Supervisor{changed: changed, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1)}
+	names := map[string]bool{}
+	var errs []error
+	for _, e := range entries {
+		errs = append(errs, e.List.Validate())
+		if names[e.List.Name] {
+			errs = append(errs, fmt.Errorf("rbl: two lists are called %q", e.List.Name))
+		}
+		names[e.List.Name] = true
+		w := &watched{entry: &e, cause: Unproved, retry: firstRetry}
+		switch {
+		case e.Use != NonCommercial && e.Use != Commercial:
+			w.cause = NoUse
+		case e.Use == Commercial && !e.List.Commercial:
+			w.cause = NoLicence
+		case e.List.NeedsKey() && !e.Key.IsSet():
+			w.cause = NoKey
+		}
+		s.lists = append(s.lists, w)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// barred reports whether a list is not to be asked at all, until another configuration.
+func (w *watched) barred() bool { return w.cause == NoUse || w.cause == NoLicence || w.cause == NoKey }
+
+// Check is the function Check with those lists that are armed; for others the results are Unhealthy or, before the first
+// proof, Unknown, with the cause, and nothing is asked. What comes back is held against the lists' health.
+func (s *Supervisor) Check(ctx context.Context, r Resolver, now time.Time, subject Subject) []Result {
+	tasks := make([]task, 0, len(s.lists))
+	for i, w := range s.lists {
+		first := len(tasks)
+		if tasks = appendTasks(tasks, w.entry, i, subject); len(tasks) > first {
+			s.admit(w, now, tasks[first:])
+		}
+	}
+	results := run(ctx, r, tasks, &s.underWay, func(ctx context.Context, t *task, res *Result) {
+		s.confirm(ctx, r, now, s.lists[t.number], res)
+	})
+	for i := range results {
+		if tasks[i].result.Cause == NoCause {
+			s.record(s.lists[tasks[i].number], now, &results[i], agreed(results, i))
+		}
+	}
+	return results
+}
+
+// admit counts questions to an armed list, and answers those to others.
+func (s *Supervisor) admit(w *watched, now time.Time, tasks []task) {
+	w.mu.Lock()
+	asked := 0
+	for i := range tasks {
+		switch t := &tasks[i]; {
+		case t.result.Cause != NoCause:
+		case w.state == Armed:
+			asked++
+		default:
+			t.result.Cause, t.result.Detail = w.cause, w.detail
+			if w.state == Suspended {
+				t.result.Verdict = Unhealthy
+			}
+		}
+	}
+	told := s.count(w, now, asked)
+	w.mu.Unlock()
+	told()
+}
+
+// count adds queries to a list's meter; what it returns tells of it, without the lock.
+func (s *Supervisor) count(w *watched, now time.Time, n int) func() {
+	if n == 0 || !w.meter.add(now, n, w.entry.List.Quota) {
+		return func() {}
+	}
+	c := Change{List: w.entry.List.Name, At: now, From: w.state, To: w.state, Cause: w.cause, Warning: true,
+		Detail: fmt.Sprintf("%d queries in 24 hours, %d are free", w.meter.sum(), w.entry.List.Quota)}
+	return func() { s.changed(c) }
+}
+
+// confirm holds a listing against the test points, where they were not asked a moment ago: what lists the point that is never
+// listed lists the world. Where that cannot be told in half of the time, the listing stands on the last proof.
+func (s *Supervisor) confirm(ctx context.Context, r Resolver, now time.Time, w *watched, res *Result) {
+	w.mu.Lock()
+	under := w.probing
+	stale := w.state == Armed && now.Sub(w.proved) >= fresh && now.Sub(w.tried) >= fresh
+	w.mu.Unlock()
+	if stale {
+		under = s.probe(ctx, r, now, w)
+	}
+	if under != nil {
+		wait := time.NewTimer(Timeout / 2)
+		defer wait.Stop()
+		select {
+		case <-under:
+		case <-wait.C:
+		case <-ctx.Done():
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state != Armed {
+		res.Verdict, res.Cause, res.Detail, res.Codes, res.Weight = Unhealthy, w.cause, w.detail, nil, 0
+	}
+}
+
+// agreed reports whether another list says the same of the same.
+func agreed(results []Result, i int) bool {
+	one := &results[i]
+	for j := range results {
+		if other := &results[j]; other.List != one.List && other.Verdict == Listed && one.Verdict == Listed &&
+			other.Subject == one.Subject && (other.Weight < 0) == (one.Weight < 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// record holds a result against a list's health.
+func (s *Supervisor) record(w *watched, now time.Time, res *Result, shared bool) {
+	w.mu.Lock()
+	w.told[res.Verdict]++
+	if w.state != Armed || res.Cause == Canceled || res.Cause == Bound || res.Cause == Unaskable {
+		w.mu.Unlock()
+		return
+	}
+	answered := res.Verdict == NotListed || res.Verdict == Listed
+	told := func() {}
+	if w.breaker.note(!answered && res.Cause != Undocumented) {
+		told = s.set(w, now, Suspended, Breaker, fmt.Sprintf("%d of the last %d answers were none; the last: %s", w.breaker.n, breakerOf, res.Cause))
+	} else if answered && w.hits.note(hit{s.who(res.asked), res.Verdict == Listed, shared}) {
+		told = s.set(w, now, Suspended, Anomaly, fmt.Sprintf("%d of the last %d networks or domains were listed, and hardly any by another list", w.hits.listed, hitWindow))
+	}
+	if res.Verdict == Unhealthy && now.Sub(w.tried) >= fresh && w.due.After(now) {
+		w.due = now // the test points decide
+		s.nudge()
+	}
+	w.mu.Unlock()
+	told()
+}
+
+// who is the network (/24, /48) or the last two labels of what was asked about, as a number that strangers cannot foresee.
+func (s *Supervisor) who(q question) uint64 {
+	if !q.addr.IsValid() {
+		domain, dots := q.domain, 0
+		for i := len(domain) - 1; i >= 0; i-- {
+			if domain[i] == '.' {
+				if dots++; dots == 2 {
+					domain = domain[i+1:]
+					break
+				}
+			}
+		}
+		return maphash.String(s.seed, domain)
+	}
+	bits := 48
+	if q.addr.Is4() {
+		bits = 24
+	}
+	p, _ := q.addr.Prefix(bits)
+	b := p.Addr().As16()
+	return maphash.Bytes(s.seed, b[:])
+}
+
+// set changes a list's state, with its lock held; what it returns tells of it, without the lock.
+func (s *Supervisor) set(w *watched, now time.Time, to State, cause Cause, detail string) func() {
+	from, old := w.state, w.cause
+	w.state, w.cause, w.detail = to, cause, detail
+	if to != Armed {
+		w.due = now.Add(w.retry)
+		w.retry = min(2*w.retry, ProbeEvery)
+		s.nudge()
+	}
+	if from == to && old == cause {
+		return func() {}
+	}
+	w.since = now
+	if from != to {
+		w.breaker = breaker{}
+		w.hits.clear()
+	}
+	c := Change{List: w.entry.List.Name, At: now, From: from, To: to, Cause: cause, Detail: detail}
+	return func() { s.changed(c) }
+}
+
+// nudge wakes Run.
+func (s *Supervisor) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// points makes the questions of the test points, those that are listed first.
+func (w *watched) points() []task {
+	l := &w.entry.List
+	tasks := make([]task, 0, len(l.Listed)+len(l.Free))
+	for _, point := range append(append([]string(nil), l.Listed...), l.Free...) {
+		q := question{inputs: l.Inputs}
+		if q.addr, _ = netip.ParseAddr(point); !q.addr.IsValid() {
+			q.domain, _ = domainName(point, 1)
+		}
+		tasks = append(tasks, task{w.entry, 0, Result{List: l.Name, Inputs: q.inputs, Subject: q.String(), asked: q}})
+	}
+	return tasks
+}
