@@ -20,7 +20,7 @@ cache=${GATEPOST_CACHE:-$root/.cache}
 # that ours are compared with, xmllint for schemas, and a C compiler for the race detector.
 packages=(clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev
 	python3-spf python3-yaml python3-dkim python3-authres python3-nacl python3-dnspython opendkim-tools libxml2-utils
-	libopendmarc2 publicsuffix)
+	libopendmarc2 publicsuffix redis-server)
 
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { say "$*"; exit 2; }

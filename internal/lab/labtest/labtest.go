@@ -82,6 +82,24 @@ func Spamd(tb testing.TB, o lab.SpamdOptions) *lab.Spamd {
 	return s
 }
 
+// Redis starts a redis-server for the test.
+func Redis(tb testing.TB, o lab.RedisOptions) *lab.Redis {
+	tb.Helper()
+	r, err := lab.StartRedis(Context(tb), Dir(tb), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			tb.Errorf("stop: %v", err)
+		}
+		if tb.Failed() {
+			tb.Logf("%s", r.Log())
+		}
+	})
+	return r
+}
+
 // Postfix starts a Postfix for the test.
 func Postfix(tb testing.TB, o lab.PostfixOptions) *lab.Postfix {
 	tb.Helper()
