@@ -179,9 +179,9 @@ func held(t testing.TB, w World) {
 // slower shows that a TAT further ahead than a rate can put it counts as its burst: after a rate was made faster, or a clock
 // was set back, nobody waits longer than the burst takes.
 func slower(t testing.TB, w World) {
+	start := w.Now()
 	w.passes(t, charge("a", 100, 100))
 	c := limit.Charge{Key: key("a"), Rate: rate(4), Cost: 1}
-	start := w.Now()
 	if a := w.take(t, c); a.Denied != 0 || a.Wait != every {
 		t.Fatalf("%+v, want a wait of %v", a, every)
 	}
