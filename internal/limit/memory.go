@@ -76,7 +76,7 @@ func (m *Memory) Take(ctx context.Context, charges []Charge) (Answer, error) {
 	}
 	for i := range charges {
 		c, tat := &charges[i], steps[i].before
-		if answer.OK() && steps[i].wait == 0 {
+		if answer.OK() && steps[i].wait == 0 && !c.Asked {
 			tat = steps[i].after
 			m.shards[where[i]].set(&c.Key, tat, now, c.Rate, m.most)
 		}

@@ -64,6 +64,7 @@ func againstOracle(t *testing.T, ops []byte) {
 				Rate:     limit.Rate{Interval: 1 + int64(ops[1])*int64(ops[1]), Burst: 1 + int64(ops[2]%16)},
 				Cost:     1 + int64(ops[3]%20),
 				Observed: ops[2] > 200,
+				Asked:    ops[2]&48 == 16,
 			})
 			ops = ops[4:]
 		}

@@ -24,6 +24,9 @@ type Charge struct {
 	Cost int64
 	// Observed says that the charge never denies. One that is over its limit is told of in Answer.Over and not counted.
 	Observed bool
+	// Asked says that the charge only asks: it denies as its cost would, and counts nothing. So a client that is over its
+	// limit of unknown recipients is known before one more recipient is looked up for it.
+	Asked bool
 	// Ahead is set by Take: how far the key's TAT is ahead of now after the call. 0 is a key at rest, Rate.Full one that
 	// has nothing left.
 	Ahead time.Duration

@@ -1,5 +1,5 @@
 -- Take of package limit, by the server's clock. KEYS: the keys of the charges. ARGV: for each of them interval, burst, cost,
--- and 1 if it only observes.
+-- and 1 if it only observes, 2 if it only asks, 3 if both.
 -- Answers {index of the charge that denies or -1, wait in us, bits of those over, and how far each is ahead in us}.
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -9,6 +9,7 @@ local tats = redis.call('MGET', unpack(KEYS))
 for i = 1, #KEYS do
 	local at = 4 * i - 3
 	local interval, burst, cost = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+	local how = tonumber(ARGV[at + 3])
 	local full = interval * burst
 	local tat = tonumber(tats[i] or 0) or 0
 	if not (tat >= now) then tat = now end -- also of what is no number
@@ -17,7 +18,9 @@ for i = 1, #KEYS do
 	local wait = new - full - now
 	if wait > 0 then
 		over = over + bit
-		if ARGV[at + 3] ~= '1' and wait > longest then denied, longest = i - 1, wait end
+		if how % 2 == 0 and wait > longest then denied, longest = i - 1, wait end
+		after[i] = tat
+	elseif how >= 2 then
 		after[i] = tat
 	else
 		after[i], counted[i] = new, true

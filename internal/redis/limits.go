@@ -27,11 +27,14 @@ func (r *Row) Take(charges []limit.Charge) *Taken {
 	for i := range a.keys {
 		c := &charges[i]
 		a.keys[i] = r.c.limitKey(c.Key)
-		observed := 0
+		how := 0
 		if c.Observed {
-			observed = 1
+			how++
 		}
-		a.args = append(a.args, c.Rate.Interval, c.Rate.Burst, c.Cost, observed)
+		if c.Asked {
+			how += 2
+		}
+		a.args = append(a.args, c.Rate.Interval, c.Rate.Burst, c.Cost, how)
 	}
 	a.read = func(n []int64) bool {
 		if n[0] < -1 || n[0] >= int64(len(charges)) || n[2] < 0 || n[2] >= 1<<len(charges) ||

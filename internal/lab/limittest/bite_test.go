@@ -80,6 +80,12 @@ func TestCasesBite(t *testing.T) {
 			}
 			return m.Take(ctx, charges)
 		}},
+		{"counts what only asks", "asked", func(m *limit.Memory, charges []limit.Charge) (limit.Answer, error) {
+			for i := range charges {
+				charges[i].Asked = false
+			}
+			return m.Take(ctx, charges)
+		}},
 		{"ignores the cost", "cost", func(m *limit.Memory, charges []limit.Charge) (limit.Answer, error) {
 			for i := range charges {
 				charges[i].Cost = min(charges[i].Cost, 1)

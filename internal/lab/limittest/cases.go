@@ -116,6 +116,30 @@ func observedDenied(t testing.TB, w World) {
 	w.passes(t, charge("seen", 2, 2))
 }
 
+func asked(t testing.TB, w World) {
+	start := w.Now()
+	ask := charge("asked", 2, 2)
+	ask.Asked = true
+	for range 3 {
+		w.passes(t, ask, charge("b", 9, 1))
+	}
+	if w.Held(ask.Key) != 0 {
+		t.Fatal("what was only asked is held")
+	}
+	w.passes(t, charge("asked", 2, 1))
+	for range 3 {
+		w.denies(t, start, 0, every, ask, charge("b", 9, 1))
+	}
+	ask.Cost = 1
+	w.passes(t, ask)
+	ask.Cost, ask.Observed = 2, true
+	if a := w.take(t, charge("b", 9, 1), ask); !a.OK() || a.Over != 2 {
+		t.Fatalf("%+v, want it counted, and told that the second is over", a)
+	}
+	w.denies(t, start, 0, every, charge("b", 9, 6))
+	w.passes(t, charge("b", 9, 5), charge("asked", 2, 1))
+}
+
 func keys(t testing.TB, w World) {
 	all := []limit.Key{
 		key("a"), key("A"), key("a "), key(" a"), key("{a}"), key("a}"), key("{a"), key("a:b"), key("a\x00"), key("a\x00b"),

@@ -42,6 +42,7 @@ func Cases() []Case {
 		{"the longest wait is told", longest},
 		{"observed", observed},
 		{"observed beside one that denies", observedDenied},
+		{"asked", asked},
 		{"keys differ", keys},
 		{"most charges", most},
 		{"held until at rest", held},

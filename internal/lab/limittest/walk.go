@@ -42,6 +42,9 @@ func (o *Oracle) Take(now int64, charges []limit.Charge) limit.Answer {
 		next := new(big.Int).Add(tat, cost.Mul(cost, interval))
 		before[i], after[i] = tat, next
 		wait := new(big.Int).Sub(next, most)
+		if c.Asked {
+			after[i] = tat
+		}
 		if wait.Sign() <= 0 {
 			continue
 		}
@@ -81,7 +84,7 @@ func walk(t testing.TB, w World) {
 		var charges []limit.Charge
 		for _, k := range r.Perm(6)[:1+r.IntN(4)] {
 			c := charge(string(rune('a'+k)), int64(1+k*2), int64(1+r.IntN(5)))
-			c.Observed = r.IntN(4) == 0
+			c.Observed, c.Asked = r.IntN(4) == 0, r.IntN(4) == 0
 			charges = append(charges, c)
 		}
 		wanted := slices.Clone(charges)
