@@ -148,6 +148,8 @@ func (p *Postfix) Maildir(address string) Maildir {
 // returns, and delivered after. Lines of the message may end in LF or CRLF.
 func (p *Postfix) Send(ctx context.Context, from string, to []string, message []byte) error {
 	args := append([]string{"-C", p.configDir(), "-i", "-f", from, "--"}, to...)
+	// sendmail reads in pieces of 2048 octets: a CR at the end of one does not belong to the LF behind it, and becomes a space.
+	message = bytes.ReplaceAll(message, []byte("\r\n"), []byte("\n"))
 	_, err := p.run(ctx, message, "sendmail", args...)
 	return err
 }
