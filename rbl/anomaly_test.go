@@ -105,7 +105,7 @@ func TestVolume(t *testing.T) {
 		s, changes := supervise(t, e)
 		s.Probe(t.Context(), w, time.Now())
 		changes.take()
-		for i := range 797 {
+		for i := range 796 {
 			check(t, s, w, i)
 		}
 		if st := s.Status(time.Now())[0]; st.Queries != 799 || st.Warning {

@@ -67,6 +67,19 @@ dead.example. 60 IN A 192.0.2.1
 	if got := fmt.Sprint(states); got != "[armed  unarmed world unarmed error code unarmed foreign unarmed missing armed ]" {
 		t.Errorf("states: %v", got)
 	}
+	// One that was well begins to list the world, and keeps its test points.
+	later := now.Add(2 * time.Minute)
+	if err := lab.SetZones(dnslab.Text(records + "*.well.example. 60 IN A 127.0.0.2\n")); err != nil {
+		t.Fatal(err)
+	}
+	if res := s.Check(t.Context(), r, later, good)[0]; res.Verdict != Unhealthy || res.Cause != World {
+		t.Errorf("a list that begins to list the world: %+v", res)
+	}
+	if err := lab.SetZones(dnslab.Text(records)); err != nil {
+		t.Fatal(err)
+	}
+	now = later.Add(firstRetry)
+	s.Probe(t.Context(), r, now)
 	results := s.Check(t.Context(), r, now, listed)
 	if results[0].Verdict != Listed || results[5].Verdict != Listed || results[0].Weight != 5 {
 		t.Errorf("the listed client: %+v", results)

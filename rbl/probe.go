@@ -81,10 +81,16 @@ func (s *Supervisor) judge(w *watched, now time.Time, results []Result) func() {
 	if w.state == Unarmed {
 		away = Unarmed
 	}
+	control := len(results) - 1
+	strange := w.strange
 	for i := range results {
 		res := &results[i]
 		wantListed := i < len(w.entry.List.Listed)
 		switch {
+		case i == control && (res.Verdict == Listed || res.Cause == Undocumented) && (w.state == Unarmed || w.strange):
+			strange = true
+		case i == control && res.Verdict == NotListed:
+			strange = false
 		case res.Verdict == Unhealthy, res.Cause == Undocumented, res.Cause == Empty, res.Cause == Unaskable:
 			return s.set(w, now, away, res.Cause, "test point "+res.Subject+": "+res.Cause.String()+" "+res.Detail)
 		case res.Verdict == Listed && !wantListed:
@@ -100,8 +106,12 @@ func (s *Supervisor) judge(w *watched, now time.Time, results []Result) func() {
 		if w.state == Armed { // it held for a while
 			w.retry = firstRetry
 		}
-		w.proved, w.due = now, now.Add(ProbeEvery)
-		return s.set(w, now, Armed, NoCause, "")
+		w.proved, w.due, w.strange = now, now.Add(ProbeEvery), strange
+		detail := ""
+		if strange {
+			detail = results[control].Subject + " is listed, where no mail can come from"
+		}
+		return s.set(w, now, Armed, NoCause, detail)
 	case w.state == Armed:
 		w.due = now.Add(firstRetry)
 		if w.breaker.note(true) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type watched struct {
 	due     time.Time       // for the next probe; zero for never
 	retry   time.Duration   // the next wait after a failure
 	probing <-chan struct{} // closed when the probe under way is done; nil without one
+	strange bool            // it listed the control when it was armed first: that proves nothing then
 	breaker breaker
 	hits    hits
 	meter   meter
@@ -247,11 +249,11 @@ func (s *Supervisor) nudge() {
 	}
 }
 
-// points makes the questions of the test points, those that are listed first.
+// points makes the questions of the test points, those that are listed first, and then of the control.
 func (w *watched) points() []task {
 	l := &w.entry.List
-	tasks := make([]task, 0, len(l.Listed)+len(l.Free))
-	for _, point := range append(append([]string(nil), l.Listed...), l.Free...) {
+	tasks := make([]task, 0, len(l.Listed)+len(l.Free)+1)
+	for _, point := range append(append(append([]string(nil), l.Listed...), l.Free...), w.control()) {
 		q := question{inputs: l.Inputs}
 		if q.addr, _ = netip.ParseAddr(point); !q.addr.IsValid() {
 			q.domain, _ = domainName(point, 1)
@@ -259,4 +261,15 @@ func (w *watched) points() []task {
 		tasks = append(tasks, task{w.entry, 0, Result{List: l.Name, Inputs: q.inputs, Subject: q.String(), asked: q}})
 	}
 	return tasks
+}
+
+// control is something that no mail comes from, another each time, so that no cache answers: an address of the reserved
+// 240.0.0.0/4 (RFC 1112 section 4), a name below INVALID (RFC 6761 section 6.4). The list lists the world where it begins to list that. The test
+// points alone do not tell: in a zone with "*" and 2.0.0.127, 127.0.0.1 is not there (RFC 4592 section 2.2.2).
+func (w *watched) control() string {
+	n := rand.Uint32()
+	if w.entry.List.Inputs&Domains != 0 {
+		return fmt.Sprintf("x%08x.invalid", n)
+	}
+	return netip.AddrFrom4([4]byte{240 | byte(n>>24)&7, byte(n >> 16), byte(n >> 8), byte(n)}).String()
 }

@@ -118,7 +118,7 @@ func TestArming(t *testing.T) {
 				if next.Sub(now) != wait {
 					t.Errorf("the next probe is in %v", next.Sub(now))
 				}
-				if st := s.Status(time.Now())[0]; (st.State == Armed) != (wait == ProbeEvery) || st.Queries != 2 || st.Name != "spamcop" {
+				if st := s.Status(time.Now())[0]; (st.State == Armed) != (wait == ProbeEvery) || st.Queries != 3 || st.Name != "spamcop" {
 					t.Errorf("%+v", st)
 				}
 			})
@@ -178,6 +178,51 @@ func TestWorldListing(t *testing.T) {
 		}
 		expect(t, "again", check(t, s, w, 1), "not listed")
 		expect(t, "changes", changes.take(), "spamcop: suspended to armed")
+	})
+}
+
+// TestControl: a zone that lists the world but for its own test point is found by an address that no mail comes from, unless
+// the list had that when it was armed.
+func TestControl(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dbl := entry(t, "spamhaus-dbl")
+		dzone := dbl.List.Zone
+		w := healthy(zone)
+		w.set("dbltest.com."+dzone, reply{addrs: "127.0.1.2"})
+		w.set("*.127."+zone, reply{err: notFound("x")})
+		w.set("invalid."+dzone, reply{err: notFound("x")})
+		s, changes := supervise(t, entry(t, "spamcop"), dbl)
+		s.Probe(t.Context(), w, time.Now())
+		changes.take()
+		w.set("*."+zone, reply{addrs: "127.0.0.2"})
+		w.set("*."+dzone, reply{addrs: "127.0.1.2"})
+		for range 3 { // and it does not come back while it does so
+			time.Sleep(ProbeEvery)
+			for _, res := range s.Check(t.Context(), w, time.Now(), Subject{Client: client(1).Client, From: "good.example"}) {
+				if res.Verdict != Unhealthy || res.Cause != World {
+					t.Errorf("%+v", res)
+				}
+			}
+			s.Probe(t.Context(), w, time.Now())
+		}
+		if got := changes.take(); !strings.Contains(got, "spamcop: armed to suspended world") || !strings.Contains(got, "spamhaus-dbl: armed to suspended world") ||
+			strings.Contains(got, "to armed") {
+			t.Error(got)
+		}
+
+		s, changes = supervise(t, entry(t, "spamcop")) // lists what is reserved, from the beginning
+		w.drop("*." + zone)
+		for i := 240; i < 256; i++ {
+			w.set(fmt.Sprintf("*.%d.%s", i, zone), reply{addrs: "127.0.0.2"})
+		}
+		for range 3 {
+			s.Probe(t.Context(), w, time.Now())
+			if st := s.Status(time.Now())[0]; st.State != Armed || !strings.Contains(st.Detail, "no mail can come from") {
+				t.Errorf("%+v", st)
+			}
+			time.Sleep(ProbeEvery)
+		}
+		expect(t, "changes", changes.take(), "spamcop: unarmed to armed")
 	})
 }
 
