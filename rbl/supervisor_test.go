@@ -382,3 +382,76 @@ func TestErrorCodeProbesAtOnce(t *testing.T) {
 		<-done
 	})
 }
+
+// TestProbeIsNobodysOwn: the client whose listing made the test points be asked goes away; the probe goes on for the others.
+func TestProbeIsNobodysOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := healthy(zone)
+		s, _ := supervise(t, entry(t, "spamcop"))
+		s.Probe(t.Context(), w, time.Now())
+		w.set("9.1.0.198."+zone, reply{addrs: "127.0.0.2"})
+		w.set("2.0.0.127."+zone, reply{addrs: "127.0.0.2", after: time.Second})
+		time.Sleep(2 * time.Minute)
+		started := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if res := s.Check(ctx, w, started, client(1))[0]; res.Cause != Canceled && res.Verdict != Listed {
+				t.Errorf("%+v", res)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() { expect(t, "the other", check(t, s, w, 1), "listed") })
+		time.Sleep(time.Millisecond)
+		cancel()
+		wg.Wait()
+		if st := s.Status(time.Now())[0]; !st.Proved.Equal(started) || st.Failures != 0 || w.count("2.0.0.127."+zone) != 2 {
+			t.Errorf("%+v, asked %v", st, w.asked)
+		}
+	})
+}
+
+// TestProbesAreFew: error codes without end, where the test points are silent, make one probe a minute.
+func TestProbesAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := healthy(zone)
+		s, _ := supervise(t, entry(t, "spamcop"))
+		s.Probe(t.Context(), w, time.Now())
+		time.Sleep(2 * time.Minute)
+		w.set("2.0.0.127."+zone, reply{err: servFail("x")})
+		w.set("9.1.0.198."+zone, reply{addrs: "127.255.255.255"})
+		for i := range 20 { // within a minute; one in four is an error, so that the breaker stays whole
+			check(t, s, w, i&3)
+			s.Probe(t.Context(), w, time.Now())
+			time.Sleep(time.Second)
+		}
+		if n := w.count("2.0.0.127." + zone); n != 2 {
+			t.Errorf("%d probes", n)
+		}
+	})
+}
+
+// TestDeafResolver: lookups that never end are bounded, and what is beyond the bound is told and nobody's failure.
+func TestDeafResolver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := healthy(zone)
+		s, changes := supervise(t, entry(t, "spamcop"))
+		s.Probe(t.Context(), w, time.Now())
+		changes.take()
+		s.underWay.Store(maxUnderWay - 1)
+		w.set("9.1.0.198."+zone, reply{addrs: "127.0.0.2", after: time.Hour, deaf: true})
+		expect(t, "the last", check(t, s, w, 1), "unknown late")
+		for range 20 {
+			expect(t, "beyond", check(t, s, w, 1), "unknown bound")
+		}
+		if n := s.underWay.Load(); n != maxUnderWay || w.count("9.1.0.198."+zone) != 1 {
+			t.Errorf("%d are under way, asked %v", n, w.asked)
+		}
+		time.Sleep(time.Hour)
+		expect(t, "afterwards", check(t, s, w, 2), "not listed")
+		if n := s.underWay.Load(); n != maxUnderWay-1 {
+			t.Errorf("%d are under way", n)
+		}
+		expect(t, "changes", changes.take(), "")
+	})
+}
