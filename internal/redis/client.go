@@ -57,8 +57,8 @@ const (
 	defaultPool    = 16
 	defaultWait    = time.Second
 	defaultLongest = 30 * time.Second
-	// dialTimeout may be longer than a call: go-redis goes on with a dial whose caller has left, and the next one gains.
-	dialTimeout = 150 * time.Millisecond
+	// leastDial is longer than a call: go-redis goes on with a dial whose caller has left, and the next one gains.
+	leastDial = 150 * time.Millisecond
 	// buffer is that of a connection and direction; go-redis would take 32 KiB.
 	buffer = 4 << 10
 )
@@ -100,6 +100,7 @@ func (s *Settings) complete() error {
 
 // options are those of go-redis. Nothing is sent twice by itself: a script that counts would count twice.
 func (s *Settings) options(age *atomic.Int64) *goredis.UniversalOptions {
+	dialTimeout := max(leastDial, s.Timeout)
 	dial := s.dial
 	if dial == nil {
 		dial = goredis.NewDialer(&goredis.Options{TLSConfig: s.TLS, DialTimeout: dialTimeout})
