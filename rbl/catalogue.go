@@ -102,7 +102,7 @@ func addressLists() []List {
 		// www.spamcop.net/bl.shtml and its FAQ, which advises against refusing by this list alone.
 		{Name: "spamcop", Zone: "bl.spamcop.net", Inputs: ClientIPv4, Rules: []Rule{rule("127.0.0.2", "reported as spam", 5)},
 			Listed: listed, Free: free, Commercial: true, Terms: "Free of charge", Website: "https://www.spamcop.net/bl.shtml"},
-		// www.barracudacentral.org/rbl: one code; it answers resolvers whose address was registered.
+		// www.barracudacentral.org/rbl/how-to-use: one code, with the RFC's test point; it answers resolvers that were registered.
 		{Name: "barracuda", Zone: "b.barracudacentral.org", Inputs: ClientIPv4, Rules: []Rule{rule("127.0.0.2", "poor reputation", 5)},
 			Listed: listed, Free: free, Commercial: true, Terms: "Free after registration of the resolver's address",
 			Website: "https://www.barracudacentral.org/lookups"},
@@ -120,8 +120,8 @@ func addressLists() []List {
 			Listed: listed, Free: free, Quota: 100_000, Commercial: true,
 			Terms:   "Free under 100,000 messages and 100,000 queries a day",
 			Website: "https://mailspike.org/iplookup.html"},
-		// www.dnswl.org, "Technical": 127.0.(category).(trust); 127.0.0.255 to those who ask too much. Its test point answers
-		// 127.0.10.0.
+		// www.dnswl.org: 127.0.(category).(trust); 127.0.0.255 to those who ask too much; the limit of "Am I blocked?" and of "How to
+		// subscribe". Its test point answers 127.0.10.0.
 		{Name: "dnswl", Zone: "list.dnswl.org", Inputs: Client,
 			Rules: []Rule{
 				rule("127.0.2-15.3", "high trust", -9),
@@ -131,7 +131,7 @@ func addressLists() []List {
 			},
 			Errors: []Failure{failure("127.0.0.255", "asked too often, or through a public resolver")},
 			Listed: listed, Free: free, Quota: 100_000, Commercial: true,
-			Terms: "Free within 100,000 queries a day; vendors by subscription", Website: "https://www.dnswl.org/s/"},
+			Terms: "Free under 100,000 queries in 24 hours for an organization; above, or to resell, by subscription", Website: "https://www.dnswl.org/s/"},
 	}
 }
 
