@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -157,6 +158,25 @@ func TestRestIsForgotten(t *testing.T) {
 	})
 }
 
+// TestSubjectsAreOwn: a subject that is a part of a line keeps no line alive.
+func TestSubjectsAreOwn(t *testing.T) {
+	const lines, size = 500, 64 << 10
+	m := limit.NewMemory(0)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for n := range lines {
+		line := fmt.Sprint(n) + strings.Repeat(" ", size)
+		take(t, m, line[:10], 1)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > lines*size/4 {
+		t.Fatalf("%d octets are held for %d keys", grown, lines)
+	}
+	runtime.KeepAlive(m)
+}
+
 func take(t testing.TB, m *limit.Memory, subject string, cost int64) limit.Charge {
 	t.Helper()
 	c := []limit.Charge{{Key: limit.Key{Subject: subject}, Rate: limit.Per(10, time.Minute), Cost: cost}}
@@ -299,15 +319,27 @@ func BenchmarkTake(b *testing.B) {
 
 // BenchmarkSpray is one key that was never there, while the table is full. It also tells what a key costs.
 func BenchmarkSpray(b *testing.B) {
+	b.Run("networks", func(b *testing.B) {
+		benchmarkSpray(b, func(n uint32) string {
+			a := netip.AddrFrom4([4]byte{byte(n >> 18), byte(n >> 10), byte(n >> 2), byte(n << 6)})
+			return limit.PlacesOf(a).Network.String()
+		})
+	})
+	b.Run("longest-names", func(b *testing.B) {
+		long := strings.Repeat("x", 300)
+		benchmarkSpray(b, func(n uint32) string { return limit.SubjectOf(fmt.Sprint(n, long)) })
+	})
+}
+
+func benchmarkSpray(b *testing.B, subject func(n uint32) string) {
 	const keys = 1 << 18
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	m, ctx, n := limit.NewMemory(keys), context.Background(), uint32(0)
 	spray := func() {
-		n += 64
-		a := netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-		c := []limit.Charge{{Key: limit.Key{Subject: limit.PlacesOf(a).Network.String()}, Rate: limit.Per(30, time.Hour), Cost: 1}}
+		n++
+		c := []limit.Charge{{Key: limit.Key{Subject: subject(n)}, Rate: limit.Per(30, time.Hour), Cost: 1}}
 		if _, err := m.Take(ctx, c); err != nil {
 			b.Fatal(err)
 		}
