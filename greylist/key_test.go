@@ -148,21 +148,31 @@ func TestKeyerTellsNothing(t *testing.T) {
 	if _, err := NewKeyer(make([]byte, LeastKey-1)); err == nil || !strings.Contains(err.Error(), "15 octets") {
 		t.Errorf("a short key: %v", err)
 	}
-	secret := []byte("a test key of thirty-two octets!")
+	const text = "a test key of thirty-two octets!"
+	secret := []byte(text)
 	k, err := NewKeyer(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := k.Tag("net:")
+	clear(secret)
+	same, err := NewKeyer([]byte(text))
+	if err != nil || same.Tag("net:") != k.Tag("net:") {
+		t.Errorf("the key is still the caller's (%v)", err)
+	}
 	for _, form := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 		text := fmt.Sprintf(form, k)
-		if strings.Contains(text, "test key") || strings.Contains(text, fmt.Sprintf("%x", secret[:8])) || strings.Contains(text, "97 32 116") || strings.Contains(text, "0x61, 0x20") {
+		if strings.Contains(text, "test key") || strings.Contains(text, fmt.Sprintf("%x", text[:8])) || strings.Contains(text, "97 32 116") || strings.Contains(text, "0x61, 0x20") {
 			t.Errorf("%s prints the key: %s", form, text)
 		}
 	}
-	clear(secret)
-	if k.Tag("net:") != before {
-		t.Error("the key is still the caller's")
+}
+
+// TestKinds shows that nobody can name an identity whose tag is the hash of a pair.
+func TestKinds(t *testing.T) {
+	k := keyer(t, 7)
+	pair := k.Key("net:", "a@b", "c@d").Pair
+	if tag := k.Tag("\x00\x00\x00\x04net:\x00\x00\x00\x03a@bc@d"); tag == Tag(pair[:len(tag)]) {
+		t.Error("one hash for both")
 	}
 }
 

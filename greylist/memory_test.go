@@ -77,6 +77,32 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestFloodAhead shows that strangers that came while the clock was years ahead do not outlive those who passed since.
+func TestFloodAhead(t *testing.T) {
+	const most = 1 << 14
+	r, m := rand.New(rand.NewPCG(3, 9)), NewMemory(most)
+	for range 2 * most {
+		try(t, m, random(r), start.Add(1000*24*time.Hour))
+	}
+	var good []Key
+	for range most / 32 {
+		k := random(r)
+		good = append(good, k)
+		try(t, m, k, start)
+		if a := try(t, m, k, start.Add(DefaultDelay)); a.Outcome != Passed {
+			t.Fatalf("%+v", a)
+		}
+	}
+	for range most {
+		try(t, m, random(r), start.Add(DefaultDelay))
+	}
+	for _, k := range good {
+		if a := try(t, m, k, start.Add(DefaultDelay)); a.Outcome != Known {
+			t.Fatalf("one that passed: %+v", a)
+		}
+	}
+}
+
 // TestPatientFlood shows that a flood of identities that pass is bounded too.
 func TestPatientFlood(t *testing.T) {
 	r, m := rand.New(rand.NewPCG(2, 9)), NewMemory(LeastMemory)
@@ -104,11 +130,13 @@ func TestPatientFlood(t *testing.T) {
 // TestSweep shows that what is over goes, at its time and not before, and that a clock that was ahead keeps nothing.
 func TestSweep(t *testing.T) {
 	m := NewMemory(0)
-	waits, passed, ahead := Key{Tag: Tag{1}}, Key{Tag: Tag{2}}, Key{Tag: Tag{3}}
+	waits, passed, ahead, both := Key{Tag: Tag{1}}, Key{Tag: Tag{2}}, Key{Tag: Tag{3}}, Key{Tag: Tag{4}}
 	try(t, m, waits, start.Add(DefaultDelay))
 	try(t, m, passed, start)
 	try(t, m, passed, start.Add(DefaultDelay))
 	try(t, m, ahead, start.Add(1000*24*time.Hour))
+	try(t, m, both, start.Add(1000*24*time.Hour))
+	try(t, m, both, start.Add(1000*24*time.Hour+DefaultDelay))
 	want := func(after time.Duration, swept, pairs, ids int) {
 		t.Helper()
 		n := m.Sweep(Settings{}, start.Add(DefaultDelay+after))
@@ -116,13 +144,13 @@ func TestSweep(t *testing.T) {
 			t.Errorf("after %v: %d swept, %d pairs and %d identities are left; want %d, %d, %d", after, n, p, i, swept, pairs, ids)
 		}
 	}
-	want(0, 0, 3, 1)
-	want(DefaultWithin-1, 0, 3, 1)
-	want(DefaultWithin, 1, 3, 0)
-	want(DefaultWindow-time.Millisecond, 0, 3, 0)
-	want(DefaultWindow, 2, 1, 0)
-	want(DefaultKeep-time.Millisecond, 0, 1, 0)
-	want(DefaultKeep, 1, 0, 0)
+	want(0, 0, 4, 2)
+	want(DefaultWithin-1, 0, 4, 2)
+	want(DefaultWithin, 2, 4, 0)
+	want(DefaultWindow-time.Millisecond, 0, 4, 0)
+	want(DefaultWindow, 2, 2, 0)
+	want(DefaultKeep-time.Millisecond, 0, 2, 0)
+	want(DefaultKeep, 2, 0, 0)
 }
 
 // TestAllAtOnce runs everything at once on a small memory, for the race detector and the count.

@@ -125,6 +125,8 @@ func passes(t testing.TB, store greylist.Store) {
 	w.want(key(3, 5), greylist.First, 2*minute, 0)
 	earn(4, 1, 2, 3)
 	w.want(key(4, 4), greylist.First, 2*minute, 0)
+	w.settings = greylist.Settings{} // nor was anything earned meanwhile
+	w.want(key(4, 4), greylist.Early, 2*minute, 0)
 	w.settings = greylist.Settings{Passes: greylist.MaxPasses}
 	earn(5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)
 	w.want(key(5, 15), greylist.First, 2*minute, 0)
