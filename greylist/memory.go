@@ -2,6 +2,7 @@ package greylist
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,7 @@ const (
 )
 
 // NewMemory returns a Memory of at most so many pairs, LeastMemory at least, and a quarter as many identities. A pair takes
-// some 60 octets.
+// 55 to 75 octets.
 func NewMemory(most int) *Memory {
 	most = max(most, LeastMemory)
 	m := &Memory{}
@@ -55,7 +56,7 @@ func (m *Memory) Try(_ context.Context, k Key, s Settings, now time.Time) (Answe
 	defer ids.mu.Unlock()
 	pairs.mu.Lock()
 	defer pairs.mu.Unlock()
-	r, p := pairs.entries[k], ids.entries[k.Tag]
+	r, p := pairs.get(k), ids.get(k.Tag)
 	newR, newP, a := Decide(r, p, s, now)
 	if newR != r {
 		m.pairs.put(pairs, k, newR, s, now)
@@ -77,8 +78,8 @@ func (m *Memory) Waiting(ctx context.Context, s Settings, now time.Time, yield f
 		some = some[:0]
 		sh := &m.pairs.shards[i]
 		sh.mu.Lock()
-		for k, r := range sh.entries {
-			if w, ok := WaitingOf(k, r, s, now); ok {
+		for _, e := range sh.list {
+			if w, ok := WaitingOf(e.key, e.value, s, now); ok {
 				some = append(some, w)
 			}
 		}
@@ -97,9 +98,9 @@ func (m *Memory) Release(_ context.Context, k Key, s Settings, now time.Time) (b
 	sh := m.pairShard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r, ok := sh.entries[k].Release(s, clock(now))
+	r, ok := sh.get(k).Release(s, clock(now))
 	if ok {
-		sh.entries[k] = r
+		sh.list[sh.index[k]].value = r
 	}
 	return ok, nil
 }
@@ -109,7 +110,7 @@ func (m *Memory) Forget(_ context.Context, k Key) (bool, error) {
 	sh := m.pairShard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	_, known := sh.entries[k]
+	_, known := sh.index[k]
 	if known {
 		m.pairs.drop(sh, k)
 	}
@@ -121,14 +122,14 @@ func (m *Memory) ForgetIdentity(_ context.Context, id Tag) (int, error) {
 	n := 0
 	sh := m.tagShard(id)
 	sh.mu.Lock()
-	if _, known := sh.entries[id]; known {
+	if _, known := sh.index[id]; known {
 		m.identities.drop(sh, id)
 		n++
 	}
 	sh.mu.Unlock()
-	m.pairs.each(func(sh *shard[Key, Record], k Key, _ Record) {
-		if k.Tag == id {
-			m.pairs.drop(sh, k)
+	m.pairs.each(func(sh *shard[Key, Record], e *entry[Key, Record]) {
+		if e.key.Tag == id {
+			m.pairs.drop(sh, e.key)
 			n++
 		}
 	})
@@ -158,74 +159,90 @@ type table[K comparable, V ~int64] struct {
 	shards [shards]shard[K, V]
 }
 
-type shard[K comparable, V any] struct {
-	mu      sync.Mutex
-	entries map[K]V
+// shard has its entries in a list, so that each is as likely as another to be looked at: a walk over a map from a random
+// place is not, and leaves whole stretches where nothing but what passed is left to forget.
+type shard[K comparable, V ~int64] struct {
+	mu    sync.Mutex
+	index map[K]int32
+	list  []entry[K, V]
+}
+
+type entry[K comparable, V ~int64] struct {
+	key   K
+	value V
+}
+
+// get returns 0 for what is not known. It is called with the lock held.
+func (sh *shard[K, V]) get(k K) V {
+	if i, known := sh.index[k]; known {
+		return sh.list[i].value
+	}
+	return 0
 }
 
 // put remembers, or forgets what is 0. It is called with the lock held, as drop is.
 func (t *table[K, V]) put(sh *shard[K, V], k K, v V, s Settings, now time.Time) {
-	_, known := sh.entries[k]
-	if v == 0 {
-		if known {
-			t.drop(sh, k)
-		}
-		return
-	}
-	if !known {
-		if len(sh.entries) >= t.most {
+	i, known := sh.index[k]
+	switch {
+	case known && v == 0:
+		t.drop(sh, k)
+	case known:
+		sh.list[i].value = v
+	case v != 0:
+		if len(sh.list) >= t.most {
 			t.makeRoom(sh, s, Millis(now))
 		}
+		if sh.index == nil {
+			sh.index = map[K]int32{}
+		}
+		sh.index[k] = int32(len(sh.list))
+		sh.list = append(sh.list, entry[K, V]{k, v})
 		t.count.Add(1)
 	}
-	if sh.entries == nil {
-		sh.entries = map[K]V{}
-	}
-	sh.entries[k] = v
 }
 
 // makeRoom forgets that of a few whose time is over soonest.
 func (t *table[K, V]) makeRoom(sh *shard[K, V], s Settings, now int64) {
 	var victim K
 	var soonest time.Time
-	n := 0
-	for k, v := range sh.entries {
-		if end := t.end(t.at(v, now, s), s); n == 0 || end.Before(soonest) {
-			victim, soonest = k, end
-		}
-		if n++; n == sample {
-			break
+	for n := range sample {
+		e := &sh.list[rand.IntN(len(sh.list))]
+		if end := t.end(t.at(e.value, now, s), s); n == 0 || end.Before(soonest) {
+			victim, soonest = e.key, end
 		}
 	}
 	t.drop(sh, victim)
 }
 
+// drop forgets one that is known. The last of the list takes its place.
 func (t *table[K, V]) drop(sh *shard[K, V], k K) {
-	delete(sh.entries, k)
+	i, last := sh.index[k], len(sh.list)-1
+	sh.list[i] = sh.list[last]
+	sh.index[sh.list[i].key] = i
+	sh.list = sh.list[:last]
+	delete(sh.index, k)
 	t.count.Add(-1)
 }
 
 // sweep also takes back times ahead: one of a clock that was a year ahead would else stay for a year.
 func (t *table[K, V]) sweep(s Settings, now int64) int {
 	n := 0
-	t.each(func(sh *shard[K, V], k K, v V) {
-		if is := t.at(v, now, s); is == 0 {
-			t.drop(sh, k)
+	t.each(func(sh *shard[K, V], e *entry[K, V]) {
+		if e.value = t.at(e.value, now, s); e.value == 0 {
+			t.drop(sh, e.key)
 			n++
-		} else if is != v {
-			sh.entries[k] = is
 		}
 	})
 	return n
 }
 
-// each calls a function with each, and with the lock held.
-func (t *table[K, V]) each(do func(sh *shard[K, V], k K, v V)) {
+// each calls a function with each, and with the lock held. It may drop that one.
+func (t *table[K, V]) each(do func(sh *shard[K, V], e *entry[K, V])) {
 	for i := range t.shards {
 		sh := &t.shards[i]
 		sh.mu.Lock()
-		for k, v := range sh.entries {
-			do(sh, k, v)
+		for j := len(sh.list) - 1; j >= 0; j-- {
+			do(sh, &sh.list[j])
 		}
 		sh.mu.Unlock()
 	}

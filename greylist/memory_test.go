@@ -119,8 +119,8 @@ func TestPatientFlood(t *testing.T) {
 	}
 	countedPairs, countedIDs := 0, 0
 	for i := range shards {
-		countedPairs += len(m.pairs.shards[i].entries)
-		countedIDs += len(m.identities.shards[i].entries)
+		countedPairs += len(m.pairs.shards[i].list)
+		countedIDs += len(m.identities.shards[i].list)
 	}
 	if countedPairs != pairs || countedIDs != ids {
 		t.Errorf("counted %d and %d, there are %d and %d", pairs, ids, countedPairs, countedIDs)
@@ -186,7 +186,7 @@ func TestAllAtOnce(t *testing.T) {
 	pairs, ids := m.Len()
 	n := 0
 	for i := range shards {
-		n += len(m.pairs.shards[i].entries)
+		n += len(m.pairs.shards[i].list)
 	}
 	if n != pairs || pairs > LeastMemory || ids > LeastMemory/pairsPerIdentity {
 		t.Errorf("%d pairs counted, %d there; %d identities", pairs, n, ids)
