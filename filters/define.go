@@ -12,7 +12,11 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/recipients"
+	"gatepost/greylist"
 	"gatepost/internal/dns"
+	"gatepost/internal/limit"
+	"gatepost/internal/shaping"
+	"gatepost/rbl"
 )
 
 // Definition describes one check and how it is made.
@@ -68,15 +72,25 @@ type Recipients interface {
 	Ask(ctx context.Context, route string, from, to gateway.Address) recipients.Answer
 }
 
+// Shaper counts against limits and tries the greylist, all that a stage asks at once: what internal/shaping does.
+type Shaper interface {
+	Do(ctx context.Context, a *shaping.Ask)
+	Waits() bool // whether Do waits for somebody else
+}
+
 // Deps are what checks work with. cmd fills them, anew for each policy; a check that needs one that is nil fails to build.
 type Deps struct {
 	Resolver     Resolver
 	Recipients   Recipients
 	ClamAV       VirusScanner
 	SpamAssassin SpamScanner
-	SpamHead     int64        // octets of a message that spamd sees, our fields included; 0 is DefaultSpamHead
-	ScanLimit    func() int64 // the largest message that ClamAV takes, 0 while it is not known; may be nil
-	Known        Known        // what was learned of domains and paths; nil: nothing is known
+	SpamHead     int64           // octets of a message that spamd sees, our fields included; 0 is DefaultSpamHead
+	ScanLimit    func() int64    // the largest message that ClamAV takes, 0 while it is not known; may be nil
+	Known        Known           // what was learned of domains and paths; nil: nothing is known
+	Lists        *rbl.Supervisor // DNS lists; nil: none is used
+	Shaper       Shaper          // limits and greylist; nil: the checks that need it fail to build
+	Keyer        *greylist.Keyer // makes the greylist's keys
+	Rates        limit.Limits    // what holds
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build
@@ -140,9 +154,12 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 					pl.AheadMail = append(pl.AheadMail, b.AheadMail)
 				}
 			}
-			if r.conduct {
+			switch {
+			case r.conduct:
 				pl.Conduct = append(pl.Conduct, row)
-			} else {
+			case r.late:
+				pl.Late = append(pl.Late, row)
+			default:
 				pl.Rows[stage] = append(pl.Rows[stage], row)
 			}
 		}

@@ -11,6 +11,7 @@ type row struct {
 	checks   []Definition
 	deadline time.Duration
 	when     func(v *gateway.Verdict, in *gateway.Input) gateway.Reason
+	late     bool // begun with the connection, and joined before what it may decide
 	conduct  bool // runs whenever the client did something that such checks look at, up to the end of the message
 }
 

@@ -31,10 +31,24 @@ func (p *Policy) judge(r *Record, told bool) Verdict {
 		}
 	}
 	v.Reply = Word(v.Outcome, v.Reason, v.Args).withContact(t.contact()).WithReference(r.ID)
-	if n := len(v.Rcpts); r.Stage == Rcpt && n > 0 && v.Rcpts[n-1].Reason == RcptUnknown {
+	if n := len(v.Rcpts); r.Stage == Rcpt && n > 0 && (v.Rcpts[n-1].Reason == RcptUnknown || v.Rcpts[n-1].Reason == RateUnknown) {
 		v.Delay = p.Delays.UnknownRecipient // the last recipient is the one at hand
 	}
 	return v
+}
+
+// Suspicion is the sum of points that was found so far, as Judge would price it: what the greylist goes by.
+func (p *Policy) Suspicion(s *Session, e *Envelope) float64 {
+	t := tally{p: p}
+	for _, findings := range [...][]Finding{s.Findings, e.Findings} {
+		for i := range findings {
+			f := &findings[i]
+			if c := p.Checks[f.Check]; f.Result != NotRun && c.Action > ActionObserve {
+				t.price(f, &c)
+			}
+		}
+	}
+	return t.score
 }
 
 // contact notes for each recipient that is refused how its domain wants the site to be reached, and returns that of the

@@ -22,6 +22,10 @@ type Pipeline struct {
 	// Conduct are rows of checks of what the client does while its session lasts (Session.Conduct). They are of the Connect
 	// stage and run when the edge has seen something new: see Watch.
 	Conduct []Row
+	// Late are rows of checks of the Connect stage that are waited for as late as can be: what they ask for is started by
+	// Ahead, goes on while the client waits and talks, and is joined before its first MAIL, or before the banner where that
+	// is to be refused. See Join.
+	Late []Row
 	// Ahead is started when a connection begins, so that what a later stage needs is under way while the client talks.
 	// Each must only fill facts of the session, end soon after ctx, and not panic.
 	Ahead []func(ctx context.Context, s *Session)
@@ -83,8 +87,26 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 	case Mail:
 		defer in.Envelope.ahead.Wait() // nothing that was begun reads the session when this has ended
 	}
-	for i := range pl.Rows[stage] {
-		row := &pl.Rows[stage][i]
+	verdict = j.run(ctx, pl.Rows[stage], verdict)
+	if stage == Data {
+		return j.judge(true)
+	}
+	return verdict
+}
+
+// Join runs the late rows of the Connect stage and judges the connection. The edge calls it once a session, before anything
+// is judged that they may decide: before the first MAIL, or before the banner.
+func (pl *Pipeline) Join(ctx context.Context, s *Session) Verdict {
+	j := judging{stage: Connect, in: &Input{Session: s, Rcpt: -1}}
+	s.Findings = slices.Clip(s.Findings) // a record may share them
+	return j.run(ctx, pl.Late, j.judge(false))
+}
+
+// run runs rows one after another, as long as the verdict is not final, and returns the last verdict.
+func (j *judging) run(ctx context.Context, rows []Row, verdict Verdict) Verdict {
+	in := j.in
+	for i := range rows {
+		row := &rows[i]
 		why := Reason("")
 		switch {
 		case decided(&verdict, in):
@@ -101,15 +123,12 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 			runRow(ctx, row, in, findings)
 		}
 		for k := range findings {
-			findings[k].Check, findings[k].Stage, findings[k].Rcpt = row.Checks[k].Name, stage, in.Rcpt
+			findings[k].Check, findings[k].Stage, findings[k].Rcpt = row.Checks[k].Name, j.stage, in.Rcpt
 		}
 		j.add(findings)
 		if why == "" {
 			verdict = j.judge(false)
 		}
-	}
-	if stage == Data {
-		return j.judge(true)
 	}
 	return verdict
 }

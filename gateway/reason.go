@@ -79,8 +79,23 @@ const (
 	DMARCIndirect    Reason = "dmarc.indirect"   // fails, the domain asks for reject, and something hints at a list or a forwarder
 	DMARCUnasked     Reason = "dmarc.none"       // fails, and the domain asks for nothing
 	DMARCBroken      Reason = "dmarc.permerror"
-	DMARCHeld        Reason = "dmarc.held" // DNS cannot tell, and the domain was known to ask for reject or quarantine
-	ShapeFrom        Reason = "shape.from" // of records before author.ambiguous
+	DMARCHeld        Reason = "dmarc.held"       // DNS cannot tell, and the domain was known to ask for reject or quarantine
+	RBLListed        Reason = "rbl.listed"       // of lists whose weights are enough together
+	RBLLate          Reason = "rbl.late"         // a list that could decide did not answer in time
+	RBLAway          Reason = "rbl.away"         // a list that could decide is not used at the moment
+	GreylistWait     Reason = "greylist.wait"    // a stranger, or one that came back too early
+	GreylistAway     Reason = "greylist.away"    // what is remembered cannot be asked
+	RateConnections  Reason = "rate.connections" // over a limit, as the others below
+	RateMessages     Reason = "rate.messages"    //
+	RateRecipients   Reason = "rate.recipients"  //
+	RateNullSender   Reason = "rate.null_sender" // one recipient gets more bounces than it can have caused
+	RateUnknown      Reason = "rate.unknown"     // recipients that do not exist: who harvests addresses
+	RateErrors       Reason = "rate.errors"      // commands that were refused
+	RateOctets       Reason = "rate.octets"      //
+	RateAway         Reason = "rate.away"        // what was counted cannot be asked
+	ReputationBad    Reason = "reputation.bad"   // what it sent before was mostly spam, malware or to nobody
+	ReputationAway   Reason = "reputation.away"  // what is remembered cannot be asked
+	ShapeFrom        Reason = "shape.from"       // of records before author.ambiguous
 	ShapeDate        Reason = "shape.date"
 	ShapeFields      Reason = "shape.fields"
 	ShapeLoop        Reason = "shape.loop"
@@ -167,6 +182,21 @@ var reasonWords = map[Reason]words{
 	DMARCUnasked:     {550, "5.7.1", Tag, "Refused: mail of the domain %s fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
 	DMARCBroken:      {550, "5.7.1", Tag, "Refused: the DMARC record of %s is broken (%s); its owner must mend it (RFC 9989 section 4.7)"},
 	DMARCHeld:        {451, "4.4.3", Defer, "DNS gave no answer for %s right now, and this domain asks to refuse mail that fails DMARC; try again later"},
+	RBLListed:        {550, "5.7.1", Reject, "Refused: %s is listed by %s (%s); see %s for why, mend the cause, and have it taken off there"},
+	RBLLate:          {451, "4.4.3", Defer, "A list that this host asks about %s did not answer in time; nothing is known against you, try again in a minute"},
+	RBLAway:          {451, "4.4.3", Defer, "The lists that this host asks about %s cannot be asked right now; try again later"},
+	GreylistWait:     {451, "4.7.1", Defer, "Greylisted: your host is not known here yet; let it try again in %s seconds, as it would by itself (RFC 6647)"},
+	GreylistAway:     {451, "4.3.0", Defer, "What this host remembers of senders cannot be asked right now; try again later"},
+	RateConnections:  {421, "4.7.0", Drop, "Too many connections in a short time from %s; at most %s; try again in %s seconds"},
+	RateMessages:     {451, "4.7.1", Defer, "Too many messages in a short time from %s; at most %s; try again in %s seconds"},
+	RateRecipients:   {451, "4.7.1", Defer, "Too many recipients in a short time from %s; at most %s; try again in %s seconds"},
+	RateNullSender:   {451, "4.7.1", Defer, "Too many bounces in a short time for %s; at most %s; try again in %s seconds"},
+	RateUnknown:      {451, "4.7.1", Defer, "Too many recipients that do not exist, in a short time from %s; at most %s; look at your list of addresses, and try again in %s seconds"},
+	RateErrors:       {421, "4.7.0", Drop, "Too many errors in a short time from %s; at most %s; try again in %s seconds"},
+	RateOctets:       {451, "4.7.1", Defer, "Too much mail in a short time from %s; at most %s; try again in %s seconds"},
+	RateAway:         {451, "4.3.0", Defer, "How much came from your host lately cannot be told right now; try again later"},
+	ReputationBad:    {550, "5.7.1", Reject, "Refused: most of what %s sent to this host lately was spam, malware or for nobody; find out what sends it, and tell us by other means when it is mended"},
+	ReputationAway:   {451, "4.3.0", Defer, "What this host remembers of yours cannot be asked right now; try again later"},
 	ShapeFrom:        {550, "5.6.0", Reject, "Message refused: it must have exactly one From field that names somebody, and has %s (RFC 5322 section 3.6)"},
 	ShapeDate:        {550, "5.6.0", Reject, "Message refused: it must have exactly one Date field, and has %s (RFC 5322 section 3.6)"},
 	ShapeFields:      {550, "5.6.0", Reject, "Message refused: its header section is malformed: %s (RFC 5322)"},

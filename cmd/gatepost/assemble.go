@@ -17,11 +17,14 @@ import (
 	"gatepost/gateway/recipients"
 	"gatepost/gateway/relay"
 	"gatepost/gateway/reports"
+	"gatepost/greylist"
 	"gatepost/internal/addrpool"
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
+	"gatepost/internal/limit"
 	"gatepost/internal/memory"
+	"gatepost/internal/shaping"
 	"gatepost/internal/spamd"
 )
 
@@ -36,14 +39,22 @@ type parts struct {
 	known      *memory.Known                 // of domains, paths and sealers
 	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
 	seals      filters.SealCounts
+	shaper     *shaping.Stores
+	keyer      *greylist.Keyer
 	scanLimit  atomic.Int64 // the largest message that every clamd was seen to look through; 0 while it is not known
 }
+
+// greylistPairs is how many pairs of sender and recipient this process remembers: about 40 MB when it is full.
+const greylistPairs = 1 << 19
 
 // newParts makes what the bootstrap document names. It connects to nobody.
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
-		known: memory.NewKnown(memory.KnownOptions{Log: log})}
-	var err error
+		known: memory.NewKnown(memory.KnownOptions{Log: log}), shaper: shaping.New(limit.NewMemory(0), greylist.NewMemory(greylistPairs))}
+	err := p.useKey(nil)
+	if err != nil {
+		return nil, err
+	}
 	if p.resolver, err = dns.New(resolverOptions(b, log)); err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
@@ -118,7 +129,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, err
 	}
 	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
-	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Hostname: c.Bootstrap.Hostname, Policy: policy,
+	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: limit.Defaults(), Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav

@@ -218,6 +218,13 @@ func (d *daemon) open(c *config.Config) (err error) {
 	if d.parts, err = newParts(b, d.log); err != nil {
 		return err
 	}
+	key, err := installationKey(b.StateDir)
+	if err != nil {
+		return err
+	}
+	if err := d.parts.useKey(key); err != nil {
+		return err
+	}
 	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), MaxMemory: int64(b.Body.MaxMemory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
 	first, err := assemble(c, d.parts)
 	if err != nil {

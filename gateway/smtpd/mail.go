@@ -33,6 +33,9 @@ func (c *session) mail(arg string) gateway.Reply {
 		c.refusedByRule(gateway.Mail, -1, gateway.Failed(gateway.MessageTooBig, strconv.FormatInt(c.limits.MessageSize, 10)))
 		return c.refusedWhole()
 	}
+	if !c.joined {
+		c.join() // it decides with what Helo and Mail find
+	}
 	c.run(gateway.Helo, -1)
 	c.run(gateway.Mail, -1)
 	return gateway.SaySenderOK.Reply()

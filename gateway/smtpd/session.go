@@ -45,6 +45,7 @@ type session struct {
 	refusals    []string         // for Summary.Refused
 	lastReply   gateway.Reply
 	greetedOnce bool // the banner was said
+	joined      bool // the late checks of the Connect stage ran
 
 	mu       sync.Mutex
 	idle     bool      // waits for a command outside a transaction, or for the banner
@@ -100,14 +101,28 @@ func (c *session) connect() bool {
 			}
 		}
 	}
+	if c.refusesAtConnect() {
+		if v = c.join(); c.refusedNow(&v) {
+			return false
+		}
+	}
 	c.greetedOnce = true
 	c.say(gateway.SayBanner.Reply(c.Snapshot.Hostname, c.Snapshot.Banner))
 	return true
 }
 
+// refusesAtConnect reports whether refusals are spoken in place of the banner, as far as they can be known by then.
+func (c *session) refusesAtConnect() bool { return c.Snapshot.Gate.RefuseAtConnect || c.srv.Stressed() }
+
+// join waits for what was begun with the connection and not yet needed.
+func (c *session) join() gateway.Verdict {
+	c.joined = true
+	return c.Snapshot.Pipeline.Join(c.ctx, &c.Session)
+}
+
 // refusedNow refuses in place of the banner what must not wait for RCPT.
 func (c *session) refusedNow(v *gateway.Verdict) bool {
-	if v.Outcome != gateway.Drop && !(v.Outcome.Refuses() && (c.Snapshot.Gate.RefuseAtConnect || c.srv.Stressed())) {
+	if v.Outcome != gateway.Drop && !(v.Outcome.Refuses() && c.refusesAtConnect()) {
 		return false
 	}
 	c.refuseEarly(gateway.Word(gateway.Drop, v.Reason, v.Args), v.Reason)

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gatepost/greylist"
+)
+
+// installationOctets is the length of the installation's key.
+const installationOctets = 32
+
+// installationKey reads the key of the installation, or makes one at the first start. It is what keeps names and addresses
+// out of the greylist's and Redis's keys; another one forgets what lies under them.
+func installationKey(stateDir string) ([]byte, error) {
+	name := filepath.Join(stateDir, "installation.key")
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		key := make([]byte, installationOctets)
+		_, _ = rand.Read(key) // it never fails
+		if err := os.WriteFile(name, []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
+			return nil, fmt.Errorf("key of the installation: %w", err)
+		}
+		return key, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key of the installation: %w", err)
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != installationOctets {
+		return nil, fmt.Errorf("key of the installation: %s must hold %d hexadecimal digits; remove it to have another one made", name, 2*installationOctets)
+	}
+	return key, nil
+}
+
+// useKey gives the parts the key of the installation; without it they have one that nobody else knows.
+func (p *parts) useKey(key []byte) (err error) {
+	if len(key) == 0 {
+		key = make([]byte, installationOctets)
+		_, _ = rand.Read(key)
+	}
+	p.keyer, err = greylist.NewKeyer(key)
+	return err
+}
