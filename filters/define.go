@@ -91,6 +91,7 @@ type Deps struct {
 	Shaper       Shaper          // limits and greylist; nil: the checks that need it fail to build
 	Keyer        *greylist.Keyer // makes the greylist's keys
 	Rates        limit.Limits    // what holds
+	Limited      *RateCounts     // how often limits were met; may be nil
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build

@@ -8,6 +8,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/internal/lab/dnslab"
+	"gatepost/internal/limit"
 )
 
 // names is the world of the tests of helo, rdns and sender.
@@ -153,10 +154,10 @@ func TestRDNS(t *testing.T) {
 	}
 }
 
-// TestReverseIsLookedUpOnce shows that helo, rdns and what began with the connection share one lookup.
+// TestReverseIsLookedUpOnce shows that helo, rdns, rate.messages and what began with the connection share one lookup.
 func TestReverseIsLookedUpOnce(t *testing.T) {
 	s := names(t)
-	d := &Deps{Resolver: resolver(t, s)}
+	d := &Deps{Resolver: resolver(t, s), Rates: limit.Defaults()} // an organisation is known by its reverse name
 	pl := build(t, "", d)
 	session := from("192.0.2.1", "good.example")
 	session.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl, Hostname: d.Hostname}

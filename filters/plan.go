@@ -20,7 +20,7 @@ type row struct {
 func plan() [gateway.Data + 1][]row {
 	return [...][]row{
 		gateway.Connect: {
-			{checks: []Definition{accessClient()}, deadline: time.Second},
+			{checks: []Definition{accessClient(), rateConnections()}, deadline: time.Second},
 			{checks: []Definition{pregreet(), pipelining(), newline(), verb()}, deadline: time.Second, conduct: true},
 		},
 		gateway.Helo: {
@@ -29,6 +29,7 @@ func plan() [gateway.Data + 1][]row {
 		gateway.Mail: {
 			{checks: []Definition{accessSender()}, deadline: 8 * time.Second},
 			{checks: []Definition{sender(), spfCheck()}, deadline: 8 * time.Second},
+			{checks: []Definition{rateMessages()}, deadline: 8 * time.Second},
 		},
 		gateway.Rcpt: {
 			{checks: []Definition{relay()}, deadline: time.Second},

@@ -15,7 +15,7 @@ import (
 )
 
 // noChecks are the files that hold no check.
-var noChecks = []string{"define.go", "dkim_evidence.go", "arc_vouch.go", "dmarc_ask.go", "dmarc_path.go", "dmarc_tell.go", "doc.go", "facts.go", "known.go", "lookup.go", "plan.go", "seal.go"}
+var noChecks = []string{"define.go", "dkim_evidence.go", "arc_vouch.go", "dmarc_ask.go", "dmarc_path.go", "dmarc_tell.go", "doc.go", "facts.go", "known.go", "lookup.go", "plan.go", "rate.go", "rate_count.go", "seal.go", "standing.go"}
 
 // sources are the parsed files of this folder, without tests.
 func sources(t *testing.T) map[string]*ast.File {
@@ -171,7 +171,7 @@ func TestDefinitions(t *testing.T) {
 					t.Errorf("%s: twice, or of stage %s in a row of %s", d.Name, d.Stage, gateway.Stage(stage))
 				}
 				seen[d.Name] = true
-				if d.Stage < gateway.Rcpt && d.Name != "access.client" && !r.conduct && r.deadline <= lookupTime {
+				if d.Stage < gateway.Rcpt && d.Name != "access.client" && d.Name != "rate.connections" && !r.conduct && r.deadline <= lookupTime {
 					t.Errorf("%s: its row ends after %v, before a lookup can (%v)", d.Name, r.deadline, lookupTime)
 				}
 				for reason := range d.Reasons {
@@ -205,7 +205,7 @@ func TestBuild(t *testing.T) {
 		t.Fatal(problems)
 	}
 	_, err := Build(&Deps{Policy: servedPolicy()}, c)
-	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
+	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.rate.connections: ", "checks.rate.messages: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %s in %v", want, err)
 		}
@@ -215,7 +215,7 @@ func TestBuild(t *testing.T) {
 		t.Errorf("%d checks are told as not configured: %v", n, err)
 	}
 	off := ""
-	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "dkim", "arc", "dmarc", "rcpt", "clamav", "spamassassin"} {
+	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "rate.connections", "rate.messages", "dkim", "arc", "dmarc", "rcpt", "clamav", "spamassassin"} {
 		off += "[checks." + name + "]\naction = \"off\"\n"
 	}
 	c, _ = load(t, off)

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/greylist"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/internal/lab/dnslab"
+	"gatepost/internal/limit"
+	"gatepost/internal/shaping"
 )
 
 // sections describe the checks to the configuration as the program does.
@@ -96,6 +99,9 @@ func build(t testing.TB, policy string, d *Deps) *gateway.Pipeline {
 	}
 	if d.Recipients == nil {
 		d.Recipients = answers{}
+	}
+	if d.Shaper == nil {
+		d.Shaper = shaping.New(limit.NewMemory(0), greylist.NewMemory(0)) // without Rates nothing is limited
 	}
 	if d.Resolver == nil {
 		d.Resolver = patient(t, dnslab.New(t, nil))

@@ -41,6 +41,7 @@ type parts struct {
 	seals      filters.SealCounts
 	shaper     *shaping.Stores
 	keyer      *greylist.Keyer
+	limited    filters.RateCounts
 	scanLimit  atomic.Int64 // the largest message that every clamd was seen to look through; 0 while it is not known
 }
 
@@ -129,7 +130,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, err
 	}
 	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
-	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: limit.Defaults(), Hostname: c.Bootstrap.Hostname, Policy: policy,
+	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: limit.Defaults(), Limited: &p.limited, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav

@@ -1,6 +1,9 @@
 package limit
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Rate is how fast a key comes to rest, and how much it may bring at once.
 type Rate struct {
@@ -35,6 +38,30 @@ func (r Rate) Valid() bool {
 func (r Rate) Full() time.Duration { return time.Duration(r.full()) * time.Microsecond }
 
 func (r Rate) full() int64 { return r.Interval * r.Burst }
+
+// String is the rate as people read it: "30 per minute". The period is the one that Per was given, as far as an interval in
+// whole microseconds tells.
+func (r Rate) String() string {
+	if !r.Valid() {
+		return "no limit"
+	}
+	full := r.Full()
+	if whole := (full + time.Duration(r.Burst)*time.Microsecond).Truncate(time.Second); whole >= full {
+		full = whole
+	}
+	period := full.String()
+	switch full {
+	case time.Second:
+		period = "second"
+	case time.Minute:
+		period = "minute"
+	case time.Hour:
+		period = "hour"
+	case MostFull:
+		period = "day"
+	}
+	return strconv.FormatInt(r.Burst, 10) + " per " + period
+}
 
 // Or returns the more generous of two rates: that of the larger burst, of equals that of the shorter interval. A limit of
 // 200 an hour and ten times what was learned is the two of them.

@@ -1,0 +1,48 @@
+package filters
+
+import (
+	"context"
+
+	"gatepost/gateway"
+	"gatepost/internal/dmarc"
+	"gatepost/internal/dns"
+	"gatepost/internal/limit"
+)
+
+// rateMessages counts transactions.
+func rateMessages() Definition {
+	return Definition{
+		Name: "rate.messages", Stage: gateway.Mail, Class: gateway.ClassLimiting,
+		Doc:     "Does the client, its organisation or the domain of the reverse-path send more messages than their limits say? A refusal is held until RCPT, with the time to wait; what is refused is not counted. Trusted networks are left out. The limits are the tables [[rate]].",
+		RFC:     "RFC 3463 section 3.8",
+		Action:  gateway.ActionDefer,
+		Unknown: gateway.ActionPass,
+		Build: func(_ any, d *Deps) (Built, error) {
+			return Built{Run: d.runRateMessages, Ready: d.countsNow}, d.needsShaper()
+		},
+	}
+}
+
+func (d *Deps) runRateMessages(ctx context.Context, in *gateway.Input) gateway.Finding {
+	s := in.Session
+	if exempt(s) {
+		return notLimited()
+	}
+	standing := d.standing(s)
+	charges := d.ownRates(s, limit.Messages, 1)
+	charges = d.charge(charges, limit.Organisation, limit.Messages, d.organisation(ctx, s), standing)
+	charges = d.charge(charges, limit.SenderDomain, limit.Messages, in.Envelope.From.Domain, standing)
+	return d.counted(ctx, charges)
+}
+
+// organisation is the registered domain of the client's verified reverse name; "" where that is not known by now: a count
+// is not worth a wait. The name in HELO proves nothing, and so is nobody's.
+func (d *Deps) organisation(ctx context.Context, s *gateway.Session) string {
+	if isInside(s.Client.Addr()) || !gateway.Known(&s.Facts, factReverse) {
+		return ""
+	}
+	if r := d.reverse(ctx, s); r.Status == dns.Found {
+		return dmarc.Registered(r.Name)
+	}
+	return ""
+}
