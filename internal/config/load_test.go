@@ -68,7 +68,7 @@ func TestLoadRefuses(t *testing.T) {
 		"bootstrap is a folder": {bootstrap: "dir", want: []string{"/gatepost.toml: cannot be read: not a regular file" + help}},
 		"policy is a folder":    {bootstrap: goodBootstrap, policy: "dir", want: []string{"/policy.toml: cannot be read: not a regular file" + help}},
 		"both are bad": {bootstrap: "x = 1\n", policy: "mode = 1\n", want: []string{
-			"/gatepost.toml:1:1: x: unknown key; the keys here are hostname, state_dir, listener, tls, dns, clamav, spamassassin, log, web, control, sandbox, shutdown, body",
+			"/gatepost.toml:1:1: x: unknown key; gatepost explain lists the keys of a table",
 			`/policy.toml:1:1: mode: 1 is a whole number, not text; write one of "observe", "soft", "enforce"`}},
 		"too large": {bootstrap: strings.Repeat("# x\n", MaxFile/4+1), want: []string{"/gatepost.toml: the file is larger than 1 MiB; check that it is the right file"}},
 	} {
