@@ -49,6 +49,33 @@ func (m *Memory) tagShard(t Tag) *shard[Tag, Passes]  { return &m.identities.sha
 
 // Try is as Store says. It returns no error.
 func (m *Memory) Try(_ context.Context, k Key, s Settings, now time.Time) (Answer, error) {
+	_, _, a := m.step(k, s, now, Decide)
+	return a, nil
+}
+
+// Learn takes over what a shared store answered to a try, as the function Learn does, and returns the more lenient answer
+// and what is remembered now.
+func (m *Memory) Learn(k Key, a Answer, s Settings, now time.Time) (Record, Passes, Answer) {
+	return m.step(k, s, now, func(r Record, p Passes, s Settings, now time.Time) (Record, Passes, Answer) {
+		return Learn(r, p, a, s, now)
+	})
+}
+
+// TryKnown is Try where somebody else remembers too, but is away: a pair of which nothing is known is Unknown, and nothing
+// is remembered of it.
+func (m *Memory) TryKnown(k Key, s Settings, now time.Time) Answer {
+	_, _, a := m.step(k, s, now, func(r Record, p Passes, s Settings, now time.Time) (Record, Passes, Answer) {
+		newR, newP, a := Decide(r, p, s, now)
+		if a.Outcome == First {
+			return r, p, Answer{}
+		}
+		return newR, newP, a
+	})
+	return a
+}
+
+// step replaces what is remembered of a pair and its identity in one step.
+func (m *Memory) step(k Key, s Settings, now time.Time, decide func(Record, Passes, Settings, time.Time) (Record, Passes, Answer)) (Record, Passes, Answer) {
 	s, now = s.Filled(), clock(now)
 	// Both locks, always in this order: the step is one.
 	ids, pairs := m.tagShard(k.Tag), m.pairShard(k)
@@ -57,14 +84,14 @@ func (m *Memory) Try(_ context.Context, k Key, s Settings, now time.Time) (Answe
 	pairs.mu.Lock()
 	defer pairs.mu.Unlock()
 	r, p := pairs.get(k), ids.get(k.Tag)
-	newR, newP, a := Decide(r, p, s, now)
+	newR, newP, a := decide(r, p, s, now)
 	if newR != r {
 		m.pairs.put(pairs, k, newR, s, now)
 	}
 	if newP != p {
 		m.identities.put(ids, k.Tag, newP, s, now)
 	}
-	return a, nil
+	return newR, newP, a
 }
 
 // Waiting is as Store says. yield may call the Memory's other methods.

@@ -24,6 +24,7 @@ import (
 	"gatepost/internal/dns"
 	"gatepost/internal/limit"
 	"gatepost/internal/memory"
+	"gatepost/internal/redis"
 	"gatepost/internal/shaping"
 	"gatepost/internal/spamd"
 )
@@ -42,6 +43,9 @@ type parts struct {
 	shaper     *shaping.Stores
 	keyer      *greylist.Keyer
 	limited    filters.RateCounts
+	redis      *redis.Settings // nil without Redis
+	sharing    shaping.Options
+	secret     []byte       // that nodes share; nil: the installation's own
 	scanLimit  atomic.Int64 // the largest message that every clamd was seen to look through; 0 while it is not known
 }
 
@@ -52,8 +56,11 @@ const greylistPairs = 1 << 19
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
 		known: memory.NewKnown(memory.KnownOptions{Log: log}), shaper: shaping.New(limit.NewMemory(0), greylist.NewMemory(greylistPairs))}
-	err := p.useKey(nil)
+	err := p.useRedis(b, log)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.useKey(nil); err != nil {
 		return nil, err
 	}
 	if p.resolver, err = dns.New(resolverOptions(b, log)); err != nil {

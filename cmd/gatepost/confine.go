@@ -40,6 +40,13 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	if key := c.Policy.Reports.DMARC.DKIMKey; key != "" {
 		named = append(named, key)
 	}
+	if r := &b.Redis; r.Used() { // a socket needs no right
+		for _, name := range [...]string{r.PasswordFile, r.SentinelPasswordFile, r.CAFile, r.SecretFile} {
+			if name != "" {
+				named = append(named, name)
+			}
+		}
+	}
 	for i := range c.Policy.Routes {
 		if r := &c.Policy.Routes[i]; r.CAFile != "" {
 			named = append(named, r.CAFile)

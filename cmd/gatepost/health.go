@@ -14,9 +14,9 @@ import (
 	"gatepost/internal/dns"
 )
 
-// loops are what must run beside the parts while the daemon works: the probes of the scanners.
+// loops are what must run beside the parts while the daemon works: the probes of Redis and the scanners.
 func (p *parts) loops() []func(context.Context) {
-	var out []func(context.Context)
+	out := []func(context.Context){p.shaper.Run}
 	if p.clamav != nil {
 		out = append(out, p.clamav.Run)
 	}
@@ -129,6 +129,9 @@ func gather(b *built, p *parts) []answer {
 			out = append(out, a)
 		}
 	}
+	if p.redis != nil {
+		out = append(out, p.redisAnswer())
+	}
 	for _, h := range b.relay.Health() {
 		a := answer{What: "next hop", Server: h.NextHop, Said: fmt.Sprintf("route %s, %s; %s", h.Route, carried(&h), pooled(&h))}
 		if h.LearnedAt.IsZero() || !h.Usable() || h.LastErrorAt.After(h.LastOKAt) {
@@ -158,6 +161,9 @@ func settled(b *built, p *parts) bool {
 				return false
 			}
 		}
+	}
+	if _, asked := p.shaper.Health(); p.redis != nil && !asked {
+		return false
 	}
 	return !slices.ContainsFunc(b.relay.Health(), unasked)
 }

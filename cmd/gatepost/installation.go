@@ -39,12 +39,18 @@ func installationKey(stateDir string) ([]byte, error) {
 	return key, nil
 }
 
-// useKey gives the parts the key of the installation; without it they have one that nobody else knows.
+// useKey gives the parts the key of the installation, or that which its nodes share; without it they have one that nobody
+// else knows.
 func (p *parts) useKey(key []byte) (err error) {
+	if p.secret != nil {
+		key = p.secret
+	}
 	if len(key) == 0 {
 		key = make([]byte, installationOctets)
 		_, _ = rand.Read(key)
 	}
-	p.keyer, err = greylist.NewKeyer(key)
-	return err
+	if p.keyer, err = greylist.NewKeyer(key); err != nil {
+		return err
+	}
+	return p.openRedis(key)
 }

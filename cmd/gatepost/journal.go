@@ -69,6 +69,7 @@ func (d *daemon) instruments() {
 	})
 	d.hopInstruments(m)
 	d.reportInstruments()
+	d.redisInstruments()
 	for name, list := range d.parts.scanners() {
 		for i := range list {
 			health := func() addrpool.Health { return d.parts.scanners()[name][i] }

@@ -323,7 +323,7 @@ func (d *daemon) close() error {
 	defer cancel()
 	d.now.Load().close()
 	d.journal.Daemon(journal.Stop)
-	err := errors.Join(d.journal.Close(ctx), d.store.Close(ctx))
+	err := errors.Join(d.journal.Close(ctx), d.store.Close(ctx), d.parts.shaper.Close())
 	if d.clients != nil {
 		err = errors.Join(err, d.clients.Close())
 	}

@@ -16,6 +16,7 @@ var errOpen = errors.New("the breaker is open")
 // universal client lack it. So it stands before the client.
 type breaker struct {
 	first, longest time.Duration // waits
+	probed         bool          // only its owner's calls probe
 
 	mu      sync.Mutex
 	open    bool
@@ -39,12 +40,13 @@ type Health struct {
 	Reloaded uint64       // calls that were sent again with their script, which the server had forgotten
 }
 
-// allow says whether a call may be sent, and whether it is the probe. A call that was allowed must be reported.
-func (b *breaker) allow() (probe bool, err error) {
+// allow says whether a call may be sent, and whether it is the probe; prober says that it is its owner's. A call that was
+// allowed must be reported.
+func (b *breaker) allow(prober bool) (probe bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open {
-		if b.probing || time.Now().Before(b.until) {
+		if b.probing || b.probed && !prober || time.Now().Before(b.until) {
 			b.h.Held++
 			return false, &Error{Kind: Held, Err: errOpen}
 		}

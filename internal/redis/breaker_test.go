@@ -17,7 +17,7 @@ func TestBreaker(t *testing.T) {
 		start := time.Now()
 		var sent []time.Duration
 		for time.Since(start) < 6*time.Minute {
-			probe, err := b.allow()
+			probe, err := b.allow(false)
 			if (err != nil) != (KindOf(err) == Held) {
 				t.Fatalf("held back with %v", err)
 			}
@@ -52,7 +52,7 @@ func TestBreaker(t *testing.T) {
 			t.Errorf("well again after %v", back)
 		}
 		// The wait begins anew with the next failure.
-		probe, _ := b.allow()
+		probe, _ := b.allow(false)
 		b.report(probe, errTest, Away, false)
 		if h := b.health(); time.Until(h.Until) != time.Second || h.Opened != 2 || h.Kind != Away {
 			t.Errorf("opened again: %+v", h)
@@ -66,7 +66,7 @@ func TestBreakerOneProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker{first: time.Second, longest: 30 * time.Second}
 		send := func() bool {
-			probe, err := b.allow()
+			probe, err := b.allow(false)
 			if err == nil && !probe && b.health().Kind != Fine {
 				t.Fatal("sent while open, and no probe")
 			}

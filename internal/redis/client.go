@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,9 @@ type Settings struct {
 	// Wait and LongestWait are how long nothing is asked after a failure: the first, doubled with each failed probe up to
 	// the longest. Default 1 s and 30 s.
 	Wait, LongestWait time.Duration
+	// Probed says that its owner calls Probe again and again. Then no other call probes while the breaker is open, so that no
+	// mail waits for a server that hangs.
+	Probed bool
 
 	// dial is for tests, which count what goes through a connection.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -105,11 +109,15 @@ func (s *Settings) options(age *atomic.Int64) *goredis.UniversalOptions {
 	if dial == nil {
 		dial = goredis.NewDialer(&goredis.Options{TLSConfig: s.TLS, DialTimeout: dialTimeout})
 	}
+	inClear := s.TLS == nil
 	return &goredis.UniversalOptions{
 		Addrs: s.Addrs, MasterName: s.Master, IsClusterMode: s.Cluster,
 		Username: s.User, Password: s.Password,
 		SentinelUsername: s.SentinelUser, SentinelPassword: s.SentinelPassword,
 		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if inClear && !here(network, addr) {
+				return nil, fmt.Errorf("%w: %s", errClear, addr)
+			}
 			c, err := dial(ctx, network, addr)
 			if err != nil {
 				return nil, err
@@ -130,6 +138,22 @@ func (s *Settings) options(age *atomic.Int64) *goredis.UniversalOptions {
 	}
 }
 
+// errClear says that a server was named, by Sentinels or nodes of a Cluster say, that would be spoken to in clear.
+var errClear = errors.New("not on this machine, and not asked without TLS")
+
+// here reports whether an address is on this machine.
+func here(network, addr string) bool {
+	if network == "unix" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
 // Client is a connection to Redis with its breaker. Its methods are safe for concurrent use.
 type Client struct {
 	r       goredis.UniversalClient
@@ -139,7 +163,7 @@ type Client struct {
 	hash    hasher
 	age     atomic.Int64 // of the connections: what is of an age breaks together
 
-	grey, release, gcra script
+	grey, release, teach, gcra script
 }
 
 // Open makes a client. It asks nobody: that Redis is away is no error here, and it is found when it comes.
@@ -150,8 +174,8 @@ func Open(s Settings) (*Client, error) {
 	goredis.SetLogger(silent{})
 	c := &Client{
 		timeout: s.Timeout, prefix: "gp:",
-		b: breaker{first: s.Wait, longest: s.LongestWait}, hash: newHasher(s.Secret),
-		grey: newScript(greySource), release: newScript(releaseSource), gcra: newScript(gcraSource),
+		b: breaker{first: s.Wait, longest: s.LongestWait, probed: s.Probed}, hash: newHasher(s.Secret),
+		grey: newScript(greySource), release: newScript(releaseSource), teach: newScript(teachSource), gcra: newScript(gcraSource),
 	}
 	c.r = goredis.NewUniversalClient(s.options(&c.age))
 	if s.Cell != "" {
@@ -179,10 +203,15 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // do makes one call through the breaker, within the time of one.
 func (c *Client) do(ctx context.Context, call func(context.Context) error) error {
+	return c.doAs(ctx, false, call)
+}
+
+// doAs is do; prober says that the call is Probe's.
+func (c *Client) doAs(ctx context.Context, prober bool, call func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	probe, err := c.b.allow()
+	probe, err := c.b.allow(prober)
 	if err != nil {
 		return err
 	}

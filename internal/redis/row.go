@@ -40,9 +40,10 @@ var (
 
 // Row is what one stage asks, in one round trip. It belongs to one goroutine.
 type Row struct {
-	c     *Client
-	calls []*call
-	done  bool
+	c      *Client
+	calls  []*call
+	done   bool
+	probes bool // may be sent while the breaker is open, whoever else may
 }
 
 // call is one script with its keys, which all lie in one slot of a Cluster.
@@ -82,7 +83,7 @@ func (r *Row) Do(ctx context.Context) error {
 	if len(calls) == 0 {
 		return r.first()
 	}
-	err := r.c.do(ctx, func(ctx context.Context) error { return r.c.send(ctx, calls) })
+	err := r.c.doAs(ctx, r.probes, func(ctx context.Context) error { return r.c.send(ctx, calls) })
 	for _, c := range calls {
 		switch {
 		case *c.err == errNotDone: // the breaker was open, or its caller left

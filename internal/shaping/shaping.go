@@ -18,7 +18,8 @@ type Ask struct {
 type Take struct {
 	Charges []limit.Charge
 	limit.Answer
-	Err error // nil: Answer is one
+	Err   error // nil: Answer is one
+	Alone bool  // Redis did not answer, and this process alone counted, with its part of each rate
 }
 
 // Try tries a pair; see greylist.Store.
@@ -26,13 +27,16 @@ type Try struct {
 	Key      greylist.Key
 	Settings greylist.Settings
 	greylist.Answer
-	Err error // nil: Answer is one
+	Err   error // nil: Answer is one
+	Alone bool  // Redis did not answer, or knows less, and the answer is what this process remembers
 }
 
-// Stores are the limits and the greylist of this process. The methods are safe for concurrent use.
+// Stores are the limits and the greylist of this process, and with Redis those of all nodes. The methods are safe for
+// concurrent use.
 type Stores struct {
 	limits   *limit.Memory
 	greylist *greylist.Memory
+	shared   *shared // nil without Redis
 }
 
 // New makes stores of what this process keeps.
@@ -42,6 +46,10 @@ func New(limits *limit.Memory, grey *greylist.Memory) *Stores {
 
 // Do asks everything at once, and fills in what came of each.
 func (s *Stores) Do(ctx context.Context, a *Ask) {
+	if s.shared != nil {
+		s.shared.do(ctx, s, a, time.Time{})
+		return
+	}
 	for i := range a.Takes {
 		t := &a.Takes[i]
 		t.Answer, t.Err = s.limits.Take(ctx, t.Charges)
@@ -53,10 +61,16 @@ func (s *Stores) Do(ctx context.Context, a *Ask) {
 }
 
 // Waits reports whether Do waits for somebody else, so that it is worth a goroutine.
-func (s *Stores) Waits() bool { return false }
+func (s *Stores) Waits() bool { return s.shared != nil }
 
 // Limits is what this process counts: all of it, or with Redis what it learned of it.
 func (s *Stores) Limits() *limit.Memory { return s.limits }
 
-// Greylist is what can be seen and released by a person.
-func (s *Stores) Greylist() greylist.Store { return s.greylist }
+// Greylist is what can be seen and released by a person. With Redis it is what all nodes share, and what this process
+// remembers is changed with it.
+func (s *Stores) Greylist() greylist.Store {
+	if s.shared != nil {
+		return sharedGreylist{s}
+	}
+	return s.greylist
+}

@@ -1,0 +1,54 @@
+package greylist
+
+import "time"
+
+// Learn is what a node makes of the answer that a shared store gave to its try: what it remembers itself from then on, and
+// the more lenient of that answer and its own. So a pair that waited, or passed, by what this node saw passes, though the
+// shared store lost it, and no wait begins anew; and the node can stand in for the store when that is away.
+//
+// An Answer of Unknown teaches nothing, and is given back.
+func Learn(r Record, p Passes, a Answer, s Settings, now time.Time) (Record, Passes, Answer) {
+	s, t := s.Filled(), Millis(now)
+	switch a.Outcome {
+	case Exempt:
+		return r, Passes(-t), a
+	case Known:
+		return Record(-t), p.at(t, s), a
+	case Passed:
+		return Record(-t), p.at(t, s).count(t, s), a
+	case First, Early:
+		since := max(t-max(s.Delay-a.Wait, 0).Milliseconds(), leastTime)
+		if r = r.at(t, s); r == 0 || r > Record(since) {
+			r = Record(since)
+		}
+		newR, newP, own := Decide(r, p, s, now)
+		if own.Hold() && own.Wait >= a.Wait {
+			own = a // First, of both
+		}
+		return newR, newP, own
+	}
+	return r, p, a
+}
+
+// Time returns since when a pair waits, or when it that passed was last seen; the zero time of one of which nothing is known.
+func (r Record) Time() time.Time {
+	if r == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(max(int64(r), -int64(r)))
+}
+
+// Time returns when the count of an identity began, or when one that passed often enough was last seen; the zero time of one
+// of which nothing is known.
+func (p Passes) Time() time.Time {
+	switch {
+	case p > 0:
+		return time.UnixMilli(int64(p >> countBits))
+	case p < 0:
+		return time.UnixMilli(-int64(p))
+	}
+	return time.Time{}
+}
+
+// Count returns how many passes an identity has of those that it needs; 0 once it has them all.
+func (p Passes) Count() int { return int(max(p, 0) & MaxPasses) }
