@@ -17,31 +17,32 @@ import (
 // arrows says what each package may import of ours. A name ending in "/..." is the package and all below it. What is not
 // named may import gateway only. Engines, which import nothing of ours, are named in engines.
 var arrows = map[string][]string{
-	"cmd/gatepost":       {"..."},
-	"gateway":            {},
-	"gateway/accept":     {"gateway", "internal/authres"},
-	"gateway/smtpd":      {"gateway", "gateway/accept", "internal/smtpwire"},
-	"gateway/relay":      {"gateway", "tls/...", "internal/smtpwire"},
-	"gateway/recipients": {"gateway", "gateway/relay"},
-	"gateway/reports":    {"gateway", "internal/dmarcreport"},
-	"internal/store":     {"gateway", "gateway/reports", "internal/dmarcreport"},
-	"filters":            {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
-	"console":            {"gateway", "internal/config", "internal/control"},
-	"internal/arc":       {"internal/dkim"},
-	"greylist/storetest": {"greylist"},
-	"internal/redis":     {"greylist", "internal/limit", "internal/reputation"},
-	"internal/memory":    {"gateway", "greylist", "internal/limit", "internal/reputation"},
-	"internal/shaping":   {"greylist", "internal/limit", "internal/redis", "internal/reputation"},
-	"internal/lab":       {"gateway", "internal/..."},
-	"internal/lab/...":   {"gateway", "internal/..."},
-	"internal/archtest":  {},
+	"cmd/gatepost":                  {"..."},
+	"gateway":                       {},
+	"gateway/accept":                {"gateway", "internal/authres"},
+	"gateway/smtpd":                 {"gateway", "gateway/accept", "internal/smtpwire"},
+	"gateway/relay":                 {"gateway", "tls/...", "internal/smtpwire"},
+	"gateway/recipients":            {"gateway", "gateway/relay"},
+	"gateway/reports":               {"gateway", "internal/dmarcreport"},
+	"internal/store":                {"gateway", "gateway/reports", "internal/dmarcreport"},
+	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
+	"console":                       {"gateway", "internal/config", "internal/control"},
+	"internal/arc":                  {"internal/dkim"},
+	"greylist/storetest":            {"greylist"},
+	"internal/reputation/storetest": {"internal/reputation"},
+	"internal/redis":                {"greylist", "internal/limit", "internal/reputation"},
+	"internal/memory":               {"gateway", "greylist", "internal/limit", "internal/reputation"},
+	"internal/shaping":              {"greylist", "internal/limit", "internal/redis", "internal/reputation"},
+	"internal/lab":                  {"gateway", "internal/..."},
+	"internal/lab/...":              {"gateway", "internal/..."},
+	"internal/archtest":             {},
 }
 
 // engines know one subject and nothing of Gatepost.
 var engines = []string{"rbl", "greylist", "tls/certs", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
-	"internal/systemd", "internal/sandbox", "internal/resources"}
+	"internal/systemd", "internal/sandbox", "internal/resources", "internal/reputation"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{

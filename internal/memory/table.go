@@ -327,3 +327,16 @@ func moment(s int64) time.Time {
 	}
 	return time.Unix(s, 0)
 }
+
+// forget takes one out, and reports whether it was there.
+func (t *table[K, V]) forget(k K) bool {
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.entries[k]
+	if known {
+		t.gone(s, k)
+		t.count.Add(-1)
+	}
+	return known
+}
