@@ -96,10 +96,12 @@ type Deps struct {
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build
 
-	dkim  *DKIMOptions  // those of the check; nil while it is off
-	arc   *ARCOptions   // likewise
-	dmarc *DMARCOptions // likewise
-	Only  []string      // the checks to build; empty: all
+	dkim     *DKIMOptions            // those of the check; nil while it is off
+	arc      *ARCOptions             // likewise
+	dmarc    *DMARCOptions           // likewise
+	greylist *greyRules              // likewise
+	wants    [gateway.Data + 1]wants // what is asked of Shaper in one step
+	Only     []string                // the checks to build; empty: all
 }
 
 // always is Ready of a check that looks at what is in memory only.

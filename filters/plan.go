@@ -33,6 +33,7 @@ func plan() [gateway.Data + 1][]row {
 		},
 		gateway.Rcpt: {
 			{checks: []Definition{relay()}, deadline: time.Second},
+			{checks: []Definition{greylistCheck()}, deadline: 8 * time.Second},
 			{checks: []Definition{rcpt()}, deadline: 70 * time.Second},
 		},
 		gateway.Data: {

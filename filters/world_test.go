@@ -106,11 +106,24 @@ func build(t testing.TB, policy string, d *Deps) *gateway.Pipeline {
 	if d.Resolver == nil {
 		d.Resolver = patient(t, dnslab.New(t, nil))
 	}
+	if d.Keyer == nil {
+		d.Keyer = keyerOf(t)
+	}
 	pl, err := Build(d, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pl
+}
+
+// keyerOf makes keys under a key that everybody knows.
+func keyerOf(t testing.TB) *greylist.Keyer {
+	t.Helper()
+	k, err := greylist.NewKeyer(make([]byte, greylist.LeastKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }
 
 // patient asks the lab's name server and waits as the program does: on a busy machine an answer may take its time.

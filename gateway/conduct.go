@@ -9,8 +9,9 @@ import (
 // Conduct is what a client did that tells a bot from a mail server. The edge fills it while the session goes on; checks
 // read it. The zero value is a client that did nothing wrong and was not tested either.
 type Conduct struct {
-	Known bool // passed the tests of the gate lately, and did nothing bad since
-	Bad   bool // failed one of them lately
+	Known  bool // passed the tests of the gate lately, and did nothing bad since
+	Proven bool // had a message accepted lately, having passed the tests inside the session, and did nothing bad since
+	Bad    bool // failed one of them lately
 
 	// Of the test before the banner: a server speaks first (RFC 5321 section 3.1).
 	Waited     time.Duration // how long it had to keep silent; 0: it did not have to wait

@@ -154,7 +154,7 @@ func (s *Server) start(base context.Context, a arrival) {
 	}
 	s.weigh(&snap.Limits)
 	c := newSession(s, a, snap)
-	c.Trusted, c.Conduct.Known, c.Conduct.Bad = standing.trusted, standing.known, standing.bad
+	c.Trusted, c.Conduct.Known, c.Conduct.Proven, c.Conduct.Bad = standing.trusted, standing.known, standing.proven, standing.bad
 	c.ctx, c.cancel = context.WithCancel(base)
 	s.mu.Lock()
 	if s.draining.Load() {
@@ -190,7 +190,7 @@ func (s *Server) standing(client netip.Addr, snap *gateway.Snapshot) standing {
 	out := standing{trusted: snap.Policy.Trusts(client)}
 	if s.Memory != nil {
 		r, now := s.Memory.Recall(client), time.Now()
-		out.known, out.bad = r.Known(now), r.IsBad(now)
+		out.known, out.proven, out.bad = r.Known(now), r.Proven(now), r.IsBad(now)
 	}
 	return out
 }

@@ -1,0 +1,251 @@
+package filters
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/greylist"
+	"gatepost/internal/dmarc"
+	"gatepost/internal/dns"
+	"gatepost/internal/spf"
+)
+
+// greyMode says who waits.
+type greyMode uint8
+
+const (
+	greyOff greyMode = iota
+	greySuspicious
+	greyEveryone
+)
+
+func greyModeOf(word string) greyMode {
+	switch word {
+	case "everyone":
+		return greyEveryone
+	case "suspicious":
+		return greySuspicious
+	}
+	return greyOff
+}
+
+// greyRules are the options of the check greylist in the form in which they are asked for each recipient.
+type greyRules struct {
+	options  *GreylistOptions
+	settings greylist.Settings
+	mode     greyMode
+	entries  []greyRule
+}
+
+// greyRule is an entry in the forms that the edge compares with. Local is "" where it is about a domain.
+type greyRule struct {
+	entry         *GreylistFor
+	local, domain string
+	mode          greyMode
+}
+
+func newGreyRules(o *GreylistOptions) *greyRules {
+	g := &greyRules{options: o, settings: o.settings(), mode: greyModeOf(o.Mode)}
+	for i := range o.For {
+		if r, ok := o.For[i].compile(); ok { // Validate has reported the others
+			g.entries = append(g.entries, r)
+		}
+	}
+	return g
+}
+
+func (e *GreylistFor) compile() (r greyRule, ok bool) {
+	r = greyRule{entry: e, mode: greyModeOf(e.Mode)}
+	if e.Domain != "" {
+		r.domain, ok = nameOf(e.Domain)
+		return r, ok
+	}
+	i := strings.LastIndexByte(e.Recipient, '@')
+	if i < 1 {
+		return r, false
+	}
+	s := SenderEntry{Address: e.Recipient}
+	a, ok := s.compile()
+	r.local, r.domain = a.local, a.domain
+	return r, ok && r.local != ""
+}
+
+// modeFor returns the mode for a recipient: that of its own entry, of the longest domain, or the one for all. Mail for
+// postmaster and abuse never waits (RFC 5321 section 4.5.1, RFC 2142 section 4).
+func (g *greyRules) modeFor(to gateway.Address, now time.Time) greyMode {
+	if to.RoleOf() != "" {
+		return greyOff
+	}
+	mode, best := g.mode, -1
+	for i := range g.entries {
+		r := &g.entries[i]
+		if !nameMatches(r.domain, to.Domain) || r.local != "" && !strings.EqualFold(r.local, to.Local) || r.entry.over(now) {
+			continue
+		}
+		rank := len(r.domain)
+		if r.local != "" {
+			rank += 1 << 16
+		}
+		if rank > best {
+			mode, best = r.mode, rank
+		}
+	}
+	return mode
+}
+
+// guest is what greylisting thinks of the sender of a transaction: the same for all of its recipients.
+type guest struct {
+	identity  greylist.Identity
+	why       string // it never waits, and why; "" where it may have to
+	suspect   bool   // its suspicion is enough
+	suspicion string // in words
+}
+
+// waits reports whether the guest has to wait where it is not known.
+func (g *guest) waits(m greyMode) bool {
+	return g.why == "" && (m == greyEveryone || m == greySuspicious && g.suspect)
+}
+
+// neverWaits reports whether a client never waits, whatever it brings: it is trusted, inside, or allowed.
+func (d *Deps) neverWaits(s *gateway.Session) bool {
+	return s.Trusted || isInside(s.Client.Addr()) || d.allowed(s)
+}
+
+// allowed reports whether an entry of the site's own list allows the client.
+func (d *Deps) allowed(s *gateway.Session) bool {
+	for i := range s.Findings {
+		f := &s.Findings[i]
+		if f.Check != "access.client" || len(f.Measures) == 0 {
+			continue
+		}
+		for _, m := range f.Measures {
+			if m.Name == gateway.AllowMeasure && d.Policy.Checks[f.Check].Action > gateway.ActionObserve {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// factGuest is the name of the fact at RCPT; at DATA more is known, and it is another.
+const factGuest = "greylist"
+
+// guestKnown reports whether what the greylist goes by is there. Where SPF passes, how much its record covers may have to be
+// looked up: of a stranger that is suspect all the same, which is rare.
+func (d *Deps) guestKnown(in *gateway.Input) bool {
+	if gateway.Known(&in.Envelope.Facts, factGuest) {
+		return true
+	}
+	return d.spfKnown(in) && d.reverseKnown(in) && d.spfMail(context.Background(), in.Envelope).Result != spf.Pass
+}
+
+// spfBreadth is how much the record of a domain lets pass, looked up once a transaction. The zero value, of a fact that
+// broke, is of no domain that SPF passes for.
+func (d *Deps) spfBreadth(ctx context.Context, e *gateway.Envelope, domain string) spf.Breadth {
+	return gateway.Fact(&e.Facts, "spf breadth", func() spf.Breadth {
+		within := gateway.Within(ctx, time.Now().Add(lookupTime))
+		defer within.End()
+		return spf.BreadthOf(within, &lookups{r: d.Resolver}, domain)
+	})
+}
+
+// guest looks at the sender of a transaction, once.
+func (d *Deps) guest(ctx context.Context, in *gateway.Input) *guest {
+	return gateway.Fact(&in.Envelope.Facts, factGuest, func() *guest { return d.lookAt(ctx, in) })
+}
+
+// lookAt says what greylisting thinks of a sender. What DNS cannot tell makes nobody suspect, and gives nobody an identity
+// that others might join.
+func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
+	e := in.Envelope
+	g := &guest{}
+	a := d.spfMail(ctx, e)
+	r := d.reverse(ctx, in.Session)
+	generic := r.Status == dns.Found && genericName(r.Name, in.Session.Client.Addr())
+	seen := d.seenLately(a.Domain, e.Started)
+	g.suspect, g.suspicion = d.suspicion(in, a.Result, r, seen || in.Session.Conduct.Proven)
+	switch {
+	case seen && a.Result == spf.Pass:
+		g.why = "SPF passes for " + a.Domain + ", as from which mail passed DMARC lately"
+	case listedWell(in.Session):
+		g.why = "the client is on a list of good senders"
+	case a.Result == spf.Pass && r.Status == dns.Found && !generic && g.suspect:
+		g.suspect = false
+		g.suspicion += "; but SPF passes, and so does the reverse name"
+	}
+	if g.why != "" {
+		return g
+	}
+	s := greylist.Sender{Addr: in.Session.Client.Addr()}
+	if a.Result == spf.Pass {
+		s.SPFDomain, s.SPFNarrow = a.Domain, d.spfBreadth(ctx, e, a.Domain).Narrow()
+	}
+	if r.Status == dns.Found && !generic && !rented(r.Name) {
+		s.PTROrg = dmarc.Registered(r.Name)
+	}
+	g.identity = s.Identity()
+	return g
+}
+
+// seenLately reports whether mail from a domain, or from its organization, passed DMARC lately.
+func (d *Deps) seenLately(domain string, now time.Time) bool {
+	domain = strings.ToLower(domain)
+	if domain == "" || d.knownDomain(domain).PassedLately(now) {
+		return domain != ""
+	}
+	org := dmarc.Registered(domain)
+	return org != "" && org != domain && d.knownDomain(org).PassedLately(now)
+}
+
+// suspicion sums up what speaks against a sender, and says whether that is enough.
+func (d *Deps) suspicion(in *gateway.Input, result spf.Result, r dns.Reverse, seen bool) (bool, string) {
+	o := d.greylist.options
+	found := d.Policy.Suspicion(in.Session, in.Envelope)
+	parts := make([]byte, 0, 96)
+	add := func(points float64, what string) float64 {
+		if points == 0 {
+			return 0
+		}
+		parts = append(append(append(parts, ", "...), what+" "...), points10(points)...)
+		return points
+	}
+	sum := add(found, "found")
+	for i := range r.Names {
+		if genericName(r.Names[i].Name, in.Session.Client.Addr()) {
+			sum += add(o.Dynamic, "generic name")
+			break
+		}
+	}
+	more := sum
+	if !seen {
+		more += add(o.FirstSeen, "first seen")
+	}
+	if result == spf.None {
+		more += add(o.SPFNone, "no SPF")
+	}
+	text := points10(more) + " of " + points10(o.Suspicion)
+	if len(parts) > 0 {
+		text += ": " + string(parts[2:])
+	}
+	return sum > 0 && more >= o.Suspicion-1e-9, text
+}
+
+// points10 writes points with at most one digit behind the point.
+func points10(p float64) string { return strconv.FormatFloat(float64(int64(p*10+0.5))/10, 'f', -1, 64) }
+
+// listedWell reports whether a DNS list of good senders has the client: it lowered what lists cost.
+func listedWell(s *gateway.Session) bool {
+	for i := range s.Findings {
+		if f := &s.Findings[i]; f.Check == "rbl.client" {
+			for _, m := range f.Measures {
+				if m.Value < 0 {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,285 @@
+package filters
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/greylist"
+	"gatepost/internal/lab/dnslab"
+	"gatepost/internal/limit"
+	"gatepost/internal/shaping"
+)
+
+// strangers is the world of these tests.
+func strangers(t testing.TB) *dnslab.Server {
+	s := dnslab.New(t, dnslab.Text(`
+good.example.           A 192.0.2.1
+good.example.           MX 10 good.example.
+good.example.           TXT "v=spf1 ip4:192.0.2.0/24 -all"
+1.2.0.192.in-addr.arpa. PTR good.example.
+3.2.0.192.in-addr.arpa. PTR pool-192-0-2-3.isp.example.
+pool-192-0-2-3.isp.example. A 192.0.2.3
+4.2.0.192.in-addr.arpa. PTR vps77.host.example.
+vps77.host.example.     A 192.0.2.4
+bare.example.           A 192.0.2.9
+soft.example.           A 192.0.2.9
+soft.example.           TXT "v=spf1 ip4:203.0.113.1 ~all"
+wide.test.              A 192.0.2.9
+wide.test.              TXT "v=spf1 ip4:192.0.0.0/15 -all"
+lost.example.           A 192.0.2.9
+fail.test.              A 192.0.2.9
+fail.test.              TXT "v=spf1 ip4:203.0.113.1 -all"
+eight.example.          A 192.0.2.8
+`))
+	s.SetFault("5.2.0.192.in-addr.arpa", dnslab.Fault{Kind: dnslab.ServFail})
+	s.SetFault("lost.example", dnslab.Fault{Kind: dnslab.ServFail, Type: "TXT"})
+	return s
+}
+
+// visit is one transaction of a client, up to RCPT.
+type visit struct {
+	client, helo, from string
+	to                 []string
+	session            func(*gateway.Session)
+}
+
+// arrive runs the stages up to RCPT as the edge does, and returns what the last recipient was told, and the finding of a
+// check about it.
+func (v visit) arrive(t testing.TB, d *Deps, pl *gateway.Pipeline, check string) (gateway.Finding, gateway.Reply, *gateway.Envelope) {
+	t.Helper()
+	s := from(v.client, v.helo)
+	s.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl, Hostname: d.Hostname}
+	if v.session != nil {
+		v.session(s)
+	}
+	pl.Run(t.Context(), gateway.Connect, &gateway.Input{Session: s, Rcpt: -1})
+	e := &gateway.Envelope{From: mailFrom(t, v.from)}
+	in := input(s, e)
+	pl.Run(t.Context(), gateway.Helo, in)
+	pl.Run(t.Context(), gateway.Mail, in)
+	var reply gateway.Reply
+	for i, to := range v.to {
+		e.Rcpts = append(e.Rcpts, recipientOf(t, d.Policy, "<"+to+">"))
+		in.Rcpt = i
+		verdict := pl.Run(t.Context(), gateway.Rcpt, in)
+		if _, reply = verdict.Rcpt(i, e.ID); reply.IsZero() {
+			reply = gateway.SayRcptOK.Reply()
+		}
+		e.Rcpts[i].Reply = reply
+	}
+	for i := len(e.Findings) - 1; i >= 0; i-- {
+		if e.Findings[i].Check == check {
+			return e.Findings[i], reply, e
+		}
+	}
+	t.Fatalf("no finding of %s", check)
+	return gateway.Finding{}, reply, e
+}
+
+// known is what was learned of domains.
+type knownDomains map[string]gateway.KnownDomain
+
+func (k knownDomains) Domain(a string) gateway.KnownDomain   { return k[a] }
+func (k knownDomains) Path(p gateway.Path) gateway.KnownPath { return gateway.KnownPath{Path: p} }
+func passed(domains ...string) (k knownDomains) {
+	k = knownDomains{}
+	for _, d := range domains {
+		k[d] = gateway.KnownDomain{Passed: time.Now().Add(-time.Hour), Passes: 1}
+	}
+	return k
+}
+
+const rcptOff = "[checks.rcpt]\naction = \"off\"\n"
+
+// TestWhoWaits is who is greylisted by default, and who never is.
+func TestWhoWaits(t *testing.T) {
+	s := strangers(t)
+	known := func(c *gateway.Session) { c.Conduct.Known, c.Conduct.Proven = true, true }
+	for _, c := range []struct {
+		name  string
+		visit visit
+		known knownDomains
+		waits bool
+		shows string // in the evidence
+	}{
+		{"a bot", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>"}, nil, true, "identity: net:192.0.2.0/24"},
+		{"its parts", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>"}, nil, true, "first seen 1, no SPF 1"},
+		{"first seen and no SPF do not suffice", visit{client: "192.0.2.1", helo: "good.example", from: "<a@bare.example>"}, nil, false, "suspicion: 2 of 4"},
+		{"no reverse name, but SPF", visit{client: "192.0.2.8", helo: "eight.example", from: "<a@good.example>"}, nil, false, "suspicion: 3 of 4"},
+		{"a pool's name", visit{client: "192.0.2.3", helo: "pool-192-0-2-3.isp.example", from: "<a@bare.example>"}, nil, true, "generic name 2"},
+		{"a pool's name and SPF", visit{client: "192.0.2.3", helo: "nowhere.example", from: "<a@good.example>"}, nil, true, "identity: spf:good.example"},
+		{"reverse name and SPF", visit{client: "192.0.2.1", helo: "nowhere.example", from: "<a@good.example>"}, nil, false, ""},
+		{"seen before", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", session: known}, nil, true, "no SPF 1"},
+		{"softfail", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@soft.example>"}, nil, true, "suspicion"},
+		{"a domain that passed, with SPF now", visit{client: "192.0.2.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), false, "passed DMARC lately"},
+		{"a domain that passed, without SPF now", visit{client: "198.51.100.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), true, ""},
+		{"wide SPF", visit{client: "192.0.2.9", helo: "bot", from: "<a@wide.test>"}, nil, true, "identity: net:192.0.2.0/24"},
+		{"a rented host", visit{client: "192.0.2.4", helo: "bot", from: "<a@fail.test>"}, nil, true, "identity: net:192.0.2.0/24"},
+		{"DNS that cannot tell is no suspicion", visit{client: "192.0.2.5", helo: "good.example", from: "<a@lost.example>"}, nil, false, ""},
+		{"inside", visit{client: "10.1.2.3", helo: "printer", from: "<a@bare.example>"}, nil, false, ""},
+		{"trusted", visit{client: "192.0.2.9", helo: "bot", from: "<a@bare.example>", session: func(s *gateway.Session) { s.Trusted = true }}, nil, false, ""},
+		{"postmaster", visit{client: "192.0.2.9", helo: "bot", from: "<a@bare.example>", to: []string{"Postmaster@served.example"}}, nil, false, ""},
+		{"abuse", visit{client: "192.0.2.9", helo: "bot", from: "<a@bare.example>", to: []string{"abuse@served.example"}}, nil, false, ""},
+		{"a bounce", visit{client: "192.0.2.9", helo: "bot", from: "<>"}, nil, false, ""},
+		{"a list of good senders", visit{client: "192.0.2.9", helo: "bot", from: "<a@bare.example>", session: func(s *gateway.Session) {
+			s.Findings = append(s.Findings, gateway.Finding{Check: "rbl.client", Result: gateway.Pass, Measures: []gateway.Measure{{Name: "listed", Value: -2}}})
+		}}, nil, false, "list of good senders"},
+	} {
+		d := &Deps{Resolver: resolver(t, s), Known: c.known}
+		pl := build(t, rcptOff, d)
+		if c.visit.to == nil {
+			c.visit.to = []string{"anna@served.example"}
+		}
+		f, reply, _ := c.visit.arrive(t, d, pl, "greylist")
+		if (f.Result == gateway.Fail) != c.waits || (reply.Code == 451) != c.waits {
+			t.Errorf("%s: %s %s, %s: %v", c.name, f.Result, f.Reason, reply, f.Evidence)
+		}
+		shown := ""
+		for _, e := range f.Evidence {
+			shown += e.Name + ": " + e.Text + "\n"
+		}
+		if !strings.Contains(shown, c.shows) {
+			t.Errorf("%s: shows %q, want %q", c.name, shown, c.shows)
+		}
+	}
+}
+
+// TestModes is who waits by the mode of the recipient, its domain, and all.
+func TestModes(t *testing.T) {
+	s := strangers(t)
+	bot := visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>"}
+	good := visit{client: "192.0.2.1", helo: "good.example", from: "<a@good.example>"}
+	const entries = `[[checks.greylist.for]]
+domain = ".wide.example"
+mode = "everyone"
+[[checks.greylist.for]]
+domain = "wide.example"
+mode = "off"
+owner = "anna"
+[[checks.greylist.for]]
+recipient = "Sales@wide.example"
+mode = "suspicious"
+[[checks.greylist.for]]
+recipient = "old@wide.example"
+mode = "everyone"
+expires = "2020-01-01"
+`
+	for _, c := range []struct {
+		name, policy string
+		visit        visit
+		to           string
+		waits        bool
+	}{
+		{"off", "[checks.greylist]\nmode = \"off\"\n", bot, "anna@served.example", false},
+		{"check off", "[checks.greylist]\naction = \"off\"\n", bot, "anna@served.example", false},
+		{"observed", "[checks.greylist]\naction = \"observe\"\n", bot, "anna@served.example", false},
+		{"everyone", "[checks.greylist]\nmode = \"everyone\"\n", good, "anna@served.example", true},
+		{"allowed", "[checks.greylist]\nmode = \"everyone\"\n[[checks.access.client.entry]]\nnetwork = \"192.0.2.0/24\"\nlist = \"allow\"\n", good, "anna@served.example", false},
+		{"a domain that is off", entries, bot, "anna@wide.example", false},
+		{"the one for all", entries, bot, "anna@served.example", true},
+		{"below a domain", entries, good, "anna@a.wide.example", true},
+		{"a recipient", entries, bot, "sales@WIDE.example", true},
+		{"a recipient, not suspect", entries, good, "sales@wide.example", false},
+		{"an entry that is over", entries, bot, "old@wide.example", false},
+		{"more suspicion", "[checks.greylist]\nsuspicion = 12\n", bot, "anna@served.example", false},
+		{"never alone", "[checks.greylist]\nsuspicion = 1\nfirst_seen = 5\nspf_none = 5\n", visit{client: "192.0.2.1", helo: "good.example", from: "<a@bare.example>"}, "anna@served.example", false},
+	} {
+		d := &Deps{Resolver: resolver(t, s)}
+		pl := build(t, rcptOff+c.policy, d)
+		c.visit.to = []string{c.to}
+		if f, reply, _ := c.visit.arrive(t, d, pl, "greylist"); (reply.Code == 451) != c.waits {
+			t.Errorf("%s: %s, %s %v", c.name, reply, f.Result, f.Evidence)
+		}
+	}
+}
+
+// counting is a shaper that counts what it is asked and waits, or not.
+type counting struct {
+	*shaping.Stores
+	waits        bool
+	calls, tries int
+}
+
+func (c *counting) Do(ctx context.Context, a *shaping.Ask) {
+	c.calls, c.tries = c.calls+1, c.tries+len(a.Tries)
+	c.Stores.Do(ctx, a)
+}
+func (c *counting) Waits() bool { return c.waits }
+
+// TestGreylistStory is a stranger that is told to wait, comes too early, comes in time, and is known from then on.
+func TestGreylistStory(t *testing.T) {
+	store := greylist.NewMemory(0)
+	shaper := &counting{Stores: shaping.New(limit.NewMemory(0), store)}
+	d := &Deps{Resolver: resolver(t, strangers(t)), Shaper: shaper}
+	pl := build(t, rcptOff, d)
+	bot := visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", to: []string{"anna@served.example"}}
+	f, reply, _ := bot.arrive(t, d, pl, "greylist")
+	if reply.Code != 451 || reply.Enhanced != "4.7.1" || !strings.Contains(reply.Text, "in 120 seconds") || f.RetryAfter != 2*time.Minute {
+		t.Fatalf("first: %s, %v", reply, f)
+	}
+	key, err := greylist.ParseKey(evidence(f, EvidenceGreylistKey))
+	if err != nil || evidence(f, "greylist") != "first" {
+		t.Fatalf("%v: %v", err, f.Evidence)
+	}
+	if f, reply, _ = bot.arrive(t, d, pl, "greylist"); reply.Code != 451 || evidence(f, "greylist") != "early" {
+		t.Fatalf("early: %s, %v", reply, f.Evidence)
+	}
+	// A person can release it.
+	if ok, err := store.Release(t.Context(), key, d.greylist.settings, time.Now()); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if f, reply, _ = bot.arrive(t, d, pl, "greylist"); reply.Code != 250 || f.Result != gateway.Pass || len(f.Measures) > 0 {
+		t.Fatalf("released: %s, %v", reply, f)
+	}
+	// It comes back after an hour.
+	bot.to = []string{"bob@served.example"}
+	key = d.Keyer.Key("net:192.0.2.0/24", "a@bare.example", "bob@served.example")
+	if a, err := store.Try(t.Context(), key, d.greylist.settings, time.Now().Add(-time.Hour)); err != nil || a.Outcome != greylist.First {
+		t.Fatal(a, err)
+	}
+	if f, reply, _ = bot.arrive(t, d, pl, "greylist"); reply.Code != 250 || len(f.Measures) != 1 || f.Measures[0].Name != "waited" || f.Measures[0].Value < 3600 {
+		t.Fatalf("waited: %s, %v", reply, f)
+	}
+	if f, _, _ = bot.arrive(t, d, pl, "greylist"); evidence(f, "greylist") != "known" || len(f.Measures) > 0 {
+		t.Fatalf("known: %v", f)
+	}
+	// Each recipient is asked for, each in one step, and the check costs no goroutine.
+	shaper.calls, shaper.tries = 0, 0
+	bot.to = []string{"a@served.example", "b@served.example", "postmaster@served.example", "c@served.example"}
+	if bot.arrive(t, d, pl, "greylist"); shaper.calls != 3 || shaper.tries != 3 {
+		t.Errorf("%d calls, %d tries", shaper.calls, shaper.tries)
+	}
+}
+
+// brokenShaper is a shaper that cannot be asked.
+type brokenShaper struct{ panics bool }
+
+func (b brokenShaper) Do(_ context.Context, a *shaping.Ask) {
+	if b.panics {
+		panic("broken")
+	}
+	for i := range a.Tries {
+		a.Tries[i] = shaping.Try{Err: context.DeadlineExceeded}
+	}
+}
+func (brokenShaper) Waits() bool { return true }
+
+// TestGreylistAway: what cannot be asked holds nobody, unless policy says so.
+func TestGreylistAway(t *testing.T) {
+	for _, c := range []struct {
+		policy string
+		panics bool
+		code   int
+	}{{"", false, 250}, {"", true, 250}, {"[checks.greylist]\nunknown = \"defer\"\n", false, 451}, {"[checks.greylist]\nunknown = \"defer\"\n", true, 451}} {
+		d := &Deps{Resolver: resolver(t, strangers(t)), Shaper: brokenShaper{c.panics}}
+		pl := build(t, rcptOff+c.policy, d)
+		bot := visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", to: []string{"anna@served.example"}}
+		f, reply, _ := bot.arrive(t, d, pl, "greylist")
+		if reply.Code != c.code || f.Result != gateway.Unknown {
+			t.Errorf("%+v: %s, %s", c, reply, f.Result)
+		}
+	}
+}
