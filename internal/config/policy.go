@@ -14,6 +14,7 @@ type Policy struct {
 	Thresholds Thresholds `toml:"thresholds" doc:"From how many points something happens to a message. The scale is SpamAssassin's."`
 	Trusted    Trusted    `toml:"trusted" doc:"Clients of our own."`
 	Limits     Limits     `toml:"limits" doc:"What one client, session, transaction and message may take."`
+	Rates      []Rate     `toml:"rate" doc:"How much may come in how much time from one client, network, sender or to one recipient. What is not written is as by default; gatepost limits top shows who is close to a limit, and docs/rates.md has all defaults. Whether a limit refuses is also up to checks.rate.connections, rate.messages, rate.recipients and rate.octets."`
 	Stress     Stress     `toml:"stress" doc:"When the gateway sheds load: as its caps or its memory come near, it waits less and says refusals earlier."`
 	SMTP       SMTP       `toml:"smtp" doc:"How the gateway speaks to clients."`
 	Tag        SubjectTag `toml:"tag" doc:"What marks mail in the eyes of its readers, besides the X-Spam fields."`

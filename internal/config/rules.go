@@ -59,6 +59,7 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 		names = append(names, r.Name)
 	}
 	p.reportsVia(routes, names, report)
+	p.ratesOnce(report)
 	domains := map[string]bool{}
 	for i := range p.Domains {
 		d, at := &p.Domains[i], "domain["+strconv.Itoa(i)+"]"
