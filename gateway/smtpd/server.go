@@ -23,7 +23,7 @@ type Deliverer interface {
 	Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.Verdict) accept.Result
 }
 
-// Server serves SMTP on any number of listeners. Set its fields before the first Serve; only TLS, Memory and Log may be nil.
+// Server serves SMTP on any number of listeners. Set its fields before the first Serve; only TLS, Memory, Front and Log may be nil.
 type Server struct {
 	Current func() *gateway.Snapshot      // the configuration for a new session
 	Deliver Deliverer                     //
@@ -34,6 +34,10 @@ type Server struct {
 	Memory  gateway.Memory                // what is remembered of clients; nil: nothing
 	Leaving func() (leaving, closed bool) // an operator drains the host: a proxy's health check is told 421, and, once it is closed, each new client; nil: nobody does
 	Log     *slog.Logger                  // faults of ours only
+
+	// Front is a first, cheap line: whether a client that is not trusted comes too fast for a session to begin, and what
+	// gateway.RateConnections tells of it. It must not wait. nil: nobody does.
+	Front func(client netip.Addr) (args []string, over bool)
 
 	Pressure func() float64 // share of the memory limit in use, 0 to 1, asked every second; nil: not known
 	OnStress func(Stress)   // is told when load begins to be shed, and when that is over; may be nil
@@ -148,6 +152,10 @@ func (s *Server) start(base context.Context, a arrival) {
 		return
 	}
 	standing := s.standing(client, snap)
+	if args, over := s.front(client, standing); over {
+		s.turnAway(a.conn, client, gateway.RateConnections, gateway.Word(gateway.Drop, gateway.RateConnections, args))
+		return
+	}
 	if c, refused := s.gate.enter(client, &snap.Limits, standing); refused {
 		s.turnAway(a.conn, client, c.why, gateway.Word(gateway.Drop, c.why, c.args))
 		return
@@ -175,6 +183,14 @@ func (s *Server) start(base context.Context, a arrival) {
 		}()
 		c.serve()
 	}()
+}
+
+// front is what Front tells of a client that is not trusted.
+func (s *Server) front(client netip.Addr, is standing) (args []string, over bool) {
+	if s.Front == nil || is.trusted {
+		return nil, false
+	}
+	return s.Front(client)
 }
 
 // leaving is what Leaving tells.

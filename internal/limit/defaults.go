@@ -55,6 +55,21 @@ func (l Limits) Networks(charges []Charge, p Places, u Unit, r Reputation, cost 
 	return charges
 }
 
+// NetworkRate returns how fast one network (/26, /56) may connect at most, whoever is in it: each reputation has a key of its
+// own, so that it is the sum. It is none where there is no such limit that refuses.
+func (l Limits) NetworkRate() Rate {
+	for _, d := range [...]Dimension{Network, WideNetwork} {
+		row := l.Of(d, Connections)
+		if row == nil || row.Observed {
+			continue
+		}
+		if sum := row.Rates[Unknown].And(row.Rates[Known]).And(row.Rates[Bad]); sum.Valid() {
+			return sum
+		}
+	}
+	return Rate{}
+}
+
 // Defaults returns the limits of a site that set none; docs/decisions/018-limits.md says why these. Those that a good sender
 // might meet by its size alone are observed.
 func Defaults() Limits {

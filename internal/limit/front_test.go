@@ -45,6 +45,61 @@ func TestFrontRefusesNoMore(t *testing.T) {
 	}
 }
 
+// TestFrontBehindAll: with the rate of a network in all, the first line lets pass whatever the Store behind it does, of clients
+// of all reputations.
+func TestFrontBehindAll(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			rate := func() Rate { return Per(1+r.Int64N(100), time.Duration(1+r.Int64N(120))*time.Second) }
+			limits := Limits{{Dimension: Network, Unit: Connections, Rates: [reputations]Rate{rate(), rate(), rate()}}}
+			f, m, passed, refused := NewFront(limits.NetworkRate(), 0), NewMemory(0), 0, 0
+			for range 5000 {
+				time.Sleep(time.Duration(r.Int64N(300)*r.Int64N(2)) * time.Millisecond)
+				a := four(0xc0000200 + r.Uint32N(64))
+				charges := limits.Networks(nil, PlacesOf(a), Connections, Reputation(r.IntN(3)), 1)
+				if answer, err := m.Take(t.Context(), charges); err != nil || !answer.OK() {
+					continue
+				}
+				passed++
+				if !f.Allow(a) {
+					t.Fatalf("seed %d: refused what the limits let pass", seed)
+				}
+			}
+			for range 1000 {
+				if !f.Allow(four(0xc0000201)) {
+					refused++
+				}
+			}
+			if passed < 100 || refused < 500 {
+				t.Fatalf("%d passed, then %d of 1000 were refused", passed, refused)
+			}
+		})
+	}
+	row := func(d Dimension, observed bool, r ...Rate) Limit {
+		l := Limit{Dimension: d, Unit: Connections, Observed: observed}
+		copy(l.Rates[:], r)
+		return l
+	}
+	three := []Rate{Per(90, time.Minute), Per(900, time.Minute), Per(18, time.Minute)}
+	for name, c := range map[string]struct {
+		limits Limits
+		want   int64
+	}{
+		"defaults":        {Defaults(), 1008},
+		"none":            {nil, 0},
+		"observed":        {Limits{row(Network, true, three...)}, 0},
+		"the wide one":    {Limits{row(Network, true, three...), row(WideNetwork, false, three...)}, 1008},
+		"one has none":    {Limits{row(Network, false, three[0], Rate{}, three[2])}, 0},
+		"one has the lot": {Limits{row(Network, false, Rate{1, mostFull}, Rate{mostFull, 1}, Rate{mostFull, 1})}, 0},
+	} {
+		got := c.limits.NetworkRate()
+		if got.Valid() != (c.want > 0) || got.Valid() && got.Burst != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 // TestFrontSpray: addresses by the million neither make it larger nor give a network that is over its limit a new start,
 // where one of its set is not; and none is refused for another's sake.
 func TestFrontSpray(t *testing.T) {

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"math/bits"
 	"strconv"
 	"time"
 )
@@ -70,6 +71,16 @@ func (r Rate) Or(other Rate) Rate {
 		return other
 	}
 	return r
+}
+
+// And is the rate of two together: it lets pass all that passes one or the other of them.
+func (r Rate) And(other Rate) Rate {
+	if !r.Valid() || !other.Valid() {
+		return Rate{} // one of them does not limit
+	}
+	hi, lo := bits.Mul64(uint64(r.Interval), uint64(other.Interval))
+	interval, _ := bits.Div64(hi, lo, uint64(r.Interval+other.Interval)) // the next shorter one; hi is less than the sum
+	return Rate{Interval: max(int64(interval), 1), Burst: r.Burst + other.Burst}
 }
 
 // step is what the algorithm makes of one charge. Times are microseconds since 1970.
