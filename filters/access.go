@@ -93,18 +93,36 @@ func (n *Note) text(entry string) string {
 	return entry
 }
 
-func (o *ClientEntries) find(s *gateway.Session) gateway.Finding {
-	addr := s.Client.Addr().Unmap().WithZone("")
-	var hit *ClientEntry
+// AllowedClients tells whether a client is on the allow list, for who has no session yet.
+func AllowedClients(configured map[string]Configured) func(client netip.Addr, now time.Time) bool {
+	c := configured["access.client"]
+	o, ok := c.Options.(*ClientEntries)
+	return func(client netip.Addr, now time.Time) bool {
+		if !ok || c.Action <= gateway.ActionObserve {
+			return false
+		}
+		hit := o.entry(client, now)
+		return hit != nil && hit.List == "allow"
+	}
+}
+
+// entry is the one that decides, or nil.
+func (o *ClientEntries) entry(addr netip.Addr, now time.Time) (hit *ClientEntry) {
+	addr = addr.Unmap().WithZone("")
 	for i := range o.Entries {
 		e := &o.Entries[i]
-		if !e.Network.Contains(addr) || e.over(s.Started) {
+		if !e.Network.Contains(addr) || e.over(now) {
 			continue
 		}
 		if hit == nil || e.Network.Bits() > hit.Network.Bits() || e.Network.Bits() == hit.Network.Bits() && e.List != "allow" {
 			hit = e
 		}
 	}
+	return hit
+}
+
+func (o *ClientEntries) find(s *gateway.Session) gateway.Finding {
+	hit := o.entry(s.Client.Addr(), s.Started)
 	if hit == nil {
 		return gateway.Passed()
 	}

@@ -83,6 +83,9 @@ func (d *Deps) rated(t *shaping.Take) gateway.Finding {
 		f = gateway.Failed(rateReason(&c.Key), subjectWords(&c.Key), c.Rate.String(), Seconds(t.Wait))
 		f.RetryAfter = t.Wait
 		f = f.Show("limit", rateWords(c)+", "+Seconds(t.Wait)+" s to wait")
+		if t.Alone {
+			f = f.Show("counted", "by this node alone, with its part of the rate: Redis did not answer")
+		}
 	}
 	if t.Over == 0 {
 		return f
@@ -141,6 +144,11 @@ func subjectWords(k *limit.Key) string {
 		return "from your network " + subject
 	}
 	return "from your address " + subject
+}
+
+// NetworkWords name the network of a client as a refusal does.
+func NetworkWords(client netip.Addr) string {
+	return subjectWords(&limit.Key{Dimension: limit.Network, Subject: limit.PlacesOf(client).Network.String()})
 }
 
 // hostOf is a network of one address without its length.

@@ -43,6 +43,7 @@ type parts struct {
 	shaper     *shaping.Stores
 	keyer      *greylist.Keyer
 	limited    filters.RateCounts
+	fronts     fronts
 	redis      *redis.Settings // nil without Redis
 	sharing    shaping.Options
 	secret     []byte       // that nodes share; nil: the installation's own
@@ -111,6 +112,7 @@ type built struct {
 	pregreet filters.Pregreet
 	reports  *reports.Settings // nil while they are off
 	outward  *relay.Relay      // the way out for them; nil as well
+	guard    guard
 }
 
 // close gives back the connections that only it uses.
@@ -137,7 +139,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, err
 	}
 	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
-	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: limit.Defaults(), Limited: &p.limited, Hostname: c.Bootstrap.Hostname, Policy: policy,
+	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav
@@ -157,6 +159,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, err
 	}
 	b.pregreet = filters.PregreetOf(checks)
+	b.guard = makeGuard(&p.fronts, deps.Rates, policy, checks)
 	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,
 		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c),
 		Gate:      gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -134,7 +135,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.work(background, &running)
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
 		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
-		IDs: &gateway.IDs{},
+		IDs: &gateway.IDs{}, Front: func(client netip.Addr) ([]string, bool) { return d.now.Load().guard.over(client) },
 		TLS: d.tls.Load, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
 	d.where = addressesOf(sockets)
 	d.instruments()

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/gateway"
+	"gatepost/internal/config"
+	"gatepost/internal/limit"
+)
+
+// rateSubjects and rateUnits are the words of the configuration.
+func rateSubjects() map[string]limit.Dimension {
+	out := map[string]limit.Dimension{}
+	for d := limit.Client; d <= limit.ClientError; d++ {
+		out[d.String()] = d
+	}
+	return out
+}
+
+func rateUnits() map[string]limit.Unit {
+	return map[string]limit.Unit{"connections": limit.Connections, "messages": limit.Messages, "recipients": limit.Recipients,
+		"octets": limit.KiB, "errors": limit.Errors}
+}
+
+// makeRates lays the limits of a policy over the default ones.
+func makeRates(rates []config.Rate) limit.Limits {
+	out, subjects, units := limit.Defaults(), rateSubjects(), rateUnits()
+	for i := range rates {
+		r := &rates[i]
+		row := out.Of(subjects[r.Of], units[r.Unit])
+		if row == nil {
+			out = append(out, limit.Limit{Dimension: subjects[r.Of], Unit: units[r.Unit]})
+			row = &out[len(out)-1]
+		}
+		row.Rates[limit.Unknown] = layRate(row.Rates[limit.Unknown], r.Unknown)
+		row.Rates[limit.Known] = layRate(row.Rates[limit.Known], r.Known)
+		row.Rates[limit.Bad] = layRate(row.Rates[limit.Bad], r.Bad)
+		if r.Observe != nil {
+			row.Observed = *r.Observe
+		}
+	}
+	return out
+}
+
+// layRate is a rate of the policy, or the one below where it says nothing.
+func layRate(below limit.Rate, r config.RatePer) limit.Rate {
+	switch {
+	case r.None:
+		return limit.Rate{}
+	case r.N == 0:
+		return below
+	case r.Sized:
+		return limit.Per(limit.Size(r.N), r.Period)
+	}
+	return limit.Per(r.N, r.Period)
+}
+
+// front is the first line in front of the sessions. It lasts as long as its rate does, over reloads.
+type front struct {
+	rate  limit.Rate
+	most  string // how much passes, in words
+	again string // seconds after which all of it passes again
+	line  *limit.Front
+}
+
+// fronts keeps the line in force.
+type fronts struct {
+	mu  sync.Mutex
+	now *front
+}
+
+// of returns the line of a rate: the one before, if it has the same.
+func (f *fronts) of(r limit.Rate) *front {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.now == nil || f.now.rate != r {
+		f.now = &front{rate: r, most: r.String(), again: filters.Seconds(r.Full()), line: limit.NewFront(r, 0)}
+	}
+	return f.now
+}
+
+// guard is a front under a policy.
+type guard struct {
+	*front // nil: nobody is turned away
+	allows func(client netip.Addr, now time.Time) bool
+}
+
+// makeGuard makes the first line of a policy: it refuses only whom the check rate.connections would refuse behind it.
+func makeGuard(f *fronts, rates limit.Limits, p *gateway.Policy, checks map[string]filters.Configured) guard {
+	rate := rates.NetworkRate()
+	if p.Mode != gateway.Enforce || p.Checks["rate.connections"].Action != gateway.ActionDrop || !rate.Valid() {
+		return guard{}
+	}
+	return guard{f.of(rate), filters.AllowedClients(checks)}
+}
+
+// over is smtpd.Server.Front.
+func (g guard) over(client netip.Addr) (args []string, over bool) {
+	if g.front == nil || g.line.Allow(client) || g.allows(client, time.Now()) {
+		return nil, false
+	}
+	return []string{filters.NetworkWords(client), g.most, g.again}, true
+}
