@@ -170,7 +170,7 @@ func TestReverseIsLookedUpOnce(t *testing.T) {
 	pl.Run(t.Context(), gateway.Helo, in)
 	pl.Run(t.Context(), gateway.Mail, in)
 	for _, f := range e.Findings {
-		if f.Result != gateway.Pass {
+		if f.Result != gateway.Pass && f.Reason != gateway.LeftNoInput {
 			t.Errorf("%s: %s %s %v", f.Check, f.Result, f.Reason, f.Evidence)
 		}
 	}

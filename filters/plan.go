@@ -21,14 +21,15 @@ func plan() [gateway.Data + 1][]row {
 	return [...][]row{
 		gateway.Connect: {
 			{checks: []Definition{accessClient(), rateConnections()}, deadline: time.Second},
+			{checks: []Definition{rblClient()}, deadline: 8 * time.Second, late: true},
 			{checks: []Definition{pregreet(), pipelining(), newline(), verb()}, deadline: time.Second, conduct: true},
 		},
 		gateway.Helo: {
-			{checks: []Definition{helo(), rdns(), spfHeloCheck()}, deadline: 8 * time.Second},
+			{checks: []Definition{helo(), rdns(), spfHeloCheck(), rblHelo()}, deadline: 8 * time.Second},
 		},
 		gateway.Mail: {
 			{checks: []Definition{accessSender()}, deadline: 8 * time.Second},
-			{checks: []Definition{sender(), spfCheck()}, deadline: 8 * time.Second},
+			{checks: []Definition{sender(), spfCheck(), rblSender()}, deadline: 8 * time.Second},
 			{checks: []Definition{rateMessages()}, deadline: 8 * time.Second},
 		},
 		gateway.Rcpt: {
@@ -38,7 +39,7 @@ func plan() [gateway.Data + 1][]row {
 		},
 		gateway.Data: {
 			{checks: []Definition{shape(), authorCheck()}, deadline: 5 * time.Second},
-			{checks: []Definition{dkimCheck(), arcCheck(), dmarcCheck()}, deadline: 8 * time.Second},
+			{checks: []Definition{dkimCheck(), arcCheck(), dmarcCheck(), rblAuthor()}, deadline: 8 * time.Second},
 			{checks: []Definition{clamAV(), spamAssassin()}},
 		},
 	}

@@ -61,7 +61,7 @@ func TestSpamAssassin(t *testing.T) {
 		"ham":                      {answer: report(-7, "HAM=-7.0"), result: gateway.Pass, score: -7, rules: "HAM"},
 		"what rdns prices":         {answer: report(6, "A=4.0", "RDNS_NONE=2.0"), result: gateway.Fail, score: 4, rules: "A,RDNS_NONE"},
 		"rdns only watches":        {answer: report(6, "A=4.0", "RDNS_NONE=2.0"), policy: "[checks.rdns]\naction = \"observe\"\n", result: gateway.Fail, score: 6, outcome: gateway.Tag, rules: "A,RDNS_NONE"},
-		"no check for it yet":      {answer: report(6, "A=4.0", "RCVD_IN_X=2.0"), result: gateway.Fail, score: 6, outcome: gateway.Tag, rules: "A,RCVD_IN_X"},
+		"no list is named":         {answer: report(6, "A=4.0", "RCVD_IN_X=2.0"), result: gateway.Fail, score: 6, outcome: gateway.Tag, rules: "A,RCVD_IN_X"},
 		"what spf prices":          {answer: report(6, "A=4.0", "SPF_FAIL=2.0"), result: gateway.Fail, score: 4, rules: "A,SPF_FAIL"},
 		"spf only watches":         {answer: report(6, "A=4.0", "SPF_FAIL=2.0"), policy: "[checks.spf]\naction = \"observe\"\n", result: gateway.Fail, score: 6, outcome: gateway.Tag, rules: "A,SPF_FAIL"},
 		"a list of the operator's": {answer: report(6, "A=4.0", "SPF_FAIL=2.0"), policy: "[checks.spamassassin]\nignore = [\"SPF_*\", \"HAM\"]\n", result: gateway.Fail, score: 4, rules: "A,SPF_FAIL"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,11 @@ type Entry struct {
 	List List
 	Key  Key
 	Use  Use
+}
+
+// equal reports whether two entries are the same list, used in the same way.
+func (e *Entry) equal(other *Entry) bool {
+	return e.Use == other.Use && e.Key.equal(other.Key) && reflect.DeepEqual(e.List, other.List)
 }
 
 // Subject is what a message or connection brings. What is empty is not asked about. Domains are A-labels.

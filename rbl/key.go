@@ -42,6 +42,10 @@ func notLabel(r rune) bool {
 // IsSet reports whether there is a key.
 func (k Key) IsSet() bool { return k.reveal != nil }
 
+func (k Key) equal(other Key) bool {
+	return k.IsSet() == other.IsSet() && (!k.IsSet() || k.reveal() == other.reveal())
+}
+
 // String hides the key.
 func (k Key) String() string {
 	if !k.IsSet() {

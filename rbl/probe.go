@@ -63,7 +63,7 @@ func (s *Supervisor) probe(ctx context.Context, r Resolver, now time.Time, w *wa
 	told()
 	go func() {
 		// The answer is not the caller's alone: a client that goes away must not leave the others without it.
-		results := run(context.WithoutCancel(ctx), r, tasks, &s.underWay, nil)
+		results := run(context.WithoutCancel(ctx), r, tasks, s.underWay, nil)
 		w.mu.Lock()
 		told := s.judge(w, now, results)
 		w.probing = nil

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,7 @@ type Supervisor struct {
 	lists    []*watched
 	changed  func(Change)
 	seed     maphash.Seed
-	underWay atomic.Int64
+	underWay *atomic.Int64
 	wake     chan struct{} // a list is due earlier than was said
 }
 
@@ -49,13 +50,36 @@ type watched struct {
 // NewSupervisor watches over lists. Changes are told to changed, which may be nil, must not block and must not call back.
 // Lists whose use or key is not set are kept for the status and never asked. Error: what is wrong with the definitions.
 func NewSupervisor(entries []Entry, changed func(Change)) (*Supervisor, error) {
-	if len(entries) > maxLists {
-		return nil, fmt.Errorf("rbl: %d lists, at most %d", len(entries), maxLists)
-	}
 	if changed == nil {
 		changed = func(Change) {}
 	}
-	s := &Supervisor{changed: changed, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1)}
+	s := &Supervisor{changed: changed, seed: maphash.MakeSeed(), underWay: new(atomic.Int64), wake: make(chan struct{}, 1)}
+	if err := s.watch(entries, nil); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Renew watches over other lists, with what s knows of those that stay as they were: their state, their proof, what they
+// answered and how much they were asked. It is s itself where all stay. Both may be used at the same time; only one of them
+// should Run. Error: what is wrong with the definitions.
+func (s *Supervisor) Renew(entries []Entry) (*Supervisor, error) {
+	next := &Supervisor{changed: s.changed, seed: s.seed, underWay: s.underWay, wake: s.wake}
+	if err := next.watch(entries, s.lists); err != nil {
+		return nil, err
+	}
+	if slices.Equal(next.lists, s.lists) {
+		return s, nil
+	}
+	next.nudge()
+	return next, nil
+}
+
+// watch takes the lists in, those that are among the old ones as they are.
+func (s *Supervisor) watch(entries []Entry, old []*watched) error {
+	if len(entries) > maxLists {
+		return fmt.Errorf("rbl: %d lists, at most %d", len(entries), maxLists)
+	}
 	names := map[string]bool{}
 	var errs []error
 	for _, e := range entries {
@@ -64,6 +88,10 @@ func NewSupervisor(entries []Entry, changed func(Change)) (*Supervisor, error) {
 			errs = append(errs, fmt.Errorf("rbl: two lists are called %q", e.List.Name))
 		}
 		names[e.List.Name] = true
+		if i := slices.IndexFunc(old, func(w *watched) bool { return w.entry.equal(&e) }); i >= 0 {
+			s.lists = append(s.lists, old[i])
+			continue
+		}
 		w := &watched{entry: &e, cause: Unproved, retry: firstRetry}
 		switch {
 		case e.Use != NonCommercial && e.Use != Commercial:
@@ -75,10 +103,16 @@ func NewSupervisor(entries []Entry, changed func(Change)) (*Supervisor, error) {
 		}
 		s.lists = append(s.lists, w)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	return errors.Join(errs...)
+}
+
+// Lists returns what is watched over, in its order. It is not to be changed.
+func (s *Supervisor) Lists() []List {
+	out := make([]List, 0, len(s.lists))
+	for _, w := range s.lists {
+		out = append(out, w.entry.List)
 	}
-	return s, nil
+	return out
 }
 
 // barred reports whether a list is not to be asked at all, until another configuration.
@@ -94,7 +128,7 @@ func (s *Supervisor) Check(ctx context.Context, r Resolver, now time.Time, subje
 			s.admit(w, now, tasks[first:])
 		}
 	}
-	results := run(ctx, r, tasks, &s.underWay, func(ctx context.Context, t *task, res *Result) {
+	results := run(ctx, r, tasks, s.underWay, func(ctx context.Context, t *task, res *Result) {
 		s.confirm(ctx, r, now, s.lists[t.number], res)
 	})
 	for i := range results {

@@ -27,6 +27,7 @@ import (
 	"gatepost/internal/redis"
 	"gatepost/internal/shaping"
 	"gatepost/internal/spamd"
+	"gatepost/rbl"
 )
 
 // parts are what outlives a policy: connections, caches and what was learned. check makes the same ones, and uses none.
@@ -46,8 +47,11 @@ type parts struct {
 	fronts     fronts
 	redis      *redis.Settings // nil without Redis
 	sharing    shaping.Options
-	secret     []byte       // that nodes share; nil: the installation's own
-	scanLimit  atomic.Int64 // the largest message that every clamd was seen to look through; 0 while it is not known
+	secret     []byte                         // that nodes share; nil: the installation's own
+	scanLimit  atomic.Int64                   // the largest message that every clamd was seen to look through; 0 while it is not known
+	lists      atomic.Pointer[rbl.Supervisor] // in force; nil for none
+	// listChanged is told what becomes of lists; nil where nobody listens.
+	listChanged func(rbl.Change)
 }
 
 // greylistPairs is how many pairs of sender and recipient this process remembers: about 40 MB when it is full.
@@ -109,6 +113,7 @@ type built struct {
 	snapshot *gateway.Snapshot
 	relay    *relay.Relay
 	rcpts    *recipients.Recipients
+	lists    *rbl.Supervisor // nil for none
 	pregreet filters.Pregreet
 	reports  *reports.Settings // nil while they are off
 	outward  *relay.Relay      // the way out for them; nil as well
@@ -139,8 +144,13 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, err
 	}
 	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
+	if b.lists, err = makeLists(c, p); err != nil {
+		b.close()
+		return nil, err
+	}
 	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
+	deps.Lists = b.lists
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav
 	}

@@ -55,6 +55,11 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	if a := &c.Policy.ARC; a.Seal != config.SealOff && a.Key != "" {
 		named = append(named, a.Key)
 	}
+	for _, u := range c.Policy.RBL.Used() {
+		if u.KeyFile != "" {
+			named = append(named, u.KeyFile)
+		}
+	}
 	var r sandbox.Rights
 	for _, name := range named {
 		r.Read = append(r.Read, sandbox.Beside(name)...)

@@ -70,6 +70,7 @@ func (d *daemon) instruments() {
 	d.hopInstruments(m)
 	d.reportInstruments()
 	d.redisInstruments()
+	d.listInstruments(m)
 	for name, list := range d.parts.scanners() {
 		for i := range list {
 			health := func() addrpool.Health { return d.parts.scanners()[name][i] }
@@ -98,6 +99,7 @@ func (d *daemon) instruments() {
 		h.Watch("signatures", func() (bool, string) { return d.parts.signatureHealth(d.bootstrap.ClamAV.LocalOnly, time.Now()) })
 	}
 	h.Watch("dns", d.parts.dnsHealth)
+	h.Watch("lists", d.listHealth)
 	h.Watch("sandbox", d.sandboxHealth)
 	h.Watch("descriptors", d.descriptorHealth)
 	h.Watch("log", d.store.Health)

@@ -60,6 +60,7 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	d.useLists(ctx, next.lists)
 	d.document.Store(c)
 	d.warnDescriptors()
 	before := d.now.Swap(next)

@@ -65,6 +65,7 @@ type daemon struct {
 	started     time.Time
 	where       addresses
 	learning    relearn
+	probing     relearn // of the DNS lists
 	stopping    atomic.Bool
 }
 
@@ -163,6 +164,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.drain()
 	stopServing()
 	d.learning.end()
+	d.probing.end()
 	stop()
 	running.Wait()
 	return errors.Join(err, d.close())
@@ -171,9 +173,11 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 // firstLookTime bounds how long the first client waits for the next hops to be asked what they carry.
 const firstLookTime = time.Second
 
-// firstLook waits, not for long, until each next hop has answered or failed. Clients wait in the backlog meanwhile: one that
-// was greeted before would not be offered 8BITMIME, and would re-encode its mail, which breaks its DKIM signature.
+// firstLook waits, not for long, until each next hop has answered or failed, and each DNS list too. Clients wait in the backlog
+// meanwhile: one that was greeted before would not be offered 8BITMIME, and would re-encode its mail, which breaks its DKIM
+// signature; and a listed one would be let in.
 func (d *daemon) firstLook(ctx context.Context) {
+	d.useLists(ctx, d.now.Load().lists)
 	ctx, cancel := context.WithTimeout(ctx, firstLookTime)
 	defer cancel()
 	for ctx.Err() == nil && slices.ContainsFunc(d.now.Load().relay.Health(), unasked) {
@@ -246,6 +250,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.openMemory()
 	d.openReports()
 	d.journal, err = openJournal(d)
+	d.parts.listChanged = d.tellList
 	return err
 }
 

@@ -25,12 +25,15 @@ const (
 	StressOver   Verb = "stress_over"
 	Alarm        Verb = "alarm"
 	AlarmOver    Verb = "alarm_over"
-	Note         Verb = "note" // what the parts of the program say while they work
+	ListArmed    Verb = "list_armed" // a DNS list proved that it works, and is used
+	ListAway     Verb = "list_away"  // one does not, or no longer
+	ListQuota    Verb = "list_quota" // one is asked nearly as often as is free of charge
+	Note         Verb = "note"       // what the parts of the program say while they work
 )
 
 // Verbs returns the list.
 func Verbs() []Verb {
-	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, Note}
+	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Note}
 }
 
 // known returns the verb, or Note for one that is not of the list.
@@ -56,9 +59,9 @@ func (v Verb) severity() severity {
 	switch v {
 	case ReloadFailed:
 		return severityError
-	case Alarm, StressOn:
+	case Alarm, StressOn, ListAway, ListQuota:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver:
+	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed:
 		return severityNotice
 	}
 	return severityInfo

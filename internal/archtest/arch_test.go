@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
 	"console":                       {"gateway", "internal/config", "internal/control"},
 	"internal/arc":                  {"internal/dkim"},
+	"internal/config":               {"gateway", "rbl"},
 	"greylist/storetest":            {"greylist"},
 	"internal/reputation/storetest": {"internal/reputation"},
 	"internal/redis":                {"greylist", "internal/limit", "internal/reputation"},

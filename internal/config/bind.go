@@ -249,6 +249,9 @@ func (b *binder) bindMap(v reflect.Value, f field, n *node) {
 // scalar sets a value that is no table and no list, and says whether it could.
 func (b *binder) scalar(v reflect.Value, f field, n *node, at int) bool {
 	key := n.path()
+	if f.secret {
+		return b.secret(v, f, n, at)
+	}
 	if !f.accepts(n.kind) {
 		b.report(Problem{Key: key, Message: describe(n) + ", not " + f.noun(), Instead: f.insteadOf(n)}, at)
 		return false
@@ -266,6 +269,15 @@ func (b *binder) scalar(v reflect.Value, f field, n *node, at int) bool {
 		return false
 	}
 	return true
+}
+
+// secret is scalar for a value that no message shows.
+func (b *binder) secret(v reflect.Value, f field, n *node, at int) bool {
+	if f.accepts(n.kind) && f.setText(v, n.text) == nil {
+		return true
+	}
+	b.report(Problem{Key: n.path(), Message: "is not what can stand here (it is not shown)", Instead: "write it in double quotes, as it was given to you"}, at)
+	return false
 }
 
 // want checks the shape of a value that is no scalar.

@@ -21,6 +21,7 @@ type Policy struct {
 	ARC        ARC        `toml:"arc" doc:"Seals of this host (Authenticated Received Chain)."`
 	Routes     []Route    `toml:"route" doc:"A way to the internal mail server, for one or more domains."`
 	Domains    []Domain   `toml:"domain" doc:"A domain that the gateway serves. Mail for any other is refused with 550 5.7.1."`
+	RBL        RBL        `toml:"rbl" doc:"DNS lists of addresses and domains (DNSBL, DNSWL)."`
 	Reports    Reports    `toml:"reports" doc:"What the gateway tells others about."`
 	Checks     Checks     `toml:"checks" doc:"What each check does; gatepost explain NAME says what it looks at."`
 }

@@ -39,6 +39,7 @@ type field struct {
 	doc, unit, rfc, example string
 	def                     string
 	hasDef, required        bool
+	secret                  bool // no message shows what was written
 	min, max, format        string
 	enum                    []string
 }
@@ -68,7 +69,7 @@ func newField(name string, i int, sf reflect.StructField) field {
 	f := field{
 		name: name, index: []int{i}, typ: sf.Type, doc: sf.Tag.Get("doc"), unit: sf.Tag.Get("unit"), rfc: sf.Tag.Get("rfc"),
 		example: sf.Tag.Get("example"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), format: sf.Tag.Get("format"),
-		required: sf.Tag.Get("required") == "true",
+		required: sf.Tag.Get("required") == "true", secret: sf.Tag.Get("secret") == "true",
 	}
 	f.def, f.hasDef = sf.Tag.Lookup("default")
 	if e := sf.Tag.Get("enum"); e != "" {

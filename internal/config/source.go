@@ -151,6 +151,8 @@ func syntaxHint(line, message string) string {
 	switch {
 	case value == "":
 		return "write a value behind the equals sign, text in double quotes"
+	case key == "key" || strings.HasSuffix(key, ".key"): // it may be a secret
+		return "write " + key + ` = "..." with the value in double quotes`
 	case plainKey(strings.ReplaceAll(key, ".", "")) && !strings.ContainsAny(value, "\"'[]{}\\"):
 		return "write " + key + " = " + literalGuess(value)
 	case strings.HasPrefix(value, "["):

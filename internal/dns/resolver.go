@@ -32,7 +32,8 @@ type Resolver struct {
 
 // flight is one lookup that is under way and those who wait for it.
 type flight struct {
-	waiting int // guarded by Resolver.mu
+	waiting int  // guarded by Resolver.mu
+	lasting bool // it goes on when nobody waits; guarded too
 	cancel  context.CancelFunc
 	done    chan struct{}
 	res     *result // to be read after done is closed
@@ -96,6 +97,7 @@ func (r *Resolver) resolve(ctx context.Context, name string, typ Type) found {
 		r.count.joined.Add(1)
 	}
 	f.waiting++
+	f.lasting = f.lasting || mannerOf(ctx).Lasting
 	r.mu.Unlock()
 
 	select {
@@ -134,7 +136,7 @@ func (r *Resolver) start(ctx context.Context, k key) *flight {
 func (r *Resolver) leave(k key, f *flight) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if f.waiting--; f.waiting > 0 {
+	if f.waiting--; f.waiting > 0 || f.lasting {
 		return
 	}
 	f.cancel()
@@ -148,7 +150,7 @@ func (r *Resolver) leave(k key, f *flight) {
 func (r *Resolver) guarded(ctx context.Context, k key) (res *result) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.opt.Logger.Error("dns lookup panicked", "name", k.name, "type", k.typ.String(), "panic", fmt.Sprint(p))
+			r.opt.Logger.Error("dns lookup panicked", "name", logged(ctx, k.name), "type", k.typ.String(), "panic", fmt.Sprint(p))
 			res = failure(Malformed, "reply cannot be read")
 		}
 		switch res.status {

@@ -104,8 +104,8 @@ func (r *Resolver) send(ctx context.Context, s *server, q query) *result {
 	q.id = binary.BigEndian.Uint16(id[:])
 	packed, err := q.pack()
 	if err != nil {
-		// Only a CNAME target that cannot be written down again gets here.
-		return failure(Malformed, printable("name cannot be asked for: "+err.Error(), 120))
+		// Only a CNAME target that cannot be written down again gets here. The error may hold it.
+		return failure(Malformed, "name cannot be asked for")
 	}
 	r.count.sent.Add(1)
 	packet, err := r.exchange(ctx, "udp", s.addr, packed, q.check)
@@ -154,7 +154,7 @@ func (r *Resolver) ask(ctx context.Context, name string, typ Type) *result {
 			if res.status != Failed || res.next != "" || res.kind == Loop {
 				return res
 			}
-			r.opt.Logger.Debug("name server failed", "server", s.addr, "name", name, "type", typ.String(), "kind", res.kind.String(), "error", res.detail)
+			r.opt.Logger.Debug("name server failed", "server", s.addr, "name", logged(ctx, name), "type", typ.String(), "kind", res.kind.String(), "error", res.detail)
 			done[i] = res.kind == ServFail || res.kind == Refused || res.kind == Lame
 			last = res
 		}

@@ -1,0 +1,143 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gatepost/rbl"
+)
+
+// maxLists is what an engine watches over.
+const maxLists = 64
+
+// Validate checks that no list is asked twice, and that each may be asked for this use.
+func (r *RBL) Validate(report func(key, message, instead string)) {
+	used := r.Used()
+	if len(used) > maxLists {
+		report("list", fmt.Sprintf("has %d lists, those of your own among them", len(used)), fmt.Sprintf("name at most %d", maxLists))
+		return
+	}
+	names, zones := map[string]bool{}, map[string]string{}
+	for i, u := range used {
+		at := fmt.Sprintf("list[%d]", i)
+		if i >= len(r.Lists) {
+			at = fmt.Sprintf("own[%d]", i-len(r.Lists))
+		}
+		l := &u.List
+		// A list by key is the same as the public one: its listings would count twice.
+		same := strings.TrimSuffix(l.Name, "-dqs")
+		if before := zones[l.Zone]; l.Zone != "" && before != "" {
+			same = before
+		}
+		if l.Name != "" && names[same] {
+			report(at+".name", shown(l.Name)+" is the same list as "+shown(same)+" above, and would count twice", "remove one of them")
+		}
+		names[same], names[l.Name], zones[l.Zone] = true, true, l.Name
+		if u.Use == rbl.Commercial && l.Zone != "" && !l.Commercial {
+			report(at+".name", "may not be used for a company's mail by its terms: "+l.Terms, commercialAdvice(l.Name))
+		}
+	}
+}
+
+// commercialAdvice names the variant of a list that may be used commercially.
+func commercialAdvice(name string) string {
+	if _, ok := inCatalogue(name + "-dqs"); ok {
+		return "write " + name + "-dqs with its key, or remove the list"
+	}
+	return `remove the list, or write use = "non-commercial" in it, if that is what it is used for`
+}
+
+// Warn tells of lists that nobody asks.
+func (r *RBL) Warn(report func(key, message, instead string)) {
+	for _, u := range r.Used() {
+		if u.Use == rbl.UseUnset {
+			report("use", "is not set, so "+shown(u.List.Name)+" is not asked", `write "commercial" or "non-commercial", as the list's terms have it`)
+			return
+		}
+	}
+}
+
+// Validate checks a list of the catalogue.
+func (l *RBLList) Validate(report func(key, message, instead string)) {
+	whole, known := inCatalogue(l.Name)
+	if l.Name == "" {
+		return // it is missing, and that is told
+	}
+	if !known {
+		report("name", "there is no list "+shown(l.Name)+" in the catalogue", listAdvice(l.Name))
+		return
+	}
+	list := l.list()
+	if more := list.Inputs &^ whole.Inputs; more != 0 {
+		report("inputs", shown(more.String())+" is nothing that this list is asked about", "it is asked about "+whole.Inputs.String())
+	}
+	var labels []string
+	for _, r := range list.Rules {
+		labels = append(labels, r.Label)
+	}
+	for label := range l.Weights {
+		if !slices.Contains(labels, label) {
+			report("weights", "the list has no code "+shown(label), "its codes are "+quoteAll(labels))
+		}
+	}
+	l.keyed(&list, "remove it, or write the name of the list that is asked by key", report)
+	sound(&list, report)
+}
+
+// listAdvice names the nearest list of the catalogue, or all.
+func listAdvice(name string) string {
+	var names []string
+	for _, l := range rbl.Catalogue() {
+		names = append(names, l.Name)
+	}
+	if near := nearest(name, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return "it has " + strings.Join(names, ", ") + "; a list of your own is [[rbl.own]]"
+}
+
+// Validate checks a list of the operator's own.
+func (l *RBLOwn) Validate(report func(key, message, instead string)) {
+	if l.Name == "" || l.Zone == "" {
+		return // it is missing, and that is told
+	}
+	if _, known := inCatalogue(l.Name); known {
+		report("name", shown(l.Name)+" is a list of the catalogue", "give a list of your own another name, or write it as [[rbl.list]]")
+	}
+	list := l.list()
+	l.keyed(&list, "write the label {key} in zone, or remove it", report)
+	sound(&list, report)
+}
+
+// keyed checks that there is a key where one is asked for, and none where it is not. Without a place it gets that advice.
+func (l *RBLAny) keyed(list *rbl.List, advice string, report func(key, message, instead string)) {
+	switch has := l.Key.IsSet() || l.KeyFile != ""; {
+	case l.Key.IsSet() && l.KeyFile != "":
+		report("key_file", "and key are both set", "remove key")
+	case list.NeedsKey() && !has:
+		report("key_file", "is missing: this list is asked with a key, which its operator gives out", `write for example key_file = "/etc/gatepost/`+list.Name+`.key"`)
+	case !list.NeedsKey() && has:
+		key := "key"
+		if l.KeyFile != "" {
+			key = "key_file"
+		}
+		report(key, "would not be looked at: this list has no place for a key", advice)
+	}
+}
+
+// sound checks what is left of a definition: it is one that the engine takes, and it gives no credit for what anybody can
+// write.
+func sound(list *rbl.List, report func(key, message, instead string)) {
+	for _, r := range list.Rules {
+		if r.Weight < 0 && list.Inputs&(rbl.HeloName|rbl.MailFrom|rbl.From) != 0 {
+			report("inputs", fmt.Sprintf("the code %s speaks for the sender (%d), and anybody can write a name in HELO, MAIL FROM and From", shown(r.Label), r.Weight),
+				`write inputs = ["reverse"], the verified name, or use a list of addresses`)
+			break
+		}
+	}
+	if err := list.Validate(); err != nil {
+		text := strings.ReplaceAll(err.Error(), fmt.Sprintf("rbl: list %q: ", list.Name), "")
+		report("name", "is no usable list: "+strings.ReplaceAll(text, "\n", "; "), "gatepost explain rbl says what belongs there")
+	}
+}
