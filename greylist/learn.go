@@ -15,7 +15,10 @@ func Learn(r Record, p Passes, a Answer, s Settings, now time.Time) (Record, Pas
 	case Known:
 		return Record(-t), p.at(t, s), a
 	case Passed:
-		return Record(-t), p.at(t, s).count(t, s), a
+		if p = p.at(t, s); p >= 0 { // else it passes already, by what this node saw
+			p = p.count(t, s)
+		}
+		return Record(-t), p, a
 	case First, Early:
 		since := max(t-max(s.Delay-a.Wait, 0).Milliseconds(), leastTime)
 		if r = r.at(t, s); r == 0 || r > Record(since) {
@@ -52,3 +55,26 @@ func (p Passes) Time() time.Time {
 
 // Count returns how many passes an identity has of those that it needs; 0 once it has them all.
 func (p Passes) Count() int { return int(max(p, 0) & MaxPasses) }
+
+// Each calls a function with each pair, and one with each identity, of which something is remembered at the moment, until
+// one of them returns false. They may call the Memory's other methods.
+func (m *Memory) Each(pair func(Key, Record) bool, identity func(Tag, Passes) bool) {
+	_ = visit(&m.identities, identity) && visit(&m.pairs, pair)
+}
+
+// visit calls a function with what a table holds, a shard at a time and without its lock.
+func visit[K comparable, V ~int64](t *table[K, V], do func(K, V) bool) bool {
+	var some []entry[K, V]
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		some = append(some[:0], sh.list...)
+		sh.mu.Unlock()
+		for _, e := range some {
+			if !do(e.key, e.value) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -76,8 +76,3 @@ func (l Limits) Take(ctx context.Context, charges []limit.Charge) (limit.Answer,
 	err := r.Do(ctx)
 	return t.Answer, err
 }
-
-// probeCharges are what Probe counts: one of a thousand a second, so that its key is gone a millisecond later.
-func probeCharges() []limit.Charge {
-	return []limit.Charge{{Key: limit.Key{Subject: "the probe of this gateway"}, Rate: limit.Per(1000, time.Second), Cost: 1, Observed: true}}
-}

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	_ "embed" // the script
 	"time"
 
@@ -27,8 +26,9 @@ func (r *Row) Teach(k greylist.Key, record greylist.Record, p greylist.Passes, s
 		own = time.Now()
 	}
 	args := append(make([]any, 0, 8), millis(now))
-	args = append(args, told(int64(record), own, record.Time(), record.End(s))...)
-	args = append(args, told(int64(p), own, p.Time(), p.End(s))...)
+	late := r.c.timeout // what the way there takes at most; nobody waits for it
+	args = append(args, told(int64(record), own.Add(late), record.Time(), record.End(s))...)
+	args = append(args, told(int64(p), own.Add(late), p.Time(), p.End(s))...)
 	r.add(&call{
 		script: r.c.teach, want: 1, err: &t.Err, keys: []string{r.c.pairKey(k), r.c.identityKey(k.Tag)}, args: append(args, p.Count()),
 		read: func(n []int64) bool {
@@ -53,12 +53,4 @@ func told(value int64, now, since, end time.Time) []any {
 		how = -1
 	}
 	return []any{how, max(now.Sub(since).Milliseconds(), 0), left}
-}
-
-// Probe asks whether Redis does what mail needs of it: a script that writes. A key of its own lives for a millisecond.
-func (c *Client) Probe(ctx context.Context) error {
-	r := c.Row()
-	r.probes = true
-	r.Take(probeCharges())
-	return r.Do(ctx)
 }

@@ -1,6 +1,7 @@
 -- What a node remembers of a pair and its identity, where it is the more lenient. KEYS: the record of a pair, the passes of
 -- its identity. ARGV: now in ms (0: the server's clock); of the pair and of the identity each: 1 waits or counts, -1 passed,
 -- 0 nothing; since how many ms; for how many ms more it tells something; and of the identity its count.
+-- Since when it waits counts by the second, and when it was last seen by the hour: to write for less would be for nothing.
 -- Answers {how many of the two were changed}.
 local now = tonumber(ARGV[1])
 if now == 0 then
@@ -22,16 +23,16 @@ local changed = 0
 local how, since, left = tonumber(ARGV[2]), now - tonumber(ARGV[3]), tonumber(ARGV[4])
 if how ~= 0 then
 	local r = get(KEYS[1])
-	if how < 0 and (r >= 0 or -since < r) then
+	if how < 0 and (r >= 0 or -since < r - 3600000) then
 		changed = changed + put(KEYS[1], -since, left)
-	elseif how > 0 and (r == 0 or r > since) then
+	elseif how > 0 and (r == 0 or r > since + 1000) then
 		changed = changed + put(KEYS[1], since, left)
 	end
 end
 how, since, left = tonumber(ARGV[5]), now - tonumber(ARGV[6]), tonumber(ARGV[7])
 if how ~= 0 then
 	local p = get(KEYS[2])
-	if how < 0 and (p >= 0 or -since < p) then
+	if how < 0 and (p >= 0 or -since < p - 3600000) then
 		changed = changed + put(KEYS[2], -since, left)
 	elseif how > 0 and p == 0 then
 		changed = changed + put(KEYS[2], since * 16 + tonumber(ARGV[8]), left)

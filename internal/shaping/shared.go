@@ -32,6 +32,8 @@ type shared struct {
 	client  *redis.Client
 	options Options
 	probed  atomic.Bool // Redis was asked by Run
+	// settings are those of the last try: what a record tells depends on them.
+	settings atomic.Pointer[greylist.Settings]
 
 	takes, tries, unknown, rescued, taught atomic.Uint64
 }
@@ -88,9 +90,19 @@ func (sh *shared) do(ctx context.Context, s *Stores, a *Ask, now time.Time) {
 	}
 	if told != nil {
 		_ = lost.Do(ctx) // what it does not take now, it is told at the next try
-		for _, t := range told {
-			sh.taught.Add(uint64(t.Changed))
+		sh.count(told)
+	}
+	if n := len(a.Tries); n > 0 {
+		if last := a.Tries[n-1].Settings; sh.settings.Load() == nil || *sh.settings.Load() != last {
+			sh.settings.Store(&last)
 		}
+	}
+}
+
+// count counts what Redis took over.
+func (sh *shared) count(told []*redis.Told) {
+	for _, t := range told {
+		sh.taught.Add(uint64(t.Changed))
 	}
 }
 
@@ -124,29 +136,6 @@ func (s *Stores) Counts() Counts {
 		return Counts{}
 	}
 	return Counts{Takes: sh.takes.Load(), Tries: sh.tries.Load(), Unknown: sh.unknown.Load(), Rescued: sh.rescued.Load(), Taught: sh.taught.Load()}
-}
-
-// probeEvery is how often Redis is asked whether it is well: no mail waits to find that out while it is not.
-const probeEvery = time.Second
-
-// Run asks Redis now and then, until the context ends. Without Redis it ends at once.
-func (s *Stores) Run(ctx context.Context) {
-	if s.shared == nil {
-		return
-	}
-	tick := time.NewTicker(probeEvery)
-	defer tick.Stop()
-	for {
-		if until := s.shared.client.Health().Until; !time.Now().Before(until) {
-			_ = s.shared.client.Probe(ctx) // Health tells
-			s.shared.probed.Store(true)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // Close ends the connections.
