@@ -56,7 +56,7 @@ type setup struct {
 	body      string // lines of [body]
 	top       string // top-level lines of policy.toml, such as the mode
 	limits    string // lines of [limits], instead of noWaits; the message size is 4M unless they say otherwise
-	policy    string // more tables of policy.toml
+	policy    string // more tables of policy.toml; without a [[rate]] among them nothing is refused for how fast it comes
 	routes    []route
 	trusted   string // elements of trusted.networks
 	env       []string
@@ -99,6 +99,17 @@ type world struct {
 const noWaits = `unknown_recipient_wait = "0s"
 error_wait = "0s"
 `
+
+// noRates are rates under which a test may come as fast as it likes.
+func noRates() string {
+	var b strings.Builder
+	for _, of := range [...]string{"client connections", "network connections", "wide-network connections", "client messages",
+		"null-sender messages", "unknown-recipient recipients", "client-error errors"} {
+		subject, unit, _ := strings.Cut(of, " ")
+		fmt.Fprintf(&b, "[[rate]]\nof = %q\nunit = %q\nunknown = \"none\"\nknown = \"none\"\nbad = \"none\"\n", subject, unit)
+	}
+	return b.String()
+}
 
 // begin starts what the setup wants and the daemon, and stops all of it at the end of the test.
 func begin(t testing.TB, s setup) *world {
@@ -217,6 +228,9 @@ func (s *setup) policyText(t testing.TB, w *world) string {
 		s.policy += "[checks.pregreet]\nwait = \"0s\"\nstress_wait = \"0s\"\n"
 	}
 	fmt.Fprintf(&b, "%s\n[trusted]\nnetworks = [%s]\n[limits]\n%s\n", s.top, s.trusted, limits)
+	if !strings.Contains(s.policy, "[[rate]]") {
+		b.WriteString(noRates())
+	}
 	for _, r := range s.routes {
 		if r.addr == "" {
 			w.hops[r.name] = labtest.NextHop(t, lab.NextHopOptions{Extensions: r.offers})
