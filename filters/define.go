@@ -91,6 +91,7 @@ type Deps struct {
 	Shaper       Shaper          // limits and greylist; nil: the checks that need it fail to build
 	Keyer        *greylist.Keyer // makes the greylist's keys
 	Rates        limit.Limits    // what holds
+	Bounces      *limit.Learned  // how many bounces usually come to each mailbox; nil: not known
 	Limited      *RateCounts     // how often limits were met; may be nil
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills

@@ -34,12 +34,13 @@ func plan() [gateway.Data + 1][]row {
 		},
 		gateway.Rcpt: {
 			{checks: []Definition{relay()}, deadline: time.Second},
-			{checks: []Definition{greylistCheck()}, deadline: 8 * time.Second},
+			{checks: []Definition{rateRecipients(), greylistCheck()}, deadline: 8 * time.Second},
 			{checks: []Definition{rcpt()}, deadline: 70 * time.Second},
 		},
 		gateway.Data: {
 			{checks: []Definition{shape(), authorCheck()}, deadline: 5 * time.Second},
 			{checks: []Definition{dkimCheck(), arcCheck(), dmarcCheck(), rblAuthor()}, deadline: 8 * time.Second},
+			{checks: []Definition{rateOctets()}, deadline: 8 * time.Second},
 			{checks: []Definition{clamAV(), spamAssassin()}},
 		},
 	}

@@ -20,11 +20,11 @@ import (
 // mostRates is more charges than a step makes by the default limits.
 const mostRates = 6
 
-// exempt reports whether nothing is counted: clients of our own skip rates.
-func exempt(s *gateway.Session) bool { return s.Trusted }
+// exempt reports whether nothing is counted: clients of our own skip rates, and those that the site's own list allows.
+func (d *Deps) exempt(s *gateway.Session) bool { return s.Trusted || d.allowed(s) }
 
 // countsNow reports whether a check of rates waits for nobody.
-func (d *Deps) countsNow(in *gateway.Input) bool { return exempt(in.Session) || !d.Shaper.Waits() }
+func (d *Deps) countsNow(in *gateway.Input) bool { return d.exempt(in.Session) || !d.Shaper.Waits() }
 
 // needsShaper refuses to build a check without what counts.
 func (d *Deps) needsShaper() error {
@@ -80,7 +80,7 @@ func (d *Deps) rated(t *shaping.Take) gateway.Finding {
 	f := gateway.Passed()
 	if t.Denied >= 0 {
 		c := &t.Charges[t.Denied]
-		f = gateway.Failed(rateReason(&c.Key), subjectWords(&c.Key), c.Rate.String(), Seconds(t.Wait))
+		f = gateway.Failed(rateReason(&c.Key), subjectWords(&c.Key), mostWords(c), Seconds(t.Wait))
 		f.RetryAfter = t.Wait
 		f = f.Show("limit", rateWords(c)+", "+Seconds(t.Wait)+" s to wait")
 		if t.Alone {
@@ -129,7 +129,7 @@ func rateReason(k *limit.Key) gateway.Reason {
 
 // subjectWords name the subject to the sender's postmaster, as the reply text of the reason goes on.
 func subjectWords(k *limit.Key) string {
-	subject := hostOf(k.Subject)
+	subject := strings.TrimSuffix(hostOf(k.Subject), nullMark)
 	switch k.Dimension {
 	case limit.Network, limit.WideNetwork:
 		return "from your network " + subject
@@ -152,7 +152,21 @@ func NetworkWords(client netip.Addr) string {
 }
 
 // hostOf is a network of one address without its length.
-func hostOf(subject string) string { return strings.TrimSuffix(subject, "/32") }
+func hostOf(subject string) string {
+	if host, null := strings.CutSuffix(subject, nullMark); null {
+		return strings.TrimSuffix(host, "/32") + nullMark
+	}
+	return strings.TrimSuffix(subject, "/32")
+}
+
+// mostWords tell how much may come.
+func mostWords(c *limit.Charge) string {
+	text := c.Rate.String()
+	if c.Key.Unit == limit.KiB {
+		return strings.Replace(text, " per ", " KiB per ", 1)
+	}
+	return text
+}
 
 // rateWords tell a limit, whose it is, and how much of it is used.
 func rateWords(c *limit.Charge) string {
@@ -160,7 +174,7 @@ func rateWords(c *limit.Charge) string {
 	if c.Ahead > 0 {
 		used = (c.Ahead.Microseconds()-1)/c.Rate.Interval + 1
 	}
-	return c.Key.Limit() + " of " + hostOf(c.Key.Subject) + ": at most " + c.Rate.String() + ", " + strconv.FormatInt(used, 10) + " used"
+	return c.Key.Limit() + " of " + hostOf(c.Key.Subject) + ": at most " + mostWords(c) + ", " + strconv.FormatInt(used, 10) + " used"
 }
 
 // Seconds is a wait as it is told to a sender: whole seconds, at least one, and never less than it takes.

@@ -23,7 +23,7 @@ func rateConnections() Definition {
 
 func (d *Deps) runRateConnections(ctx context.Context, in *gateway.Input) gateway.Finding {
 	s := in.Session
-	if exempt(s) {
+	if d.exempt(s) {
 		return notLimited()
 	}
 	charges := d.ownRates(s, limit.Connections, 1)

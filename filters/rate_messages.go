@@ -25,7 +25,7 @@ func rateMessages() Definition {
 
 func (d *Deps) runRateMessages(ctx context.Context, in *gateway.Input) gateway.Finding {
 	s := in.Session
-	if exempt(s) {
+	if d.exempt(s) {
 		return notLimited()
 	}
 	standing := d.standing(s)

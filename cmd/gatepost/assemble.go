@@ -45,6 +45,7 @@ type parts struct {
 	keyer      *greylist.Keyer
 	limited    filters.RateCounts
 	fronts     fronts
+	bounces    *limit.Learned  // how many usually come to each mailbox
 	redis      *redis.Settings // nil without Redis
 	sharing    shaping.Options
 	secret     []byte                         // that nodes share; nil: the installation's own
@@ -60,7 +61,7 @@ const greylistPairs = 1 << 19
 // newParts makes what the bootstrap document names. It connects to nobody.
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
-		known: memory.NewKnown(memory.KnownOptions{Log: log}), shaper: shaping.New(limit.NewMemory(0), greylist.NewMemory(greylistPairs))}
+		known: memory.NewKnown(memory.KnownOptions{Log: log}), bounces: limit.NewLearned(0), shaper: shaping.New(limit.NewMemory(0), greylist.NewMemory(greylistPairs))}
 	err := p.useRedis(b, log)
 	if err != nil {
 		return nil, err
@@ -117,6 +118,7 @@ type built struct {
 	pregreet filters.Pregreet
 	reports  *reports.Settings // nil while they are off
 	outward  *relay.Relay      // the way out for them; nil as well
+	rates    limit.Limits
 	guard    guard
 }
 
@@ -148,7 +150,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		b.close()
 		return nil, err
 	}
-	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Hostname: c.Bootstrap.Hostname, Policy: policy,
+	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Bounces: p.bounces, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	deps.Lists = b.lists
 	if p.clamav != nil {
@@ -169,7 +171,8 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, err
 	}
 	b.pregreet = filters.PregreetOf(checks)
-	b.guard = makeGuard(&p.fronts, deps.Rates, policy, checks)
+	b.rates = deps.Rates
+	b.guard = makeGuard(&p.fronts, b.rates, policy, checks)
 	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,
 		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c),
 		Gate:      gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},

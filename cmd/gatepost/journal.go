@@ -68,6 +68,7 @@ func (d *daemon) instruments() {
 			{Labels: []string{"failed"}, Value: float64(c.Failed.Load())}}
 	})
 	d.hopInstruments(m)
+	d.rateInstruments(m)
 	d.reportInstruments()
 	d.redisInstruments()
 	d.listInstruments(m)

@@ -23,6 +23,7 @@ func (l learner) Write(e *gateway.Event) {
 		l.d.memory.Learn(e.Record.Client, now.pregreet.Lesson(e, now.snapshot.Policy))
 	}
 	l.d.parts.known.Learn(e)
+	l.d.learnRates(e)
 	if e.Kind != gateway.TransactionEvent || e.Relayed == nil || len(e.Relayed.Rcpts) == 0 {
 		return
 	}

@@ -124,6 +124,9 @@ func listenLocally(b *testing.B) net.Listener {
 	return l
 }
 
+// fastRates are counted as the default ones and let the benchmark pass.
+const fastRates = "[[rate]]\nof = \"client\"\nunit = \"messages\"\nunknown = \"1000000/1s\"\nknown = \"1000000/1s\"\n"
+
 // startForBench runs the daemon, with its log and without scanners, and connects to it.
 func startForBench(b *testing.B, hop int, proxied bool) (net.Conn, func()) {
 	names, err := dnslab.Start(dnslab.Text("sender.test. MX 10 mail.sender.test.\nmail.sender.test. A 192.0.2.10\n" +
@@ -146,7 +149,7 @@ func startForBench(b *testing.B, hop int, proxied bool) (net.Conn, func()) {
 	}
 	write("gatepost.toml", fmt.Sprintf("hostname = \"mx.gatepost.test\"\nstate_dir = %q\nsandbox = \"off\"\n[[listener]]\nname = \"smtp\"\naddresses = [\"127.0.0.1:0\"]\n"+proxy+
 		"[dns]\nservers = [%q]\n[web]\nmetrics = \"127.0.0.1:0\"\n[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n", state, names.Addr()))
-	write("policy.toml", fmt.Sprintf("[limits]\ntransactions = 100000\nsession_time = \"24h\"\n[[route]]\nname = \"in\"\ntls = \"none\"\n[[route.next_hop]]\nhost = \"127.0.0.1\"\nport = %d\n"+
+	write("policy.toml", fmt.Sprintf(fastRates+"[limits]\ntransactions = 100000\nsession_time = \"24h\"\n[[route]]\nname = \"in\"\ntls = \"none\"\n[[route.next_hop]]\nhost = \"127.0.0.1\"\nport = %d\n"+
 		"[[domain]]\nname = \"served.test\"\nroute = \"in\"\n[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n[checks.pregreet]\naction = \"off\"\n", hop))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)

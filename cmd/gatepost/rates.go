@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"time"
 
 	"gatepost/filters"
 	"gatepost/gateway"
+	"gatepost/gateway/journal"
 	"gatepost/internal/config"
 	"gatepost/internal/limit"
+	"gatepost/internal/shaping"
 )
 
 // rateSubjects and rateUnits are the words of the configuration.
@@ -103,4 +106,46 @@ func (g guard) over(client netip.Addr) (args []string, over bool) {
 		return nil, false
 	}
 	return []string{filters.NetworkWords(client), g.most, g.again}, true
+}
+
+// learnRates charges limits with what a session did, now that it is known, and learns how many bounces are usual. The client
+// does not wait for it.
+func (d *daemon) learnRates(e *gateway.Event) {
+	now := d.now.Load()
+	filters.LearnBounces(d.parts.bounces, e)
+	lessons := filters.RateLessons{Rates: now.rates, Policy: now.snapshot.Policy}
+	charges := lessons.Of(e, d.standingOf)
+	if len(charges) == 0 {
+		return
+	}
+	ask := shaping.Ask{Takes: make([]shaping.Take, len(charges))}
+	for i := range charges {
+		ask.Takes[i].Charges = charges[i : i+1] // each for itself: the last may find no room
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lessonTime)
+	defer cancel()
+	d.parts.shaper.Do(ctx, &ask)
+}
+
+// lessonTime bounds what is charged after the fact.
+const lessonTime = time.Second
+
+// standingOf is what limits will go by when the client comes again.
+func (d *daemon) standingOf(client netip.Addr) limit.Reputation {
+	r, now := d.memory.Recall(client), time.Now()
+	return filters.StandingOf(r.Known(now), r.IsBad(now))
+}
+
+// rateInstruments shows which limits were met, and what they hold.
+func (d *daemon) rateInstruments(m *journal.Metrics) {
+	m.Counters("limit_over_total", "Times that a limit was met, by whether it refuses; also in softer modes and of allowed clients, which are let pass.",
+		[]string{"limit", "refuses"}, func() (out []journal.Series) {
+			for _, n := range d.parts.limited.All() {
+				out = append(out, journal.Series{Labels: []string{n.Limit, "yes"}, Value: float64(n.Denied)},
+					journal.Series{Labels: []string{n.Limit, "no"}, Value: float64(n.Observed)})
+			}
+			return out
+		})
+	m.Gauge("limit_keys", "Clients, networks, names and mailboxes that limits count in this process.", func() float64 { return float64(d.parts.shaper.Limits().Len()) })
+	m.Gauge("bounces_known", "Mailboxes of which it is known how many bounces they usually get.", func() float64 { return float64(d.parts.bounces.Len()) })
 }

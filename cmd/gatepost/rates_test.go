@@ -81,7 +81,7 @@ func TestGuard(t *testing.T) {
 	} {
 		b := assembled(t, p, c.policy+allow)
 		p.fronts = fronts{}
-		b.guard = makeGuard(&p.fronts, makeRates(b.rates), b.snapshot.Policy, b.checks)
+		b.guard = makeGuard(&p.fronts, b.rates, b.snapshot.Policy, b.checks)
 		var args []string
 		over := false
 		for range 10 { // three and one pass; see limit.NewFront
@@ -115,7 +115,6 @@ func TestGuardLasts(t *testing.T) {
 // configuredPolicy is a policy document that was read, and the snapshot that was made of it.
 type configuredPolicy struct {
 	*built
-	rates  []config.Rate
 	checks map[string]filters.Configured
 }
 
@@ -147,5 +146,5 @@ func assembled(t *testing.T, p *parts, policy string) configuredPolicy {
 	if b.snapshot.Policy.Checks["rate.connections"].Class != gateway.ClassLimiting {
 		t.Error("a limit is no limit")
 	}
-	return configuredPolicy{b, c.Policy.Rates, configured(c.Policy.Checks)}
+	return configuredPolicy{b, configured(c.Policy.Checks)}
 }
