@@ -93,6 +93,7 @@ type Deps struct {
 	Rates        limit.Limits    // what holds
 	Bounces      *limit.Learned  // how many bounces usually come to each mailbox; nil: not known
 	Limited      *RateCounts     // how often limits were met; may be nil
+	Reputation   Reputation      // what came of earlier mail; nil: the check fails to build, and limits do without
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build

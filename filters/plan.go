@@ -30,7 +30,7 @@ func plan() [gateway.Data + 1][]row {
 		gateway.Mail: {
 			{checks: []Definition{accessSender()}, deadline: 8 * time.Second},
 			{checks: []Definition{sender(), spfCheck(), rblSender()}, deadline: 8 * time.Second},
-			{checks: []Definition{rateMessages()}, deadline: 8 * time.Second},
+			{checks: []Definition{reputationCheck(), rateMessages()}, deadline: 8 * time.Second},
 		},
 		gateway.Rcpt: {
 			{checks: []Definition{relay()}, deadline: time.Second},

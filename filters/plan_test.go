@@ -16,7 +16,7 @@ import (
 
 // noChecks are the files that hold no check.
 var noChecks = []string{"define.go", "dkim_evidence.go", "arc_vouch.go", "dmarc_ask.go", "dmarc_path.go", "dmarc_tell.go", "doc.go", "facts.go", "known.go", "lookup.go", "plan.go", "rbl_ask.go", "rbl_tell.go", "rate.go", "rate_count.go", "rate_lesson.go", "seal.go", "standing.go", "step.go",
-	"greylist_guest.go", "greylist_name.go"}
+	"greylist_guest.go", "greylist_name.go", "reputation_learn.go"}
 
 // sources are the parsed files of this folder, without tests.
 func sources(t *testing.T) map[string]*ast.File {
@@ -206,7 +206,7 @@ func TestBuild(t *testing.T) {
 		t.Fatal(problems)
 	}
 	_, err := Build(&Deps{Policy: servedPolicy()}, c)
-	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.rate.connections: ", "checks.rate.messages: ", "checks.rate.recipients: ", "checks.rate.octets: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.greylist: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
+	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.rate.connections: ", "checks.rate.messages: ", "checks.rate.recipients: ", "checks.rate.octets: ", "checks.reputation: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.greylist: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %s in %v", want, err)
 		}
@@ -216,7 +216,7 @@ func TestBuild(t *testing.T) {
 		t.Errorf("%d checks are told as not configured: %v", n, err)
 	}
 	off := ""
-	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "rate.connections", "rate.messages", "rate.recipients", "rate.octets", "dkim", "arc", "dmarc", "greylist", "rcpt", "clamav", "spamassassin"} {
+	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "rate.connections", "rate.messages", "rate.recipients", "rate.octets", "reputation", "dkim", "arc", "dmarc", "greylist", "rcpt", "clamav", "spamassassin"} {
 		off += "[checks." + name + "]\naction = \"off\"\n"
 	}
 	c, _ = load(t, off)

@@ -1,14 +1,34 @@
 package filters
 
 import (
+	"net/netip"
+	"time"
+
 	"gatepost/gateway"
 	"gatepost/internal/limit"
+	"gatepost/internal/reputation"
 )
 
-// standing is what is known of a client, as the limits tell their rates by: whoever passed the test before the banner lately
-// is known, whoever failed one of the tests is bad. It stays the same as long as the session lasts.
+// standing is what is known of a client, as the limits tell their rates by. Its conduct says whether it is a bot: whoever
+// passed the test before the banner lately is known, whoever failed one of the tests is bad. Its past says what it brings, as
+// far as this process knows it: bad counts before known, since a bot that keeps silent for six seconds has passed that test. It stays
+// the same as long as the session lasts. What its network or its organisation brought says nothing here: a neighbour's mail
+// must neither slow it down nor give it way.
 func (d *Deps) standing(s *gateway.Session) limit.Reputation {
-	return StandingOf(s.Conduct.Known, s.Conduct.Bad)
+	if d.Reputation == nil || s.Trusted {
+		return StandingOf(s.Conduct.Known, s.Conduct.Bad)
+	}
+	own := gateway.Fact(&s.Facts, "own past", func() reputation.Standing { return d.ownPast(s.Client.Addr(), s.Started) })
+	return StandingOf(s.Conduct.Known || own == reputation.Known, s.Conduct.Bad || own == reputation.Bad)
+}
+
+// ownPast is what this process knows of what a client brought before.
+func (d *Deps) ownPast(client netip.Addr, now time.Time) reputation.Standing {
+	of := reputation.ClientOf(client)
+	if isInside(client) || !d.Policy.Runs("reputation") || d.Policy.Checks["reputation"].Action <= gateway.ActionObserve {
+		return reputation.Unknown
+	}
+	return d.Reputation.Own(of).At(now).Standing
 }
 
 // StandingOf is the same of a client that has no session any more.

@@ -15,6 +15,7 @@ import (
 	"gatepost/internal/dns"
 	"gatepost/internal/lab/dnslab"
 	"gatepost/internal/limit"
+	known "gatepost/internal/memory"
 	"gatepost/internal/shaping"
 )
 
@@ -105,6 +106,9 @@ func build(t testing.TB, policy string, d *Deps) *gateway.Pipeline {
 	}
 	if d.Resolver == nil {
 		d.Resolver = patient(t, dnslab.New(t, nil))
+	}
+	if d.Reputation == nil {
+		d.Reputation = shaping.NewReputation(known.NewReputation(known.ReputationOptions{}))
 	}
 	if d.Keyer == nil {
 		d.Keyer = keyerOf(t)

@@ -42,6 +42,8 @@ type parts struct {
 	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
 	seals      filters.SealCounts
 	shaper     *shaping.Stores
+	reputation *shaping.Reputation
+	histories  *memory.Reputation // those of this process
 	keyer      *greylist.Keyer
 	limited    filters.RateCounts
 	fronts     fronts
@@ -62,6 +64,8 @@ const greylistPairs = 1 << 19
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
 		known: memory.NewKnown(memory.KnownOptions{Log: log}), bounces: limit.NewLearned(0), shaper: shaping.New(limit.NewMemory(0), greylist.NewMemory(greylistPairs))}
+	p.histories = memory.NewReputation(memory.ReputationOptions{Log: log})
+	p.reputation = shaping.NewReputation(p.histories)
 	err := p.useRedis(b, log)
 	if err != nil {
 		return nil, err
@@ -150,7 +154,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		b.close()
 		return nil, err
 	}
-	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Bounces: p.bounces, Hostname: c.Bootstrap.Hostname, Policy: policy,
+	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Reputation: p.reputation, Bounces: p.bounces, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	deps.Lists = b.lists
 	if p.clamav != nil {

@@ -4,12 +4,14 @@ import (
 	"net/netip"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/gateway"
 )
 
 // learner passes events on to the journal and lets what learns learn from them, after the reply: a next hop that answered
 // RCPT differently for recipients of one message has told which of them exist, a client has told whether it is a bot, and a
-// message whose DMARC was looked at what its author's domain asks for and how the way it took treats mail.
+// message whose DMARC was looked at what its author's domain asks for and how the way it took treats mail, and each message
+// what is to be thought of who sent it.
 type learner struct {
 	gateway.Journal
 	d *daemon
@@ -22,6 +24,7 @@ func (l learner) Write(e *gateway.Event) {
 	if now := l.d.now.Load(); e.Kind == gateway.ConnectionEvent {
 		l.d.memory.Learn(e.Record.Client, now.pregreet.Lesson(e, now.snapshot.Policy))
 	}
+	l.d.parts.reputation.Learn(filters.ReputationLessons(e, l.d.now.Load().snapshot.Policy, l.d.parts.trusts)) // by what was known before
 	l.d.parts.known.Learn(e)
 	l.d.learnRates(e)
 	if e.Kind != gateway.TransactionEvent || e.Relayed == nil || len(e.Relayed.Rcpts) == 0 {

@@ -20,8 +20,8 @@ const knownTime = 30 * time.Second
 // first ones are served.
 const memoryWait = 50 * time.Millisecond
 
-// openMemory reads what was remembered before the last stop, of clients, and of domains, paths and sealers. Without its files
-// the gateway works, and forgets at the next stop.
+// openMemory reads what was remembered before the last stop, of clients, and of domains, paths and sealers, and what came of
+// mail. Without its files the gateway works, and forgets at the next stop.
 func (d *daemon) openMemory() {
 	ctx, cancel := context.WithTimeout(context.Background(), memoryTime)
 	o := memory.Options{Log: d.log}
@@ -39,6 +39,13 @@ func (d *daemon) openMemory() {
 		d.knownFile = known
 		d.parts.known.Keep(known)
 	}
+	past, err := store.OpenReputation(ctx, filepath.Join(d.bootstrap.StateDir, "reputation.db"), d.log)
+	if err != nil {
+		d.log.Warn("reputation: a restart will forget", "error", err)
+	} else {
+		d.pastFile = past
+		d.parts.histories.Keep(past)
+	}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -47,6 +54,7 @@ func (d *daemon) openMemory() {
 		ctx, cancel := context.WithTimeout(context.Background(), knownTime)
 		defer cancel()
 		d.parts.known.Load(ctx)
+		d.parts.histories.Load(ctx)
 	}()
 	select {
 	case <-read:

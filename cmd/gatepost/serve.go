@@ -52,6 +52,7 @@ type daemon struct {
 	store       *store.Log
 	clients     *store.Clients // nil where its file cannot be used
 	knownFile   *store.Known   // nil where its file cannot be used
+	pastFile    *store.Known   // likewise: of reputations
 	memory      *memory.Clients
 	reports     *reports.Reports
 	journal     *journal.Journal
@@ -281,6 +282,7 @@ func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
 	}
 	running.Go(func() { d.memory.Run(ctx) })
 	running.Go(func() { d.parts.known.Run(ctx) })
+	running.Go(func() { d.parts.histories.Run(ctx) })
 	running.Go(func() { d.reports.Run(ctx) })
 	running.Go(func() { paceCollector(ctx) })
 	d.learning.with(ctx, d.now.Load().relay.Tend)
@@ -335,6 +337,9 @@ func (d *daemon) close() error {
 	}
 	if d.knownFile != nil {
 		err = errors.Join(err, d.knownFile.Close())
+	}
+	if d.pastFile != nil {
+		err = errors.Join(err, d.pastFile.Close())
 	}
 	return err
 }

@@ -30,6 +30,17 @@ func OpenKnown(ctx context.Context, path string, log *slog.Logger) (*Known, erro
 	return &Known{db}, nil
 }
 
+// OpenReputation opens a file of the same form that keeps what came of mail: the kinds are address and name, the names
+// "client:192.0.2.1".
+func OpenReputation(ctx context.Context, path string, log *slog.Logger) (*Known, error) {
+	db, err := openSmall(ctx, path, small{what: "reputation", lost: "everybody is a stranger again", schema: knownSchema,
+		probe: "SELECT sum(length(kind) + length(name) + length(value)) FROM known"}, log)
+	if err != nil {
+		return nil, err
+	}
+	return &Known{db}, nil
+}
+
 // Load implements memory.Keeper.
 func (k *Known) Load(ctx context.Context, kind string, yield func(name string, value []byte)) error {
 	rows, err := k.db.QueryContext(ctx, "SELECT name, value FROM known WHERE kind = ?", kind)

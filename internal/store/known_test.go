@@ -196,3 +196,26 @@ func BenchmarkKnown(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// TestReputationFile: a file of reputations that is damaged is set aside, told of, and works anew.
+func TestReputationFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "reputation.db")
+	if err := os.WriteFile(path, []byte(strings.Repeat("junk", 5000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	k, err := OpenReputation(bounded30(t), path, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if !strings.Contains(said.String(), "reputation: the file is damaged and set aside; everybody is a stranger again") {
+		t.Errorf("said %q", said.String())
+	}
+	if err := k.Save(bounded30(t), "address", map[string][]byte{"client:192.0.2.1": []byte(`{"first":1}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := loadKnown(t, k, "address"); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
