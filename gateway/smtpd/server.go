@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -240,9 +242,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.begin.Do(s.init)
 	s.mu.Lock()
 	s.draining.Store(true)
-	for l := range s.listeners {
-		_ = l.Close()
-	}
+	listeners := slices.Collect(maps.Keys(s.listeners))
 	for c := range s.sessions {
 		c.wake()
 	}
@@ -250,6 +250,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.closeEmpty()
 	}
 	s.mu.Unlock()
+	closed := make(chan struct{})
+	go func() { // without the lock, which every session takes at its end: Close waits for an Accept that hangs
+		defer close(closed)
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
 	select {
 	case <-s.empty:
 		return nil

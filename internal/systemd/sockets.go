@@ -54,14 +54,40 @@ func socket(f *os.File) (Socket, error) {
 	if err != nil {
 		return Socket{}, fmt.Errorf("systemd: %s: %w", f.Name(), err)
 	}
-	at, ok := l.Addr().(*net.TCPAddr)
+	tcp, ok := l.(*net.TCPListener)
 	if !ok {
 		l.Close()
 		return Socket{}, fmt.Errorf("systemd: %s listens on %s and not on TCP: write ListenStream=25, or an address and port, in the socket unit", f.Name(), l.Addr())
 	}
 	only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-	place := at.AddrPort()
-	return Socket{Listener: l, Name: name, dual: err == nil && only == 0, place: netip.AddrPortFrom(place.Addr().Unmap(), place.Port())}, nil
+	place := tcp.Addr().(*net.TCPAddr).AddrPort()
+	return Socket{Listener: &shared{tcp}, Name: name, dual: err == nil && only == 0, place: netip.AddrPortFrom(place.Addr().Unmap(), place.Port())}, nil
+}
+
+// shared is a listener whose socket others have as well. Whether a socket blocks is a property of what they share, and
+// systemd makes it block whenever it starts a process with it (NonBlocking=no): one that still serves would be held in its
+// next accept past every deadline, and its Close with it, until a client comes.
+type shared struct{ *net.TCPListener }
+
+// Accept waits for the next connection, as that of the listener does, also where somebody made the socket block.
+func (s *shared) Accept() (net.Conn, error) {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		var flags int
+		if flags, failed = unix.FcntlInt(fd, unix.F_GETFL, 0); failed == nil && flags&unix.O_NONBLOCK == 0 {
+			failed = unix.SetNonblock(int(fd), true)
+		}
+	}); err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: s.Addr(), Err: os.NewSyscallError("fcntl", failed)}
+	}
+	return s.TCPListener.Accept()
 }
 
 // given returns the name that a unit gives on purpose. Without FileDescriptorName= systemd passes the name of the socket

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // asService makes the test's own program play a service that systemd started.
@@ -27,7 +29,7 @@ func TestMain(m *testing.M) {
 	}
 	for _, s := range all {
 		fmt.Printf("%q serves %v\n", s.Name, s.Serves(netip.MustParseAddrPort(os.Getenv(asService))))
-		_ = s.Listener.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
+		_ = s.Listener.(*shared).SetDeadline(time.Now().Add(10 * time.Second))
 		c, err := s.Accept()
 		if err != nil {
 			fmt.Println("accept:", err)
@@ -109,6 +111,36 @@ func TestSockets(t *testing.T) {
 				t.Errorf("a client heard %q", h)
 			}
 		})
+	}
+}
+
+// TestSharedSocketBlocks: systemd makes a socket block when it starts another process with it. Accept keeps its deadline
+// all the same, and Close does not wait for a client.
+func TestSharedSocketBlocks(t *testing.T) {
+	l, f := listenTCP(t, "tcp", "127.0.0.1:0")
+	s := &shared{l}
+	for range 3 {
+		if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.SetDeadline(time.Now().Add(time.Millisecond))
+		if c, err := s.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(c, err)
+		}
+	}
+	_ = s.SetDeadline(time.Time{})
+	_ = unix.SetNonblock(int(f.Fd()), false)
+	ended := make(chan error)
+	go func() {
+		_, err := s.Accept()
+		ended <- err
+	}()
+	s.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := s.Accept(); err == nil {
+		t.Error("a closed socket takes connections")
 	}
 }
 
