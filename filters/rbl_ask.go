@@ -132,7 +132,7 @@ func (c *lister) senderReady(in *gateway.Input) bool {
 }
 
 func (c *lister) authorReady(in *gateway.Input) bool {
-	return fromInside(in) || c.authorDomain(in.Envelope) == ""
+	return fromInside(in) || c.authorDomain(in.Envelope) == "" || gateway.Known(&in.Envelope.Facts, factListAuthor)
 }
 
 // priced tells which listings have their price already: those of the client's names, and, for the author, of the sender.

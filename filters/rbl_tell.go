@@ -3,6 +3,7 @@ package filters
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"gatepost/gateway"
 	"gatepost/rbl"
@@ -93,19 +94,35 @@ func (c *lister) tell(in *gateway.Input, subject string, results []rbl.Result, p
 		return noInput()
 	}
 	s := c.sum(all)
+	listed, clears := s.weight >= c.refuse, s.weight+s.lateLess < c.refuse
+	adds := !listed && s.weight+s.lateMore >= c.refuse && !in.Session.Conduct.Known && !in.Session.Trusted
+	held := (listed && clears || adds) && c.d.Held.over(c.whom(in, subject), time.Now())
 	f := gateway.Passed()
-	known := in.Session.Conduct.Known || in.Session.Trusted
-	switch late := gateway.CouldNotTell(gateway.RBLLate, subject); {
-	case s.weight >= c.refuse && s.weight+s.lateLess < c.refuse:
-		f = late
-	case s.weight >= c.refuse:
+	switch {
+	case !held && (listed && clears || adds):
+		f = gateway.CouldNotTell(gateway.RBLLate, subject)
+	case listed:
 		f = gateway.Failed(gateway.RBLListed, c.args(all)...)
-	case s.weight+s.lateMore >= c.refuse && !known:
-		f = late
 	case s.weight+s.lateMore+s.awayMore >= c.refuse:
 		f = gateway.CouldNotTell(gateway.RBLAway, subject)
 	}
+	if held {
+		f = f.Show("held", "long enough: the list was late for this one each time")
+	}
 	return c.show(f, all, results, priced)
+}
+
+// whom is who is held: the network of a client, since large senders try again from another host, or the domain.
+func (c *lister) whom(in *gateway.Input, subject string) string {
+	if c.inputs&rbl.Client == 0 {
+		return subject
+	}
+	bits, addr := 64, in.Session.Client.Addr().Unmap()
+	if addr.Is4() {
+		bits = 24
+	}
+	network, _ := addr.Prefix(bits)
+	return network.String()
 }
 
 // show adds the measures and the evidence.

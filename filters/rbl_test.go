@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatepost/gateway"
@@ -240,6 +242,129 @@ func TestNoLists(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// TestRBLHeld: a list that is late for the same client each time holds it for a quarter of an hour, whatever host of its network
+// tries, and then no longer; of one that is listed the listing decides then.
+func TestRBLHeld(t *testing.T) {
+	w := newListWorld(t, "", rblZone)
+	lister, err := w.d.newLister(&ListsOptions{Refuse: 10}, rbl.Client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := func(list string) rbl.Result { return rbl.Result{List: list, Cause: rbl.Late} }
+	bad := rbl.Result{List: "worst", Verdict: rbl.Listed, Weight: 10, Codes: []rbl.Code{{Label: "bad", Weight: 10}}}
+	for _, c := range []struct {
+		what    string
+		results []rbl.Result
+		then    gateway.Reason
+	}{
+		{"one that could list is late", []rbl.Result{late("worst")}, gateway.RBLAway},
+		{"one that could clear is late", []rbl.Result{bad, late("good")}, gateway.RBLListed},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w.d.Held = &Held{}
+			try := func(client string, want gateway.Reason) {
+				t.Helper()
+				f := lister.tell(input(from(client, "x"), nil), client, c.results, nil)
+				if f.Reason != want || (want == c.then) != (evidence(f, "held") != "") {
+					t.Errorf("%s, %s: %s %v", c.what, client, f.Reason, f.Evidence)
+				}
+			}
+			try("198.51.100.5", gateway.RBLLate)
+			time.Sleep(14 * time.Minute)
+			try("198.51.100.77", gateway.RBLLate)
+			time.Sleep(2 * time.Minute)
+			try("198.51.100.5", c.then)
+			try("198.51.101.5", gateway.RBLLate) // another network
+			time.Sleep(10 * time.Hour)
+			try("198.51.100.6", c.then) // remembered
+			time.Sleep(25 * time.Hour)
+			try("198.51.100.5", gateway.RBLLate) // forgotten
+		})
+	}
+}
+
+// TestHeldIsBounded: whoever comes, so many are remembered and no more.
+func TestHeldIsBounded(t *testing.T) {
+	var h Held
+	now := time.Now()
+	for i := range 5 * heldMost {
+		h.over(strconv.Itoa(i), now)
+	}
+	if n := len(h.young) + len(h.old); n > 2*heldMost || n < heldMost {
+		t.Errorf("%d are remembered", n)
+	}
+	if h.over("later", now) || !h.over("later", now.Add(heldFor)) || h.over("later", now.Add(-time.Hour)) {
+		t.Error("the clock decides otherwise")
+	}
+}
+
+// rblNames has the listed domains of the tests.
+const rblNames = `
+bad.example.names.example. A 127.0.0.2
+mail.bad.example.names.example. A 127.0.0.2
+bad.example.more.example. A 127.0.0.2
+7.100.51.198.in-addr.arpa. PTR mail.bad.example.
+mail.bad.example. A 198.51.100.7
+`
+
+// TestRBLDomains: a domain is asked about where it stands and priced once; one list has one voice for the names of a client, and
+// what is ours, null or unclear is asked about nowhere.
+func TestRBLDomains(t *testing.T) {
+	for _, c := range []struct {
+		what, client, helo, mail, author, policy string
+		want                                     string // of helo, sender and author: result and measures
+		score                                    float64
+		reply                                    string
+	}{
+		{"nothing", "198.51.100.5", "mail.good.example", "<a@good.example>", "a@good.example", "", "pass/pass/pass", 0, ""},
+		{"HELO only", "198.51.100.5", "mail.bad.example", "<a@good.example>", "a@good.example", "", "pass 7/pass/pass", 3.5, ""},
+		{"HELO and reverse name: one voice", "198.51.100.7", "bad.example", "<a@good.example>", "a@good.example", "", "pass 7/pass/pass", 3.5, ""},
+		{"a literal, and the reverse name", "198.51.100.7", "[198.51.100.7]", "<a@good.example>", "a@good.example", "", "pass 7/pass/pass", 3.5, ""},
+		{"a literal", "198.51.100.5", "[198.51.100.5]", "<a@good.example>", "a@good.example", "", "not run/pass/pass", 0, ""},
+		{"sender only", "198.51.100.5", "mail.good.example", "<a@BAD.example>", "a@good.example", "", "pass/pass 7/pass", 3.5, ""},
+		{"author only, two lists", "198.51.100.5", "mail.good.example", "<a@good.example>", "a@bad.example", "", "pass/pass/fail 7 5", 6,
+			"550 5.7.1 Refused: bad.example is listed by names, more (code 2, code 2); see https://names.example/ for why"},
+		{"everywhere: priced once, refused all the same", "198.51.100.5", "bad.example", "<a@bad.example>", "a@bad.example", "", "pass 7/pass/fail 5", 6, "550 5.7.1 Refused: bad.example"},
+		{"priced where the other only watches", "198.51.100.5", "bad.example", "<a@bad.example>", "a@good.example", "[checks.rbl.helo]\naction = \"observe\"\n", "pass 7/pass 7/pass", 3.5, ""},
+		{"null and ours", "198.51.100.5", "mail.good.example", "<>", "a@served.example", "", "pass/not run/not run", 0, ""},
+		{"no author", "198.51.100.5", "mail.good.example", "<a@served.example>", "", "", "pass/not run/not run", 0, ""},
+		{"inside", "10.0.0.1", "bad.example", "<a@bad.example>", "a@bad.example", "", "not run/not run/not run", 0, ""},
+	} {
+		w := newListWorld(t, c.policy, rblNames)
+		s := from(c.client, c.helo)
+		s.Snapshot = w.snap
+		e := dataOf(t, "From: "+c.author+"\r\n\r\n")
+		e.From = mailFrom(t, c.mail)
+		in := input(s, e)
+		for _, stage := range []gateway.Stage{gateway.Helo, gateway.Mail, gateway.Data} {
+			for _, row := range w.pl.Rows[stage] {
+				for _, check := range row.Checks {
+					if strings.HasPrefix(check.Name, "rbl.") {
+						f := check.Run(t.Context(), in)
+						f.Check, f.Stage, f.Rcpt = check.Name, stage, -1
+						e.Findings = append(e.Findings, f)
+						if !check.Ready(in) {
+							t.Errorf("%s: %s is not ready behind itself", c.what, check.Name)
+						}
+					}
+				}
+			}
+		}
+		var said []string
+		for _, f := range e.Findings {
+			text := f.Result.String()
+			for _, m := range f.Measures {
+				text += fmt.Sprintf(" %v", m.Value)
+			}
+			said = append(said, text)
+		}
+		v := w.d.Policy.Judge(gateway.NewRecord(gateway.Data, s, e))
+		if got := strings.Join(said, "/"); got != c.want || v.Score != c.score || !strings.HasPrefix(v.Reply.String(), c.reply) {
+			t.Errorf("%s: %s, score %v, %q", c.what, got, v.Score, v.Reply.String())
 		}
 	}
 }

@@ -53,6 +53,7 @@ type parts struct {
 	secret     []byte                         // that nodes share; nil: the installation's own
 	scanLimit  atomic.Int64                   // the largest message that every clamd was seen to look through; 0 while it is not known
 	lists      atomic.Pointer[rbl.Supervisor] // in force; nil for none
+	listHeld   filters.Held
 	// listChanged is told what becomes of lists; nil where nobody listens.
 	listChanged func(rbl.Change)
 }
@@ -156,7 +157,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	}
 	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Reputation: p.reputation, Bounces: p.bounces, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
-	deps.Lists = b.lists
+	deps.Lists, deps.Held = b.lists, &p.listHeld
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav
 	}

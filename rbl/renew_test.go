@@ -1,0 +1,69 @@
+package rbl
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestRenew: a list that stays as it was stays armed, with its meter, whatever comes and goes beside it; one whose key, use or
+// rules changed proves itself again; and what the one in use learns wakes the Run of the new one.
+func TestRenew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cop, psbl := entry(t, "spamcop"), entry(t, "psbl")
+		w := healthy(cop.List.Zone, psbl.List.Zone)
+		s, changes := supervise(t, cop)
+		s.Probe(t.Context(), w, time.Now())
+		expect(t, "first", changes.take(), "spamcop: unarmed to armed")
+
+		same, err := s.Renew([]Entry{cop})
+		if err != nil || same != s {
+			t.Errorf("the same lists make another: %v", err)
+		}
+		next, err := s.Renew([]Entry{psbl, cop})
+		if err != nil {
+			t.Fatal(err)
+		}
+		states := func(s *Supervisor) (out string) {
+			for _, st := range s.Status(time.Now()) {
+				out += fmt.Sprintf("%s %v %d;", st.Name, st.State, st.Queries)
+			}
+			return out
+		}
+		expect(t, "renewed", states(next), "psbl unarmed 0;spamcop armed 3;")
+		next.Probe(t.Context(), w, time.Now())
+		expect(t, "proved", states(next), "psbl armed 3;spamcop armed 3;")
+		if res := s.Check(t.Context(), w, time.Now(), client(1)); len(res) != 1 {
+			t.Errorf("the old one knows %d lists", len(res))
+		}
+		expect(t, "both count", states(next), "psbl armed 3;spamcop armed 4;")
+		changes.take()
+
+		// A session of the old policy sees the list fail: the new one's Run asks the test points at its time.
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go next.Run(ctx, w)
+		time.Sleep(2 * time.Minute)
+		w.set("9.1.0.198."+cop.List.Zone, reply{addrs: "127.255.255.254"})
+		w.set("2.0.0.127."+cop.List.Zone, reply{addrs: "127.255.255.254"})
+		expect(t, "an error code", check(t, s, w, 1), "unhealthy error code")
+		time.Sleep(2 * time.Second)
+		expect(t, "found by the other", changes.take(), "spamcop: armed to suspended error code")
+		expect(t, "shared", states(s), "spamcop suspended 8;")
+
+		for _, edit := range []func(*Entry){func(e *Entry) { e.Use = Commercial }, func(e *Entry) { e.List.Rules[0].Weight = 1 },
+			func(e *Entry) { e.Key, _ = NewKey("a") }} {
+			other := entry(t, "psbl")
+			edit(&other)
+			changed, err := next.Renew([]Entry{other})
+			if err != nil || changed == next || changed.Status(time.Now())[0].State != Unarmed {
+				t.Errorf("%+v: %v", other, err)
+			}
+		}
+		if _, err := next.Renew([]Entry{cop, cop}); err == nil {
+			t.Error("a list twice is taken")
+		}
+	})
+}
