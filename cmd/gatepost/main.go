@@ -58,6 +58,8 @@ func commands() []command {
 		{"arc sealers", "[--config PATH] [--json]", "list the ARC sealers that are not trusted, and what their word would have rescued", arcSealers},
 		{"dmarc report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", "show DMARC reports: what waits, what was sent, and with --dry-run what would be", dmarcReport},
 		{"limits top", "[N] [--config PATH] [--json]", "show who is close to which rate limit now", limitsTop},
+		{"rbl status", "[--config PATH] [--json]", "show the DNS lists of the running daemon: whether they work, and how much they are asked", rblStatus},
+		{"rbl test", "ADDRESS|DOMAIN [--config PATH] [--json]", "ask all DNS lists of the policy, without the daemon, and show what each answers", rblTest},
 		{"version", "", "print the version", printVersion},
 	}
 }

@@ -76,6 +76,12 @@ func TestExitCodes(t *testing.T) {
 		{"resume --config " + good, 3, "", "does not run"},
 		{"arc sealers --config " + good, 3, "", "does not run"},
 		{"arc sealers x --config " + good, 2, "", `"x" is too much`},
+		{"rbl status --config " + good, 3, "", "does not run"},
+		{"rbl test --config " + good, 2, "", "name an IP address or a domain"},
+		{"rbl test 127.0.0.2 --config " + good, 2, "", "no address of the internet"},
+		{"rbl test local --config " + good, 2, "", "neither an IP address nor a domain"},
+		{"rbl test 192.0.2.1 --config " + good, 1, "", "no list is used"},
+		{"rbl test 192.0.2.1 --config " + bad, 1, "", "policy.toml:1:1: mod: "},
 		{"serve --config " + bad, 1, "", "policy.toml:1:1: mod: "},
 	}
 	for _, tt := range tests {

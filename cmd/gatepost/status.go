@@ -56,6 +56,7 @@ func (d *daemon) verbs() http.Handler {
 	}))
 	mux.Handle("GET /arc/sealers", control.Verb(func(context.Context, *http.Request) (any, error) { return d.parts.known.Sealers(), nil }))
 	mux.Handle("GET /limits", control.Verb(d.limitsVerb))
+	mux.Handle("GET /rbl/status", control.Verb(d.listVerb))
 	mux.Handle("GET /dmarc/report", control.Verb(d.reportVerb))
 	mux.Handle("POST /drain", control.Verb(d.drainVerb))
 	mux.Handle("POST /resume", control.Verb(d.resumeVerb))

@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gatepost/internal/lab/dnslab"
+)
+
+// The keys of the list that is asked by key, before and after its file is written anew.
+const (
+	listKey      = "q3ys3cret7"
+	listKeyLater = "n3ws3cret8"
+)
+
+// listZones are two lists of addresses, one by key, and one of domains.
+func listZones(by string) string {
+	return fmt.Sprintf(`
+2.0.0.127.plain.example. A 127.0.0.2
+9.100.51.198.plain.example. A 127.0.0.2
+2.0.0.127.%[1]s.keyed.example. A 127.0.0.2
+8.100.51.198.%[1]s.keyed.example. A 127.0.0.2
+8.100.51.198.%[1]s.keyed.example. TXT "listed by %[1]s, says the list"
+test.names.example. A 127.0.0.2
+bad.example.names.example. A 127.0.0.2
+bad.example. MX 10 mail.example.org.
+good.example. MX 10 mail.example.org.
+mail.example.org. A 192.0.2.10
+`, by)
+}
+
+const listPolicy = `
+[checks.greylist]
+action = "off"
+[rbl]
+use = "commercial"
+[[rbl.own]]
+name = "plain"
+zone = "plain.example"
+website = "https://plain.example/look"
+rule = [{ answer = "127.0.0.2", label = "spam trap", weight = 10 }]
+[[rbl.own]]
+name = "keyed"
+zone = "{key}.keyed.example"
+key_file = "%s"
+rule = [{ answer = "127.0.0.2", label = "by key", weight = 10 }]
+[[rbl.own]]
+name = "names"
+zone = "names.example"
+inputs = ["helo", "mailfrom"]
+rule = [{ answer = "127.0.0.2", label = "bad domain", weight = 10 }]
+`
+
+// TestLists: through the program, listed clients and domains are refused with words that help and their postmaster is reached;
+// a list that falls silent is told of and mail goes on; a key is nowhere to be seen, though it is in every query, and is read
+// again by a reload.
+func TestLists(t *testing.T) {
+	t.Parallel()
+	dns := dnslab.New(t, dnslab.Text(listZones(listKey)))
+	w := newWorld(t, setup{clamav: "off", spamd: "off", dns: dns.Addr(),
+		bootstrap: "[log]\nlevel = \"debug\"\n[[listener]]\nname = \"proxied\"\naddresses = [\"127.0.0.1:0\"]\nproxy_from = [\"127.0.0.1\"]\n"})
+	w.dns = dns
+	file := filepath.Join(w.dir, "keys", "keyed.key")
+	writeKey := func(key string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file+".new", []byte(key+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeKey(listKey)
+	w.policy += fmt.Sprintf(listPolicy, file)
+	w.start(t)
+
+	try := func(client, helo, sender string) (postmaster, bob string) {
+		t.Helper()
+		c := w.proxied(t, "proxied", from(client))
+		if r := c.reply(); !strings.HasPrefix(r, "220 ") {
+			t.Fatalf("banner %q", r)
+		}
+		c.want("250", "EHLO "+helo)
+		c.want("250", "MAIL FROM:<a@"+sender+">")
+		postmaster, bob = c.say("RCPT TO:<postmaster@served.test>"), c.say("RCPT TO:<bob@served.test>")
+		c.want("221", "QUIT")
+		return postmaster, bob
+	}
+	for _, c := range []struct{ client, helo, sender, want string }{
+		{"198.51.100.7", "mx.good.example", "good.example", "250 "},
+		{"198.51.100.9", "mx.good.example", "good.example", "550 5.7.1 Refused: 198.51.100.9 is listed by plain (spam trap); see https://plain.example/look for why"},
+		{"198.51.100.8", "mx.good.example", "good.example", "550 5.7.1 Refused: 198.51.100.8 is listed by keyed (by key); see its operator's site for why"},
+		{"198.51.100.7", "bad.example", "good.example", "550 5.7.1 Refused: bad.example is listed by names (bad domain)"},
+		{"198.51.100.7", "mx.good.example", "bad.example", "550 5.7.1 Refused: bad.example is listed by names (bad domain)"},
+	} {
+		postmaster, bob := try(c.client, c.helo, c.sender)
+		if !strings.HasPrefix(postmaster, "250 ") || !strings.HasPrefix(bob, c.want) {
+			t.Errorf("%+v: postmaster %q, bob %q", c, postmaster, bob)
+		}
+	}
+	w.awaitEvent(t, "transaction", "verdict=reject", "reason=rbl.listed", "client=198.51.100.8:50000", "findings~rbl.client")
+
+	// The list by key fails: a reload proves it no more with another key, which its zone does not know. All else goes on.
+	writeKey(listKeyLater)
+	w.reload(t, w.policy, "reload")
+	if said := w.daemonSaid(); !strings.Contains(said, `"kind":"list_away","list":"keyed","state":"unarmed","cause":"missing"`) {
+		t.Errorf("the journal does not tell of the list:\n%s", said)
+	}
+	if _, bob := try("198.51.100.9", "mx.good.example", "good.example"); !strings.HasPrefix(bob, "550 5.7.1 ") {
+		t.Errorf("listed by another: %q", bob)
+	}
+	if _, bob := try("198.51.100.7", "mx.good.example", "good.example"); !strings.HasPrefix(bob, "250 ") {
+		t.Errorf("clear: %q", bob)
+	}
+	w.awaitEvent(t, "transaction", "client=198.51.100.7:50000", "findings~rbl.away")
+	if status, body, err := w.daemon.Get(t.Context(), "/readyz"); err != nil || status != 200 || !strings.Contains(body, "keyed is unarmed: missing") {
+		t.Errorf("ready: %d %q %v", status, body, err)
+	}
+	if err := dns.SetZones(dnslab.Text(listZones(listKeyLater))); err != nil {
+		t.Fatal(err)
+	}
+	said, complaint, code, err := w.daemon.Command(t.Context(), "rbl", "test", "198.51.100.8", "--config", w.dir)
+	if err != nil || code != 1 || !strings.Contains(said, "listed     keyed                127.0.0.2 by key (10)") || !strings.Contains(said, "it says: listed by (key), says the list") ||
+		!strings.Contains(said, "not listed plain") {
+		t.Errorf("rbl test: exit %d, %s%s, %v", code, said, complaint, err)
+	}
+	shown := said + complaint
+	for _, args := range [][]string{{"rbl", "status"}, {"rbl", "status", "--json"}, {"status"}, {"check"}, {"rbl", "test", "bad.example", "--json"}, {"rbl", "test", "198.51.100.8", "--json"}} {
+		out, errOut, _, err := w.daemon.Command(t.Context(), append(args, "--config", w.dir)...)
+		if err != nil || out+errOut == "" {
+			t.Errorf("%v: %v", args, err)
+		}
+		if len(args) > 1 && args[1] == "status" && !strings.Contains(out, "plain") {
+			t.Errorf("%v: %s", args, out)
+		}
+		shown += out + errOut
+	}
+	_, metrics, err := w.daemon.Get(t.Context(), "/metrics")
+	if err != nil || !strings.Contains(metrics, `gatepost_list_armed{list="keyed"} 0`) || !strings.Contains(metrics, `gatepost_list_armed{list="plain"} 1`) ||
+		!strings.Contains(metrics, `gatepost_list_results_total{list="plain",verdict="listed"} 2`) {
+		t.Errorf("metrics (%v):\n%s", err, metrics)
+	}
+	for where, text := range map[string]string{"commands": shown, "metrics": metrics, "log and journal": w.daemonSaid()} {
+		for _, key := range []string{listKey, listKeyLater} {
+			if strings.Contains(strings.ToLower(text), key) {
+				t.Errorf("the key is shown: %s", where)
+			}
+		}
+	}
+	if n := dns.Queries()["2.0.0.127."+listKeyLater+".keyed.example"]; n == 0 {
+		t.Error("nobody asked with the key: the test shows nothing")
+	}
+}
