@@ -241,15 +241,28 @@ func TestRateAway(t *testing.T) {
 	}
 }
 
-// BenchmarkRates is all that limits cost a stranger: connection, message and recipient.
+// BenchmarkRates is all that limits cost a stranger's message with one recipient: connection, message, recipient and octets.
+// None of its clients is over its limit.
 func BenchmarkRates(b *testing.B) {
 	d := &Deps{Rates: limit.Defaults(), Limited: &RateCounts{}}
-	build(b, "", d)
-	in := input(from("192.0.2.1", "good.example"), &gateway.Envelope{From: mailFrom(b, "<a@b.example>")})
-	in.Session.Conduct.Known = true
+	for i := range d.Rates { // as many keys, and room in each
+		for r := range d.Rates[i].Rates {
+			d.Rates[i].Rates[r] = limit.Per(1_000_000, time.Second)
+		}
+	}
+	build(b, "[checks.greylist]\naction = \"off\"\n", d)
+	s := from("192.0.2.1", "good.example")
+	e := &gateway.Envelope{From: mailFrom(b, "<a@b.example>"), Rcpts: []gateway.Recipient{recipientOf(b, d.Policy, "<anna@served.example>")}}
+	checks := []func(context.Context, *gateway.Input) gateway.Finding{d.runRateConnections, d.runRateMessages, d.runRateRecipients, d.runRateOctets}
 	b.ReportAllocs()
 	for b.Loop() {
-		d.runRateConnections(b.Context(), in)
-		d.runRateMessages(b.Context(), in)
+		e.Facts = gateway.Facts{} // another message
+		in := input(s, e)
+		in.Rcpt = 0
+		for _, check := range checks {
+			if f := check(b.Context(), in); f.Result != gateway.Pass || len(f.Evidence) > 0 {
+				b.Fatal(f)
+			}
+		}
 	}
 }
