@@ -39,6 +39,7 @@ type Server struct {
 	faults  map[string][]*fault
 	queries map[string]int
 	viaTCP  int
+	lists   map[string]*list
 }
 
 // Start serves zones on a free port of 127.0.0.1. Error: the text of a zone

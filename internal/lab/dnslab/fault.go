@@ -136,6 +136,10 @@ func (s *Server) ServeDNS(w wire.ResponseWriter, req *wire.Msg) {
 		return
 	}
 	tcp := w.LocalAddr().Network() == "tcp"
+	if l, subject, ok := s.listOf(req.Question[0].Name); ok {
+		s.serveList(w, req, &l, subject, tcp)
+		return
+	}
 	f := s.note(req.Question[0].Name, wire.TypeToString[req.Question[0].Qtype], tcp)
 	time.Sleep(f.Delay)
 	for _, packet := range s.answer(req, f.Kind, tcp) {
