@@ -108,6 +108,10 @@ func (r report) sections(b *bytes.Buffer) {
 		b.WriteString("## Refused connections\n\n")
 		_ = printStorm(b, r.Storm)
 	}
+	if len(r.Lists) > 0 {
+		b.WriteString("## Clients on DNS lists\n\n")
+		_ = printLists(b, r.Lists)
+	}
 	if len(r.Memory) > 0 {
 		b.WriteString("## Large messages\n\n" + memoryHeading)
 		for _, m := range r.Memory {

@@ -55,6 +55,10 @@ func (r role) serve(in io.Reader, out io.Writer) error {
 		return sink.Serve(in, out)
 	case r.hold:
 		return serveHold(in, out)
+	case r.names:
+		return serveNames(in, out)
+	case r.lists:
+		return serveLists(in, out)
 	}
 	return servePipe(r.pipe, in, out)
 }
@@ -106,7 +110,7 @@ func (b *bench) measure(ctx context.Context, out io.Writer) error {
 		out = io.Discard
 	}
 	sections := map[string]func(context.Context, io.Writer) error{
-		gridSection: b.grid, logSection: b.logCost, pacedSection: b.paced, idleSection: b.idle, stormSection: b.storm,
+		gridSection: b.grid, logSection: b.logCost, pacedSection: b.paced, idleSection: b.idle, stormSection: b.storm, listsSection: b.lists,
 		memorySection: b.memory, bootSection: b.boot,
 	}
 	var failed error

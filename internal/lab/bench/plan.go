@@ -37,21 +37,27 @@ const (
 	pacedSection  = "paced"
 	idleSection   = "idle"
 	stormSection  = "storm"
+	listsSection  = "lists"
 	memorySection = "memory"
 	bootSection   = "boot"
 )
 
 func allSections() words {
-	return words{gridSection, logSection, pacedSection, idleSection, stormSection, memorySection, bootSection}
+	return words{gridSection, logSection, pacedSection, idleSection, stormSection, listsSection, memorySection, bootSection}
 }
 
 // role says what a child process of a run is.
 type role struct {
-	sink, hold bool
-	pipe       string // where to
+	sink, hold, names, lists bool
+	pipe                     string // where to
 }
 
-const pipeFlag = "pipe-to"
+// The flags of child processes.
+const (
+	pipeFlag  = "pipe-to"
+	namesFlag = "names"
+	listsFlag = "lists-inside"
+)
 
 // parse reads the command line.
 func (p *plan) parse(args []string, out io.Writer) error {
@@ -81,6 +87,8 @@ func (p *plan) parse(args []string, out io.Writer) error {
 	f.BoolVar(&p.keep, "keep", false, "keep the folder of the measured daemons, and say where it is")
 	f.BoolVar(&p.role.sink, "sink", false, "be the sink (for the program itself)")
 	f.BoolVar(&p.role.hold, "hold", false, "hold idle connections (for the program itself)")
+	f.BoolVar(&p.role.names, namesFlag, false, "be the name server that plays lists (for the program itself)")
+	f.BoolVar(&p.role.lists, listsFlag, false, "measure lists in a network of its own (for the program itself)")
 	f.StringVar(&p.role.pipe, pipeFlag, "", "be the pipe to this `address` (for the program itself)")
 	if err := f.Parse(args); err != nil {
 		return err

@@ -20,6 +20,7 @@ type report struct {
 	Log      logResult      `json:"log"`
 	Paced    []pacedResult  `json:"paced,omitempty"`
 	Storm    []stormResult  `json:"storm,omitempty"`
+	Lists    []listResult   `json:"lists,omitempty"`
 	Memory   []memoryResult `json:"memory,omitempty"`
 	Boot     []bootResult   `json:"boot,omitempty"`
 	Idle     []idleResult   `json:"idle,omitempty"`
