@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -96,6 +97,34 @@ func TestSections(t *testing.T) {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %q in\n%s\n%s", want, b, &out)
 		}
+	}
+}
+
+// TestLists measures clients on lists, shortly: Gatepost refuses all of them, also where the answers are late.
+func TestLists(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "bench.json")
+	var p plan
+	if err := p.parse([]string{"-quick", "-rounds", "1", "-length", "100ms", "-peers", "postfix-proxy", "-sections", "lists", "-json", file}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), p, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	r, err := readReport(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var who []string
+	for _, l := range r.Lists {
+		who = append(who, l.Name+": "+l.Who)
+		if l.Sessions < 100 || l.Median.Rate <= 0 || l.Sessions != l.Refused+l.Deferred+l.LetIn || l.Name == "gatepost" && l.LetIn > 0 {
+			t.Errorf("%+v", l)
+		}
+	}
+	want := []string{"gatepost: known, on all lists", "postscreen: known, on all lists", "smtpd: known, on all lists", "gatepost: new, answers 2.5 s late"}
+	if !slices.Equal(who, want) {
+		t.Errorf("measured %q, want %q", who, want)
 	}
 }
 

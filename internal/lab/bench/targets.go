@@ -200,6 +200,28 @@ func (g *goals) storms() {
 	}
 	here, ok := cpu(g.program)
 	g.atMost(what, "µs", 122, 0, here, ok)
+	g.lists()
+}
+
+func (g *goals) lists() {
+	what, here, ok := "CPU a session of a client on eight lists, refused at RCPT", 0.0, false
+	clients, letIn := int64(0), int64(0)
+	var peers []string
+	for _, l := range g.Lists {
+		switch {
+		case l.Name == g.program:
+			if clients, letIn = clients+l.Sessions, letIn+l.LetIn; l.Who == listedKnown {
+				here, ok = l.Median.CPU, true
+			}
+		case l.Who == listedKnown && (l.Name == postscreen || l.Name == smtpdPeer):
+			peers = append(peers, fmt.Sprintf("%s here: %.0f µs", l.Name, l.Median.CPU))
+		}
+	}
+	if peers != nil {
+		what += "; " + strings.Join(peers, ", ")
+	}
+	g.atMost(what, "µs", 300, 0, here, ok)
+	g.list = append(g.list, goal{fmt.Sprintf("clients on lists let in, of %d, %d at once", clients, listedCount), "none", fmt.Sprint(letIn), letIn == 0, clients > 0})
 }
 
 func (g *goals) memory() {

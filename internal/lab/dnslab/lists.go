@@ -66,15 +66,17 @@ type List struct {
 	Answer   netip.Addr     // for what is listed; zero is 127.0.0.2
 	State    ListState
 	Delay    time.Duration // before each answer
-	// Late is how much later the answers to all but the test points come: a list whose health nobody sees failing.
+	// Late is how much later the first answers for a name other than a test point come: a list that is slow, but never so
+	// that its health suffers, behind a resolver that caches. Who asks for the same name meanwhile waits for that answer, and
+	// gets it at once later.
 	Late time.Duration
 }
 
 // list is a running one; the server's lock guards it.
 type list struct {
 	List
-	queries, names int
-	seen           map[string]bool
+	queries int
+	seen    map[string]time.Time // since when a name is known
 }
 
 // SetList makes the server play a list, in the place of what it played at its zone so far. What it counted stays.
@@ -92,7 +94,7 @@ func (s *Server) SetList(l List) {
 		old.List = l
 		return
 	}
-	s.lists[l.Zone] = &list{List: l, seen: map[string]bool{}}
+	s.lists[l.Zone] = &list{List: l, seen: map[string]time.Time{}}
 }
 
 // ListQueries is how many queries for names below a list's zone came, and for how many different names.
@@ -103,7 +105,7 @@ func (s *Server) ListQueries(zone string) (queries, names int) {
 	if l == nil {
 		return 0, 0
 	}
-	return l.queries, l.names
+	return l.queries, len(l.seen)
 }
 
 // maxSeen bounds how many names of a list are told apart.
@@ -128,11 +130,17 @@ func (s *Server) listOf(name string) (l List, subject string, ok bool) {
 			continue
 		}
 		subject = name[:len(name)-len(rest)-1]
-		if !found.seen[subject] && len(found.seen) < maxSeen {
-			found.seen[subject] = true
-			found.names++
-		}
 		l = found.List
+		since, again := found.seen[subject]
+		if !again && len(found.seen) < maxSeen {
+			found.seen[subject] = time.Now()
+		}
+		if again {
+			l.Late -= time.Since(since)
+		}
+		if is, _ := point(subject); !is {
+			l.Delay += max(l.Late, 0)
+		}
 		if l.State == ListFlaps {
 			if l.State = ListWell; found.queries%16 >= 8 {
 				l.State = ListDead
@@ -236,11 +244,7 @@ const (
 
 // serveList answers a query for a name below a list's zone.
 func (s *Server) serveList(w wire.ResponseWriter, req *wire.Msg, l *List, subject string, tcp bool) {
-	delay := l.Delay
-	if is, _ := point(subject); !is {
-		delay += l.Late
-	}
-	time.Sleep(delay)
+	time.Sleep(l.Delay)
 	addr, kind := l.answer(subject)
 	if kind != Honest {
 		for _, packet := range s.answer(req, kind, tcp) {

@@ -117,14 +117,20 @@ func TestListFlaps(t *testing.T) {
 	}
 }
 
-// TestListLate shows that the test points of a list may be prompt where all else is late.
+// TestListLate shows that the test points of a list may be prompt where all else is late, but for what was asked before.
 func TestListLate(t *testing.T) {
 	s := New(t, nil)
-	s.SetList(List{Zone: "bl.test", Late: time.Second})
+	s.SetList(List{Zone: "bl.test", Late: 500 * time.Millisecond})
 	if err := briefly(s, "2.0.0.127.bl.test."); err != nil {
 		t.Errorf("the test point: %v", err)
 	}
 	if err := briefly(s, "9.2.0.192.bl.test."); err == nil {
 		t.Error("another is not late")
+	}
+	if _, err := ask(t, s, "udp", "9.2.0.192.bl.test.", wire.TypeA); err != nil {
+		t.Errorf("who asks again: %v", err)
+	}
+	if err := briefly(s, "9.2.0.192.bl.test."); err != nil {
+		t.Errorf("what was asked before: %v", err)
 	}
 }

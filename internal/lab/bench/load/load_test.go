@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -74,8 +75,8 @@ func script(t *testing.T, replies ...string) string {
 				r, body := bufio.NewReader(conn), false
 				for i := 0; ; i++ {
 					reply := replies[min(i, len(replies)-1)]
-					if _, err := conn.Write([]byte(reply)); err != nil {
-						return
+					if _, err := conn.Write([]byte(reply)); err != nil || reply == "" {
+						return // without a word
 					}
 					for {
 						line, err := r.ReadString('\n')
@@ -386,6 +387,42 @@ func TestStorm(t *testing.T) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
+}
+
+// TestListed shows what counts as refused, deferred and let in, and which addresses the clients have.
+func TestListed(t *testing.T) {
+	ok := []string{"220 hi\r\n", "250-hi\r\n250 there\r\n", "250 ok\r\n"}
+	for _, c := range []struct {
+		name    string
+		replies []string
+		want    Met
+	}{
+		{"RCPT", append(ok[:3:3], "550 5.7.1 no\r\n", "221 bye\r\n"), Met{Refused: 1, Refusal: "550 5.7.1 no"}},
+		{"RCPT later", append(ok[:3:3], "451 4.4.3 later\r\n"), Met{Deferred: 1, Deferral: "451 4.4.3 later"}},
+		{"banner", []string{"554 no\r\n"}, Met{Refused: 1, Refusal: "554 no"}},
+		{"banner later", []string{"421 later\r\n"}, Met{Deferred: 1, Deferral: "421 later"}},
+		{"closed", append(ok[:2:2], ""), Met{Deferred: 1}},
+		{"taken", append(ok[:3:3], "250 ok\r\n", "221 bye\r\n"), Met{LetIn: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := Listed{Addr: script(t, c.replies...), From: netip.MustParsePrefix("127.0.9.0/29"), Connections: 7, Timeout: 10 * time.Second}
+			m, err := l.Run(t.Context())
+			if err != nil || m.Sessions != 7 || m.Rate() <= 0 || m.Refused != 7*c.want.Refused || m.Deferred != 7*c.want.Deferred || m.LetIn != 7*c.want.LetIn ||
+				m.Refusal != c.want.Refusal || m.Deferral != c.want.Deferral {
+				t.Errorf("%+v, %v", m, err)
+			}
+		})
+	}
+	l := Listed{From: netip.MustParsePrefix("127.0.9.0/29")}
+	for n, want := range map[int]string{0: "127.0.9.1", 5: "127.0.9.6", 6: "127.0.9.1"} {
+		if got := l.Client(n).String(); got != want {
+			t.Errorf("client %d has %s, not %s", n, got, want)
+		}
+	}
+	l.Addr, l.Connections, l.Timeout = "127.0.0.1:1", 2, time.Second
+	if m, err := l.Run(t.Context()); err == nil {
+		t.Errorf("nobody listens, and there is no error: %+v", m)
+	}
 }
 
 // TestGather shows that messages are held before their end, all at once, and then arrive whole.
