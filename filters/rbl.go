@@ -18,7 +18,7 @@ type ListsOptions struct {
 func rblClient() Definition {
 	def := Definition{Name: "rbl.client", Stage: gateway.Connect}
 	def.asksLists()
-	def.Doc = "Is the client's address on a DNS list that [rbl] names? All lists are asked with the connection and waited for before the first MAIL. Each has the weight of its code, and together they refuse; postmaster and abuse are reached. What a list could not tell is unknown: rbl.late is held for a minute, but for known and trusted clients."
+	def.Doc = "Is the client's address on a DNS list that [rbl] names? All lists are asked with the connection and waited for before the first MAIL. Each has the weight of its code, and together they refuse; postmaster and abuse are reached. What a list could not tell is unknown: rbl.late is held for a minute, but for clients whose mail was taken lately."
 	def.Build = func(options any, d *Deps) (Built, error) {
 		c, err := d.newLister(options, rbl.Client)
 		if err != nil || c == nil {

@@ -95,7 +95,7 @@ func (c *lister) tell(in *gateway.Input, subject string, results []rbl.Result, p
 	}
 	s := c.sum(all)
 	listed, clears := s.weight >= c.refuse, s.weight+s.lateLess < c.refuse
-	adds := !listed && s.weight+s.lateMore >= c.refuse && !in.Session.Conduct.Known && !in.Session.Trusted
+	adds := !listed && s.weight+s.lateMore >= c.refuse && !in.Session.Conduct.Proven && !in.Session.Trusted
 	held := (listed && clears || adds) && c.d.Held.over(c.whom(in, subject), time.Now())
 	f := gateway.Passed()
 	switch {

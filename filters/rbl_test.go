@@ -152,27 +152,27 @@ func TestRBLFails(t *testing.T) {
 	}
 	for _, c := range []struct {
 		what, client, fails string
-		known               bool
+		proven              bool
 		kind                dnslab.Kind
 		result              gateway.Result
 		reason              gateway.Reason
 		outcome             gateway.Outcome
 	}{
 		{"the list that would refuse is late", listed, "worst", false, dnslab.ServFail, gateway.Unknown, gateway.RBLLate, gateway.Defer},
-		{"and the client is known", listed, "worst", true, dnslab.ServFail, gateway.Unknown, gateway.RBLAway, gateway.Accept},
+		{"and the client had mail accepted lately", listed, "worst", true, dnslab.ServFail, gateway.Unknown, gateway.RBLAway, gateway.Accept},
 		{"a clear client is only held", clear, "worst", false, dnslab.ServFail, gateway.Unknown, gateway.RBLLate, gateway.Defer},
 		{"another is late: no way out", listed, "some", false, dnslab.ServFail, gateway.Fail, gateway.RBLListed, gateway.Reject},
 		{"one that cannot decide is late", clear, "some", false, dnslab.ServFail, gateway.Pass, "", gateway.Accept},
 		{"one that could decide with what is known", some, "worst", false, dnslab.ServFail, gateway.Unknown, gateway.RBLLate, gateway.Defer},
 		{"one that could clear is late", some, "good", false, dnslab.ServFail, gateway.Unknown, gateway.RBLLate, gateway.Defer},
-		{"and being known clears nobody who is listed", some, "good", true, dnslab.ServFail, gateway.Unknown, gateway.RBLLate, gateway.Defer},
+		{"and that clears nobody who is listed", some, "good", true, dnslab.ServFail, gateway.Unknown, gateway.RBLLate, gateway.Defer},
 		{"nonsense is no listing", clear, "worst", false, dnslab.ManyRecords, gateway.Unknown, gateway.RBLAway, gateway.Accept},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			w := newListWorld(t, "", rblZone)
 			w.lab.SetFault(name(c.client, c.fails), dnslab.Fault{Kind: c.kind})
 			s := from(c.client, "mail.sender.example")
-			s.Snapshot, s.Conduct.Known = w.snap, c.known
+			s.Snapshot, s.Conduct.Known, s.Conduct.Proven = w.snap, true, c.proven
 			v := w.pl.Join(t.Context(), s)
 			f := of(t, s.Findings, "rbl.client")
 			if f.Result != c.result || f.Reason != c.reason || v.Outcome != c.outcome || evidence(f, "no answer of") == "" {
