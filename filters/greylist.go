@@ -152,6 +152,9 @@ func (g *guest) found(t *shaping.Try, waited string) gateway.Finding {
 	if t.Wait > 0 {
 		f = f.Show("wait", t.Wait.Round(time.Second).String())
 	}
+	if t.Err == nil && t.Alone {
+		f = f.Show("store", "this node: Redis is away, or knows less")
+	}
 	return f
 }
 

@@ -106,3 +106,42 @@ func TestBreakerOneProbe(t *testing.T) {
 		}
 	})
 }
+
+// TestBreakerProbed shows that where its owner probes, no other call does: a server that hangs for an hour costs the calls of
+// mail nothing but those that were on their way when it began.
+func TestBreakerProbed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker{first: time.Second, longest: 5 * time.Second, probed: true}
+		const onTheirWay = 10
+		for range onTheirWay {
+			if probe, err := b.allow(false); probe || err != nil {
+				t.Fatal(probe, err)
+			}
+		}
+		for range onTheirWay {
+			b.report(false, errTest, Slow, false)
+		}
+		probes := 0
+		for began := time.Now(); time.Since(began) < time.Hour; time.Sleep(100 * time.Millisecond) {
+			if _, err := b.allow(false); KindOf(err) != Held {
+				t.Fatalf("a call of mail: %v", err)
+			}
+			if probe, err := b.allow(true); err == nil {
+				probes++
+				b.report(probe, errTest, Slow, false)
+			}
+		}
+		if h := b.health(); h.Failures[Slow] != onTheirWay+uint64(probes) || probes < 700 || probes > 725 {
+			t.Errorf("%d probes, %+v", probes, h)
+		}
+		time.Sleep(5 * time.Second)
+		probe, err := b.allow(true)
+		if !probe || err != nil {
+			t.Fatal(probe, err)
+		}
+		b.report(probe, nil, Fine, false)
+		if _, err := b.allow(false); err != nil {
+			t.Errorf("well again: %v", err)
+		}
+	})
+}
