@@ -82,6 +82,9 @@ waited six seconds for its first banner and is known since, and for the last two
 	if err := w.showStories(ctx, out, all, outcomes); err != nil {
 		return err
 	}
+	if err := w.showRedis(out); err != nil {
+		return err
+	}
 	var wrong []error
 	for i, code := range []string{"550 5.5.1 ", "421 4.7.0 "} {
 		if g := turnedAway[i]; !strings.HasPrefix(g.told, code) {

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// The demo as a user runs it, with a smaller big mail.
+// The demo as a user runs it, with Redis and a smaller big mail.
 func TestDemo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var out, talk strings.Builder
-	if err := run(ctx, options{demo: true, smtp: "127.0.0.1:0", big: 1_000_000}, &out, &talk); err != nil {
+	if err := run(ctx, options{demo: true, redis: true, smtp: "127.0.0.1:0", big: 1_000_000}, &out, &talk); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, talk.String(), out.String())
 	}
 	for _, want := range []string{"swaks --server 127.0.0.1:", "clamav.local_only", "own zones", "checks.rcpt.action", "limits.connections_per_client", "bot, talks before the banner", "checks.pregreet.action",
-		"$ gatepost trace ", "Rejected by clamav", "Rejected by dmarc (dmarc.reject)", "Authentication-Results: gate.lab.test;", "dmarc=pass", "  read it          cat /", " log search --to post@lab.test --config "} {
+		"$ gatepost trace ", "\nIn Redis lie ", "redis-cli -s ", "Rejected by clamav", "Rejected by dmarc (dmarc.reject)", "Authentication-Results: gate.lab.test;", "dmarc=pass", "  read it          cat /", " log search --to post@lab.test --config "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

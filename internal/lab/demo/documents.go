@@ -27,7 +27,7 @@ func (w *world) documents(dir string) (documents, error) {
 	values := map[string]any{
 		"state": lab.StateDir(dir), "smtp": w.options.smtp, "resolver": w.resolver,
 		"clamd": w.clamd.Socket, "spamd": w.spamd.Addr, "domain": domain, "host": host, "port": number,
-		"name": w.postfix.Name, "ca": w.postfix.Certificate,
+		"name": w.postfix.Name, "ca": w.postfix.Certificate, "redis": w.redisTable(dir),
 	}
 	var d documents
 	for _, t := range []struct {
@@ -72,7 +72,7 @@ addresses = ["{{.spamd}}"]
 
 [web]
 metrics = "127.0.0.1:0"
-`
+{{.redis}}`
 
 const policyText = `# The demo's policy document; gatepost policy default prints all keys.
 [limits]

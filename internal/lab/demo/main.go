@@ -22,6 +22,7 @@ import (
 type options struct {
 	gatepost string
 	demo     bool
+	redis    bool
 	resolver string
 	dir      string
 	smtp     string
@@ -51,6 +52,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.StringVar(&o.gatepost, "gatepost", "", "the gatepost program `file`; without it one is built")
 	flags.BoolVar(&o.demo, "demo", false, "send the demo's mails, print what became of them, and end")
+	flags.BoolVar(&o.redis, "redis", false, "keep the greylist and the limits in a private redis-server, as several gateways would")
 	flags.StringVar(&o.resolver, "resolver", "", "a real name server, `host:port`, in place of the demo's zones")
 	flags.StringVar(&o.dir, "dir", "", "the state `folder`, which is kept; without it one is made and removed")
 	flags.StringVar(&o.smtp, "smtp", "127.0.0.1:0", "where Gatepost takes mail, `host:port` on loopback; port 0: any")

@@ -18,7 +18,9 @@ type texts struct {
 	state           string // of all parts
 	kept            bool   // the state stays at the end
 	pid             int
-	names           bool // names are the demo's own
+	redis           string // its socket; empty: there is none
+	password        string // the file
+	names           bool   // names are the demo's own
 }
 
 func (t texts) print(out io.Writer) {
@@ -44,6 +46,9 @@ Gatepost takes mail for %[1]s at %[2]s and hands it to Postfix at %[3]s.
 `, t.dir, t.program, t.pid)
 	if t.metrics != "" {
 		fmt.Fprintf(out, "  for monitoring   http://%[1]s/metrics, http://%[1]s/readyz\n", t.metrics)
+	}
+	if t.redis != "" {
+		fmt.Fprintf(out, "  look into Redis  REDISCLI_AUTH=$(cat %s) redis-cli -s %s --user %s keys 'gp:*'\n", t.password, t.redis, redisUser)
 	}
 	end := "is removed at the end; scripts/run -dir FOLDER keeps it"
 	if t.kept {

@@ -38,6 +38,7 @@ type world struct {
 	clamd    *lab.Clamd
 	spamd    *lab.Spamd
 	postfix  *lab.Postfix
+	redis    *lab.Redis // nil without it
 	gatepost *lab.Gatepost
 }
 
@@ -70,12 +71,16 @@ func (w *world) start(ctx context.Context) error {
 		return err
 	}
 	var group sync.WaitGroup
-	var errs [3]error
-	for i, part := range []func(context.Context) error{w.startClamd, w.startSpamd, w.startPostfix} {
+	parts := []func(context.Context) error{w.startClamd, w.startSpamd, w.startPostfix}
+	if w.options.redis {
+		parts = append(parts, w.startRedis)
+	}
+	errs := make([]error, len(parts))
+	for i, part := range parts {
 		group.Go(func() { errs[i] = part(ctx) })
 	}
 	group.Wait()
-	if err := errors.Join(errs[:]...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return w.startGatepost(ctx)
@@ -154,6 +159,9 @@ func (w *world) stop() error {
 	if w.gatepost != nil {
 		errs = append(errs, w.gatepost.Stop())
 	}
+	if w.redis != nil {
+		errs = append(errs, w.redis.Close())
+	}
 	if w.postfix != nil {
 		errs = append(errs, w.postfix.Stop())
 	}
@@ -182,6 +190,9 @@ func (w *world) explain(out io.Writer) {
 	}
 	if a, err := w.gatepost.Addresses(); err == nil {
 		t.metrics = a.Metrics
+	}
+	if w.redis != nil {
+		t.redis, t.password = w.redis.Socket, passwordFile(t.dir)
 	}
 	t.print(out)
 }

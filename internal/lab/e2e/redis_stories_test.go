@@ -253,4 +253,3 @@ func TestRedisRoundTrips(t *testing.T) {
 		c.conn.Close()
 	}
 }
-
