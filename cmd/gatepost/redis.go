@@ -67,6 +67,7 @@ func (p *parts) openRedis(key []byte) error {
 		return err
 	}
 	p.shaper.Share(c, p.sharing)
+	p.reputation.Share(c)
 	return nil
 }
 

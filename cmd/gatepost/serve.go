@@ -283,6 +283,7 @@ func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { d.memory.Run(ctx) })
 	running.Go(func() { d.parts.known.Run(ctx) })
 	running.Go(func() { d.parts.histories.Run(ctx) })
+	running.Go(func() { d.parts.reputation.Run(ctx) })
 	running.Go(func() { d.reports.Run(ctx) })
 	running.Go(func() { paceCollector(ctx) })
 	d.learning.with(ctx, d.now.Load().relay.Tend)

@@ -11,6 +11,8 @@ import (
 	"gatepost/internal/lab/labtest"
 	"gatepost/internal/lab/limittest"
 	"gatepost/internal/limit"
+	"gatepost/internal/reputation"
+	historytest "gatepost/internal/reputation/storetest"
 )
 
 // TestGreylist runs what every Store of the greylist must do, on a real server.
@@ -62,6 +64,17 @@ func TestLimits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReputation runs what every Store of histories must do, on a real server.
+func TestReputation(t *testing.T) {
+	r := labtest.Redis(t, lab.RedisOptions{User: "gatepost", Password: "p-of-a-test"})
+	historytest.Run(t, func(t testing.TB) reputation.Store {
+		do(t, r, "FLUSHALL")
+		s := patient(r)
+		s.User, s.Password, s.Cell = "gatepost", "p-of-a-test", "cell-1"
+		return open(t, s).Reputation()
+	})
 }
 
 // TestKeysAreSmall shows what stands in the server: numbers under short keys, each of which ends.

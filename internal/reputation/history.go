@@ -34,6 +34,14 @@ const One = 1000
 // Counts are how many of each outcome, in thousandths.
 type Counts [outcomes]uint32
 
+// Add returns the sum of two.
+func (c Counts) Add(o Counts) Counts {
+	for i := range c {
+		c[i] = add(c[i], o[i])
+	}
+	return c
+}
+
 // Lesson is what one message, or some of them, teach of a subject.
 type Lesson struct {
 	Subject Subject
@@ -78,9 +86,7 @@ func (h History) Learn(c Counts, now time.Time) History {
 	if h.First == 0 {
 		h.First = t
 	}
-	for o := range c {
-		h.Counts[o] = add(h.Counts[o], c[o])
-	}
+	h.Counts = h.Counts.Add(c)
 	if today := t / daySeconds; c[Accepted] > 0 && h.Day != today {
 		h.Day, h.Days = today, add(h.Days, One)
 	}
@@ -127,9 +133,7 @@ func (h History) Join(o History) History {
 		return h
 	}
 	h.First, h.Seen, h.Day = min(h.First, o.First), t, max(h.Day, o.Day)
-	for i := range h.Counts {
-		h.Counts[i] = add(h.Counts[i], o.Counts[i])
-	}
+	h.Counts = h.Counts.Add(o.Counts)
 	h.Days, h.Good, h.Bad = add(h.Days, o.Days), add(h.Good, o.Good), add(h.Bad, o.Bad)
 	if sameDay {
 		h.Days -= min(h.Days, One)
