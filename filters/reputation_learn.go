@@ -10,8 +10,9 @@ import (
 // mostNoSuch is how many recipients that do not exist one transaction teaches: who guesses more of them is braked by limits.
 const mostNoSuch = 10
 
-// forwarded is what mail weighs that a trusted forwarder or list handed over, of 1: he did not write it.
-const forwarded = 5
+// handedOn is what part of a message weighs that its client did not write: a bounce, or a bad one of a trusted forwarder or
+// list.
+const handedOn = 5
 
 // ReputationLessons are what the event of a message teaches of those whom the check reputation looked at, after the last
 // reply. Refusals that say nothing of the sender (greylisting, limits, lists, a next hop that is away, DNS that fails) teach
@@ -30,7 +31,7 @@ func ReputationLessons(e *gateway.Event, p *gateway.Policy, trusted func(gateway
 	for i := range e.Record.Findings {
 		f := &e.Record.Findings[i]
 		switch {
-		case f.Result == gateway.Fail && f.Reason == gateway.RcptUnknown:
+		case f.Result == gateway.Fail && f.Reason == gateway.RcptUnknown && !e.Record.From.IsNull(): // bounces go where others forged
 			c[reputation.NoSuch] = min(c[reputation.NoSuch]+reputation.One, mostNoSuch*reputation.One)
 		case f.Check == "greylist" && f.Result == gateway.Pass && len(f.Measures) > 0:
 			c[reputation.Waited] = reputation.One
@@ -44,8 +45,8 @@ func ReputationLessons(e *gateway.Event, p *gateway.Policy, trusted func(gateway
 	whole := c
 	if o, told := contentOf(e, p); told {
 		weight := uint32(reputation.One)
-		if o != reputation.Accepted && path != (gateway.Path{}) && trusted(path) {
-			weight /= forwarded
+		if e.Record.From.IsNull() || o != reputation.Accepted && path != (gateway.Path{}) && trusted(path) {
+			weight /= handedOn
 		}
 		c[o] += weight
 		whole[o] += reputation.One

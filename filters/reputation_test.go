@@ -1,6 +1,7 @@
 package filters
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -321,3 +322,5 @@ func TestReputationLessons(t *testing.T) {
 		t.Errorf("a connection teaches %v", got)
 	}
 }
+
+func netipOf(client string) netip.Addr { return netip.MustParseAddr(client) }

@@ -18,17 +18,18 @@ func (d *Deps) standing(s *gateway.Session) limit.Reputation {
 	if d.Reputation == nil || s.Trusted {
 		return StandingOf(s.Conduct.Known, s.Conduct.Bad)
 	}
-	own := gateway.Fact(&s.Facts, "own past", func() reputation.Standing { return d.ownPast(s.Client.Addr(), s.Started) })
+	own := gateway.Fact(&s.Facts, "own past", func() reputation.Standing {
+		return PastOf(d.Reputation, d.Policy, s.Client.Addr(), s.Started)
+	})
 	return StandingOf(s.Conduct.Known || own == reputation.Known, s.Conduct.Bad || own == reputation.Bad)
 }
 
-// ownPast is what this process knows of what a client brought before.
-func (d *Deps) ownPast(client netip.Addr, now time.Time) reputation.Standing {
-	of := reputation.ClientOf(client)
-	if isInside(client) || !d.Policy.Runs("reputation") || d.Policy.Checks["reputation"].Action <= gateway.ActionObserve {
+// PastOf is what this process knows of what a client brought before, where policy goes by it.
+func PastOf(r Reputation, p *gateway.Policy, client netip.Addr, now time.Time) reputation.Standing {
+	if isInside(client) || p.Checks["reputation"].Action <= gateway.ActionObserve {
 		return reputation.Unknown
 	}
-	return d.Reputation.Own(of).At(now).Standing
+	return r.Own(reputation.ClientOf(client)).At(now).Standing
 }
 
 // StandingOf is the same of a client that has no session any more.

@@ -11,6 +11,7 @@ import (
 	"gatepost/gateway/journal"
 	"gatepost/internal/config"
 	"gatepost/internal/limit"
+	"gatepost/internal/reputation"
 	"gatepost/internal/shaping"
 )
 
@@ -133,7 +134,8 @@ const lessonTime = time.Second
 // standingOf is what limits will go by when the client comes again.
 func (d *daemon) standingOf(client netip.Addr) limit.Reputation {
 	r, now := d.memory.Recall(client), time.Now()
-	return filters.StandingOf(r.Known(now), r.IsBad(now))
+	past := filters.PastOf(d.parts.reputation, d.now.Load().snapshot.Policy, client, now)
+	return filters.StandingOf(r.Known(now) || past == reputation.Known, r.IsBad(now) || past == reputation.Bad)
 }
 
 // rateInstruments shows which limits were met, and what they hold.
