@@ -319,3 +319,44 @@ func TestRateOctets(t *testing.T) {
 		}
 	}
 }
+
+// TestSpray shows that clients, senders and recipients by the ten thousand take no more room than was given, and that a
+// client that is over its limits meanwhile stays over them.
+func TestSpray(t *testing.T) {
+	const keys = 4096
+	w := newHarvestWorld(t, limit.Defaults())
+	memory := limit.NewMemory(keys)
+	w.d.Shaper = shaping.New(memory, nil)
+	braked, e := w.begin("192.0.2.1", "<a@b.example>", limit.Unknown)
+	for i := range 31 {
+		w.rcpt(braked, e, fmt.Sprintf("<ghost%d@served.example>", i))
+	}
+	for i := range 60_000 {
+		a := netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1})
+		if i%2 == 1 {
+			a = netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)})
+		}
+		s := w.session(a.String(), limit.Unknown)
+		if v, _ := w.connect(s); v.Outcome != gateway.Accept && i < 100 {
+			t.Fatalf("%s: %s", a, v.Explain())
+		}
+		if i%10 == 0 { // what it says of itself is new each time
+			_, e := w.mail(s, fmt.Sprintf("<a@%d.example>", i))
+			w.rcpt(s, e, fmt.Sprintf("<%s%d@a%d.wide.example>", strings.Repeat("x", 50), i, i))
+			w.end(s, e, limit.Unknown)
+		}
+		if n := memory.Len(); i%10_000 == 0 && n > keys {
+			t.Fatalf("%d keys of %d", n, keys)
+		}
+	}
+	if n := memory.Len(); n > keys || n < keys/2 {
+		t.Errorf("%d keys of %d are held", n, keys)
+	}
+	if n := len(w.d.Limited.All()); n > len(limit.Defaults())*3 {
+		t.Errorf("%d limits are counted", n)
+	}
+	_, e = w.mail(braked, "<a@b.example>")
+	if v := w.rcpt(braked, e, "<anna@served.example>"); v.Reason != gateway.RateUnknown {
+		t.Errorf("the one that was over: %s", v.Explain())
+	}
+}
