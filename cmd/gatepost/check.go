@@ -96,8 +96,8 @@ func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() { p.resolver.MX(ctx, "example.com") })
-	for _, run := range p.loops() {
-		wg.Go(func() { run(ctx) })
+	for _, l := range p.loops() {
+		wg.Go(func() { l.run(ctx) })
 	}
 	wg.Go(func() { b.relay.Learn(ctx) })
 	waitFor(ctx, func() bool { return settled(b, p) })

@@ -15,13 +15,13 @@ import (
 )
 
 // loops are what must run beside the parts while the daemon works: the probes of Redis and the scanners.
-func (p *parts) loops() []func(context.Context) {
-	out := []func(context.Context){p.shaper.Run}
+func (p *parts) loops() []loop {
+	out := []loop{{"redis", p.shaper.Run}}
 	if p.clamav != nil {
-		out = append(out, p.clamav.Run)
+		out = append(out, loop{"clamav", p.clamav.Run})
 	}
 	if p.spam != nil {
-		out = append(out, p.spam.Run)
+		out = append(out, loop{"spamassassin", p.spam.Run})
 	}
 	return out
 }

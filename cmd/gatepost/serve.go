@@ -112,6 +112,9 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	if err := d.own(ctx, len(brought) > 0); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while it waited, it has nothing to end
+		}
 		return err
 	}
 	defer d.lock.Close()
@@ -133,7 +136,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
+	var running loops
 	d.work(background, &running)
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
 		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
@@ -144,31 +147,25 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	failed := make(chan error, len(sockets.smtp)+2)
 	serving, stopServing := context.WithCancel(background)
 	verbs := d.pulsed(socket)
-	running.Go(func() { failed <- control.Serve(background, verbs, d.verbs()) })
+	running.start("control socket", func() { failed <- control.Serve(background, verbs, d.verbs()) })
 	if sockets.metrics != nil {
 		web := d.pulsed(sockets.metrics)
-		running.Go(func() { failed <- serveWeb(background, web, d.journal.HTTP()) })
+		running.start("web.metrics", func() { failed <- serveWeb(background, web, d.journal.HTTP()) })
 	}
 	d.firstLook(ctx)
 	for _, l := range sockets.smtp {
 		l.Listener = d.pulsed(l.Listener)
-		running.Go(func() { failed <- d.serveSMTP(serving, l) })
+		running.start("listener "+l.name, func() { failed <- d.serveSMTP(serving, l) })
 	}
 	if err := d.where.write(d.bootstrap.StateDir); err != nil {
 		d.log.Error("addresses", "error", err)
 	}
 	d.announce()
 	d.told(d.notify.Ready(d.summary()))
-	running.Go(func() { d.alarms(background) })
-	running.Go(func() { d.watchdog(background) })
+	running.start("alarms", func() { d.alarms(background) })
+	running.start("watchdog", func() { d.watchdog(background) })
 	err = d.wait(ctx, hup, failed)
-	d.drain()
-	stopServing()
-	d.learning.end()
-	d.probing.end()
-	stop()
-	running.Wait()
-	return errors.Join(err, d.close())
+	return errors.Join(err, d.end(stopServing, stop, &running))
 }
 
 // firstLookTime bounds how long the first client waits for the next hops to be asked what they carry.
@@ -205,7 +202,7 @@ func (d *daemon) serveSMTP(ctx context.Context, l smtpListener) error {
 func (d *daemon) own(ctx context.Context, activated bool) (err error) {
 	var patience time.Duration
 	if activated {
-		patience = d.bootstrap.Shutdown.Grace + endTime
+		patience = d.bootstrap.Shutdown.Grace + afterGrace
 	}
 	waiting, done := context.WithCancel(ctx)
 	var extending sync.WaitGroup
@@ -276,18 +273,19 @@ func (d *daemon) certificate() (*tls.Config, error) {
 }
 
 // work starts what runs beside the sessions: the probes, the learning of the next hops, the limit of clamd.
-func (d *daemon) work(ctx context.Context, running *sync.WaitGroup) {
-	for _, loop := range d.parts.loops() {
-		running.Go(func() { loop(ctx) })
+func (d *daemon) work(ctx context.Context, running *loops) {
+	for _, l := range append(d.parts.loops(),
+		loop{"memory of clients", d.memory.Run},
+		loop{"memory of domains and paths", d.parts.known.Run},
+		loop{"histories", d.parts.histories.Run},
+		loop{"reputation", d.parts.reputation.Run},
+		loop{"dmarc reports", d.reports.Run},
+		loop{"garbage collection", paceCollector},
+		loop{"clamd's limit", d.learnScanLimit},
+	) {
+		running.start(l.name, func() { l.run(ctx) })
 	}
-	running.Go(func() { d.memory.Run(ctx) })
-	running.Go(func() { d.parts.known.Run(ctx) })
-	running.Go(func() { d.parts.histories.Run(ctx) })
-	running.Go(func() { d.parts.reputation.Run(ctx) })
-	running.Go(func() { d.reports.Run(ctx) })
-	running.Go(func() { paceCollector(ctx) })
 	d.learning.with(ctx, d.now.Load().relay.Tend)
-	running.Go(func() { d.learnScanLimit(ctx) })
 }
 
 // wait returns when it is told to end, or when a listener fails. SIGHUP reloads.
@@ -306,43 +304,6 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal, failed <-chan e
 			}
 		}
 	}
-}
-
-// drain lets transactions end and tells idle clients that we go (RFC 5321 section 3.8).
-func (d *daemon) drain() {
-	d.stopping.Store(true)
-	d.told(d.notify.Stopping(d.summary()))
-	d.journal.Daemon(journal.Drain, slog.Int("sessions", d.server.Sessions()))
-	ctx, cancel := context.WithTimeout(context.Background(), d.bootstrap.Shutdown.Grace)
-	var extending sync.WaitGroup
-	extending.Go(func() { d.extend(ctx, d.summary) })
-	defer extending.Wait()
-	defer cancel()
-	if err := d.server.Shutdown(ctx); err != nil {
-		d.log.Warn("shutdown: some sessions were cut off", "error", err)
-	}
-}
-
-// endTime is how long the last events may take after the sessions have ended.
-const endTime = 10 * time.Second
-
-// close ends what open made, the journal before the store that it writes to.
-func (d *daemon) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), endTime)
-	defer cancel()
-	d.now.Load().close()
-	d.journal.Daemon(journal.Stop)
-	err := errors.Join(d.journal.Close(ctx), d.store.Close(ctx), d.parts.shaper.Close())
-	if d.clients != nil {
-		err = errors.Join(err, d.clients.Close())
-	}
-	if d.knownFile != nil {
-		err = errors.Join(err, d.knownFile.Close())
-	}
-	if d.pastFile != nil {
-		err = errors.Join(err, d.pastFile.Close())
-	}
-	return err
 }
 
 // serveWeb serves the listener for monitoring.

@@ -70,7 +70,7 @@ func TestUnits(t *testing.T) {
 		t.Fatal(problems)
 	}
 	for _, key := range []string{"TimeoutStopSec", "TimeoutStartSec"} {
-		if have, want := seconds(key), c.Bootstrap.Shutdown.Grace+endTime; have <= want {
+		if have, want := seconds(key), c.Bootstrap.Shutdown.Grace+afterGrace; have <= want {
 			t.Errorf("%s is %s, and the daemon may take %s", key, have, want)
 		}
 	}

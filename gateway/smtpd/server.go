@@ -63,7 +63,7 @@ type Server struct {
 	empty     chan struct{} // closed when the server drains and the last session is gone
 }
 
-// closeGrace is how long Shutdown waits for sessions whose connections it has closed. A relay that is under way may last
+// closeGrace is how long Shutdown waits for sessions whose connections it has closed, and for listeners. A relay that is under way may last
 // longer; its message is then with the next hop or it is not, and the sender hears nothing and comes back.
 const closeGrace = 5 * time.Second
 
@@ -257,10 +257,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			_ = l.Close()
 		}
 	}()
+	err := s.drain(ctx)
 	select {
 	case <-closed:
-	case <-ctx.Done():
+	case <-time.After(closeGrace):
+		s.log().Error("smtp listener: does not close")
 	}
+	return err
+}
+
+// drain waits for the last session, and closes those that are left when ctx is done.
+func (s *Server) drain(ctx context.Context) error {
 	select {
 	case <-s.empty:
 		return nil

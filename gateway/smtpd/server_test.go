@@ -224,6 +224,49 @@ func TestShutdownCloses(t *testing.T) {
 	})
 }
 
+// stuck is a listener whose Accept nothing ends, as where another process has made its socket block.
+type stuck struct {
+	net.Listener
+	held chan struct{}
+}
+
+func (l *stuck) Accept() (net.Conn, error) {
+	<-l.held
+	return nil, net.ErrClosed
+}
+
+func (l *stuck) Close() error {
+	<-l.held
+	return nil
+}
+
+// TestShutdownWithStuckListener: a listener that does not close holds no session back, and not the stop for ever.
+func TestShutdownWithStuckListener(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		l := &stuck{held: make(chan struct{})}
+		ended := make(chan error)
+		go func() { ended <- w.srv.Serve(t.Context(), l, "stuck") }()
+		c := w.dial(stranger)
+		c.heard()
+		began := time.Now()
+		stopped := make(chan error)
+		go func() { stopped <- w.srv.Shutdown(t.Context()) }()
+		if got := c.heard(); !strings.HasPrefix(got, "421 4.3.2 ") || !c.gone() {
+			t.Errorf("the client hears %q", got)
+		}
+		if w.srv.Sessions() != 0 {
+			t.Error("its session has not ended")
+		}
+		if err := <-stopped; err != nil || time.Since(began) > time.Minute {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		close(l.held)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestShutdownLetsNothingIn: checks that the end of the daemon cuts short could not tell, and the message that they were
 // about is not let in for that. Its client, who hears nothing, has it still.
 func TestShutdownLetsNothingIn(t *testing.T) {
