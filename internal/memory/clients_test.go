@@ -115,9 +115,9 @@ func TestBound(t *testing.T) {
 	}
 	n := 0
 	for i := range c.shards {
-		n += len(c.shards[i].entries)
-		if len(c.shards[i].changed) > len(c.shards[i].entries) {
-			t.Errorf("shard %d has %d changes of %d clients", i, len(c.shards[i].changed), len(c.shards[i].entries))
+		n += len(c.shards[i].list)
+		if len(c.shards[i].changed) > len(c.shards[i].list) {
+			t.Errorf("shard %d has %d changes of %d clients", i, len(c.shards[i].changed), len(c.shards[i].list))
 		}
 	}
 	if n > 640 || n < 600 || c.Len() != n {

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,10 +47,45 @@ const (
 	saveTime   = 10 * time.Second
 )
 
+// shard has its entries in a list beside the map, so that each is as likely as another to be looked at when there is no room:
+// a walk over a map begins at random and then goes on to neighbours.
 type shard[K comparable, V any] struct {
 	mu      sync.Mutex
-	entries map[K]V
+	index   map[K]int32
+	list    []row[K, V]
 	changed map[K]bool // since the last save, and those that went, where the store is told; true: soon
+}
+
+type row[K comparable, V any] struct {
+	key   K
+	value V
+}
+
+// get returns what is remembered of one, or the zero value. It is called with the lock held, as add and remove are.
+func (s *shard[K, V]) get(k K) (v V, known bool) {
+	i, known := s.index[k]
+	if known {
+		v = s.list[i].value
+	}
+	return v, known
+}
+
+func (s *shard[K, V]) add(k K, v V) {
+	if s.index == nil {
+		s.index = make(map[K]int32)
+	}
+	s.index[k] = int32(len(s.list))
+	s.list = append(s.list, row[K, V]{k, v})
+}
+
+// remove takes one out that is there. The last of the list takes its place.
+func (s *shard[K, V]) remove(k K) {
+	i, last := s.index[k], len(s.list)-1
+	s.list[i] = s.list[last]
+	s.index[s.list[i].key] = i
+	s.list[last] = row[K, V]{} // it keeps nothing alive
+	s.list = s.list[:last]
+	delete(s.index, k)
 }
 
 // change says what became of what is remembered.
@@ -70,7 +106,8 @@ func (t *table[K, V]) get(k K) V {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.entries[k]
+	v, _ := s.get(k)
+	return v
 }
 
 // update changes what is remembered: learn says how much it did, and gets the zero value of what is not known.
@@ -94,25 +131,24 @@ func (t *table[K, V]) put(k K, learn func(v *V, known bool) change, kept bool) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, known := s.entries[k]
+	v, known := s.get(k)
 	changed := learn(&v, known)
 	if changed == same {
 		return
 	}
-	if !known {
+	if known {
+		s.list[s.index[k]].value = v
+	} else {
 		if t.own != nil {
 			k = t.own(k)
 		}
-		if len(s.entries) >= (t.most+shards-1)/shards {
+		if len(s.list) >= (t.most+shards-1)/shards {
 			t.drop(s, time.Now().Unix())
 		} else {
 			t.count.Add(1)
 		}
+		s.add(k, v)
 	}
-	if s.entries == nil {
-		s.entries = make(map[K]V)
-	}
-	s.entries[k] = v
 	if !kept || known {
 		t.mark(s, k, changed == major || !known)
 	}
@@ -131,7 +167,7 @@ func (t *table[K, V]) mark(s *shard[K, V], k K, soon bool) {
 
 // gone takes one out. It is called with the lock held.
 func (t *table[K, V]) gone(s *shard[K, V], k K) {
-	delete(s.entries, k)
+	s.remove(k)
 	if t.forgets && t.remembersGone(s) {
 		t.mark(s, k, true)
 	} else {
@@ -152,13 +188,14 @@ func (t *table[K, V]) remembersGone(s *shard[K, V]) bool {
 // drop makes room for one: of a few, that of the least rank. It is called with the lock held.
 func (t *table[K, V]) drop(s *shard[K, V], now int64) {
 	var victim K
-	least, n := int64(0), 0
-	for k, v := range s.entries {
-		ended := t.ended(&v, now)
-		if rank := t.rank(&v); ended || n == 0 || rank < least {
-			victim, least = k, rank
+	least := int64(0)
+	for n := range sample {
+		e := &s.list[rand.IntN(len(s.list))]
+		ended := t.ended(&e.value, now)
+		if rank := t.rank(&e.value); ended || n == 0 || rank < least {
+			victim, least = e.key, rank
 		}
-		if n++; n == sample || ended {
+		if ended {
 			break
 		}
 	}
@@ -173,8 +210,8 @@ func (t *table[K, V]) each(do func(k K, v *V)) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
-		for k, v := range s.entries {
-			do(k, &v)
+		for _, e := range s.list {
+			do(e.key, &e.value)
 		}
 		s.mu.Unlock()
 	}
@@ -234,7 +271,7 @@ func (t *table[K, V]) save(ctx context.Context, all bool) {
 				continue
 			}
 			batch[k] = nil
-			if v, ok := s.entries[k]; ok {
+			if v, ok := s.get(k); ok {
 				batch[k] = &v
 			}
 			delete(s.changed, k)
@@ -254,7 +291,7 @@ func (t *table[K, V]) save(ctx context.Context, all bool) {
 	for k := range batch {
 		s := t.shard(k)
 		s.mu.Lock()
-		if _, ok := s.entries[k]; ok || t.forgets && t.remembersGone(s) {
+		if _, ok := s.index[k]; ok || t.forgets && t.remembersGone(s) {
 			t.mark(s, k, true)
 		}
 		s.mu.Unlock()
@@ -294,7 +331,7 @@ func (t *table[K, V]) reclaim(k K, _ *V) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.entries[k]; !ok {
+	if _, ok := s.index[k]; !ok {
 		t.mark(s, k, true)
 	}
 }
@@ -303,9 +340,9 @@ func (t *table[K, V]) expire(now time.Time) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
-		for k, v := range s.entries {
-			if t.ended(&v, now.Unix()) {
-				t.gone(s, k)
+		for j := len(s.list) - 1; j >= 0; j-- { // the last takes the place of one that goes, and was looked at
+			if e := &s.list[j]; t.ended(&e.value, now.Unix()) {
+				t.gone(s, e.key)
 				t.count.Add(-1)
 			}
 		}
@@ -333,7 +370,7 @@ func (t *table[K, V]) forget(k K) bool {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, known := s.entries[k]
+	_, known := s.index[k]
 	if known {
 		t.gone(s, k)
 		t.count.Add(-1)
