@@ -21,6 +21,9 @@ type listDNS struct{ Resolver }
 // LookupNetIP asks for the addresses of a name; lists have A records only (RFC 5782 section 2.1).
 func (l listDNS) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
 	a := l.A(dns.With(ctx, dns.Manner{Secret: true, Lasting: true}), host)
+	if a.Kind == dns.Overload {
+		return nil, rbl.ErrBusy
+	}
 	return a.Records, a.Err()
 }
 

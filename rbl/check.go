@@ -26,6 +26,9 @@ type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
+// ErrBusy is what a Resolver may return where it had too much to do to ask at all: no list's failure.
+var ErrBusy = errors.New("rbl: the resolver has too much to do")
+
 // Use is what the operator says of the use of a list; most are free of charge for some uses only.
 type Use uint8
 
@@ -121,11 +124,14 @@ func appendTasks(tasks []task, e *Entry, number int, s Subject) []task {
 // maxUnderWay bounds the lookups of a supervisor that are under way, for a resolver that does not end with its context.
 const maxUnderWay = 16384
 
+// lastWords is how long a resolver may take to end behind its context.
+const lastWords = 50 * time.Millisecond
+
 // run asks the questions and returns a result for each. What is not there when ctx ends, or after Timeout, is Unknown. A
 // listing goes through confirm first, where there is one.
 func run(ctx context.Context, r Resolver, tasks []task, underWay *atomic.Int64, confirm func(context.Context, *task, *Result)) []Result {
 	parent := ctx
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	ctx, cancel := context.WithTimeout(ctx, Timeout-lastWords)
 	defer cancel()
 	type reply struct {
 		number int
@@ -160,27 +166,30 @@ func run(ctx context.Context, r Resolver, tasks []task, underWay *atomic.Int64, 
 			}
 		}()
 	}
-	take := func(p reply) {
+	// take takes replies until one of the channels is ready, or all are there.
+	take := func(done <-chan struct{}, last <-chan time.Time) {
+		for pending > 0 {
+			select {
+			case p := <-replies:
+				out[p.number] = p.result
+				pending--
+				continue
+			case <-done:
+			case <-last:
+			}
+			return
+		}
+	}
+	take(ctx.Done(), nil)
+	if pending > 0 && parent.Err() == nil { // a resolver ends with the context, and says what it was that took so long
+		last := time.NewTimer(lastWords)
+		defer last.Stop()
+		take(nil, last.C)
+	}
+	for pending > 0 && len(replies) > 0 { // what came in the same moment
+		p := <-replies
 		out[p.number] = p.result
 		pending--
-	}
-	for pending > 0 {
-		select {
-		case p := <-replies:
-			take(p)
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	for pending > 0 { // what came in the same moment
-		select {
-		case p := <-replies:
-			take(p)
-			continue
-		default:
-		}
-		break
 	}
 	for i := range out {
 		if out[i].Cause != Late {
@@ -217,6 +226,8 @@ func (e *Entry) ask(ctx context.Context, r Resolver, res Result) Result {
 	var dns *net.DNSError
 	isDNS := errors.As(err, &dns)
 	switch {
+	case errors.Is(err, ErrBusy):
+		res.Cause = Bound
 	case isDNS && dns.IsNotFound && !dns.IsTimeout && !dns.IsTemporary:
 		res.Verdict = NotListed
 	case errors.Is(err, context.Canceled) || ctx.Err() == context.Canceled:

@@ -67,3 +67,23 @@ func TestRenew(t *testing.T) {
 		}
 	})
 }
+
+// TestBusyResolver: what was never asked, since the resolver had too much to do, is no list's failure: a flood of clients must not
+// switch off the lists that would refuse it. It is told as such though it is told only as the time ends.
+func TestBusyResolver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cop := entry(t, "spamcop")
+		w := healthy(cop.List.Zone)
+		s, changes := supervise(t, cop)
+		s.Probe(t.Context(), w, time.Now())
+		changes.take()
+		for i := range 30 {
+			w.set(fmt.Sprintf("9.%d.0.198.%s", i, cop.List.Zone), reply{err: fmt.Errorf("lookup: %w", ErrBusy), after: time.Duration(i%2) * (Timeout - lastWords/2), deaf: true})
+			expect(t, "busy", check(t, s, w, i), "unknown bound")
+		}
+		expect(t, "nothing changed", changes.take(), "")
+		if st := s.Status(time.Now())[0]; st.State != Armed || st.Failures != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}

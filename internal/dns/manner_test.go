@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,5 +88,26 @@ func TestLasting(t *testing.T) {
 		if n := r.Stats().UnderWay; n != 0 {
 			t.Errorf("%d under way after the deadline", n)
 		}
+	})
+}
+
+// TestOverloadIsNobodysSilence: who gives up before it was the lookup's turn hears that too much was under way, and not that a
+// server was silent.
+func TestOverloadIsNobodysSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fake(t, Options{Concurrency: 1}, func(ctx context.Context, _, _ *wire.Msg) { <-ctx.Done() })
+		ask := func(name string, kind Kind) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if a := r.A(ctx, name); a.Kind != kind || a.Status != Failed {
+				t.Errorf("%s: %v %v, not %v", name, a.Status, a.Kind, kind)
+			}
+		}
+		var all sync.WaitGroup
+		all.Go(func() { ask("first.example", Timeout) })
+		synctest.Wait()
+		all.Go(func() { ask("second.example", Overload) })
+		all.Wait()
+		synctest.Wait()
 	})
 }

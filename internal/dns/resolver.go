@@ -32,8 +32,9 @@ type Resolver struct {
 
 // flight is one lookup that is under way and those who wait for it.
 type flight struct {
-	waiting int  // guarded by Resolver.mu
-	lasting bool // it goes on when nobody waits; guarded too
+	waiting int         // guarded by Resolver.mu
+	lasting bool        // it goes on when nobody waits; guarded too
+	begun   atomic.Bool // it was its turn
 	cancel  context.CancelFunc
 	done    chan struct{}
 	res     *result // to be read after done is closed
@@ -105,7 +106,11 @@ func (r *Resolver) resolve(ctx context.Context, name string, typ Type) found {
 		return found{result: f.res, name: canonical, ttl: f.res.keep(math.MaxInt64), took: time.Since(now)}
 	case <-ctx.Done():
 		r.leave(k, f)
-		return found{result: abandoned(ctx), name: canonical, took: time.Since(now)}
+		res := abandoned(ctx)
+		if res.kind == Timeout && !f.begun.Load() {
+			res = failure(Overload, "too many lookups under way") // no server was asked: it is nobody's silence
+		}
+		return found{result: res, name: canonical, took: time.Since(now)}
 	}
 }
 
@@ -117,7 +122,7 @@ func (r *Resolver) start(ctx context.Context, k key) *flight {
 	r.flights[k] = f
 	go func() {
 		defer cancel()
-		res := r.guarded(ctx, k)
+		res := r.guarded(ctx, k, f)
 		now := time.Now()
 		r.mu.Lock()
 		if r.flights[k] == f { // else everybody left it, and it was cancelled
@@ -147,7 +152,7 @@ func (r *Resolver) leave(k key, f *flight) {
 
 // guarded runs a lookup within the bound on how many may run, and turns a
 // panic over a hostile reply into a failure.
-func (r *Resolver) guarded(ctx context.Context, k key) (res *result) {
+func (r *Resolver) guarded(ctx context.Context, k key, f *flight) (res *result) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.opt.Logger.Error("dns lookup panicked", "name", logged(ctx, k.name), "type", k.typ.String(), "panic", fmt.Sprint(p))
@@ -168,6 +173,7 @@ func (r *Resolver) guarded(ctx context.Context, k key) (res *result) {
 	if ctx.Err() != nil { // select may take a slot that came too late
 		return failure(Overload, "too many lookups under way")
 	}
+	f.begun.Store(true)
 	return r.lookup(ctx, k)
 }
 
