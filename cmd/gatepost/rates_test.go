@@ -2,8 +2,11 @@ package main
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,4 +150,36 @@ func assembled(t *testing.T, p *parts, policy string) configuredPolicy {
 		t.Error("a limit is no limit")
 	}
 	return configuredPolicy{b, configured(c.Policy.Checks)}
+}
+
+// TestEachRateLimits shows that each rate that the configuration takes is one that can be counted: none limits nothing by
+// mistake.
+func TestEachRateLimits(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	taken, refused := 0, 0
+	for range 100_000 {
+		n := int64(1) << r.IntN(62)
+		n += r.Int64N(n)
+		text := strconv.FormatInt(n, 10) + "/" + []string{"1s", "7s", "1m", "1h", "23h", "1d"}[r.IntN(6)]
+		rate := config.Rate{Of: "client", Unit: "messages"}
+		if r.IntN(2) == 0 {
+			rate.Unit, text = "octets", config.Size(n|1<<10&^1023).String()+text[strings.IndexByte(text, '/'):]
+		}
+		if rate.Unknown.UnmarshalText([]byte(text)) != nil {
+			continue
+		}
+		bad := false
+		rate.Validate(func(string, string, string) { bad = true })
+		if bad {
+			refused++
+			continue
+		}
+		taken++
+		if !layRate(limit.Rate{}, rate.Unknown).Valid() {
+			t.Fatalf("%s of %s limits nothing", text, rate.Unit)
+		}
+	}
+	if taken < 1000 || refused < 1000 {
+		t.Errorf("%d taken, %d refused", taken, refused)
+	}
 }

@@ -98,7 +98,7 @@ func (r *Rate) Validate(report func(key, message, instead string)) {
 			report(one.key, "is not a size in so much time", `write a size with K, M or G, for example "1G/1h"`)
 			continue
 		case r.Unit == "octets":
-			n >>= 10 // they are counted in KiB
+			n = (n + 1023) >> 10 // they are counted in KiB
 		case one.rate.Sized:
 			report(one.key, "is a size, and "+r.Unit+" are a number", rateAdvice)
 			continue

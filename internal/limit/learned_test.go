@@ -82,3 +82,21 @@ func TestLearnedIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestLearnedFlood: bounces that come as fast as the limit lets them raise it, but not to the most before two weeks.
+func TestLearnedFlood(t *testing.T) {
+	l, now, hours := NewLearned(0), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 0
+	for ; hours < 1000; hours++ {
+		most := Per(200, time.Hour).Or(l.Rate("a@served.example", now)).Burst
+		if most == MostLearned {
+			break
+		}
+		for range most {
+			l.Note("a@served.example", now)
+		}
+		now = now.Add(time.Hour)
+	}
+	if days := hours / 24; days < 14 || days > 18 {
+		t.Errorf("the most that may come came after %d days", days)
+	}
+}
