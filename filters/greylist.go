@@ -117,11 +117,7 @@ func (d *Deps) runGreylist(ctx context.Context, in *gateway.Input) gateway.Findi
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
 	}
 	st := d.step(ctx, gateway.Rcpt, in)
-	g := d.guest(ctx, in)
-	if len(st.Tries) == 0 {
-		return g.spared()
-	}
-	return g.found(&st.Tries[0], "waited")
+	return d.guest(ctx, in).found(st, "waited")
 }
 
 // spared is the finding about one that need not wait.
@@ -133,8 +129,13 @@ func (g *guest) spared() gateway.Finding {
 	return f.Show("suspicion", g.suspicion)
 }
 
-// found is the finding about one that was looked up. What is shown of it lets a person release it.
-func (g *guest) found(t *shaping.Try, waited string) gateway.Finding {
+// found is the finding about a guest, with the name of the measure of who waited. What is shown of it lets a person release
+// it.
+func (g *guest) found(st *step, waited string) gateway.Finding {
+	if len(st.Tries) == 0 {
+		return g.spared()
+	}
+	t := &st.Tries[0]
 	var f gateway.Finding
 	switch {
 	case t.Err != nil:
@@ -143,7 +144,7 @@ func (g *guest) found(t *shaping.Try, waited string) gateway.Finding {
 		f = gateway.Failed(gateway.GreylistWait, strconv.FormatInt(int64(math.Ceil(t.Wait.Seconds())), 10))
 		f.RetryAfter = t.Wait
 	case t.Outcome == greylist.Passed:
-		f = gateway.Passed(gateway.Measure{Name: "waited", Value: t.Waited.Round(time.Second).Seconds()})
+		f = gateway.Passed(gateway.Measure{Name: waited, Value: t.Waited.Round(time.Second).Seconds()})
 	default:
 		f = gateway.Passed()
 	}

@@ -2,6 +2,7 @@ package filters
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -280,6 +281,52 @@ func TestGreylistAway(t *testing.T) {
 		f, reply, _ := bot.arrive(t, d, pl, "greylist")
 		if reply.Code != c.code || f.Result != gateway.Unknown {
 			t.Errorf("%+v: %s, %s", c, reply, f.Result)
+		}
+	}
+}
+
+// TestNullGreylist: RCPT of a bounce never waits, so that others can verify our addresses; the bounce of a suspect stranger
+// does, when it is there.
+func TestNullGreylist(t *testing.T) {
+	s := strangers(t)
+	const mild = "[[checks.greylist.for]]\ndomain = \"wide.example\"\nmode = \"off\"\n"
+	for _, c := range []struct {
+		name, policy string
+		visit        visit
+		waits        bool
+	}{
+		{"a bot", "", visit{client: "192.0.2.9", helo: "bot.example", to: []string{"b@served.example", "a@served.example"}}, true},
+		{"a good host", "", visit{client: "192.0.2.1", helo: "good.example", to: []string{"a@served.example"}}, false},
+		{"postmaster among them", "", visit{client: "192.0.2.9", helo: "bot.example", to: []string{"a@served.example", "postmaster@served.example"}}, false},
+		{"one that never lets wait", mild, visit{client: "192.0.2.9", helo: "bot.example", to: []string{"a@served.example", "a@wide.example"}}, false},
+		{"greylisting is off", "[checks.greylist]\naction = \"off\"\n", visit{client: "192.0.2.9", helo: "bot.example", to: []string{"a@served.example"}}, false},
+		{"this check is off", "[checks.greylist.null]\naction = \"off\"\n", visit{client: "192.0.2.9", helo: "bot.example", to: []string{"a@served.example"}}, false},
+		{"not of <>", "[checks.greylist]\naction = \"observe\"\n", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", to: []string{"a@served.example"}}, false},
+		{"inside", "", visit{client: "10.1.2.3", helo: "printer", to: []string{"a@served.example"}}, false},
+	} {
+		d := &Deps{Resolver: resolver(t, s)}
+		pl := build(t, rcptOff+"[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n"+c.policy, d)
+		if c.visit.from == "" {
+			c.visit.from = "<>"
+		}
+		for round, want := range []string{"first", "early"} {
+			_, reply, e := c.visit.arrive(t, d, pl, "rcpt")
+			if reply.Code != 250 {
+				t.Errorf("%s: RCPT is told %s", c.name, reply)
+			}
+			// The other recipient first, the next time: it is the same bounce.
+			slices.Reverse(c.visit.to)
+			text := dataOf(t, "From: a@bare.example\r\nDate: Thu, 26 Nov 2026 12:00:00 +0000\r\n\r\nx\r\n")
+			e.Body, e.Header = text.Body, text.Header
+			v := pl.Run(t.Context(), gateway.Data, input(e.Session, e))
+			if (v.Outcome == gateway.Defer) != c.waits || c.waits && v.Reason != gateway.GreylistWait {
+				t.Errorf("%s, round %d: %s", c.name, round, v.Explain())
+			}
+			for _, f := range e.Findings {
+				if c.waits && f.Check == "greylist.null" && evidence(f, "greylist") != want {
+					t.Errorf("%s, round %d: %v", c.name, round, f.Evidence)
+				}
+			}
 		}
 	}
 }

@@ -1,0 +1,79 @@
+package filters
+
+import (
+	"context"
+	"errors"
+
+	"gatepost/gateway"
+	"gatepost/internal/shaping"
+)
+
+// greylistNull lets the bounces of strangers wait.
+func greylistNull() Definition {
+	return Definition{
+		Name: "greylist.null", Stage: gateway.Data, Class: gateway.ClassLimiting,
+		Doc:     "Does a suspect stranger that sends from the null reverse-path try again? It is asked only when the message is there: others verify our addresses with RCPT from <>, and must not be told to wait (call-outs). All options are those of greylist; of several recipients the mildest mode counts, since there is one reply for all.",
+		RFC:     "RFC 6647 sections 2.4 and 5, RFC 5321 section 4.5.5",
+		Action:  gateway.ActionDefer,
+		Unknown: gateway.ActionPass,
+		Measures: []Measure{
+			{"waited", "the sender passed now after it waited; the value is in seconds since its first try", 0},
+		},
+		Build: func(_ any, d *Deps) (Built, error) {
+			if d.Shaper == nil || d.Keyer == nil || d.Resolver == nil {
+				return Built{}, errors.New("needs a store and a resolver")
+			}
+			d.wants[gateway.Data].tries = d.greylistNullTries
+			return Built{Run: d.runGreylistNull, Ready: d.greylistNullReady}, nil
+		},
+	}
+}
+
+func (d *Deps) greylistNullReady(in *gateway.Input) bool {
+	return d.greylistNullSpares(in) || !d.Shaper.Waits() && d.guestKnown(in)
+}
+
+// greylistNullSpares reports whether the message never waits, whatever is thought of its sender.
+func (d *Deps) greylistNullSpares(in *gateway.Input) bool {
+	if d.greylist == nil || !in.Envelope.From.IsNull() || d.neverWaits(in.Session) {
+		return true
+	}
+	_, mode := d.mildest(in.Envelope)
+	return mode == greyOff
+}
+
+// mildest returns the recipient under which a message of the null reverse-path is remembered, the first by name, since a
+// client may name them in another order the next time; and the mildest mode of all.
+func (d *Deps) mildest(e *gateway.Envelope) (to string, mode greyMode) {
+	mode = greyEveryone
+	for i := range e.Rcpts {
+		r := &e.Rcpts[i]
+		if !r.Accepted() {
+			continue
+		}
+		mode = min(mode, d.greylist.modeFor(r.Address, e.Started))
+		if key := r.Address.Key(); to == "" || key < to {
+			to = key
+		}
+	}
+	return to, mode
+}
+
+// greylistNullTries asks for the pair of the message.
+func (d *Deps) greylistNullTries(ctx context.Context, in *gateway.Input, a *shaping.Ask) {
+	if d.greylistNullSpares(in) {
+		return
+	}
+	to, mode := d.mildest(in.Envelope)
+	if g := d.guest(ctx, in); g.waits(mode) {
+		a.Tries = append(a.Tries, shaping.Try{Key: d.Keyer.Key(g.identity, "", to), Settings: d.greylist.settings})
+	}
+}
+
+func (d *Deps) runGreylistNull(ctx context.Context, in *gateway.Input) gateway.Finding {
+	if d.greylistNullSpares(in) {
+		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
+	}
+	st := d.step(ctx, gateway.Data, in)
+	return d.guest(ctx, in).found(st, "waited")
+}
