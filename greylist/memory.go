@@ -8,11 +8,14 @@ import (
 	"time"
 )
 
-// Memory is a Store in the process. It is bounded and never waits; a restart forgets it. Of what is remembered, that goes
-// first for what is new whose time is over soonest: a flood of strangers forgets strangers, and what passed stays.
+// Memory is a Store in the process. It is bounded and never waits; a restart forgets it, unless a Keeper keeps it. Of what
+// is remembered, that goes first for what is new whose time is over soonest: a flood of strangers forgets strangers, and
+// what passed stays.
 type Memory struct {
 	pairs      table[Key, Record]
 	identities table[Tag, Passes]
+	keeper     Keeper      // nil: a restart forgets it
+	loaded     atomic.Bool // the Keeper has told all that it had
 }
 
 const (
@@ -128,6 +131,7 @@ func (m *Memory) Release(_ context.Context, k Key, s Settings, now time.Time) (b
 	r, ok := sh.get(k).Release(s, clock(now))
 	if ok {
 		sh.list[sh.index[k]].value = r
+		m.pairs.mark(sh, k)
 	}
 	return ok, nil
 }
@@ -179,7 +183,8 @@ func clock(now time.Time) time.Time {
 
 // table is what is remembered of pairs, or of identities.
 type table[K comparable, V ~int64] struct {
-	most   int // in a shard
+	most   int  // in a shard
+	keeps  bool // what changes is noted for Save
 	at     func(V, int64, Settings) V
 	end    func(V, Settings) time.Time
 	count  atomic.Int64
@@ -192,6 +197,8 @@ type shard[K comparable, V ~int64] struct {
 	mu    sync.Mutex
 	index map[K]int32
 	list  []entry[K, V]
+	dirty map[K]struct{} // what changed since it was saved, or went
+	lost  bool           // more changed than is noted: all of it has to be saved
 }
 
 type entry[K comparable, V ~int64] struct {
@@ -213,6 +220,7 @@ func (t *table[K, V]) put(sh *shard[K, V], k K, v V, s Settings, now time.Time) 
 	switch {
 	case known && v == 0:
 		t.drop(sh, k)
+		return
 	case known:
 		sh.list[i].value = v
 	case v != 0:
@@ -225,7 +233,10 @@ func (t *table[K, V]) put(sh *shard[K, V], k K, v V, s Settings, now time.Time) 
 		sh.index[k] = int32(len(sh.list))
 		sh.list = append(sh.list, entry[K, V]{k, v})
 		t.count.Add(1)
+	default:
+		return
 	}
+	t.mark(sh, k)
 }
 
 // makeRoom forgets that of a few whose time is over soonest.
@@ -249,6 +260,7 @@ func (t *table[K, V]) drop(sh *shard[K, V], k K) {
 	sh.list = sh.list[:last]
 	delete(sh.index, k)
 	t.count.Add(-1)
+	t.mark(sh, k)
 }
 
 // sweep also takes back times ahead: one of a clock that was a year ahead would else stay for a year.
