@@ -129,7 +129,7 @@ func TestComposition(t *testing.T) {
 		t.Fatal(err)
 	}
 	zones := dnslab.New(t, dnslab.Text(compositionZones(key)))
-	const off = "[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n"
+	const off = "[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n[checks.greylist]\naction = \"off\"\n"
 	usual, observed := newComposition(t, zones, off), newComposition(t, zones, off+"[checks.author]\naction = \"observe\"\nreasons = { \"author.ambiguous\" = \"observe\", \"author.disguised\" = \"observe\" }\n"+
 		"[checks.sender]\naction = \"observe\"\n[checks.dmarc]\naction = \"observe\"\nreasons = { \"dmarc.reject\" = \"observe\" }\n")
 	for _, file := range files {

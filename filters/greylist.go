@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -91,6 +92,14 @@ func (o *GreylistOptions) settings() greylist.Settings {
 	return s
 }
 
+// GreylistOf returns the settings of the greylist in a policy; the defaults, where the check is not configured.
+func GreylistOf(configured map[string]Configured) greylist.Settings {
+	if o, ok := configured["greylist"].Options.(*GreylistOptions); ok {
+		return o.settings()
+	}
+	return greylist.Settings{}
+}
+
 // greylistReady reports whether the check has nothing to wait for.
 func (d *Deps) greylistReady(in *gateway.Input) bool {
 	return d.greylistSpares(in) || !d.Shaper.Waits() && d.guestKnown(in)
@@ -123,10 +132,21 @@ func (d *Deps) runGreylist(ctx context.Context, in *gateway.Input) gateway.Findi
 // spared is the finding about one that need not wait.
 func (g *guest) spared() gateway.Finding {
 	f := gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
+	f.Evidence = make([]gateway.Evidence, 0, 2)
 	if g.why != "" {
-		return f.Show("never waits", g.why)
+		f = f.Show("never waits", g.why)
+	} else {
+		f = f.Show("suspicion", g.suspicion)
 	}
-	return f.Show("suspicion", g.suspicion)
+	return f.Show(EvidenceGreylistSender, g.sender())
+}
+
+// sender is the evidence that tells known senders from new ones.
+func (g *guest) sender() string {
+	if g.seen {
+		return GreylistKnownSender
+	}
+	return "new here"
 }
 
 // found is the finding about a guest, with the name of the measure of who waited. What is shown of it lets a person release
@@ -148,8 +168,9 @@ func (g *guest) found(st *step, waited string) gateway.Finding {
 	default:
 		f = gateway.Passed()
 	}
-	f = f.Show("greylist", t.Outcome.String()).Show(EvidenceGreylistKey, t.Key.String()).Show("identity", string(g.identity)).
-		Show("suspicion", g.suspicion)
+	f.Evidence = slices.Grow(f.Evidence, 7)
+	f = f.Show(EvidenceGreylist, t.Outcome.String()).Show(EvidenceGreylistKey, t.Key.String()).
+		Show(EvidenceGreylistIdentity, string(g.identity)).Show("suspicion", g.suspicion).Show(EvidenceGreylistSender, g.sender())
 	if t.Wait > 0 {
 		f = f.Show("wait", t.Wait.Round(time.Second).String())
 	}
@@ -159,5 +180,13 @@ func (g *guest) found(st *step, waited string) gateway.Finding {
 	return f
 }
 
-// EvidenceGreylistKey is the name of the evidence that holds the key of a pair.
-const EvidenceGreylistKey = "key"
+// Names of evidence that others look for: what came of the try, the key of the pair, its identity, and whether mail of the
+// sender was accepted before.
+const (
+	EvidenceGreylist         = "greylist"
+	EvidenceGreylistKey      = "key"
+	EvidenceGreylistIdentity = "identity"
+	EvidenceGreylistSender   = "sender"
+
+	GreylistKnownSender = "known here"
+)

@@ -101,6 +101,7 @@ type guest struct {
 	identity  greylist.Identity
 	why       string // it never waits, and why; "" where it may have to
 	suspect   bool   // its suspicion is enough
+	seen      bool   // mail of the client, or of the sender's domain, was accepted before
 	suspicion string // in words
 }
 
@@ -166,7 +167,8 @@ func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 	r := d.reverse(ctx, in.Session)
 	generic := r.Status == dns.Found && genericName(r.Name, in.Session.Client.Addr())
 	seen := d.seenLately(a.Domain, e.Started)
-	g.suspect, g.suspicion = d.suspicion(in, a.Result, r, seen || in.Session.Conduct.Proven)
+	g.seen = seen || in.Session.Conduct.Proven
+	g.suspect, g.suspicion = d.suspicion(in, a.Result, r, g.seen)
 	switch {
 	case seen && a.Result == spf.Pass:
 		g.why = "SPF passes for " + a.Domain + ", as from which mail passed DMARC lately"

@@ -44,6 +44,7 @@ type parts struct {
 	shaper     *shaping.Stores
 	reputation *shaping.Reputation
 	histories  *memory.Reputation // those of this process
+	strangers  *greylist.Memory   // what shaper remembers here
 	keyer      *greylist.Keyer
 	limited    filters.RateCounts
 	fronts     fronts
@@ -64,7 +65,8 @@ const greylistPairs = 1 << 19
 // newParts makes what the bootstrap document names. It connects to nobody.
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
-		known: memory.NewKnown(memory.KnownOptions{Log: log}), bounces: limit.NewLearned(0), shaper: shaping.New(limit.NewMemory(0), greylist.NewMemory(greylistPairs))}
+		known: memory.NewKnown(memory.KnownOptions{Log: log}), bounces: limit.NewLearned(0), strangers: greylist.NewMemory(greylistPairs)}
+	p.shaper = shaping.New(limit.NewMemory(0), p.strangers)
 	p.histories = memory.NewReputation(memory.ReputationOptions{Log: log})
 	p.reputation = shaping.NewReputation(p.histories)
 	err := p.useRedis(b, log)
@@ -121,6 +123,7 @@ type built struct {
 	rcpts    *recipients.Recipients
 	lists    *rbl.Supervisor // nil for none
 	pregreet filters.Pregreet
+	greylist greylist.Settings
 	reports  *reports.Settings // nil while they are off
 	outward  *relay.Relay      // the way out for them; nil as well
 	rates    limit.Limits
@@ -175,7 +178,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		b.relay.Close()
 		return nil, err
 	}
-	b.pregreet = filters.PregreetOf(checks)
+	b.pregreet, b.greylist = filters.PregreetOf(checks), filters.GreylistOf(checks)
 	b.rates = deps.Rates
 	b.guard = makeGuard(&p.fronts, b.rates, policy, checks)
 	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,

@@ -82,6 +82,12 @@ func TestExitCodes(t *testing.T) {
 		{"rbl test local --config " + good, 2, "", "neither an IP address nor a domain"},
 		{"rbl test 192.0.2.1 --config " + good, 1, "", "no list is used"},
 		{"rbl test 192.0.2.1 --config " + bad, 1, "", "policy.toml:1:1: mod: "},
+		{"greylist list --config " + good, 3, "", "does not run"},
+		{"greylist list --limit 0 --config " + good, 2, "", "write a number from 1 to 10000"},
+		{"greylist release --config " + good, 2, "", "name a KEY, or --from and --to;"},
+		{"greylist release K --from a@b.example --config " + good, 2, "", "name a KEY"},
+		{"greylist forget --identity net:192.0.2.0/24 --to a@b.example --config " + good, 2, "", "or --identity"},
+		{"greylist forget --from a@b.example --config " + good, 3, "", "does not run"},
 		{"serve --config " + bad, 1, "", "policy.toml:1:1: mod: "},
 	}
 	for _, tt := range tests {

@@ -20,8 +20,8 @@ const knownTime = 30 * time.Second
 // first ones are served.
 const memoryWait = 50 * time.Millisecond
 
-// openMemory reads what was remembered before the last stop, of clients, and of domains, paths and sealers, and what came of
-// mail. Without its files the gateway works, and forgets at the next stop.
+// openMemory reads what was remembered before the last stop, of clients, of domains, paths and sealers, what came of mail, and
+// of strangers. Without its files the gateway works, and forgets at the next stop.
 func (d *daemon) openMemory() {
 	ctx, cancel := context.WithTimeout(context.Background(), memoryTime)
 	o := memory.Options{Log: d.log}
@@ -46,6 +46,7 @@ func (d *daemon) openMemory() {
 		d.pastFile = past
 		d.parts.histories.Keep(past)
 	}
+	d.openGreylist(ctx)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -55,6 +56,7 @@ func (d *daemon) openMemory() {
 		defer cancel()
 		d.parts.known.Load(ctx)
 		d.parts.histories.Load(ctx)
+		d.loadGreylist()
 	}()
 	select {
 	case <-read:

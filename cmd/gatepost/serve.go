@@ -50,9 +50,10 @@ type daemon struct {
 	bootstrap   *config.Bootstrap             // of the start; a reload changes the policy only
 	parts       *parts
 	store       *store.Log
-	clients     *store.Clients // nil where its file cannot be used
-	knownFile   *store.Known   // nil where its file cannot be used
-	pastFile    *store.Known   // likewise: of reputations
+	clients     *store.Clients  // nil where its file cannot be used
+	knownFile   *store.Known    // nil where its file cannot be used
+	pastFile    *store.Known    // likewise: of reputations
+	greyFile    *store.Greylist // likewise: of strangers
 	memory      *memory.Clients
 	reports     *reports.Reports
 	journal     *journal.Journal
@@ -66,6 +67,7 @@ type daemon struct {
 	started     time.Time
 	where       addresses
 	learning    relearn
+	guests      guestbook
 	probing     relearn // of the DNS lists
 	stopping    atomic.Bool
 }
@@ -279,6 +281,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"memory of domains and paths", d.parts.known.Run},
 		loop{"histories", d.parts.histories.Run},
 		loop{"reputation", d.parts.reputation.Run},
+		loop{"greylist", d.runGreylist},
 		loop{"dmarc reports", d.reports.Run},
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},

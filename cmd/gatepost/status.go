@@ -58,6 +58,9 @@ func (d *daemon) verbs() http.Handler {
 	mux.Handle("GET /limits", control.Verb(d.limitsVerb))
 	mux.Handle("GET /rbl/status", control.Verb(d.listVerb))
 	mux.Handle("GET /dmarc/report", control.Verb(d.reportVerb))
+	mux.Handle("GET /greylist", control.Verb(d.greylistList))
+	mux.Handle("POST /greylist/release", control.Verb(d.greylistRelease))
+	mux.Handle("POST /greylist/forget", control.Verb(d.greylistForget))
 	mux.Handle("POST /drain", control.Verb(d.drainVerb))
 	mux.Handle("POST /resume", control.Verb(d.resumeVerb))
 	return mux

@@ -28,12 +28,13 @@ const (
 	ListArmed    Verb = "list_armed" // a DNS list proved that it works, and is used
 	ListAway     Verb = "list_away"  // one does not, or no longer
 	ListQuota    Verb = "list_quota" // one is asked nearly as often as is free of charge
+	Greylist     Verb = "greylist"   // an operator let a stranger pass, or had one forgotten
 	Note         Verb = "note"       // what the parts of the program say while they work
 )
 
 // Verbs returns the list.
 func Verbs() []Verb {
-	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Note}
+	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Greylist, Note}
 }
 
 // known returns the verb, or Note for one that is not of the list.
@@ -61,7 +62,7 @@ func (v Verb) severity() severity {
 		return severityError
 	case Alarm, StressOn, ListAway, ListQuota:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed:
+	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist:
 		return severityNotice
 	}
 	return severityInfo

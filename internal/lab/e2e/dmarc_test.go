@@ -34,7 +34,7 @@ mx.alumni.example. A 203.0.113.20
 func authWorld(t *testing.T, records ...string) *world {
 	t.Helper()
 	dns := dnslab.New(t, dnslab.Text(dmarcZones+strings.Join(records, "")))
-	w := newWorld(t, setup{clamav: "off", spamd: "off", dns: dns.Addr(),
+	w := newWorld(t, setup{clamav: "off", spamd: "off", dns: dns.Addr(), policy: noGreylist,
 		bootstrap: "[[listener]]\nname = \"proxied\"\naddresses = [\"127.0.0.1:0\"]\nproxy_from = [\"127.0.0.1\"]\n"})
 	w.dns = dns
 	return w

@@ -100,6 +100,9 @@ const noWaits = `unknown_recipient_wait = "0s"
 error_wait = "0s"
 `
 
+// noGreylist is for tests that are about strangers, and not about how they are greeted.
+const noGreylist = "[checks.greylist]\naction = \"off\"\n"
+
 // noRates are rates under which a test may come as fast as it likes.
 func noRates() string {
 	var b strings.Builder

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"text/tabwriter"
+	"time"
+)
+
+// greylistShow shows who waits.
+func greylistShow(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "greylist list")
+	limit := f.Int("limit", waitersShown, "")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	if *limit < 1 || *limit > waitersAtMost {
+		fmt.Fprintf(e.errOut, "gatepost greylist list: --limit is %d; write a number from 1 to %d\n", *limit, waitersAtMost)
+		return exitUsage
+	}
+	var list waitingList
+	if err := ask(ctx, e, f.config, http.MethodGet, "/greylist?limit="+strconv.Itoa(*limit), &list); err != nil {
+		return complain(e, "greylist list", err)
+	}
+	if f.json {
+		enc := json.NewEncoder(e.out)
+		for i := range list.Waiting {
+			if enc.Encode(list.Waiting[i]) != nil {
+				return exitFound
+			}
+		}
+	} else {
+		printWaiting(e.out, list.Waiting, time.Now())
+	}
+	more := ""
+	if list.More {
+		more = " at least"
+	}
+	fmt.Fprintf(e.errOut, "%d pairs wait%s, %d shown\n", list.All, more, len(list.Waiting))
+	return exitDone
+}
+
+// printWaiting lists who waits, each with its time to pass.
+func printWaiting(w io.Writer, list []waiter, now time.Time) {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for i := range list {
+		x := &list[i]
+		when := "passes at its next try"
+		if left := x.Pass.Sub(now); left > 0 {
+			when = "passes in " + left.Round(time.Second).String()
+		}
+		who := "(not in the log any more)\t\t"
+		if x.Named {
+			who = fmt.Sprintf("<%s> -> %s\t%s\t%s", x.From, x.To, x.Client, x.Reference)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", stamp(x.Since), when, x.Key, who)
+	}
+	t.Flush()
+}
+
+// greylistLet lets pairs pass that wait.
+func greylistLet(ctx context.Context, e env, args []string) int {
+	return greylistDo(ctx, e, args, "release", "pairs waited and pass from their next try on")
+}
+
+// greylistDrop makes strangers again.
+func greylistDrop(ctx context.Context, e env, args []string) int {
+	return greylistDo(ctx, e, args, "forget", "records are forgotten")
+}
+
+// greylistDo asks the daemon to change what it remembers.
+func greylistDo(ctx context.Context, e env, args []string, verb, done string) int {
+	f := newFlags(e, "greylist "+verb)
+	v := url.Values{}
+	names := []string{"from", "to"}
+	if verb == "forget" {
+		names = append(names, "identity")
+	}
+	for _, name := range names {
+		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
+	}
+	rest, ok := f.read(e, args, 1)
+	if !ok {
+		return exitUsage
+	}
+	if len(rest) == 1 {
+		v.Set("key", rest[0])
+	}
+	if len(v) == 0 || len(rest) == 1 && len(v) > 1 || v.Has("identity") && len(v) > 1 {
+		fmt.Fprintf(e.errOut, "gatepost greylist %s: name a KEY, or --from and --to%s; gatepost greylist list shows them\n", verb,
+			map[bool]string{true: ", or --identity"}[verb == "forget"])
+		return exitUsage
+	}
+	var out greylistChange
+	if err := ask(ctx, e, f.config, http.MethodPost, "/greylist/"+verb+"?"+v.Encode(), &out); err != nil {
+		return complain(e, "greylist "+verb, err)
+	}
+	if f.json {
+		if json.NewEncoder(e.out).Encode(out) != nil {
+			return exitFound
+		}
+	}
+	fmt.Fprintf(e.errOut, "%d %s\n", out.Changed, done)
+	if out.Changed == 0 {
+		return exitFound
+	}
+	return exitDone
+}
