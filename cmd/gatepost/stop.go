@@ -130,6 +130,9 @@ func (d *daemon) close() error {
 	if d.pastFile != nil {
 		closing("memory of histories", d.pastFile.Close)
 	}
+	if d.greyFile != nil {
+		closing("greylist", d.greyFile.Close)
+	}
 	d.journal.Daemon(journal.Stop)
 	errs := []error{d.journal.Close(ctx), d.store.Close(ctx)}
 	for _, end := range ends {

@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"gateway/relay":                 {"gateway", "tls/...", "internal/smtpwire"},
 	"gateway/recipients":            {"gateway", "gateway/relay"},
 	"gateway/reports":               {"gateway", "internal/dmarcreport"},
-	"internal/store":                {"gateway", "gateway/reports", "internal/dmarcreport"},
+	"internal/store":                {"gateway", "gateway/reports", "greylist", "internal/dmarcreport"},
 	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
 	"console":                       {"gateway", "internal/config", "internal/control"},
 	"internal/arc":                  {"internal/dkim"},
