@@ -4,12 +4,12 @@ import "context"
 
 // Among is the rate for one of so many nodes that count each for itself, while what they share is away: one and a half times
 // the part of each, since connections do not come to all alike, and at least one unit. How long a key takes to come to rest
-// stays the same, so that what was counted together holds on each. Fewer than one node is one.
+// stays the same, so that what was counted together holds on each. One node, or fewer, has all of it.
 func (r Rate) Among(nodes int) Rate {
-	if !r.Valid() {
+	if !r.Valid() || nodes <= 1 {
 		return r
 	}
-	full, part := r.full(), 2*int64(min(max(nodes, 1), 1<<20))
+	full, part := r.full(), 2*int64(min(nodes, 1<<20))
 	burst := min((3*r.Burst+part-1)/part, full)
 	return Rate{Interval: full / burst, Burst: burst}
 }

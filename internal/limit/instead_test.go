@@ -19,13 +19,14 @@ func TestAmong(t *testing.T) {
 		nodes int
 		want  limit.Rate
 	}{
-		{limit.Per(30, time.Minute), 1, limit.Per(45, time.Minute)},
+		{limit.Per(30, time.Minute), 1, limit.Per(30, time.Minute)},
+		{limit.Per(30, time.Minute), 2, limit.Per(23, time.Minute)},
 		{limit.Per(30, time.Minute), 3, limit.Per(15, time.Minute)},
-		{limit.Per(30, time.Minute), 0, limit.Per(45, time.Minute)},
-		{limit.Per(30, time.Minute), -1, limit.Per(45, time.Minute)},
+		{limit.Per(30, time.Minute), 0, limit.Per(30, time.Minute)},
+		{limit.Per(30, time.Minute), -1, limit.Per(30, time.Minute)},
 		{limit.Per(30, time.Minute), math.MaxInt, limit.Per(1, time.Minute)},
 		{limit.Per(1, time.Minute), 2, limit.Per(1, time.Minute)},
-		{limit.Rate{Interval: 1, Burst: 100}, 1, limit.Rate{Interval: 1, Burst: 100}}, // no shorter interval there is
+		{limit.Rate{Interval: 1, Burst: 100}, 2, limit.Rate{Interval: 1, Burst: 75}},
 		{limit.Rate{}, 2, limit.Rate{}},
 		{limit.Rate{Interval: 1 << 62, Burst: 1 << 62}, 2, limit.Rate{Interval: 1 << 62, Burst: 1 << 62}},
 	} {

@@ -88,6 +88,57 @@ func TestHostileLimits(t *testing.T) {
 	}
 }
 
+// TestHostileMark is that for the mark, and for what Redis says that it was taught.
+func TestHostileMark(t *testing.T) {
+	for answer, ok := range map[string]bool{
+		"*2\r\n:1\r\n:1\r\n":                   true,
+		"*2\r\n:5\r\n:1\r\n":                   true, // its clock went back
+		"*2\r\n:0\r\n:1\r\n":                   false,
+		"*2\r\n:-1\r\n:1\r\n":                  false,
+		"*2\r\n:1\r\n:-1\r\n":                  false,
+		"*2\r\n:9007199254740992\r\n:1\r\n":    false,
+		"*2\r\n:1\r\n:9223372036854775807\r\n": false,
+		"*1\r\n:1\r\n":                         false,
+		"$1\r\n1\r\n":                          false,
+	} {
+		c := open(t, Settings{Addrs: []string{fake(t, answer)}, Secret: make([]byte, 16), Timeout: time.Second})
+		m, err := c.Probe(context.Background())
+		if (err == nil) != ok || (m != Mark{}) != ok || m.Age < 0 {
+			t.Errorf("%q: %+v, %v", answer, m, err)
+		}
+	}
+	for answer, ok := range map[string]bool{
+		"*1\r\n:0\r\n": true, "*1\r\n:2\r\n": true, "*1\r\n:3\r\n": false, "*1\r\n:-1\r\n": false, ":1\r\n": false, "*0\r\n": false,
+	} {
+		c := open(t, Settings{Addrs: []string{fake(t, answer)}, Secret: make([]byte, 16), Timeout: time.Second})
+		row := c.Row()
+		told := row.Teach(pair, greylist.Record(greylist.Millis(time.Now())), 0, greylist.Settings{}, time.Time{})
+		if err := row.Do(context.Background()); (err == nil) != ok || (told.Err == nil) != ok || !ok && told.Changed != 0 {
+			t.Errorf("%q: %+v, %v", answer, told, err)
+		}
+	}
+}
+
+// TestClear shows that a server beyond this machine is not even dialled without TLS, whoever names it.
+func TestClear(t *testing.T) {
+	for _, addr := range []string{"192.0.2.1:6379", "[2001:db8::1]:6379", "redis.example.org:6379"} {
+		s := Settings{Addrs: []string{addr}, Secret: make([]byte, 16), Timeout: time.Second}
+		s.dial = func(context.Context, string, string) (net.Conn, error) {
+			t.Errorf("%s was dialled", addr)
+			return nil, io.EOF
+		}
+		if _, err := open(t, s).Probe(context.Background()); KindOf(err) != Away || !errors.Is(err, errClear) {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+	for addr, want := range map[string]bool{"127.0.0.1:1": true, "[::1]:1": true, "localhost:1": true, "127.9.9.9:1": true, "10.0.0.1:1": false, "x": false,
+		"localhost.example.org:1": false, "[::ffff:127.0.0.1]:1": true, "[::ffff:192.0.2.1]:1": false} {
+		if here("tcp", addr) != want {
+			t.Errorf("%s is here: %v", addr, !want)
+		}
+	}
+}
+
 // fake is the address of a server that answers the first words of a connection like Redis, and each script with the answer.
 func fake(t *testing.T, answer string) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

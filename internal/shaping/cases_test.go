@@ -11,8 +11,6 @@ import (
 	"gatepost/greylist"
 	"gatepost/internal/lab"
 	"gatepost/internal/lab/labtest"
-	"gatepost/internal/limit"
-	"gatepost/internal/redis"
 )
 
 // cases is what a stranger meets while Redis comes and goes; docs/redis.md has the same rows. Each word of a story is
@@ -118,15 +116,16 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func (s *story) node(name string, o Options, timeout time.Duration) {
-	c := settings(s.r)
-	c.Timeout = timeout
-	client, err := redis.Open(c)
-	must(s.t, err)
-	n := New(limit.NewMemory(0), greylist.NewMemory(0))
-	n.Share(client, o)
-	s.t.Cleanup(func() { n.Close() })
-	s.nodes[name], s.watch[name] = n, &watch{well: s.now}
+func (s *story) node(name string, o Options) {
+	s.nodes[name], s.watch[name] = nodeWithin(s.t, s.r, o, s.fails.timeout()), &watch{well: s.now}
+}
+
+// timeout is that of calls: one that no call exceeds, but where all do.
+func (f fault) timeout() time.Duration {
+	if f.late {
+		return 20 * time.Millisecond
+	}
+	return time.Second
 }
 
 // look is what Run does each second.
@@ -144,12 +143,7 @@ func (s *story) look() {
 // found waits until each node has found out that its connections were cut.
 func (s *story) found() {
 	for _, n := range s.nodes {
-		for ctx := labtest.Context(s.t); ; time.Sleep(time.Millisecond) {
-			if _, err := n.shared.client.Limits().Take(ctx, []limit.Charge{{Key: limit.Key{Subject: "a test"}, Rate: limit.Per(1000, time.Second), Cost: 1}}); err == nil {
-				break
-			}
-			must(s.t, ctx.Err())
-		}
+		awaitRedis(s.t, n)
 	}
 }
 
@@ -244,13 +238,9 @@ func TestCases(t *testing.T) {
 					s := &story{t: t, r: r, fails: f, nodes: map[string]*Stores{}, watch: map[string]*watch{}}
 					s.now = time.Now().Add(-length(c.story)).Truncate(time.Millisecond) // it ends now
 					o := Options{Nodes: c.nodes, Pass: c.alone == "pass" || c.alone == "" && c.nodes > 1}
-					timeout := time.Second
-					if f.name == "stopped" {
-						timeout = 20 * time.Millisecond
-					}
-					s.node("A", o, timeout)
+					s.node("A", o)
 					if c.nodes > 1 {
-						s.node("B", o, timeout)
+						s.node("B", o)
 					}
 					s.look()
 					s.play(c.story)

@@ -25,10 +25,16 @@ func settings(r *lab.Redis) redis.Settings {
 // node is a process that shares the Redis.
 func node(t testing.TB, r *lab.Redis, o Options) *Stores {
 	t.Helper()
-	c, err := redis.Open(settings(r))
-	if err != nil {
-		t.Fatal(err)
-	}
+	return nodeWithin(t, r, o, time.Second)
+}
+
+// nodeWithin is one whose calls take so long at most.
+func nodeWithin(t testing.TB, r *lab.Redis, o Options, timeout time.Duration) *Stores {
+	t.Helper()
+	with := settings(r)
+	with.Timeout = timeout
+	c, err := redis.Open(with)
+	must(t, err)
 	s := New(limit.NewMemory(0), greylist.NewMemory(1<<15))
 	s.Share(c, o)
 	t.Cleanup(func() { s.Close() })
@@ -144,4 +150,62 @@ func TestRun(t *testing.T) {
 	}
 	do(t, r, "CONFIG", "SET", "maxmemory", "0")
 	awaited("it was not found well", func() bool { h, _ := nodes[0].Health(); return h.Kind == redis.Fine })
+}
+
+// TestLimitsAlone shows that who is at a limit stays there when Redis goes away, in each way, and that others get what is
+// theirs: all of it at the only node, a part of it at one of several. What was counted meanwhile Redis is not told.
+func TestLimitsAlone(t *testing.T) {
+	for _, f := range faults(t) {
+		if f.fall == nil {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			r := server(t)
+			for nodes, most := range map[int]int{1: 6, 2: 5, 3: 3} {
+				f.rise(t, r)
+				do(t, r, "FLUSHALL")
+				s := nodeWithin(t, r, Options{Nodes: nodes}, f.timeout())
+				passes := func(who string) (n int, alone bool) {
+					t.Helper()
+					for range 8 {
+						a := Ask{Takes: []Take{{Charges: []limit.Charge{{Key: limit.Key{Subject: who}, Rate: limit.Per(6, time.Hour), Cost: 1}}}}}
+						s.Do(t.Context(), &a)
+						take := &a.Takes[0]
+						if take.Err != nil {
+							t.Fatal(take.Err)
+						}
+						if alone = take.Alone; take.OK() {
+							n++
+						}
+					}
+					return n, alone
+				}
+				if n, alone := passes("flood"); n != 6 || alone {
+					t.Fatalf("%d passed, alone %v", n, alone)
+				}
+				f.fall(t, r)
+				if n, _ := passes("flood"); n != 0 { // a full server and a replica may say so themselves
+					t.Errorf("one of %d: %d more of a flood passed", nodes, n)
+				}
+				if n, alone := passes("other"); n != most || !alone {
+					t.Errorf("one of %d: %d of another passed, want %d; alone %v", nodes, n, most, alone)
+				}
+				f.rise(t, r)
+				awaitRedis(t, s)
+				if n, alone := passes("other"); !f.late && n != 6 || alone {
+					t.Errorf("one of %d: back, %d passed, alone %v", nodes, n, alone)
+				}
+			}
+		})
+	}
+}
+
+// awaitRedis waits until a node has found out that its connections were cut.
+func awaitRedis(t *testing.T, s *Stores) {
+	for ctx := labtest.Context(t); ; time.Sleep(time.Millisecond) {
+		if _, err := s.shared.client.Limits().Take(ctx, []limit.Charge{{Key: limit.Key{Subject: "a test"}, Rate: limit.Per(1000, time.Second), Cost: 1}}); err == nil {
+			return
+		}
+		must(t, ctx.Err())
+	}
 }

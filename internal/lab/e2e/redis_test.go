@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gatepost/internal/lab"
 	"gatepost/internal/lab/labtest"
@@ -22,7 +23,8 @@ func redisServer(t testing.TB) *lab.Redis {
 	return labtest.Redis(t, lab.RedisOptions{User: redisUser, Password: redisPassword})
 }
 
-// redisTable is a table of gatepost.toml, with the files that it names.
+// redisTable is a table of gatepost.toml, with the files that it names. A call may take a second: this is not about a machine
+// that has other things to do.
 func redisTable(t testing.TB, addresses string, more ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -33,7 +35,7 @@ func redisTable(t testing.TB, addresses string, more ...string) string {
 		}
 		return path
 	}
-	return fmt.Sprintf("[redis]\naddresses = [%q]\nuser = %q\npassword_file = %q\nsecret_file = %q\n", addresses, redisUser,
+	return fmt.Sprintf("[redis]\naddresses = [%q]\nuser = %q\npassword_file = %q\nsecret_file = %q\ntimeout = \"1s\"\n", addresses, redisUser,
 		file("password", redisPassword+"\n"), file("secret", strings.Repeat("5e", 32)+"\n")) + strings.Join(more, "\n") + "\n"
 }
 
@@ -130,13 +132,60 @@ func TestRedisAbsentAtStart(t *testing.T) {
 	t.Parallel()
 	r := redisServer(t)
 	must(t, r.Kill())
-	w := begin(t, setup{bootstrap: redisTable(t, "unix:"+r.Socket)})
+	w := begin(t, setup{clamav: "off", spamd: "off", bootstrap: redisTable(t, "unix:"+r.Socket)})
 	c := w.hello(t)
 	if said := c.deliverFrom("alice@example.org", "bob@served.test", "x"); !strings.HasPrefix(said.last(), "250") {
 		t.Errorf("without Redis the sender was told %q", said.last())
 	}
 	c.conn.Close()
 	w.awaitMetric(t, "gatepost_redis_up", 0)
+	w.redisIs(t, "FAIL redis", 1)
 	must(t, r.Restart(labtest.Context(t)))
 	w.awaitMetric(t, "gatepost_redis_up", 1)
+	w.redisIs(t, "ok   redis", 0)
+}
+
+// redisIs wants a line of gatepost status and of gatepost check --live, with which they end.
+func (w *world) redisIs(t *testing.T, line string, code int) {
+	t.Helper()
+	for _, args := range [][]string{{"status"}, {"check", "--live"}} {
+		out, errOut, got, err := w.daemon.Command(t.Context(), args...)
+		if err != nil || got != code || !strings.Contains(out, line) {
+			t.Errorf("%v: %v, exit %d, want %d and %q:\n%s%s", args, err, got, code, line, out, errOut)
+		}
+		if strings.Contains(out+errOut, redisPassword) {
+			t.Errorf("%v tells the password", args)
+		}
+	}
+}
+
+// TestRedisTLS: the daemon speaks to a Redis behind TLS by the files that the document names, and to none that another
+// authority vouches for.
+func TestRedisTLS(t *testing.T) {
+	t.Parallel()
+	dir := labtest.Dir(t)
+	for _, name := range []string{"good", "other"} {
+		certificate, key, err := lab.NewCertificate("redis.example.org")
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, name+".pem"), certificate, 0o644))
+		must(t, os.WriteFile(filepath.Join(dir, name+".key"), key, 0o644)) // of this test, and read by another user
+	}
+	addr := keptPort(t).Addr()
+	_, port, err := net.SplitHostPort(addr)
+	must(t, err)
+	labtest.Redis(t, lab.RedisOptions{User: redisUser, Password: redisPassword, Settings: []string{
+		"tls-port " + port, "tls-cert-file " + filepath.Join(dir, "good.pem"), "tls-key-file " + filepath.Join(dir, "good.key"), "tls-auth-clients no",
+	}})
+	for name, up := range map[string]float64{"good": 1, "other": 0} {
+		table := redisTable(t, addr, "tls = true", "server_name = \"redis.example.org\"", fmt.Sprintf("ca_file = %q", filepath.Join(dir, name+".pem")))
+		w := begin(t, setup{offers: "-", clamav: "off", spamd: "off", bootstrap: table})
+		if up == 1 {
+			w.awaitMetric(t, "gatepost_redis_up", 1)
+			continue
+		}
+		for w.counter(t, "gatepost_redis_failures_total") == 0 {
+			time.Sleep(20 * time.Millisecond)
+		}
+		w.partIs(t, "redis", "certificate")
+	}
 }
