@@ -79,7 +79,7 @@ func (sh *shared) do(ctx context.Context, s *Stores, a *Ask, now time.Time) {
 			continue
 		}
 		r, p, own := s.greylist.Learn(t.Key, t.Answer, t.Settings, now)
-		if own == t.Answer {
+		if own == t.Answer || t.Hold() && own.Hold() && t.Wait-own.Wait < near {
 			continue
 		}
 		if t.Hold() && !own.Hold() {
@@ -105,6 +105,9 @@ func (sh *shared) count(told []*redis.Told) {
 		sh.taught.Add(uint64(t.Changed))
 	}
 }
+
+// near is how far apart two answers may be that say the same: the clock of a server, and the way there, are not ours.
+const near = time.Second
 
 // alone answers a try that Redis did not.
 func (sh *shared) alone(ctx context.Context, s *Stores, t *Try, now time.Time) {

@@ -209,3 +209,18 @@ func awaitRedis(t *testing.T, s *Stores) {
 		must(t, ctx.Err())
 	}
 }
+
+// TestPeace shows that Redis is told nothing while it loses nothing, though its clock is another than ours.
+func TestPeace(t *testing.T) {
+	s := node(t, server(t), Options{})
+	for i := range 300 {
+		a := Ask{Tries: []Try{{Key: greylist.Key{Tag: greylist.Tag{byte(i % 3)}}, Settings: greylist.Settings{Delay: time.Hour}}}}
+		s.Do(t.Context(), &a)
+		if tried := &a.Tries[0]; tried.Err != nil || !tried.Hold() || tried.Alone || (tried.Outcome == greylist.First) != (i < 3) {
+			t.Fatalf("%d: %+v", i, tried)
+		}
+	}
+	if h, c := s.shared.client.Health(), s.Counts(); c != (Counts{}) || h.Calls != 300 {
+		t.Errorf("%+v, %d calls", c, h.Calls)
+	}
+}
