@@ -3,6 +3,7 @@ package rbl
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -43,6 +44,37 @@ func BenchmarkCheck(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkCrowd is BenchmarkCheck by a thousand callers at once, each another client: what they hold from one another.
+func BenchmarkCrowd(b *testing.B) {
+	var entries []Entry
+	for i := range 8 {
+		e := entry(b, "spamcop")
+		e.List.Name += string(rune('a' + i))
+		entries = append(entries, e)
+	}
+	s, err := NewSupervisor(entries, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := warm{notFound("x")}
+	now := time.Now()
+	s.Probe(b.Context(), r, now)
+	var n atomic.Uint32
+	b.SetParallelism(500) // times two processors
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			i := n.Add(1)
+			client := netip.AddrFrom4([4]byte{198, byte(i >> 16), byte(i >> 8), byte(i)})
+			for _, res := range s.Check(b.Context(), r, now, Subject{Client: client}) {
+				if res.Verdict != NotListed {
+					b.Fatalf("%+v", res)
+				}
+			}
+		}
+	})
 }
 
 // BenchmarkClassify reads a listing of ZEN.

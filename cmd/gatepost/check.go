@@ -101,7 +101,7 @@ func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
 	}
 	wg.Go(func() { b.relay.Learn(ctx) })
 	waitFor(ctx, func() bool { return settled(b, p) })
-	answers := slices.Concat(gather(b, p), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p))
+	answers := slices.Concat(gather(b, p), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p), listsLive(ctx, b, p))
 	cancel()
 	wg.Wait()
 	good := true

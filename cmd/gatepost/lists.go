@@ -52,6 +52,13 @@ func listEntries(c *config.Config) ([]rbl.Entry, error) {
 
 // readListKey reads a key from a file that holds nothing else. Its error never holds what was read.
 func readListKey(name string) (rbl.Key, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return rbl.Key{}, err
+	}
+	if !info.Mode().IsRegular() { // a pipe would hold us up
+		return rbl.Key{}, fmt.Errorf("%s is no regular file", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return rbl.Key{}, err
@@ -62,6 +69,22 @@ func readListKey(name string) (rbl.Key, error) {
 		return rbl.Key{}, err
 	}
 	return rbl.NewKey(string(text))
+}
+
+// listsLive proves each list, and tells how it is.
+func listsLive(ctx context.Context, b *built, p *parts) (out []answer) {
+	if b.lists == nil {
+		return nil
+	}
+	b.lists.Probe(ctx, filters.ListDNS(p.resolver), time.Now())
+	for _, s := range b.lists.Status(time.Now()) {
+		a := answer{What: "list", Server: s.Name, Said: "its test points answer as they should"}
+		if s.State != rbl.Armed {
+			a.Err = fmt.Errorf("%s: %s %s", s.State, s.Cause, s.Detail)
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // useLists puts lists in force: they are proved first, so that no client is let in because a list is new, and probed from
