@@ -63,7 +63,9 @@ func BenchmarkAuth(b *testing.B) {
 				one := func() {
 					s := from("192.0.2.7", "out.provider.example")
 					s.Snapshot = snapshot
-					d.beginRDNS(b.Context(), s) // while the client talks
+					if rest := d.beginRDNS(b.Context(), s); rest != nil { // while the client talks
+						rest()
+					}
 					in := input(s, &gateway.Envelope{From: from0, Findings: room[:0]})
 					pl.Run(b.Context(), gateway.Helo, in)
 					pl.Run(b.Context(), gateway.Mail, in)

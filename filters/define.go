@@ -54,8 +54,8 @@ type Built struct {
 	Total  string
 	// Ready is that of gateway.Check.
 	Ready func(in *gateway.Input) bool
-	// Ahead, if set, is started with the connection.
-	Ahead func(ctx context.Context, s *gateway.Session)
+	// Ahead, if set, is begun with the connection: see gateway.Pipeline.
+	Ahead func(ctx context.Context, s *gateway.Session) (rest func())
 	// AheadMail, if set, is started with the Helo stage where that waits for something: see gateway.Pipeline.
 	AheadMail func(ctx context.Context, in *gateway.Input)
 }

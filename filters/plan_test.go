@@ -72,6 +72,19 @@ func texts(n ast.Node) map[string]int {
 	return out
 }
 
+// TestBotTests shows that the learner knows which checks are of what a client does.
+func TestBotTests(t *testing.T) {
+	for _, rows := range plan() {
+		for _, r := range rows {
+			for _, d := range r.checks {
+				if isBotTest(d.Name) != r.conduct {
+					t.Errorf("%s: conduct is %t", d.Name, r.conduct)
+				}
+			}
+		}
+	}
+}
+
 // TestPlanHasEveryCheck names a check that was written and forgotten in plan.go, and a file without a check.
 func TestPlanHasEveryCheck(t *testing.T) {
 	files := sources(t)

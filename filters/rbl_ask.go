@@ -27,6 +27,18 @@ func (l listDNS) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr,
 	return a.Records, a.Err()
 }
 
+// Remembered tells what the resolver remembers, without asking.
+func (l listDNS) Remembered(host string) ([]netip.Addr, bool) {
+	m, ok := l.Resolver.(interface {
+		KnownA(name string) (dns.Answer[netip.Addr], bool)
+	})
+	if !ok {
+		return nil, false
+	}
+	a, ok := m.KnownA(host)
+	return a.Records, ok && (a.Status == dns.Found || a.Status == dns.None)
+}
+
 // LookupTXT asks for the texts of a name.
 func (l listDNS) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	a := l.TXT(dns.With(ctx, dns.Manner{Secret: true}), name)
@@ -82,7 +94,7 @@ func (c *lister) ask(ctx context.Context, facts *gateway.Facts, fact string, s r
 }
 
 func (c *lister) client(ctx context.Context, s *gateway.Session) []rbl.Result {
-	return c.ask(ctx, &s.Facts, factListClient, rbl.Subject{Client: s.Client.Addr().Unmap().WithZone("")})
+	return c.ask(ctx, &s.Facts, factListClient, clientAsked(s))
 }
 
 // names asks about the name that the client gives itself and the one that it has. Both at once, so that the same name is
@@ -109,10 +121,21 @@ func (c *lister) author(ctx context.Context, e *gateway.Envelope, domain string)
 }
 
 // beginClient starts the lookups with the connection.
-func (c *lister) beginClient(ctx context.Context, s *gateway.Session) {
-	if !isInside(s.Client.Addr()) {
-		c.client(ctx, s)
+func (c *lister) beginClient(ctx context.Context, s *gateway.Session) (rest func()) {
+	if isInside(s.Client.Addr()) {
+		return nil
 	}
+	if m, ok := c.dns.(rbl.Remembering); ok {
+		if results, ok := c.d.Lists.Remembered(m, time.Now(), clientAsked(s)); ok {
+			gateway.Fact(&s.Facts, factListClient, func() []rbl.Result { return results })
+			return nil
+		}
+	}
+	return func() { c.client(ctx, s) }
+}
+
+func clientAsked(s *gateway.Session) rbl.Subject {
+	return rbl.Subject{Client: s.Client.Addr().Unmap().WithZone("")}
 }
 
 // beginSender starts the lookups while the checks of the name are under way.

@@ -3,6 +3,7 @@ package filters
 import (
 	"context"
 	"errors"
+	"net/netip"
 
 	"gatepost/gateway"
 	"gatepost/internal/dns"
@@ -30,10 +31,19 @@ func rdns() Definition {
 }
 
 // beginRDNS starts the lookups with the connection: their answers are wanted at MAIL.
-func (d *Deps) beginRDNS(ctx context.Context, s *gateway.Session) {
-	if !isInside(s.Client.Addr()) {
-		d.reverse(ctx, s)
+func (d *Deps) beginRDNS(ctx context.Context, s *gateway.Session) (rest func()) {
+	if isInside(s.Client.Addr()) {
+		return nil
 	}
+	if m, ok := d.Resolver.(interface {
+		KnownReverse(addr netip.Addr) (dns.Reverse, bool)
+	}); ok {
+		if r, ok := m.KnownReverse(s.Client.Addr().Unmap()); ok {
+			gateway.Fact(&s.Facts, factReverse, func() dns.Reverse { return r })
+			return nil
+		}
+	}
+	return func() { d.reverse(ctx, s) }
 }
 
 func (d *Deps) runRDNS(ctx context.Context, in *gateway.Input) gateway.Finding {

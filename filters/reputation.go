@@ -114,10 +114,11 @@ func (d *Deps) namesOf(ctx context.Context, e *gateway.Envelope) (out []reputati
 }
 
 // beginPast looks with the connection.
-func (d *Deps) beginPast(ctx context.Context, s *gateway.Session) {
-	if !s.Trusted && !isInside(s.Client.Addr()) {
-		d.pastOf(ctx, s)
+func (d *Deps) beginPast(ctx context.Context, s *gateway.Session) (rest func()) {
+	if s.Trusted || isInside(s.Client.Addr()) {
+		return nil
 	}
+	return func() { d.pastOf(ctx, s) }
 }
 
 // beginNames looks as soon as it is known which names are proven.

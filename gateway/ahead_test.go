@@ -12,6 +12,17 @@ import (
 // has, and takes nobody with it when it panics.
 func TestAheadMail(t *testing.T) {
 	for _, ready := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { // a client that is refused causes no lookup more
+			pl, in := pipelineInput()
+			pl.AheadMail = []func(context.Context, *Input){func(context.Context, *Input) { t.Error("begun for a client that is refused") }}
+			pl.Rows[Helo] = []Row{{Checks: []Check{{Name: "a", Stage: Helo, Ready: func(*Input) bool { return ready }}}}}
+			in.Session.Findings = []Finding{{Check: "b", Stage: Connect, Result: Fail, Reason: RBLListed, Rcpt: -1}}
+			in.Session.Snapshot.Policy.Checks["a"] = CheckPolicy{Action: ActionScore}
+			in.Session.Snapshot.Policy.Checks["b"] = CheckPolicy{Action: ActionReject}
+			if v := pl.Run(t.Context(), Helo, in); v.Outcome != Reject {
+				t.Errorf("%v", v.Explain())
+			}
+		})
 		synctest.Test(t, func(t *testing.T) {
 			pl, in := pipelineInput()
 			var begun, ended atomic.Int32

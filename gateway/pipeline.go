@@ -27,8 +27,9 @@ type Pipeline struct {
 	// is to be refused. See Join.
 	Late []Row
 	// Ahead is started when a connection begins, so that what a later stage needs is under way while the client talks.
-	// Each must only fill facts of the session, end soon after ctx, and not panic.
-	Ahead []func(ctx context.Context, s *Session)
+	// Each fills in at once what it need not wait for, and returns what it has to wait for, or nil: that runs beside the
+	// session. It must only fill facts of the session, and end soon after ctx.
+	Ahead []func(ctx context.Context, s *Session) (rest func())
 	// AheadMail is started with the Helo stage of a transaction whose checks have something to wait for, so that what the
 	// Mail stage needs is asked for at the same time. Each must only fill facts of the envelope and end soon after ctx.
 	AheadMail []func(ctx context.Context, in *Input)
@@ -37,11 +38,18 @@ type Pipeline struct {
 // Begin starts what is worth knowing early. ctx is the session's.
 func (pl *Pipeline) Begin(ctx context.Context, s *Session) {
 	for _, f := range pl.Ahead {
-		go func() {
-			defer forget()
-			f(ctx, s)
-		}()
+		if rest := begin(ctx, s, f); rest != nil {
+			go func() {
+				defer forget()
+				rest()
+			}()
+		}
 	}
+}
+
+func begin(ctx context.Context, s *Session, f func(context.Context, *Session) func()) func() {
+	defer forget()
+	return f(ctx, s)
 }
 
 // beginMail starts what the Mail stage will ask for. Where the Helo stage waits for nothing, the Mail stage is there at
@@ -83,7 +91,9 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 	verdict := j.judge(false)
 	switch stage {
 	case Helo:
-		pl.beginMail(ctx, in)
+		if !decided(&verdict, in) {
+			pl.beginMail(ctx, in)
+		}
 	case Mail:
 		defer in.Envelope.ahead.Wait() // nothing that was begun reads the session when this has ended
 	}

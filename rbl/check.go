@@ -29,6 +29,12 @@ type Resolver interface {
 // ErrBusy is what a Resolver may return where it had too much to do to ask at all: no list's failure.
 var ErrBusy = errors.New("rbl: the resolver has too much to do")
 
+// Remembering is a Resolver that tells what it knows of the IPv4 addresses of a name without asking anybody, in no time: the
+// addresses, or none where there is no such record. false is for all else.
+type Remembering interface {
+	Remembered(host string) ([]netip.Addr, bool)
+}
+
 // Use is what the operator says of the use of a list; most are free of charge for some uses only.
 type Use uint8
 
@@ -201,6 +207,25 @@ func run(ctx context.Context, r Resolver, tasks []task, underWay *atomic.Int64, 
 		}
 	}
 	return out
+}
+
+// remembered answers a question from what the resolver remembers.
+func (e *Entry) remembered(r Remembering, res *Result) bool {
+	zone, ok := e.List.zone(e.Key)
+	if !ok {
+		return false
+	}
+	name, ok := res.asked.name(zone)
+	if !ok {
+		return false
+	}
+	addrs, ok := r.Remembered(name)
+	if ok && len(addrs) > 0 {
+		e.List.classify(addrs, res)
+	} else {
+		res.Verdict = NotListed
+	}
+	return ok
 }
 
 // ask asks one question.

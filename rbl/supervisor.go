@@ -121,6 +121,11 @@ func (w *watched) barred() bool { return w.cause == NoUse || w.cause == NoLicenc
 // Check is the function Check with those lists that are armed; for others the results are Unhealthy or, before the first
 // proof, Unknown, with the cause, and nothing is asked. What comes back is held against the lists' health.
 func (s *Supervisor) Check(ctx context.Context, r Resolver, now time.Time, subject Subject) []Result {
+	if m, ok := r.(Remembering); ok {
+		if results, ok := s.Remembered(m, now, subject); ok {
+			return results
+		}
+	}
 	tasks := make([]task, 0, len(s.lists))
 	for i, w := range s.lists {
 		first := len(tasks)
@@ -139,10 +144,52 @@ func (s *Supervisor) Check(ctx context.Context, r Resolver, now time.Time, subje
 	return results
 }
 
-// admit counts questions to an armed list, and answers those to others.
-func (s *Supervisor) admit(w *watched, now time.Time, tasks []task) {
-	w.mu.Lock()
-	asked := 0
+// Remembered is Check where the resolver remembers all answers and nobody has to be waited for: it costs no goroutine. Where
+// that is not so it is false, and nothing was counted.
+func (s *Supervisor) Remembered(r Remembering, now time.Time, subject Subject) ([]Result, bool) {
+	tasks := make([]task, 0, len(s.lists))
+	asked := uint64(0) // bit by list
+	for i, w := range s.lists {
+		first := len(tasks)
+		if tasks = appendTasks(tasks, w.entry, i, subject); len(tasks) == first {
+			continue
+		}
+		w.mu.Lock()
+		armed := w.state == Armed
+		calm := armed && w.probing == nil && !w.stale(now)
+		w.rest(tasks[first:])
+		w.mu.Unlock()
+		for k := first; armed && k < len(tasks); k++ {
+			t := &tasks[k]
+			if t.result.Cause != NoCause {
+				continue
+			}
+			if !t.entry.remembered(r, &t.result) || t.result.Verdict == Listed && !calm {
+				return nil, false
+			}
+			asked |= 1 << i
+		}
+	}
+	results := make([]Result, len(tasks))
+	for i := range tasks {
+		results[i] = tasks[i].result
+	}
+	for i := range results {
+		w := s.lists[tasks[i].number]
+		if asked&(1<<tasks[i].number) == 0 || results[i].Cause == Unaskable {
+			continue
+		}
+		w.mu.Lock()
+		told := s.count(w, now, 1)
+		w.mu.Unlock()
+		told()
+		s.record(w, now, &results[i], agreed(results, i))
+	}
+	return results, true
+}
+
+// rest answers the questions to a list that is not armed. Its lock is held.
+func (w *watched) rest(tasks []task) (asked int) {
 	for i := range tasks {
 		switch t := &tasks[i]; {
 		case t.result.Cause != NoCause:
@@ -155,7 +202,18 @@ func (s *Supervisor) admit(w *watched, now time.Time, tasks []task) {
 			}
 		}
 	}
-	told := s.count(w, now, asked)
+	return asked
+}
+
+// stale reports whether a listing needs a newer proof to rest on. The lock is held.
+func (w *watched) stale(now time.Time) bool {
+	return w.state == Armed && now.Sub(w.proved) >= fresh && now.Sub(w.tried) >= fresh
+}
+
+// admit counts questions to an armed list, and answers those to others.
+func (s *Supervisor) admit(w *watched, now time.Time, tasks []task) {
+	w.mu.Lock()
+	told := s.count(w, now, w.rest(tasks))
 	w.mu.Unlock()
 	told()
 }
@@ -175,7 +233,7 @@ func (s *Supervisor) count(w *watched, now time.Time, n int) func() {
 func (s *Supervisor) confirm(ctx context.Context, r Resolver, now time.Time, w *watched, res *Result) {
 	w.mu.Lock()
 	under := w.probing
-	stale := w.state == Armed && now.Sub(w.proved) >= fresh && now.Sub(w.tried) >= fresh
+	stale := w.stale(now)
 	w.mu.Unlock()
 	if stale {
 		under = s.probe(ctx, r, now, w)

@@ -23,7 +23,7 @@ func TestJoinedOnce(t *testing.T) {
 				}
 				w.snap.Gate.RefuseAtConnect = at
 				w.snap.Policy.Checks["late"] = gateway.CheckPolicy{Class: gateway.ClassList, Action: gateway.ActionReject}
-				w.snap.Pipeline.Ahead = []func(context.Context, *gateway.Session){func(_ context.Context, s *gateway.Session) { answer(s) }}
+				w.snap.Pipeline.Ahead = []func(context.Context, *gateway.Session) func(){func(_ context.Context, s *gateway.Session) func() { return func() { answer(s) } }}
 				w.snap.Pipeline.Late = []gateway.Row{{Checks: []gateway.Check{{Name: "late", Stage: gateway.Connect,
 					Run: func(_ context.Context, in *gateway.Input) gateway.Finding {
 						joined = append(joined, in.Session.Helo.Name)

@@ -316,11 +316,13 @@ func TestNextHopSays421(t *testing.T) {
 func TestAhead(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		ended := false
-		w.snap.Pipeline.Ahead = []func(context.Context, *gateway.Session){func(ctx context.Context, s *gateway.Session) {
+		w.snap.Pipeline.Ahead = []func(context.Context, *gateway.Session) func(){func(ctx context.Context, s *gateway.Session) func() {
 			gateway.Fact(&s.Facts, "test", func() int { return 7 })
-			<-ctx.Done()
-			ended = true
-		}}
+			return func() {
+				<-ctx.Done()
+				ended = true
+			}
+		}, func(context.Context, *gateway.Session) func() { return nil }, func(context.Context, *gateway.Session) func() { panic("early") }}
 		seen := 0
 		w.snap.Pipeline.Rows[gateway.Mail] = []gateway.Row{{Checks: []gateway.Check{{Name: "content", Stage: gateway.Mail,
 			Run: func(_ context.Context, in *gateway.Input) gateway.Finding {

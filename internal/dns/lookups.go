@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 )
 
 // answer makes the caller's own Answer out of a shared result.
@@ -41,6 +42,52 @@ func (r *Resolver) Query(ctx context.Context, name string, typ Type) Answer[Reco
 // A looks up the IPv4 addresses of a name.
 func (r *Resolver) A(ctx context.Context, name string) Answer[netip.Addr] {
 	return answer(r.resolve(ctx, name, TypeA), func(rec *Record) netip.Addr { return rec.Addr })
+}
+
+// KnownA is A where the answer is remembered; false where somebody would have to be asked.
+func (r *Resolver) KnownA(name string) (Answer[netip.Addr], bool) {
+	f, ok := r.remembered(name, TypeA)
+	if !ok {
+		return Answer[netip.Addr]{}, false
+	}
+	return answer(f, func(rec *Record) netip.Addr { return rec.Addr }), true
+}
+
+// KnownReverse is ConfirmedReverse where all answers are remembered; false where somebody would have to be asked.
+func (r *Resolver) KnownReverse(addr netip.Addr) (Reverse, bool) {
+	m := &memory{r: r}
+	out := ConfirmedReverse(context.Background(), m, addr)
+	return out, !m.missed.Load()
+}
+
+// memory answers from a resolver's cache alone, and notes that something was not there.
+type memory struct {
+	r      *Resolver
+	missed atomic.Bool
+}
+
+func (m *memory) A(_ context.Context, name string) Answer[netip.Addr] { return m.addrs(name, TypeA) }
+
+func (m *memory) AAAA(_ context.Context, name string) Answer[netip.Addr] {
+	return m.addrs(name, TypeAAAA)
+}
+
+func (m *memory) addrs(name string, typ Type) Answer[netip.Addr] {
+	f, ok := m.r.remembered(name, typ)
+	if !ok {
+		m.missed.Store(true)
+		return Answer[netip.Addr]{}
+	}
+	return answer(f, func(rec *Record) netip.Addr { return rec.Addr })
+}
+
+func (m *memory) PTR(_ context.Context, addr netip.Addr) Answer[string] {
+	f, ok := m.r.remembered(ReverseName(addr), TypePTR)
+	if !ok {
+		m.missed.Store(true)
+		return Answer[string]{}
+	}
+	return answer(f, func(rec *Record) string { return rec.Host })
 }
 
 // AAAA looks up the IPv6 addresses of a name.

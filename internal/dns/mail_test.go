@@ -2,6 +2,7 @@ package dns_test
 
 import (
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -67,7 +68,15 @@ func TestConfirmedReverse(t *testing.T) {
 		{"more addresses than we read", "192.0.2.11", dns.Failed, "", 1, false},
 		{"no name", "192.0.2.99", dns.None, "", 0, false},
 	} {
-		got := dns.ConfirmedReverse(t.Context(), r, netip.MustParseAddr(c.addr))
+		addr := netip.MustParseAddr(c.addr)
+		_, before := r.KnownReverse(addr)
+		got := dns.ConfirmedReverse(t.Context(), r, addr)
+		if before != addr.Is4In6() { // the one that was asked about before
+			t.Errorf("%s: known before it was asked about: %t", c.about, before)
+		}
+		if known, ok := r.KnownReverse(addr); !ok || !reflect.DeepEqual(known, got) {
+			t.Errorf("%s: remembered %+v, %t", c.about, known, ok)
+		}
 		if got.Status != c.status || got.Name != c.name || len(got.Names) != c.names || got.Cut != c.cut {
 			t.Errorf("%s: %+v", c.about, got)
 		}

@@ -77,7 +77,7 @@ func (r *Resolver) resolve(ctx context.Context, name string, typ Type) found {
 	r.count.lookups.Add(1)
 	canonical, status, kind := canonicalName(name)
 	if status != Found {
-		return found{result: &result{status: status, kind: kind, detail: "name cannot be looked up"}, name: printable(name, maxName)}
+		return unaskable(name, status, kind)
 	}
 	k := key{canonical, typ}
 	now := time.Now()
@@ -112,6 +112,29 @@ func (r *Resolver) resolve(ctx context.Context, name string, typ Type) found {
 		}
 		return found{result: res, name: canonical, took: time.Since(now)}
 	}
+}
+
+// unaskable is the answer for a name that is none.
+func unaskable(name string, status Status, kind Kind) found {
+	return found{result: &result{status: status, kind: kind, detail: "name cannot be looked up"}, name: printable(name, maxName)}
+}
+
+// remembered answers from the cache, and asks nobody.
+func (r *Resolver) remembered(name string, typ Type) (found, bool) {
+	canonical, status, kind := canonicalName(name)
+	if status != Found {
+		return unaskable(name, status, kind), true
+	}
+	now := time.Now()
+	r.mu.Lock()
+	e := r.cache.get(key{canonical, typ}, now)
+	r.mu.Unlock()
+	if e == nil {
+		return found{}, false
+	}
+	r.count.lookups.Add(1)
+	r.count.cacheHits.Add(1)
+	return found{result: e.res, name: canonical, ttl: e.fresh.Sub(now), cached: true}, true
 }
 
 // start begins a lookup that lives on when the caller that needed it first

@@ -69,15 +69,17 @@ func ConfirmedReverse(ctx context.Context, r ReverseLookup, addr netip.Addr) Rev
 	}
 	forward := make([]Answer[netip.Addr], len(names))
 	var wg sync.WaitGroup
-	for i, name := range names {
-		wg.Go(func() {
-			if addr.Is4() {
-				forward[i] = r.A(ctx, name)
-			} else {
-				forward[i] = r.AAAA(ctx, name)
-			}
-		})
+	look := func(i int) {
+		if addr.Is4() {
+			forward[i] = r.A(ctx, names[i])
+		} else {
+			forward[i] = r.AAAA(ctx, names[i])
+		}
 	}
+	for i := range names[1:] {
+		wg.Go(func() { look(i + 1) })
+	}
+	look(0)
 	wg.Wait()
 	out.judge(addr, names, forward, ptr.AD)
 	return out

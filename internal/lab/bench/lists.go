@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -240,8 +241,8 @@ func (b *bench) listRound(ctx context.Context, p listsPlan, phase listPhase, t t
 	result.Refused += met.Refused
 	result.Deferred += met.Deferred
 	result.LetIn += met.LetIn
-	result.Refusal = met.Refusal
-	result.Deferral = met.Deferral
+	result.Refusal = cmp.Or(met.Refusal, result.Refusal)
+	result.Deferral = cmp.Or(met.Deferral, result.Deferral)
 	return nil
 }
 
@@ -252,13 +253,14 @@ func printLists(w io.Writer, results []listResult) error {
 	text := listsHeading
 	for _, r := range results {
 		m := r.Median
-		with := r.Refusal
-		if r.Refused == 0 {
-			with = r.Deferral
+		var with []string
+		for _, reply := range []string{r.Refusal, r.Deferral} {
+			if words := strings.Fields(reply); len(words) > 0 {
+				with = append(with, strings.Join(words[:min(2, len(words))], " "))
+			}
 		}
-		words := strings.Fields(with)
 		text += fmt.Sprintf("| %s | %s | %.0f | %.0f | %.0f | %d | %d | %d | %d | %s |\n", r.Name, r.Who, m.Rate, m.CPU, m.RSS,
-			r.Sessions, r.Refused, r.Deferred, r.LetIn, strings.Join(words[:min(2, len(words))], " "))
+			r.Sessions, r.Refused, r.Deferred, r.LetIn, strings.Join(with, ", "))
 	}
 	_, err := io.WriteString(w, text+"\n")
 	return err
