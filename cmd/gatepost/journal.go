@@ -68,6 +68,7 @@ func (d *daemon) instruments() {
 			{Labels: []string{"failed"}, Value: float64(c.Failed.Load())}}
 	})
 	d.guests.instruments(m, d.parts.strangers)
+	d.reputationInstruments(m)
 	d.hopInstruments(m)
 	d.rateInstruments(m)
 	d.reportInstruments()

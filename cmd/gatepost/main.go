@@ -63,6 +63,9 @@ func commands() []command {
 		{"limits top", "[N] [--config PATH] [--json]", "show who is close to which rate limit now", limitsTop},
 		{"rbl status", "[--config PATH] [--json]", "show the DNS lists of the running daemon: whether they work, and how much they are asked", rblStatus},
 		{"rbl test", "ADDRESS|DOMAIN [--config PATH] [--json]", "ask all DNS lists of the policy, without the daemon, and show what each answers", rblTest},
+		{"reputation show", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "show what came of earlier mail of a client, network, organization or domain", reputationShow},
+		{"reputation top", "[N] [--config PATH] [--json]", "list who brought the most spam, malware and guesses lately", reputationTop},
+		{"reputation reset", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "forget what came of their mail", reputationReset},
 		{"version", "", "print the version", printVersion},
 	}
 }
