@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,4 +89,40 @@ func BenchmarkHeld(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkPairs fills a server with pairs that wait, each of an identity of its own, and tells how much memory each takes.
+//
+//	go test -run '^$' -bench Pairs -benchtime 1000000x ./internal/redis
+func BenchmarkPairs(b *testing.B) {
+	r := labtest.Redis(b, lab.RedisOptions{})
+	c := open(b, patient(r))
+	used := func() int {
+		b.Helper()
+		for line := range strings.Lines(do(b, r, "INFO", "memory")) {
+			if text, ok := strings.CutPrefix(line, "used_memory:"); ok {
+				n, err := strconv.Atoi(strings.TrimSpace(text))
+				must(b, err)
+				return n
+			}
+		}
+		b.Fatal("no used_memory")
+		return 0
+	}
+	keyer, err := greylist.NewKeyer(make([]byte, greylist.LeastKey))
+	must(b, err)
+	before := used()
+	for i := 0; i < b.N; {
+		row := c.Row()
+		for range min(MostCalls, b.N-i) {
+			id := greylist.Identity(fmt.Sprintf("net:10.%d.%d.0/24", i>>8, i&255))
+			row.Try(keyer.Key(id, "someone@sender.example", fmt.Sprintf("mailbox%d@served.example", i)), greylist.Settings{}, time.Time{})
+			i++
+		}
+		must(b, row.Do(b.Context()))
+	}
+	keys, err := strconv.Atoi(do(b, r, "DBSIZE"))
+	must(b, err)
+	b.ReportMetric(float64(used()-before)/float64(keys), "octets/pair")
+	b.ReportMetric(float64(keys), "pairs")
 }
