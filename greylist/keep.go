@@ -55,6 +55,9 @@ func (m *Memory) Load(ctx context.Context, s Settings) error {
 	})
 }
 
+// Loaded reports whether all that was kept is known, or nothing was.
+func (m *Memory) Loaded() bool { return m.keeper == nil || m.loaded.Load() }
+
 // orBetter returns the more lenient of two records: what passed lately before what waits, what waits longer before what
 // came later.
 func (r Record) orBetter(other Record) Record {

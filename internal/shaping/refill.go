@@ -57,7 +57,7 @@ func (s *Stores) Run(ctx context.Context) {
 			w.ask(ctx, s.shared.client)
 			s.shared.probed.Store(true)
 		}
-		if teaching == nil && !w.owed.none() && s.shared.client.Health().Kind == redis.Fine {
+		if teaching == nil && !w.owed.none() && s.greylist.Loaded() && s.shared.client.Health().Kind == redis.Fine {
 			owed := w.owed
 			w.owed, teaching = debt{}, make(chan debt, 1)
 			go func() { teaching <- s.repay(ctx, owed) }()

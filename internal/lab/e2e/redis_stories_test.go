@@ -75,6 +75,36 @@ func TestRedisStories(t *testing.T) {
 	tell(0, "192.0.2.99", "four@example.org", "451 4.7.1")
 }
 
+// TestRedisBothDie: the gateway and a Redis that keeps nothing die at once, as when a machine does. Who waited passes after,
+// also at another node, which was told.
+func TestRedisBothDie(t *testing.T) {
+	t.Parallel()
+	r := redisServer(t)
+	table := redisTable(t, "unix:"+r.Socket, "nodes = 2") + behindProxy
+	w := begin(t, setup{offers: "-", clamav: "off", spamd: "off", bootstrap: table, policy: everyoneWaits})
+	w.awaitMetric(t, "gatepost_redis_up", 1)
+	if said := w.tryFrom(t, "198.51.100.1", "one@example.org"); !strings.HasPrefix(said, "451 4.7.1") {
+		t.Fatalf("a stranger was told %q", said)
+	}
+	time.Sleep(2 * time.Second) // its wait; what is remembered is on disk within one
+	must(t, w.daemon.Kill())
+	must(t, r.Kill())
+	must(t, r.Restart(labtest.Context(t)))
+	other := begin(t, setup{offers: "-", clamav: "off", spamd: "off", bootstrap: table, policy: everyoneWaits})
+	other.awaitMetric(t, "gatepost_redis_up", 1)
+	w.start(t)
+	for deadline := time.Now().Add(clientTime); w.metric(t, `gatepost_redis_without_total{what="taught"}`) < 1; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("Redis was told nothing of what was on disk")
+		}
+	}
+	for name, node := range map[string]*world{"the same": w, "another": other} {
+		if said := node.tryFrom(t, "198.51.100.1", "one@example.org"); !strings.HasPrefix(said, "250") {
+			t.Errorf("at %s node it was told %q", name, said)
+		}
+	}
+}
+
 // TestRedisSentinel sends mail without a pause while a master that a real Sentinel watches is killed, and its replica takes its
 // place. No sender is told anything but that it was accepted or that it has to wait, at most one call fails but for the
 // probes, and who waited before passes after.
