@@ -37,7 +37,8 @@ func newRateWorld(t *testing.T, rates limit.Limits) *rateWorld {
 func (w *rateWorld) session(client string, r limit.Reputation) *gateway.Session {
 	s := from(client, "good.example")
 	s.Snapshot = &gateway.Snapshot{Policy: w.d.Policy, Pipeline: w.pl}
-	s.Conduct.Known, s.Conduct.Bad = r == limit.Known, r == limit.Bad
+	s.Conduct.Known = true // whoever waits for the banner is
+	s.Conduct.Proven, s.Conduct.Bad = r == limit.Known, r == limit.Bad
 	return s
 }
 

@@ -135,7 +135,7 @@ const lessonTime = time.Second
 func (d *daemon) standingOf(client netip.Addr) limit.Reputation {
 	r, now := d.memory.Recall(client), time.Now()
 	past := filters.PastOf(d.parts.reputation, d.now.Load().snapshot.Policy, client, now)
-	return filters.StandingOf(r.Known(now) || past == reputation.Known, r.IsBad(now) || past == reputation.Bad)
+	return filters.StandingOf(r.Proven(now) || past == reputation.Known, r.IsBad(now) || past == reputation.Bad)
 }
 
 // rateInstruments shows which limits were met, and what they hold.

@@ -12,8 +12,8 @@ type Rate struct {
 	Of      string  `toml:"of" enum:"client,network,wide-network,organisation,sender-domain,recipient,recipient-domain,null-sender,unknown-recipient,client-error" required:"true" example:"client" doc:"What is counted apart. client: an IPv4 address or an IPv6 /64; network: /26, /56; wide-network: /21, /48; organisation: the domain of the client's verified reverse name; sender-domain: that of MAIL FROM; null-sender: a recipient, of mail from <>; unknown-recipient: a client, of recipients that do not exist; client-error: a client, of commands refused with 5xx."`
 	Unit    string  `toml:"unit" enum:"connections,messages,recipients,octets,errors" required:"true" example:"connections" doc:"What is counted. Clients and networks have connections, messages, recipients and octets; unknown-recipient has recipients, client-error has errors, all others have messages."`
 	Unknown RatePer `toml:"unknown" example:"30/1m" doc:"How much may come from a client of which nothing is known: so many in so much time, and so many at once. none: no limit. Not set: as by default."`
-	Known   RatePer `toml:"known" example:"300/1m" doc:"The same of a client that is known: it passed the test before the banner lately."`
-	Bad     RatePer `toml:"bad" example:"6/1m" doc:"The same of a client that failed a bot test lately."`
+	Known   RatePer `toml:"known" example:"300/1m" doc:"The same of a client that is known: it passed the bot tests and had a message accepted in the last 30 days, or what it sent before was good."`
+	Bad     RatePer `toml:"bad" example:"6/1m" doc:"The same of a client that failed a bot test lately, or whose mail was bad."`
 	Observe *bool   `toml:"observe" example:"true" doc:"The limit refuses nothing, and is only told of. Not set: as by default, and false for a limit that has no default."`
 }
 
