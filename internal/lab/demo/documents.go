@@ -28,6 +28,7 @@ func (w *world) documents(dir string) (documents, error) {
 		"state": lab.StateDir(dir), "smtp": w.options.smtp, "resolver": w.resolver,
 		"clamd": w.clamd.Socket, "spamd": w.spamd.Addr, "domain": domain, "host": host, "port": number,
 		"name": w.postfix.Name, "ca": w.postfix.Certificate, "redis": w.redisTable(dir),
+		"delay": guestDelay, "most": floodMost, "lists": w.names != nil,
 	}
 	var d documents
 	for _, t := range []struct {
@@ -78,6 +79,23 @@ const policyText = `# The demo's policy document; gatepost policy default prints
 [limits]
 connections_per_client = 2 # so that it shows
 
+[[rate]] # so that it shows: 20 by default
+of = "client"
+unit = "messages"
+unknown = "{{.most}}/1m"
+
+[checks.greylist]
+delay = "{{.delay}}" # 2m by default: mail servers come again after a minute or more
+{{if .lists}}
+[rbl] # the lists of the catalogue are named in docs/lists.md; this one lies in the demo's own zones
+use = "commercial"
+
+[[rbl.own]]
+name = "demo"
+zone = "list.lab.test"
+website = "https://list.lab.test/look-up"
+rule = [{ answer = "127.0.0.2", label = "sends spam", weight = 10 }]
+{{end}}
 [[route]]
 name = "internal"
 tls = "required"
@@ -103,12 +121,12 @@ mail.lab.test.             IN A   127.0.0.1
 sender.test.               IN MX  10 mx.sender.test.
 mx.sender.test.            IN A   192.0.2.10
 sender.test.               IN TXT "v=spf1 ip4:198.18.0.10 ip4:127.0.0.0/8 -all"
-client.sender.test.        IN A   198.18.0.10
-client.sender.test.        IN A   127.0.0.1
-10.0.18.198.in-addr.arpa.  IN PTR client.sender.test.
-1.0.0.127.in-addr.arpa.    IN PTR client.sender.test.
+mail.sender.test.          IN A   198.18.0.10
+mail.sender.test.          IN A   127.0.0.1
+10.0.18.198.in-addr.arpa.  IN PTR mail.sender.test.
+1.0.0.127.in-addr.arpa.    IN PTR mail.sender.test.
 elsewhere.test.            IN MX  10 mx.elsewhere.test.
 mx.elsewhere.test.         IN A   192.0.2.25
 null.test.                 IN MX  0 .
-` + signedZones + k.records())
+` + signedZones + strangerZones + k.records())
 }

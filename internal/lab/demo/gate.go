@@ -21,8 +21,11 @@ const (
 // proxyOf is what stands in a PROXY header of version 1 for a client, behind the word.
 func proxyOf(client string) string { return "TCP4 " + client + " 198.18.0.1 40000 25" }
 
-// gated is what the gate says to those whom it has something against.
-type gated struct{ title, told, why string }
+// gated is what those hear whom the gate has something against, or of whom nothing is known.
+type gated struct {
+	title, told, got, why string
+	want                  string // how told must begin
+}
 
 // gate shows a client that talks before the banner, and one that comes too often at once.
 func (w *world) gate(ctx context.Context) ([]gated, error) {
@@ -40,8 +43,9 @@ func (w *world) gate(ctx context.Context) ([]gated, error) {
 	if err != nil {
 		return nil, fmt.Errorf("too many connections: %w", err)
 	}
-	return []gated{{"bot, talks before the banner", told, why},
-		{"one connection too many", crowd, "limits.connections_per_client; only counted, so it has no reference"}}, nil
+	return []gated{{title: "bot, talks before the banner", told: told, got: nothing, why: why, want: "550 5.5.1 "},
+		{title: "one connection too many", told: crowd, got: nothing, want: "421 4.7.0 ",
+			why: "limits.connections_per_client; only counted, so it has no reference"}}, nil
 }
 
 // proxied connects as a client and says the octets.

@@ -63,7 +63,7 @@ func (w *world) showRedis(out io.Writer) error {
 	for key := range strings.FieldsSeq(keys) {
 		kinds[key[len("gp:demo:")]]++
 	}
-	_, err = fmt.Fprintf(out, "\nIn Redis lie %d counters of limits and %d pairs of sender and recipient, under HMACs; one is %s.\n",
-		kinds['r'], kinds['g'], strings.Fields(keys)[0])
+	_, err = fmt.Fprintf(out, "\nIn Redis lie counters of limits (%d), pairs of sender and recipient (%d) and histories (%d), under HMACs; one is %s.\n",
+		kinds['r'], kinds['g'], kinds['h'], strings.Fields(keys)[0])
 	return err
 }

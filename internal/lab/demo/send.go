@@ -16,7 +16,7 @@ import (
 )
 
 // clientName is what the demo's clients call themselves; zones has it.
-const clientName = "client.sender.test"
+const clientName = "mail.sender.test"
 
 // item is one mail of the demo.
 type item struct {
@@ -63,10 +63,14 @@ func (w *world) send(ctx context.Context, it item) (reply string, err error) {
 			Args: []string{"--proxy", proxyOf(senderAddress)}}.Send(ctx)
 		return r.Reply, err
 	}
-	text, err := lab.GoSMTPSend{
+	return told(lab.GoSMTPSend{
 		Hello: clientName, Proxy: proxyOf(senderAddress), From: it.mail.From, To: []string{it.mail.To}, Body: it.mail.Body,
 		Mail: &smtp.MailOptions{UTF8: it.mail.UTF8},
-	}.Send(ctx, addr)
+	}.Send(ctx, addr))
+}
+
+// told is the decisive reply as the server said it, of what go-smtp makes of it.
+func told(text string, err error) (string, error) {
 	var refused *smtp.SMTPError
 	if errors.As(err, &refused) {
 		c := refused.EnhancedCode
