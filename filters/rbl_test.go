@@ -225,6 +225,29 @@ func TestRBLBroken(t *testing.T) {
 	}
 }
 
+// TestRBLAndSpamAssassin: SpamAssassin's own looks at lists are left out of its points only while ours have any to ask.
+func TestRBLAndSpamAssassin(t *testing.T) {
+	for what, c := range map[string]struct {
+		policy string
+		entry  rbl.Entry
+		want   bool
+	}{
+		"a list of addresses":    {"", ownList(t, "worst", rbl.Client, "127.0.0.2=10"), true},
+		"only a list of domains": {"", ownList(t, "names", rbl.Domains, "127.0.0.2=10"), false},
+		"only watched":           {"[checks.rbl.client]\naction = \"observe\"\n", ownList(t, "worst", rbl.Client, "127.0.0.2=10"), false},
+	} {
+		lists, err := rbl.NewSupervisor([]rbl.Entry{c.entry}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &Deps{Lists: lists}
+		build(t, c.policy, d)
+		if got := slices.Contains(d.Policy.Checks["spamassassin"].Ignore, "RCVD_IN_*"); got != c.want {
+			t.Errorf("%s: ignored is %v", what, got)
+		}
+	}
+}
+
 // TestNoLists: without lists the checks look at nothing, begin nothing, and wait for nothing.
 func TestNoLists(t *testing.T) {
 	d := &Deps{}

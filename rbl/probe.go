@@ -114,7 +114,7 @@ func (s *Supervisor) judge(w *watched, now time.Time, results []Result) func() {
 		return s.set(w, now, Armed, NoCause, detail)
 	case w.state == Armed:
 		w.due = now.Add(firstRetry)
-		if w.breaker.note(true) {
+		if w.breaker.note(true, 0) {
 			return s.set(w, now, Suspended, Breaker, "neither mail nor test points get answers; the last: "+unsure.String())
 		}
 		return func() {}

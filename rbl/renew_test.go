@@ -3,6 +3,7 @@ package rbl
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,5 +86,34 @@ func TestBusyResolver(t *testing.T) {
 		if st := s.Status(time.Now())[0]; st.State != Armed || st.Failures != 0 {
 			t.Errorf("%+v", st)
 		}
+	})
+}
+
+// TestNobodyTripsTheBreaker: one client whose answer fails, by whatever hosts of its network, switches no list off however often
+// it tries; and one whose answer is at hand does not hide that the list is silent for all others.
+func TestNobodyTripsTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cop := entry(t, "spamcop")
+		w := healthy(cop.List.Zone)
+		s, changes := supervise(t, cop)
+		s.Probe(t.Context(), w, time.Now())
+		changes.take()
+		for i := range 100 {
+			addr := netip.AddrFrom4([4]byte{198, 0, 1, byte(i)})
+			w.set(fmt.Sprintf("%d.1.0.198.%s", i, cop.List.Zone), reply{err: servFail("x")})
+			if res := s.Check(t.Context(), w, time.Now(), Subject{Client: addr})[0]; res.Cause != DNSFailure {
+				t.Fatalf("%+v", res)
+			}
+		}
+		expect(t, "one network", changes.take(), "")
+		for i := range 7 {
+			n := i + 2
+			w.set(fmt.Sprintf("9.%d.0.198.%s", n, cop.List.Zone), reply{err: servFail("x")})
+			for range 20 {
+				check(t, s, w, 200) // it is answered
+			}
+			check(t, s, w, n)
+		}
+		expect(t, "seven more", changes.take(), "spamcop: armed to suspended breaker")
 	})
 }

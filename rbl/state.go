@@ -47,22 +47,41 @@ const (
 	hitBeforeFull = 4000
 )
 
-// breaker keeps the last outcomes.
+// breaker keeps the last outcomes of ten networks or domains, of each its last: one listed client whose answer fails, and that
+// tries again and again, must not switch off the list that would refuse it, nor one whose answer is in a cache hide that the
+// list is dead.
 type breaker struct {
-	failed [breakerOf]bool
-	next   int
-	n      int // failures among them
+	last [breakerOf]outcome
+	size int
+	next int
+	n    int // failures among them
 }
 
-// note adds an outcome and reports whether the breaker trips.
-func (b *breaker) note(failed bool) bool {
-	if b.failed[b.next] {
+type outcome struct {
+	who    uint64
+	failed bool
+}
+
+// note adds an outcome and reports whether the breaker trips. A who of 0 is a test point, which counts each time.
+func (b *breaker) note(failed bool, who uint64) bool {
+	at := -1
+	for i := range b.last[:b.size] {
+		if who != 0 && b.last[i].who == who {
+			at = i
+		}
+	}
+	if at < 0 {
+		at = b.next
+		b.next = (b.next + 1) % breakerOf
+		b.size = max(b.size, at+1)
+	}
+	if b.last[at].failed {
 		b.n--
 	}
-	if b.failed[b.next] = failed; failed {
+	if failed {
 		b.n++
 	}
-	b.next = (b.next + 1) % breakerOf
+	b.last[at] = outcome{who, failed}
 	return b.n >= breakerTrips
 }
 

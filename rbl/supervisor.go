@@ -276,7 +276,7 @@ func (s *Supervisor) record(w *watched, now time.Time, res *Result, shared bool)
 	}
 	answered := res.Verdict == NotListed || res.Verdict == Listed
 	told := func() {}
-	if w.breaker.note(!answered && res.Cause != Undocumented) {
+	if w.breaker.note(!answered && res.Cause != Undocumented, s.who(res.asked)) {
 		told = s.set(w, now, Suspended, Breaker, fmt.Sprintf("%d of the last %d answers were none; the last: %s", w.breaker.n, breakerOf, res.Cause))
 	} else if answered && w.hits.note(hit{s.who(res.asked), res.Verdict == Listed, shared}) {
 		told = s.set(w, now, Suspended, Anomaly, fmt.Sprintf("%d of the last %d networks or domains were listed, and hardly any by another list", w.hits.listed, hitWindow))

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gatepost/internal/lab/dnslab"
 )
@@ -155,5 +156,72 @@ func TestLists(t *testing.T) {
 	}
 	if n := dns.Queries()["2.0.0.127."+listKeyLater+".keyed.example"]; n == 0 {
 		t.Error("nobody asked with the key: the test shows nothing")
+	}
+}
+
+// TestListsAway: lists that list the world, refuse, are parked or dead are never used: good mail comes through, with the mark, and who
+// is listed by one that works does not. One that only fails to answer holds a client until it does.
+func TestListsAway(t *testing.T) {
+	t.Parallel()
+	dns := dnslab.New(t, dnslab.Text(`
+*.world.example. A 127.0.0.2
+*.refuses.example. A 127.255.255.254
+*.parked.example. A 203.0.113.80
+2.0.0.127.well.example. A 127.0.0.2
+9.100.51.198.well.example. A 127.0.0.2
+good.example. MX 10 mail.example.org.
+mail.example.org. A 192.0.2.10
+`))
+	dns.SetFault("2.0.0.127.dead.example", dnslab.Fault{Kind: dnslab.Timeout})
+	w := newWorld(t, setup{clamav: "off", spamd: "off", dns: dns.Addr(),
+		bootstrap: "[[listener]]\nname = \"proxied\"\naddresses = [\"127.0.0.1:0\"]\nproxy_from = [\"127.0.0.1\"]\n"})
+	w.dns = dns
+	w.policy += noGreylist + "[rbl]\nuse = \"commercial\"\n"
+	for _, name := range []string{"world", "refuses", "parked", "dead", "well"} {
+		w.policy += fmt.Sprintf("[[rbl.own]]\nname = %q\nzone = \"%s.example\"\nrule = [{ answer = \"127.0.0.2\", label = \"bad\", weight = 10 }]\n", name, name)
+	}
+	w.start(t)
+	try := func(client string) string {
+		t.Helper()
+		c := w.proxied(t, "proxied", from(client))
+		if r := c.reply(); !strings.HasPrefix(r, "220 ") {
+			t.Fatalf("banner %q", r)
+		}
+		c.want("250", "EHLO mx.good.example")
+		c.want("250", "MAIL FROM:<a@good.example>")
+		said := c.say("RCPT TO:<bob@served.test>")
+		c.want("221", "QUIT")
+		return said
+	}
+	if said := w.hands(t, "198.51.100.7", "a@good.example", written("good.example", "")); !strings.HasPrefix(said, "250 ") {
+		t.Errorf("a good one: %q", said)
+	}
+	if marks := w.arrived(t, "X-Gatepost-Unscanned"); marks != "rbl.client" {
+		t.Errorf("marked %q", marks)
+	}
+	if said := try("198.51.100.9"); !strings.HasPrefix(said, "550 5.7.1 Refused: 198.51.100.9 is listed by well (bad)") {
+		t.Errorf("a listed one: %q", said)
+	}
+	for name, cause := range map[string]string{"world": "world", "refuses": "error code", "parked": "foreign"} {
+		if told := w.daemonSaid(); !strings.Contains(told, `"kind":"list_away","list":"`+name+`","state":"unarmed","cause":"`+cause+`"`) {
+			t.Errorf("no word of %s", name)
+		}
+	}
+	w.partIs(t, "lists", "1 of 5 are used; world is unarmed: world")
+
+	dns.SetFault("8.100.51.198.well.example", dnslab.Fault{Kind: dnslab.ServFail})
+	if said := try("198.51.100.8"); !strings.HasPrefix(said, "451 4.4.3 A list that this host asks about 198.51.100.8 did not answer in time") {
+		t.Errorf("held: %q", said)
+	}
+	w.awaitEvent(t, "transaction", "reason=rbl.late", "client=198.51.100.8:50000")
+	dns.SetFault("8.100.51.198.well.example")
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(100 * time.Millisecond) { // the resolver keeps the failure for a moment
+		said := try("198.51.100.8")
+		if strings.HasPrefix(said, "250 ") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still held: %q", said)
+		}
 	}
 }
