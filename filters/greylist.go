@@ -102,27 +102,27 @@ func GreylistOf(configured map[string]Configured) greylist.Settings {
 
 // greylistReady reports whether the check has nothing to wait for.
 func (d *Deps) greylistReady(in *gateway.Input) bool {
-	return d.greylistSpares(in) || !d.Shaper.Waits() && d.guestKnown(in)
+	mode := d.greylistMode(in)
+	return mode == greyOff || !d.Shaper.Waits() && d.guestKnown(in, mode)
 }
 
-// greylistSpares reports whether the recipient at hand, or whoever writes to it, never waits, whatever is thought of it.
-func (d *Deps) greylistSpares(in *gateway.Input) bool {
-	return in.Envelope.From.IsNull() || d.neverWaits(in.Session) || d.greylist.modeFor(in.Recipient().Address, in.Envelope.Started) == greyOff
+// greylistMode says who waits that writes to the recipient at hand; greyOff where this client never does.
+func (d *Deps) greylistMode(in *gateway.Input) greyMode {
+	if in.Envelope.From.IsNull() || d.neverWaits(in.Session) {
+		return greyOff
+	}
+	return d.greylist.modeFor(in.Recipient().Address, in.Envelope.Started)
 }
 
 // greylistTries asks for the pair of the recipient at hand.
 func (d *Deps) greylistTries(ctx context.Context, in *gateway.Input, a *shaping.Ask) {
-	if d.greylistSpares(in) {
-		return
-	}
-	to := in.Recipient().Address
-	if g := d.guest(ctx, in); g.waits(d.greylist.modeFor(to, in.Envelope.Started)) {
-		a.Tries = append(a.Tries, shaping.Try{Key: d.Keyer.Key(g.identity, in.Envelope.From.Key(), to.Key()), Settings: d.greylist.settings})
+	if mode := d.greylistMode(in); mode != greyOff {
+		d.askGreylist(ctx, in, mode, in.Recipient().Address.Key(), a)
 	}
 }
 
 func (d *Deps) runGreylist(ctx context.Context, in *gateway.Input) gateway.Finding {
-	if d.greylistSpares(in) {
+	if d.greylistMode(in) == greyOff {
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
 	}
 	st := d.step(ctx, gateway.Rcpt, in)

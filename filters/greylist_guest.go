@@ -10,6 +10,7 @@ import (
 	"gatepost/greylist"
 	"gatepost/internal/dmarc"
 	"gatepost/internal/dns"
+	"gatepost/internal/shaping"
 	"gatepost/internal/spf"
 )
 
@@ -98,11 +99,12 @@ func (g *greyRules) modeFor(to gateway.Address, now time.Time) greyMode {
 
 // guest is what greylisting thinks of the sender of a transaction: the same for all of its recipients.
 type guest struct {
-	identity  greylist.Identity
-	why       string // it never waits, and why; "" where it may have to
-	suspect   bool   // its suspicion is enough
-	seen      bool   // mail of the client, or of the sender's domain, was accepted before
-	suspicion string // in words
+	spf       spf.Result
+	identity  greylist.Identity // of one that waits
+	why       string            // it never waits, and why; "" where it may have to
+	suspect   bool              // its suspicion is enough
+	seen      bool              // mail of the client, or of the sender's domain, was accepted before
+	suspicion string            // in words
 }
 
 // waits reports whether the guest has to wait where it is not known.
@@ -131,39 +133,49 @@ func (d *Deps) allowed(s *gateway.Session) bool {
 	return false
 }
 
-// factGuest is the name of the fact at RCPT; at DATA more is known, and it is another.
-const factGuest = "greylist"
+// factBreadth is the name of the fact how much an SPF record covers.
+const factBreadth = "spf breadth"
 
-// guestKnown reports whether what the greylist goes by is there. Where SPF passes, how much its record covers may have to be
-// looked up: of a stranger that is suspect all the same, which is rare.
-func (d *Deps) guestKnown(in *gateway.Input) bool {
-	if gateway.Known(&in.Envelope.Facts, factGuest) {
-		return true
+// guestKnown reports whether the greylist waits for nobody to tell who a sender is. How much an SPF record that passes covers
+// may have to be looked up: of a stranger that has to wait all the same, which is rare.
+func (d *Deps) guestKnown(in *gateway.Input, m greyMode) bool {
+	if !d.spfKnown(in) || !d.reverseKnown(in) {
+		return false
 	}
-	return d.spfKnown(in) && d.reverseKnown(in) && d.spfMail(context.Background(), in.Envelope).Result != spf.Pass
+	g := d.guest(context.Background(), in) // all that it looks at is there
+	return !g.waits(m) || g.spf != spf.Pass || gateway.Known(&in.Envelope.Facts, factBreadth)
 }
 
 // spfBreadth is how much the record of a domain lets pass, looked up once a transaction. The zero value, of a fact that
 // broke, is of no domain that SPF passes for.
 func (d *Deps) spfBreadth(ctx context.Context, e *gateway.Envelope, domain string) spf.Breadth {
-	return gateway.Fact(&e.Facts, "spf breadth", func() spf.Breadth {
+	return gateway.Fact(&e.Facts, factBreadth, func() spf.Breadth {
 		within := gateway.Within(ctx, time.Now().Add(lookupTime))
 		defer within.End()
 		return spf.BreadthOf(within, &lookups{r: d.Resolver}, domain)
 	})
 }
 
-// guest looks at the sender of a transaction, once.
-func (d *Deps) guest(ctx context.Context, in *gateway.Input) *guest {
-	return gateway.Fact(&in.Envelope.Facts, factGuest, func() *guest { return d.lookAt(ctx, in) })
+// askGreylist appends the pair of a guest that has to wait where it is not known. It is called by the row's step.
+func (d *Deps) askGreylist(ctx context.Context, in *gateway.Input, m greyMode, to string, a *shaping.Ask) {
+	g := d.guest(ctx, in)
+	if !g.waits(m) {
+		return
+	}
+	g.identity = d.identify(ctx, in)
+	a.Tries = append(a.Tries, shaping.Try{Key: d.Keyer.Key(g.identity, in.Envelope.From.Key(), to), Settings: d.greylist.settings})
 }
 
-// lookAt says what greylisting thinks of a sender. What DNS cannot tell makes nobody suspect, and gives nobody an identity
-// that others might join.
+// guest looks at the sender of a transaction, once.
+func (d *Deps) guest(ctx context.Context, in *gateway.Input) *guest {
+	return gateway.Fact(&in.Envelope.Facts, "greylist", func() *guest { return d.lookAt(ctx, in) })
+}
+
+// lookAt says what greylisting thinks of a sender. What DNS cannot tell makes nobody suspect.
 func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 	e := in.Envelope
-	g := &guest{}
 	a := d.spfMail(ctx, e)
+	g := &guest{spf: a.Result}
 	r := d.reverse(ctx, in.Session)
 	generic := r.Status == dns.Found && genericName(r.Name, in.Session.Client.Addr())
 	seen := d.seenLately(a.Domain, e.Started)
@@ -178,18 +190,20 @@ func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 		g.suspect = false
 		g.suspicion += "; but SPF passes, and so does the reverse name"
 	}
-	if g.why != "" {
-		return g
+	return g
+}
+
+// identify says who a guest is that has to wait. What DNS cannot tell gives nobody an identity that others might join.
+func (d *Deps) identify(ctx context.Context, in *gateway.Input) greylist.Identity {
+	addr := in.Session.Client.Addr()
+	s := greylist.Sender{Addr: addr}
+	if a := d.spfMail(ctx, in.Envelope); a.Result == spf.Pass {
+		s.SPFDomain, s.SPFNarrow = a.Domain, d.spfBreadth(ctx, in.Envelope, a.Domain).Narrow()
 	}
-	s := greylist.Sender{Addr: in.Session.Client.Addr()}
-	if a.Result == spf.Pass {
-		s.SPFDomain, s.SPFNarrow = a.Domain, d.spfBreadth(ctx, e, a.Domain).Narrow()
-	}
-	if r.Status == dns.Found && !generic && !rented(r.Name) {
+	if r := d.reverse(ctx, in.Session); r.Status == dns.Found && !genericName(r.Name, addr) && !rented(r.Name) {
 		s.PTROrg = dmarc.Registered(r.Name)
 	}
-	g.identity = s.Identity()
-	return g
+	return s.Identity()
 }
 
 // seenLately reports whether mail from a domain, or from its organization, passed DMARC lately.

@@ -30,16 +30,17 @@ func greylistNull() Definition {
 }
 
 func (d *Deps) greylistNullReady(in *gateway.Input) bool {
-	return d.greylistNullSpares(in) || !d.Shaper.Waits() && d.guestKnown(in)
+	_, mode := d.greylistNullMode(in)
+	return mode == greyOff || !d.Shaper.Waits() && d.guestKnown(in, mode)
 }
 
-// greylistNullSpares reports whether the message never waits, whatever is thought of its sender.
-func (d *Deps) greylistNullSpares(in *gateway.Input) bool {
+// greylistNullMode returns the recipient under which the message is remembered, and who waits that writes to its recipients;
+// greyOff where it is no bounce, or this client never does.
+func (d *Deps) greylistNullMode(in *gateway.Input) (to string, mode greyMode) {
 	if d.greylist == nil || !in.Envelope.From.IsNull() || d.neverWaits(in.Session) {
-		return true
+		return "", greyOff
 	}
-	_, mode := d.mildest(in.Envelope)
-	return mode == greyOff
+	return d.mildest(in.Envelope)
 }
 
 // mildest returns the recipient under which a message of the null reverse-path is remembered, the first by name, since a
@@ -61,17 +62,13 @@ func (d *Deps) mildest(e *gateway.Envelope) (to string, mode greyMode) {
 
 // greylistNullTries asks for the pair of the message.
 func (d *Deps) greylistNullTries(ctx context.Context, in *gateway.Input, a *shaping.Ask) {
-	if d.greylistNullSpares(in) {
-		return
-	}
-	to, mode := d.mildest(in.Envelope)
-	if g := d.guest(ctx, in); g.waits(mode) {
-		a.Tries = append(a.Tries, shaping.Try{Key: d.Keyer.Key(g.identity, "", to), Settings: d.greylist.settings})
+	if to, mode := d.greylistNullMode(in); mode != greyOff {
+		d.askGreylist(ctx, in, mode, to, a)
 	}
 }
 
 func (d *Deps) runGreylistNull(ctx context.Context, in *gateway.Input) gateway.Finding {
-	if d.greylistNullSpares(in) {
+	if _, mode := d.greylistNullMode(in); mode == greyOff {
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
 	}
 	st := d.step(ctx, gateway.Data, in)

@@ -330,3 +330,35 @@ func TestNullGreylist(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkGreylist is the row of limits and greylist for one recipient of a stranger: one that is not suspect, one that
+// waits, and one that is known. What DNS says is there already.
+func BenchmarkGreylist(b *testing.B) {
+	s := strangers(b)
+	for _, c := range []struct {
+		name  string
+		visit visit
+	}{
+		{"calm", visit{client: "192.0.2.1", helo: "good.example", from: "<a@good.example>"}},
+		{"suspect", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>"}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			d := &Deps{Resolver: resolver(b, s), Rates: limit.Defaults()}
+			pl := build(b, rcptOff, d)
+			c.visit.to = []string{"anna@served.example"}
+			_, _, e := c.visit.arrive(b, d, pl, "greylist")
+			known, evaluated := len(e.Findings)-3, d.spfMail(b.Context(), e)
+			in := input(e.Session, e)
+			in.Rcpt = 0
+			b.ReportAllocs()
+			for b.Loop() {
+				// A new transaction with the same facts: those of the greylist and of the step are made anew.
+				next := &gateway.Envelope{ID: e.ID, Session: e.Session, Started: e.Started, From: e.From, Rcpts: e.Rcpts, Findings: e.Findings[:known:known]}
+				gateway.Fact(&next.Facts, factSPF, func() spfAnswer { return evaluated })
+				in.Envelope = next
+				d.runRateRecipients(b.Context(), in)
+				d.runGreylist(b.Context(), in)
+			}
+		})
+	}
+}
