@@ -2,6 +2,8 @@ package filters
 
 import (
 	"context"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,7 +181,7 @@ func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 	r := d.reverse(ctx, in.Session)
 	generic := r.Status == dns.Found && genericName(r.Name, in.Session.Client.Addr())
 	seen := d.seenLately(a.Domain, e.Started)
-	g.seen = seen || in.Session.Conduct.Proven
+	g.seen = seen || in.Session.Conduct.Proven || spokenFor(e)
 	g.suspect, g.suspicion = d.suspicion(in, a.Result, r, g.seen)
 	switch {
 	case seen && a.Result == spf.Pass:
@@ -216,6 +218,16 @@ func (d *Deps) seenLately(domain string, now time.Time) bool {
 	return org != "" && org != domain && d.knownDomain(org).PassedLately(now)
 }
 
+// spokenFor reports whether what came of earlier mail speaks for the message.
+func spokenFor(e *gateway.Envelope) bool {
+	for i := range e.Findings {
+		if f := &e.Findings[i]; f.Check == "reputation" {
+			return slices.ContainsFunc(f.Measures, func(m gateway.Measure) bool { return m.Value < 0 })
+		}
+	}
+	return false
+}
+
 // suspicion sums up what speaks against a sender, and says whether that is enough.
 func (d *Deps) suspicion(in *gateway.Input, result spf.Result, r dns.Reverse, seen bool) (bool, string) {
 	o := d.greylist.options
@@ -250,7 +262,7 @@ func (d *Deps) suspicion(in *gateway.Input, result spf.Result, r dns.Reverse, se
 }
 
 // points10 writes points with at most one digit behind the point.
-func points10(p float64) string { return strconv.FormatFloat(float64(int64(p*10+0.5))/10, 'f', -1, 64) }
+func points10(p float64) string { return strconv.FormatFloat(math.Round(p*10)/10, 'f', -1, 64) }
 
 // listedWell reports whether a DNS list of good senders has the client: it lowered what lists cost.
 func listedWell(s *gateway.Session) bool {

@@ -13,7 +13,7 @@ func greylistNull() Definition {
 	return Definition{
 		Name: "greylist.null", Stage: gateway.Data, Class: gateway.ClassLimiting,
 		Doc:     "Does a suspect stranger that sends from the null reverse-path try again? It is asked only when the message is there: others verify our addresses with RCPT from <>, and must not be told to wait (call-outs). All options are those of greylist; of several recipients the mildest mode counts, since there is one reply for all.",
-		RFC:     "RFC 6647 sections 2.4 and 5, RFC 5321 section 4.5.5",
+		RFC:     "RFC 6647, RFC 5321 section 4.5.5",
 		Action:  gateway.ActionDefer,
 		Unknown: gateway.ActionPass,
 		Measures: []Measure{

@@ -148,6 +148,24 @@ func TestWhoWaits(t *testing.T) {
 	}
 }
 
+// TestSpokenFor: of whom reputation speaks well is not seen for the first time.
+func TestSpokenFor(t *testing.T) {
+	d := &Deps{Resolver: resolver(t, strangers(t))}
+	build(t, rcptOff, d)
+	for _, c := range []struct {
+		value float64
+		seen  bool
+		shows string
+	}{{-1, true, "0.5 of 4: found -0.5, no SPF 1"}, {1, false, "2.5 of 4: found 0.5, first seen 1, no SPF 1"}} {
+		e := &gateway.Envelope{From: mailFrom(t, "<a@bare.example>"), Findings: []gateway.Finding{{Check: "reputation", Result: gateway.Pass,
+			Measures: []gateway.Measure{{Name: "good", Value: c.value}}}}}
+		g := d.guest(t.Context(), input(from("192.0.2.1", "good.example"), e))
+		if g.seen != c.seen || !strings.Contains(g.suspicion, c.shows) || g.suspect {
+			t.Errorf("%+v", g)
+		}
+	}
+}
+
 // TestModes is who waits by the mode of the recipient, its domain, and all.
 func TestModes(t *testing.T) {
 	s := strangers(t)
