@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"gatepost/internal/lab/mails"
 )
@@ -33,6 +34,14 @@ func (w *world) demo(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	w.say("beside the mails, strangers: one that waits and comes again, one on a DNS list, and one with too much to say")
+	var strangers []gated
+	var failed error
+	var beside sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer beside.Wait()
+	defer cancel()
+	beside.Go(func() { strangers, failed = w.strangers(ctx) })
 	outcomes := make([]outcome, len(all))
 	for i, it := range all {
 		w.say("%d/%d %s (with %s)", i+1, len(all), it.title, it.with)
@@ -53,10 +62,8 @@ func (w *world) demo(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, w.gatepost.Log())
 	}
-	w.say("strangers: one that waits and comes again, one on a DNS list, and one with too much to say")
-	strangers, err := w.strangers(ctx)
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, w.gatepost.Log())
+	if beside.Wait(); failed != nil {
+		return fmt.Errorf("%w\n%s", failed, w.gatepost.Log())
 	}
 	turnedAway = append(turnedAway, strangers...)
 	skipped := make(map[string]bool)
