@@ -136,11 +136,12 @@ func addressLists() []List {
 }
 
 // domainLists are lists of domains seen in spam's links. Their operators made them for links and not for senders, so a sender
-// there weighs little, and only the author's domain is asked about.
+// there weighs little, and only the author's domain is asked about. They have registered domains only (surbl.org/guidelines, step
+// 2; SpamAssassin and rspamd ask uribl.com so too).
 func domainLists() []List {
 	return []List{
 		// www.surbl.org/lists: bits of the last octet. 127.0.0.1: access is blocked. Test point: surbl-org-permanent-test-point.com.
-		{Name: "surbl", Zone: "multi.surbl.org", Inputs: From,
+		{Name: "surbl", Zone: "multi.surbl.org", Inputs: From, Registered: true,
 			Rules: []Rule{
 				rule("127.0.0.&8", "phishing", 5),
 				rule("127.0.0.&16", "malware", 5),
@@ -151,7 +152,7 @@ func domainLists() []List {
 			Listed: []string{"surbl-org-permanent-test-point.com"}, Free: []string{"invalid"},
 			Terms: "Public DNS free for small sites, else by subscription", Website: "https://surbl.org/surbl-analysis"},
 		// uribl.com/about.shtml and refused.shtml: bits of the last octet, bit 1 is a refused query. Test point: test.uribl.com.
-		{Name: "uribl", Zone: "multi.uribl.com", Inputs: From,
+		{Name: "uribl", Zone: "multi.uribl.com", Inputs: From, Registered: true,
 			Rules: []Rule{
 				rule("127.0.0.&2", "black", 4),
 				rule("127.0.0.&4", "grey", 1),

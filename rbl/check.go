@@ -108,6 +108,9 @@ func appendTasks(tasks []task, e *Entry, number int, s Subject) []task {
 			continue
 		}
 		name, ok := domainName(domain, 2)
+		if ok && e.List.Registered {
+			name, ok = registered(name)
+		}
 		if !ok {
 			add(question{inputs: input, domain: printable(domain, maxName)}, Unaskable)
 			continue

@@ -209,6 +209,8 @@ func TestInputs(t *testing.T) {
 		{all, Subject{Helo: "[192.0.2.1]", Reverse: "localhost", MailFrom: "1.2.3.4", From: "bücher.example"},
 			"helo [192.0.2.1] unaskable;reverse localhost unaskable;mailfrom 1.2.3.4 unaskable;from b?cher.example unaskable"},
 		{from, Subject{Helo: "a.example", From: "b.example", MailFrom: "c.example"}, "from b.example"},
+		{from, Subject{From: "news.mail.B.co.uk."}, "from b.co.uk"}, // the registered domain
+		{from, Subject{From: "co.uk"}, "from co.uk unaskable"},
 		{v4, Subject{Client: netip.MustParseAddr("192.0.2.1"), From: "b.example"}, "client4 192.0.2.1"},
 		{v4, Subject{Client: netip.MustParseAddr("2001:db8::1")}, ""},
 		{both, Subject{Client: netip.MustParseAddr("2001:db8::1")}, "client6 2001:db8::1"},

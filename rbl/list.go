@@ -63,8 +63,11 @@ type List struct {
 	Name   string // lower-case word; for configuration, metrics and the journal
 	Zone   string // lower case, no final dot; a label "{key}" is the place of the customer's key
 	Inputs Input  // what may be asked about
-	Rules  []Rule // the strongest that matches counts
-	Errors []Failure
+	// Registered: of a domain, the one that was registered is asked about (example.co.uk, of mail.example.co.uk), since
+	// the list has no other.
+	Registered bool
+	Rules      []Rule // the strongest that matches counts
+	Errors     []Failure
 	// Listed and Free are the test points, addresses or domains: those that are always listed, and those that never are
 	// (RFC 5782 section 5). An IPv6 one of a mapped address ("::ffff:127.0.0.2") stays IPv6.
 	Listed []string
@@ -99,6 +102,9 @@ func (l *List) Validate() error {
 	}
 	if l.Inputs == 0 || l.Inputs&^(Client|Domains) != 0 {
 		say("no inputs")
+	}
+	if l.Registered && l.Inputs&Client != 0 {
+		say("registered: addresses have no registered domain")
 	}
 	if l.Inputs&Client != 0 && l.Inputs&Domains != 0 {
 		say("asked about addresses and about domains: make it two lists, for they are tested in different ways")

@@ -3,6 +3,8 @@ package rbl
 import (
 	"net/netip"
 	"strings"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // maxName is the length of a domain name in octets (RFC 1035 section 3.1).
@@ -39,6 +41,13 @@ func domainName(name string, labels int) (string, bool) {
 		return "", false
 	}
 	return strings.ToLower(name), true
+}
+
+// registered is the domain that somebody registered, of a name in lower case: the label before the public suffix, and that. A
+// suffix itself has none.
+func registered(name string) (string, bool) {
+	domain, err := publicsuffix.EffectiveTLDPlusOne(name)
+	return domain, err == nil
 }
 
 // appendAddr appends an address in the order of a query, with a final dot: octets (RFC 5782 section 2.1) or nibbles

@@ -34,11 +34,12 @@ type RBLList struct {
 
 // RBLOwn is one list of the operator's own.
 type RBLOwn struct {
-	Name    string     `toml:"name" format:"word" required:"true" example:"partners" doc:"The name that you give it, in lower case."`
-	Zone    string     `toml:"zone" max:"200" required:"true" example:"bl.example.org" doc:"The zone that is asked. A label {key} is the place of the key."`
-	Website string     `toml:"website" format:"url" example:"https://lists.example.org/lookup" doc:"Where a listed sender can look and ask to be taken off; it stands in refusals."`
-	Rules   []RBLRule  `toml:"rule" doc:"A return code that the list documents. Only these count."`
-	Errors  []RBLError `toml:"error" doc:"A return code that says that the list did not answer. 127.255.255.*, and whatever is outside 127.0.0.0/8, always do."`
+	Name       string     `toml:"name" format:"word" required:"true" example:"partners" doc:"The name that you give it, in lower case."`
+	Zone       string     `toml:"zone" max:"200" required:"true" example:"bl.example.org" doc:"The zone that is asked. A label {key} is the place of the key."`
+	Registered bool       `toml:"registered" doc:"Ask about the registered domain only (example.co.uk, of mail.example.co.uk), where the list has no others."`
+	Website    string     `toml:"website" format:"url" example:"https://lists.example.org/lookup" doc:"Where a listed sender can look and ask to be taken off; it stands in refusals."`
+	Rules      []RBLRule  `toml:"rule" doc:"A return code that the list documents. Only these count."`
+	Errors     []RBLError `toml:"error" doc:"A return code that says that the list did not answer. 127.255.255.*, and whatever is outside 127.0.0.0/8, always do."`
 	RBLAny
 }
 
@@ -129,6 +130,7 @@ func (l *RBLOwn) list() rbl.List {
 		out.Errors = append(out.Errors, rbl.Failure{Answer: e.Answer, Says: e.Says})
 	}
 	l.lay(&out)
+	out.Registered = l.Registered
 	return out
 }
 
