@@ -1,6 +1,7 @@
 package filters
 
 import (
+	"slices"
 	"strings"
 
 	"gatepost/gateway"
@@ -33,7 +34,7 @@ func ReputationLessons(e *gateway.Event, p *gateway.Policy, trusted func(gateway
 		switch {
 		case f.Result == gateway.Fail && f.Reason == gateway.RcptUnknown && !e.Record.From.IsNull(): // bounces go where others forged
 			c[reputation.NoSuch] = min(c[reputation.NoSuch]+reputation.One, mostNoSuch*reputation.One)
-		case f.Check == "greylist" && f.Result == gateway.Pass && len(f.Measures) > 0:
+		case strings.HasPrefix(f.Check, "greylist") && slices.ContainsFunc(f.Measures, func(m gateway.Measure) bool { return m.Name == "waited" }):
 			c[reputation.Waited] = reputation.One
 		}
 		for k := range f.Auth {

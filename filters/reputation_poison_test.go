@@ -3,6 +3,7 @@ package filters
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -98,7 +99,11 @@ func TestPoison(t *testing.T) {
 			s.t.Errorf("finds %q and the limits of %s, not %q and %s", got, how, measure, limits)
 		}
 	}
-	for name, c := range map[string]func(s *street){
+	decision, err := os.ReadFile("../docs/decisions/024-reputation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]func(s *street){
 		"forges MAIL FROM and From": func(s *street) {
 			s.teach(victim, good, 12, 6*aDay)
 			s.teach(as(attacker, "<a@good.example>"), letter{dmarc: "fail", spamd: 9}, 200, aDay)
@@ -229,8 +234,17 @@ func TestPoison(t *testing.T) {
 				s.t.Errorf("%s", now.Tell(time.Now()))
 			}
 		},
-	} {
+	}
+	_, table, _ := strings.Cut(string(decision), "\n| He | So |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	if rows := strings.Count(table, "\n|"); rows != len(cases) {
+		t.Errorf("the decision has %d rows, of %d cases", rows, len(cases))
+	}
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(table, "\n| "+name+" | ") {
+				t.Error("the decision does not tell of it")
+			}
 			s := newStreet(t, "[checks.greylist]\naction = \"off\"\n", &Deps{Resolver: resolver(t, names), Recipients: exists})
 			c(s)
 		})

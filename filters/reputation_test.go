@@ -318,9 +318,45 @@ func TestReputationLessons(t *testing.T) {
 			t.Errorf("%s: %s, want %s (%s %s)", c.name, got, c.want, e.Verdict.Outcome, e.Verdict.Reason)
 		}
 	}
+	s := newStreet(t, "", &Deps{Resolver: resolver(t, names)})
+	_, _, e := mail.arrive(t, s.d, s.pl, "reputation")
+	waiting := gateway.Passed(gateway.Measure{Name: "waited", Value: 130})
+	for _, check := range []string{"greylist", "greylist.null"} {
+		waiting.Check, waiting.Stage, waiting.Rcpt = check, gateway.Rcpt, 0
+		e.Findings = append(e.Findings, waiting)
+	}
+	if got := told(ReputationLessons(s.event(e, letter{}), s.d.Policy, nil)); got != "client waited 1, network waited 1, organisation waited 1" {
+		t.Errorf("who came again: %s", got)
+	}
 	if got := ReputationLessons(&gateway.Event{Kind: gateway.ConnectionEvent, Record: &gateway.Record{}}, servedPolicy(), nil); got != nil {
 		t.Errorf("a connection teaches %v", got)
 	}
 }
 
 func netipOf(client string) netip.Addr { return netip.MustParseAddr(client) }
+
+// BenchmarkReputation is what the past of a stranger, and of one who is known, costs a message: looked up, told, and learned of.
+func BenchmarkReputation(b *testing.B) {
+	for _, name := range []string{"stranger", "known", "trusted"} {
+		b.Run(name, func(b *testing.B) {
+			s := newStreet(b, rcptOff, &Deps{})
+			if name == "known" {
+				s.was(reputation.Known, "client:192.0.2.1")
+			}
+			mail := visit{client: "192.0.2.1", helo: "mail.good.example", from: "<a@good.example>", to: []string{"anna@served.example"}}
+			if name == "trusted" {
+				mail.session = func(c *gateway.Session) { c.Trusted = true }
+			}
+			_, _, e := mail.arrive(b, s.d, s.pl, "reputation")
+			event := s.event(e, letter{dmarc: "pass"})
+			in := input(e.Session, e)
+			trusts := func(gateway.Path) bool { return false }
+			b.ReportAllocs()
+			for b.Loop() {
+				e.Session.Facts, in.Envelope = gateway.Facts{}, &gateway.Envelope{Session: e.Session, From: e.From, Started: e.Started}
+				s.d.runReputation(b.Context(), in)
+				s.d.Reputation.(*shaping.Reputation).Learn(ReputationLessons(event, s.d.Policy, trusts))
+			}
+		})
+	}
+}
