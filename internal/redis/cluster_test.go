@@ -82,4 +82,21 @@ func TestCluster(t *testing.T) {
 			t.Errorf("%d keys on %s", size, n.Addr)
 		}
 	}
+	first, err := c.Probe(context.Background())
+	must(t, err)
+	if again, err := c.Probe(context.Background()); err != nil || again.ID != first.ID {
+		t.Errorf("%+v, then %+v, %v", first, again, err)
+	}
+	teach := c.Row()
+	var told []*Told
+	for i := range 20 { // each passed meanwhile, and so did its identity
+		at := greylist.Millis(time.Now())
+		told = append(told, teach.Teach(greylist.Key{Tag: greylist.Tag{byte(i)}}, greylist.Record(-at), greylist.Passes(-at), greylist.Settings{}, time.Time{}))
+	}
+	must(t, teach.Do(context.Background()))
+	for _, a := range told {
+		if a.Changed != 2 {
+			t.Errorf("%+v", a)
+		}
+	}
 }
