@@ -56,6 +56,25 @@ func (p Passes) Time() time.Time {
 // Count returns how many passes an identity has of those that it needs; 0 once it has them all.
 func (p Passes) Count() int { return int(max(p, 0) & MaxPasses) }
 
+// ForgetOlder forgets what is remembered of a pair, or of its identity, from before a time each; the zero time: nothing.
+func (m *Memory) ForgetOlder(k Key, pair, identity time.Time) {
+	if pair.IsZero() && identity.IsZero() {
+		return
+	}
+	if pair.Before(identity) {
+		pair = identity // a pair is forgotten with its identity
+	}
+	m.step(k, Settings{}, time.Time{}, func(r Record, p Passes, _ Settings, _ time.Time) (Record, Passes, Answer) {
+		if r.Time().Before(pair) {
+			r = 0
+		}
+		if p.Time().Before(identity) {
+			p = 0
+		}
+		return r, p, Answer{}
+	})
+}
+
 // Each calls a function with each pair, and one with each identity, of which something is remembered at the moment, until
 // one of them returns false. They may call the Memory's other methods.
 func (m *Memory) Each(pair func(Key, Record) bool, identity func(Tag, Passes) bool) {

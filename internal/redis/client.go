@@ -163,7 +163,7 @@ type Client struct {
 	hash    hasher
 	age     atomic.Int64 // of the connections: what is of an age breaks together
 
-	grey, release, teach, mark, gcra, history script
+	grey, release, forgets, teach, mark, gcra, history script
 }
 
 // Open makes a client. It asks nobody: that Redis is away is no error here, and it is found when it comes.
@@ -175,7 +175,7 @@ func Open(s Settings) (*Client, error) {
 	c := &Client{
 		timeout: s.Timeout, prefix: "gp:",
 		b: breaker{first: s.Wait, longest: s.LongestWait, probed: s.Probed}, hash: newHasher(s.Secret),
-		grey: newScript(greySource), release: newScript(releaseSource), teach: newScript(teachSource), mark: newScript(markSource), gcra: newScript(gcraSource), history: newScript(reputationSource),
+		grey: newScript(greySource), release: newScript(releaseSource), forgets: newScript(forgetSource), teach: newScript(teachSource), mark: newScript(markSource), gcra: newScript(gcraSource), history: newScript(reputationSource),
 	}
 	c.r = goredis.NewUniversalClient(s.options(&c.age))
 	if s.Cell != "" {

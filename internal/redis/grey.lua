@@ -1,6 +1,6 @@
--- Decide of package greylist. KEYS: the record of a pair, the passes of its identity.
+-- Decide of package greylist. KEYS: the record of a pair, the passes of its identity, and when a person forgot each of them.
 -- ARGV: now in ms (0: the server's clock), delay, window, keep, passes, within, apart; times in ms.
--- Answers {outcome, wait in ms, waited in ms}.
+-- Answers {outcome, wait in ms, waited in ms, since how many ms the pair is forgotten, and its identity; -1: it is not}.
 local now = tonumber(ARGV[1])
 if now == 0 then
 	local t = redis.call('TIME')
@@ -9,8 +9,15 @@ end
 local delay, window, keep = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local most, within, apart = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
-local function get(key)
-	return tonumber(redis.call('GET', key) or 0) or 0
+local kept = redis.call('MGET', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+local function number(i)
+	return tonumber(kept[i] or 0) or 0
+end
+
+local function ago(i)
+	local at = number(i)
+	if at <= 0 then return -1 end
+	return math.max(now - at, 0)
 end
 
 -- put keeps a value until it tells nothing any more. A number as Lua writes it by itself would lose digits.
@@ -18,7 +25,7 @@ local function put(key, value, ms)
 	redis.call('SET', key, string.format('%.0f', value), 'PX', string.format('%.0f', math.max(ms, 1)))
 end
 
-local rawp = get(KEYS[2])
+local rawp = number(2)
 local p = rawp
 if p > 0 then
 	local since = math.min(math.floor(p / 16), now)
@@ -30,10 +37,10 @@ elseif p < 0 then
 end
 if p < 0 and most > 0 then
 	put(KEYS[2], -now, keep)
-	return {5, 0, 0}
+	return {5, 0, 0, ago(3), ago(4)}
 end
 
-local rawr = get(KEYS[1])
+local rawr = number(1)
 local r = rawr
 if r > 0 then
 	r = math.min(r, now)
@@ -76,4 +83,5 @@ if p ~= rawp then
 		put(KEYS[2], p, p + keep + now)
 	end
 end
+answer[4], answer[5] = ago(3), ago(4)
 return answer

@@ -10,7 +10,10 @@ import (
 // Tried is what a Row's Try came to, once the row is done.
 type Tried struct {
 	greylist.Answer
-	Err error // nil: Answer is one
+	// Pair and Identity are since when a person made them forgotten, before the try; the zero time: nobody did. Whoever
+	// remembers what is older forgets it too.
+	Pair, Identity time.Time
+	Err            error // nil: Answer is one
 }
 
 // Try adds a try of the greylist to the row, as Try of greylist.Store.
@@ -18,13 +21,14 @@ func (r *Row) Try(k greylist.Key, s greylist.Settings, now time.Time) *Tried {
 	t := &Tried{Err: errNotDone}
 	s = s.Filled()
 	r.add(&call{
-		script: r.c.grey, want: 3, err: &t.Err,
-		keys: []string{r.c.pairKey(k), r.c.identityKey(k.Tag)},
+		script: r.c.grey, want: 5, err: &t.Err,
+		keys: r.c.greyKeys(k),
 		args: []any{millis(now), s.Delay.Milliseconds(), s.Window.Milliseconds(), s.Keep.Milliseconds(), s.Passes,
 			s.Within.Milliseconds(), greylist.Apart.Milliseconds()},
 		read: func(n []int64) bool {
 			if n[0] < int64(greylist.First) || n[0] > int64(greylist.Exempt) ||
-				n[1] < 0 || n[1] > s.Delay.Milliseconds() || n[2] < 0 || n[2] > s.Window.Milliseconds() {
+				n[1] < 0 || n[1] > s.Delay.Milliseconds() || n[2] < 0 || n[2] > s.Window.Milliseconds() ||
+				n[3] < -1 || n[3] > mostAgo || n[4] < -1 || n[4] > mostAgo {
 				return false
 			}
 			t.Answer = greylist.Answer{
@@ -32,11 +36,37 @@ func (r *Row) Try(k greylist.Key, s greylist.Settings, now time.Time) *Tried {
 				Wait:    time.Duration(n[1]) * time.Millisecond,
 				Waited:  time.Duration(n[2]) * time.Millisecond,
 			}
+			t.Pair, t.Identity = ago(now, n[3]), ago(now, n[4])
 			return true
 		},
 	})
 	return t
 }
+
+// A note that a person made somebody forgotten holds as long as any record.
+const (
+	forgetTime = 400 * 24 * time.Hour
+	mostAgo    = 1 << 48 // ms
+)
+
+// ago is the time so many ms before now; the zero time for -1.
+func ago(now time.Time, ms int64) time.Time {
+	if ms < 0 {
+		return time.Time{}
+	}
+	if now.IsZero() {
+		now = time.Now()
+	}
+	return now.Add(-time.Duration(min(ms, forgetTime.Milliseconds())) * time.Millisecond)
+}
+
+// greyKeys are all of a pair: its record, that of its identity, and when a person forgot each of them.
+func (c *Client) greyKeys(k greylist.Key) []string {
+	return []string{c.pairKey(k), c.identityKey(k.Tag), c.forgottenKey(c.pairKey(k)), c.forgottenKey(c.identityKey(k.Tag))}
+}
+
+// forgottenKey is the note of a record's key, in the same slot: "f" and what follows the prefix.
+func (c *Client) forgottenKey(key string) string { return c.prefix + "f" + key[len(c.prefix):] }
 
 // millis is a time for a script: 0, the server's clock, for the zero time.
 func millis(now time.Time) int64 {
@@ -99,13 +129,24 @@ func (g Greylist) Release(ctx context.Context, k greylist.Key, s greylist.Settin
 
 // Forget is as in greylist.Store.
 func (g Greylist) Forget(ctx context.Context, k greylist.Key) (bool, error) {
-	n, err := g.c.remove(ctx, g.c.pairKey(k))
+	n, err := g.c.forget(ctx, g.c.pairKey(k))
 	return n > 0, err
+}
+
+// forget forgets a record, and notes when.
+func (c *Client) forget(ctx context.Context, key string) (known int, err error) {
+	r := c.Row()
+	failed := errNotDone
+	r.add(&call{
+		script: c.forgets, keys: []string{key, c.forgottenKey(key)}, args: []any{forgetTime.Milliseconds()}, want: 1, err: &failed,
+		read: func(n []int64) bool { known = int(n[0]); return n[0] == 0 || n[0] == 1 },
+	})
+	return known, r.Do(ctx)
 }
 
 // ForgetIdentity is as in greylist.Store.
 func (g Greylist) ForgetIdentity(ctx context.Context, id greylist.Tag) (int, error) {
-	total, err := g.c.remove(ctx, g.c.identityKey(id))
+	total, err := g.c.forget(ctx, g.c.identityKey(id))
 	if err != nil {
 		return total, err
 	}

@@ -17,6 +17,9 @@ var greySource string
 //go:embed release.lua
 var releaseSource string
 
+//go:embed forget.lua
+var forgetSource string
+
 //go:embed gcra.lua
 var gcraSource string
 

@@ -30,7 +30,7 @@ func (r *Row) Teach(k greylist.Key, record greylist.Record, p greylist.Passes, s
 	args = append(args, told(int64(record), own.Add(late), record.Time(), record.End(s))...)
 	args = append(args, told(int64(p), own.Add(late), p.Time(), p.End(s))...)
 	r.add(&call{
-		script: r.c.teach, want: 1, err: &t.Err, keys: []string{r.c.pairKey(k), r.c.identityKey(k.Tag)}, args: append(args, p.Count()),
+		script: r.c.teach, want: 1, err: &t.Err, keys: r.c.greyKeys(k), args: append(args, p.Count()),
 		read: func(n []int64) bool {
 			if n[0] < 0 || n[0] > 2 {
 				return false

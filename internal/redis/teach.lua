@@ -1,5 +1,5 @@
 -- What a node remembers of a pair and its identity, where it is the more lenient. KEYS: the record of a pair, the passes of
--- its identity. ARGV: now in ms (0: the server's clock); of the pair and of the identity each: 1 waits or counts, -1 passed,
+-- its identity, and when a person forgot each of them. ARGV: now in ms (0: the server's clock); of the pair and of the identity each: 1 waits or counts, -1 passed,
 -- 0 nothing; since how many ms; for how many ms more it tells something; and of the identity its count.
 -- Since when it waits counts by the second, and when it was last seen by the hour: to write for less would be for nothing.
 -- Answers {how many of the two were changed}.
@@ -19,9 +19,10 @@ local function put(key, value, ms)
 	return 1
 end
 
+local lost = get(KEYS[4]) -- what is older than that was forgotten on purpose
 local changed = 0
 local how, since, left = tonumber(ARGV[2]), now - tonumber(ARGV[3]), tonumber(ARGV[4])
-if how ~= 0 then
+if how ~= 0 and since > math.max(get(KEYS[3]), lost) then
 	local r = get(KEYS[1])
 	if how < 0 and (r >= 0 or -since < r - 3600000) then
 		changed = changed + put(KEYS[1], -since, left)
@@ -30,7 +31,7 @@ if how ~= 0 then
 	end
 end
 how, since, left = tonumber(ARGV[5]), now - tonumber(ARGV[6]), tonumber(ARGV[7])
-if how ~= 0 then
+if how ~= 0 and since > lost then
 	local p = get(KEYS[2])
 	if how < 0 and (p >= 0 or -since < p - 3600000) then
 		changed = changed + put(KEYS[2], -since, left)

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 //	5m        time goes by
 //	away, back  Redis fails, and works again with all that it kept
 //	lost      Redis has lost everything
+//	forget, forget-all  a person at node A forgets the pair of A and B, or all of its sender's
 //	look      the nodes find out, within a second, and tell Redis what it may not know
 var cases = []struct {
 	name  string
@@ -49,6 +51,10 @@ var cases = []struct {
 	{"All of its sender's mail passes, Redis loses everything, and it comes to another node", 2, "", "A first C first 2m A passed 2m 1m C passed 3m A exempt lost look D exempt"},
 	{"It waited at the node that saw it while Redis was away, and comes to another", 2, "", "A first away 2m A passed 2m back look B known"},
 	{"Redis loses everything in the second before its try at another node", 2, "", "A first 2m lost B first 1m A passed 3m B known"},
+
+	{"It is forgotten by a person, and comes to another node", 2, "", "A first 2m A passed 2m B known 1m forget B first B early 2m 2m B passed 2m A exempt"},
+	{"Its sender is forgotten by a person, and it comes to another node", 2, "", "A first C first 2m A passed 2m 1m C passed 3m B exempt 1m forget-all B first A early 2m"},
+	{"It is forgotten by a person, and another node tells Redis what it knows", 2, "", "A first 2m B passed 2m 1m forget away back look A first B early 2m"},
 
 	{"alone = local: Redis goes away, and its second try is at another node", 2, "local", "A first away 2m B first A passed 2m 2m B passed 2m"},
 	{"alone = local: it is new while Redis is away, and comes to another node when it is back", 2, "local", "away A first back look 2m B passed 2m"},
@@ -147,6 +153,13 @@ func (s *story) found() {
 	}
 }
 
+// noted makes the time of the story that at which a person forgot: a person's word has none.
+func (s *story) noted() {
+	for key := range strings.FieldsSeq(do(s.t, s.r, "KEYS", "gp:f*")) {
+		do(s.t, s.r, "SET", key, strconv.FormatInt(s.now.UnixMilli(), 10), "KEEPTTL")
+	}
+}
+
 // try tries a pair at a node.
 func (s *story) try(who, want string, more []string) (read int) {
 	node, pair := who, byte(1)
@@ -199,6 +212,17 @@ func (s *story) play(text string) {
 			}
 			s.fails.lose(s.t, s.r)
 			s.found()
+		case "forget":
+			known, err := s.nodes["A"].Greylist().Forget(s.t.Context(), greylist.Key{Tag: greylist.Tag{1}, Pair: [9]byte{1}})
+			if !known || err != nil {
+				s.t.Errorf("forgotten: %v, %v", known, err)
+			}
+			s.noted()
+		case "forget-all":
+			if n, err := s.nodes["A"].Greylist().ForgetIdentity(s.t.Context(), greylist.Tag{1}); n != 3 || err != nil {
+				s.t.Errorf("forgotten: %d, %v", n, err)
+			}
+			s.noted()
 		case "look":
 			s.look()
 		default:

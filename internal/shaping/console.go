@@ -8,8 +8,8 @@ import (
 	"gatepost/greylist"
 )
 
-// sharedGreylist is the greylist of all nodes and that of this process as one. What is forgotten in Redis and here is still
-// known to the other nodes, which would let it pass: a person forgets at each of them.
+// sharedGreylist is the greylist of all nodes and that of this process as one. What is forgotten in Redis and here other nodes
+// still remember; Redis tells them of it when they ask for it next.
 type sharedGreylist struct{ s *Stores }
 
 var _ greylist.Store = sharedGreylist{}

@@ -78,6 +78,7 @@ func (sh *shared) do(ctx context.Context, s *Stores, a *Ask, now time.Time) {
 			}
 			continue
 		}
+		s.greylist.ForgetOlder(t.Key, got.Pair, got.Identity)
 		r, p, own := s.greylist.Learn(t.Key, t.Answer, t.Settings, now)
 		if own == t.Answer || t.Hold() && own.Hold() && t.Wait-own.Wait < near {
 			continue
