@@ -267,3 +267,18 @@ func BenchmarkRates(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRateRefusal is the Connect stage of a client that is over its limit, judged and worded.
+func BenchmarkRateRefusal(b *testing.B) {
+	d := &Deps{Rates: limit.Limits{one(limit.Client, limit.Connections), one(limit.Network, limit.Connections), one(limit.WideNetwork, limit.Connections)}, Limited: &RateCounts{}}
+	pl := build(b, "", d)
+	b.ReportAllocs()
+	for first := true; b.Loop(); first = false {
+		s := from("192.0.2.1", "good.example")
+		s.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl}
+		v := pl.Run(b.Context(), gateway.Connect, input(s, nil))
+		if !first && v.Outcome != gateway.Drop {
+			b.Fatal(v.Explain())
+		}
+	}
+}
