@@ -30,19 +30,36 @@ func (d *Deps) runRateMessages(ctx context.Context, in *gateway.Input) gateway.F
 	}
 	standing := d.standing(s)
 	charges := d.ownRates(s, limit.Messages, 1)
-	charges = d.charge(charges, limit.Organisation, limit.Messages, d.organisation(ctx, s), standing)
+	charges = d.charge(charges, limit.Organisation, limit.Messages, d.organisation(ctx, in), standing)
 	charges = d.charge(charges, limit.SenderDomain, limit.Messages, in.Envelope.From.Domain, standing)
 	return d.counted(ctx, charges)
 }
 
-// organisation is the registered domain of the client's verified reverse name; "" where that is not known by now: a count
-// is not worth a wait. The name in HELO proves nothing, and so is nobody's.
-func (d *Deps) organisation(ctx context.Context, s *gateway.Session) string {
-	if isInside(s.Client.Addr()) || !gateway.Known(&s.Facts, factReverse) {
+// organisation is the registered domain of the client's verified reverse name, or else of a name in HELO that has the client's
+// address; "" where neither is known by now: a count is not worth a wait. A name that proves nothing is nobody's, so that
+// nobody uses up the limit of another.
+func (d *Deps) organisation(ctx context.Context, in *gateway.Input) string {
+	s := in.Session
+	if isInside(s.Client.Addr()) {
 		return ""
 	}
-	if r := d.reverse(ctx, s); r.Status == dns.Found {
-		return dmarc.Registered(r.Name)
+	if gateway.Known(&s.Facts, factReverse) {
+		if r := d.reverse(ctx, s); r.Status == dns.Found {
+			return dmarc.Registered(r.Name)
+		}
+	}
+	if heloProven(in.Envelope.Findings) && !s.Helo.Literal {
+		return dmarc.Registered(heloText(s))
 	}
 	return ""
+}
+
+// heloProven reports whether the check helo found the name to lead to the client.
+func heloProven(findings []gateway.Finding) bool {
+	for i := range findings {
+		if f := &findings[i]; f.Check == "helo" {
+			return f.Result == gateway.Pass && len(f.Measures) == 0
+		}
+	}
+	return false
 }

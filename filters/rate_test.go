@@ -214,6 +214,38 @@ func TestRateObserved(t *testing.T) {
 	}
 }
 
+// TestRateOrganisation shows under whose name a client is counted: that of its verified reverse name, else of a HELO name that
+// leads to it, and nobody's that it only says.
+func TestRateOrganisation(t *testing.T) {
+	server := dnslab.New(t, dnslab.Text("1.2.0.192.in-addr.arpa. PTR mx1.pool.example.\nmx1.pool.example. A 192.0.2.1\n"+
+		"2.2.0.192.in-addr.arpa. PTR mx2.pool.example.\nmx2.pool.example. A 192.0.2.2\n"+
+		"helo.other.example. A 192.0.2.3\nliar.example. A 198.51.100.9\n4.2.0.192.in-addr.arpa. PTR liar.example.\n"))
+	d := &Deps{Resolver: patient(t, server), Rates: limit.Limits{one(limit.Organisation, limit.Messages)}}
+	pl := build(t, "[checks.sender]\naction = \"off\"\n[checks.spf]\naction = \"off\"\n", d)
+	for _, c := range []struct{ client, helo, over string }{
+		{"192.0.2.1", "mx1.pool.example", ""},
+		{"192.0.2.2", "elsewhere.example", "pool.example"},
+		{"192.0.2.3", "helo.other.example", ""},
+		{"192.0.2.3", "helo.other.example", "other.example"},
+		{"192.0.2.3", "mx1.pool.example", "none"},
+		{"192.0.2.4", "liar.example", "none"},
+		{"192.0.2.5", "[192.0.2.5]", "none"},
+		{"10.0.0.1", "mx1.pool.example", "none"},
+	} {
+		s := from(c.client, c.helo)
+		s.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl}
+		e := &gateway.Envelope{From: mailFrom(t, "<a@b.example>")}
+		pl.Run(t.Context(), gateway.Helo, input(s, e))
+		pl.Run(t.Context(), gateway.Mail, input(s, e))
+		f := found(t, e.Findings, "rate.messages")
+		switch {
+		case c.over == "none" && f.Result != gateway.NotRun, c.over == "" && f.Result != gateway.Pass,
+			c.over != "" && c.over != "none" && (f.Result != gateway.Fail || f.Args[0] != "from hosts of "+c.over):
+			t.Errorf("%s as %s: %s %q, want %q over", c.client, c.helo, f.Result, f.Args, c.over)
+		}
+	}
+}
+
 // awayShaper cannot tell.
 type awayShaper struct{}
 
