@@ -27,8 +27,8 @@ func ordinary(t *testing.T, s *Supervisor, w *world) {
 	}
 }
 
-// TestAnomaly: a list whose test points are fine lists nearly everybody. Alone it is suspended, and stays away longer each
-// time; where another list agrees it is an attack, and stays.
+// TestAnomaly: a list whose test points are fine turns against nearly everybody whom it cleared before. Alone it is suspended,
+// and stays away longer each time; where another list agrees, the world has changed, and it stays.
 func TestAnomaly(t *testing.T) {
 	for _, agrees := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestAnomaly(t *testing.T) {
 				w.set("*.198.other.example", reply{addrs: "127.0.0.2"})
 			}
 			for i := range 1000 {
-				check(t, s, w, 10000+i)
+				check(t, s, w, 500+i)
 			}
 			want := "spamcop: armed to suspended anomaly"
 			if agrees {
@@ -53,14 +53,15 @@ func TestAnomaly(t *testing.T) {
 			if agrees {
 				return
 			}
+			back := cleared(s, 2000)
 			for range 3 { // it goes on, and so the wait grows
 				away := time.Until(s.Status(time.Now())[0].NextTest)
 				time.Sleep(away)
 				s.Probe(t.Context(), w, time.Now())
-				for i := range hitWindow - 1 { // what was before does not count again
-					expect(t, "afresh", check(t, s, w, 20000+i), "listed;not listed")
+				for _, i := range back[:hitWindow-1] { // what was before does not count again
+					expect(t, "afresh", check(t, s, w, i), "listed;not listed")
 				}
-				check(t, s, w, 30000)
+				check(t, s, w, back[hitWindow])
 				expect(t, "again", changes.take(), "spamcop: suspended to armed; spamcop: armed to suspended anomaly")
 				if more := time.Until(s.Status(time.Now())[0].NextTest); more <= away {
 					t.Errorf("the wait is %v after %v", more, away)
@@ -68,6 +69,35 @@ func TestAnomaly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// cleared are those of the first n networks that the first list remembers to have cleared.
+func cleared(s *Supervisor, n int) (out []int) {
+	for i := range n {
+		if who := s.who(question{addr: client(i).Client}); s.lists[0].hits.cleared[who%hitCleared] == who {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// TestBotnetSwitchesNoListOff: thousands of listed hosts that nobody has seen before, known to one list alone, are what this list
+// is for: none of them is let in because they are many.
+func TestBotnetSwitchesNoListOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := healthy(zone)
+		s, changes := supervise(t, entry(t, "spamcop"))
+		s.Probe(t.Context(), w, time.Now())
+		ordinary(t, s, w)
+		changes.take()
+		w.set("*.198."+zone, reply{addrs: "127.0.0.2"})
+		for i := range 5000 {
+			if got := check(t, s, w, 10000+i); got != "listed" {
+				t.Fatalf("%d: %s", i, got)
+			}
+		}
+		expect(t, "changes", changes.take(), "")
+	})
 }
 
 // TestNobodySwitchesAListOff: one listed network that floods, and one listed domain with a million names, are one each.

@@ -143,7 +143,7 @@ type Status struct {
 	Proved   time.Time // when the test points last answered as they should
 	NextTest time.Time // zero for never
 	Failures int       // of the last ten answers
-	Listed   int       // of the last Window networks or domains
+	Listed   int       // of the last Window networks or domains, those that it cleared before
 	Window   int
 	Queries  int // in the last 24 hours, test points among them, and those that the resolver's cache answered
 	Quota    int // 0 for none that is known

@@ -45,6 +45,7 @@ const (
 	hitBefore     = 0.5 // less than that before, of
 	hitBeforeMin  = 500 // at least so many
 	hitBeforeFull = 4000
+	hitCleared    = 4096
 )
 
 // breaker keeps the last outcomes of ten networks or domains, of each its last: one listed client whose answer fails, and that
@@ -123,7 +124,9 @@ func (m *meter) sum() int {
 }
 
 // hits watches how much of the world a list lists. It counts networks and organizations, each once in the window: one listed
-// client that connects all day, or a flood of names below one domain, must not get a list suspended.
+// client that connects all day, or a flood of names below one domain, must not get a list suspended. Of those that are listed
+// only such count as the list cleared before: a list that begins to list the world turns against those who come every day,
+// while a thousand listed hosts that nobody has seen yet are what the list is for, and would else switch it off.
 type hits struct {
 	window [hitWindow]hit
 	n, at  int
@@ -131,6 +134,8 @@ type hits struct {
 	shared int     // of these, by another list too
 	before float64 // answers that left the window, halved when there are many
 	sum    float64 // of these, listed
+	// cleared are those that were not listed, each in the place of its number until another takes it.
+	cleared [hitCleared]uint64
 }
 
 type hit struct {
@@ -141,6 +146,11 @@ type hit struct {
 // note adds an answer and reports whether the list now lists nearly everybody, did not before, and does so alone. Where other
 // lists agree it is the world that changed: an attack by listed hosts must not switch off the list that stops it.
 func (h *hits) note(one hit) bool {
+	if at := &h.cleared[one.who%hitCleared]; !one.listed {
+		*at = one.who
+	} else if *at != one.who {
+		return false
+	}
 	for i := range h.window[:h.n] {
 		if h.window[i].who == one.who {
 			return false
@@ -177,6 +187,4 @@ func (h *hits) leave(old hit) {
 }
 
 // clear empties the window and keeps what was before it.
-func (h *hits) clear() {
-	*h = hits{before: h.before, sum: h.sum}
-}
+func (h *hits) clear() { h.n, h.at, h.listed, h.shared = 0, 0, 0, 0 }

@@ -279,7 +279,7 @@ func (s *Supervisor) record(w *watched, now time.Time, res *Result, shared bool)
 	if w.breaker.note(!answered && res.Cause != Undocumented, s.who(res.asked)) {
 		told = s.set(w, now, Suspended, Breaker, fmt.Sprintf("%d of the last %d answers were none; the last: %s", w.breaker.n, breakerOf, res.Cause))
 	} else if answered && w.hits.note(hit{s.who(res.asked), res.Verdict == Listed, shared}) {
-		told = s.set(w, now, Suspended, Anomaly, fmt.Sprintf("%d of the last %d networks or domains were listed, and hardly any by another list", w.hits.listed, hitWindow))
+		told = s.set(w, now, Suspended, Anomaly, fmt.Sprintf("%d of the last %d networks or domains are listed though they were not before, and hardly any by another list", w.hits.listed, hitWindow))
 	}
 	if res.Verdict == Unhealthy && now.Sub(w.tried) >= fresh && w.due.After(now) {
 		w.due = now // the test points decide

@@ -34,7 +34,7 @@ type listLine struct {
 	Proved   time.Time         `json:"proved,omitzero"`
 	NextTest time.Time         `json:"next_test,omitzero"`
 	Failures int               `json:"failures"` // of the last ten answers
-	Listed   int               `json:"listed"`   // of the last Window networks or domains
+	Listed   int               `json:"listed"`   // of the last Window networks or domains, those that it cleared before
 	Window   int               `json:"window"`
 	Queries  int               `json:"queries"` // in 24 hours
 	Quota    int               `json:"quota,omitempty"`
@@ -107,7 +107,7 @@ func printLists(w io.Writer, all []listLine, now time.Time) {
 		if l.Warning {
 			volume += ", nearly all that is free of charge"
 		}
-		fmt.Fprintf(w, "     %-20s %s, asked about %s; %s; %d of the last %d are listed; %d of the last 10 answers were none\n", "", l.Zone, l.Inputs, volume,
+		fmt.Fprintf(w, "     %-20s %s, asked about %s; %s; %d of the last %d are listed that it cleared before; %d of the last 10 answers were none\n", "", l.Zone, l.Inputs, volume,
 			l.Listed, l.Window, l.Failures)
 	}
 }
