@@ -103,7 +103,7 @@ func GreylistOf(configured map[string]Configured) greylist.Settings {
 // greylistReady reports whether the check has nothing to wait for.
 func (d *Deps) greylistReady(in *gateway.Input) bool {
 	mode := d.greylistMode(in)
-	return mode == greyOff || !d.Shaper.Waits() && d.guestKnown(in, mode)
+	return mode == greyOff || d.greylistKnows(in, mode)
 }
 
 // greylistMode says who waits that writes to the recipient at hand; greyOff where this client never does.
@@ -122,16 +122,25 @@ func (d *Deps) greylistTries(ctx context.Context, in *gateway.Input, a *shaping.
 }
 
 func (d *Deps) runGreylist(ctx context.Context, in *gateway.Input) gateway.Finding {
-	if d.greylistMode(in) == greyOff {
-		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
+	mode := d.greylistMode(in)
+	if mode == greyOff {
+		return notGreylisted()
 	}
-	st := d.step(ctx, gateway.Rcpt, in)
-	return d.guest(ctx, in).found(st, "waited")
+	g := d.guest(ctx, in)
+	if !g.waits(mode) {
+		return g.spared()
+	}
+	return g.found(d.step(ctx, gateway.Rcpt, in), "waited")
+}
+
+// notGreylisted is the finding about who never waits.
+func notGreylisted() gateway.Finding {
+	return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
 }
 
 // spared is the finding about one that need not wait.
 func (g *guest) spared() gateway.Finding {
-	f := gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
+	f := notGreylisted()
 	f.Evidence = make([]gateway.Evidence, 0, 2)
 	if g.why != "" {
 		f = f.Show("never waits", g.why)
@@ -152,10 +161,10 @@ func (g *guest) sender() string {
 // found is the finding about a guest, with the name of the measure of who waited. What is shown of it lets a person release
 // it.
 func (g *guest) found(st *step, waited string) gateway.Finding {
-	if len(st.Tries) == 0 {
-		return g.spared()
+	t := &shaping.Try{Err: errNotAsked}
+	if len(st.Tries) > 0 {
+		t = &st.Tries[0]
 	}
-	t := &st.Tries[0]
 	var f gateway.Finding
 	switch {
 	case t.Err != nil:

@@ -138,14 +138,14 @@ func (d *Deps) allowed(s *gateway.Session) bool {
 // factBreadth is the name of the fact how much an SPF record covers.
 const factBreadth = "spf breadth"
 
-// guestKnown reports whether the greylist waits for nobody to tell who a sender is. How much an SPF record that passes covers
-// may have to be looked up: of a stranger that has to wait all the same, which is rare.
-func (d *Deps) guestKnown(in *gateway.Input, m greyMode) bool {
+// greylistKnows reports whether the greylist waits for nobody: neither to tell who a sender is, nor to ask for it. Most are
+// not asked for. How much an SPF record that passes covers may have to be looked up of those that are.
+func (d *Deps) greylistKnows(in *gateway.Input, m greyMode) bool {
 	if !d.spfKnown(in) || !d.reverseKnown(in) {
 		return false
 	}
 	g := d.guest(context.Background(), in) // all that it looks at is there
-	return !g.waits(m) || g.spf != spf.Pass || gateway.Known(&in.Envelope.Facts, factBreadth)
+	return !g.waits(m) || !d.Shaper.Waits() && (g.spf != spf.Pass || gateway.Known(&in.Envelope.Facts, factBreadth))
 }
 
 // spfBreadth is how much the record of a domain lets pass, looked up once a transaction. The zero value, of a fact that
@@ -186,7 +186,7 @@ func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 	switch {
 	case seen && a.Result == spf.Pass:
 		g.why = "SPF passes for " + a.Domain + ", as from which mail passed DMARC lately"
-	case listedWell(in.Session):
+	case d.listedWell(in.Session):
 		g.why = "the client is on a list of good senders"
 	case a.Result == spf.Pass && r.Status == dns.Found && !generic && g.suspect:
 		g.suspect = false
@@ -264,15 +264,11 @@ func (d *Deps) suspicion(in *gateway.Input, result spf.Result, r dns.Reverse, se
 // points10 writes points with at most one digit behind the point.
 func points10(p float64) string { return strconv.FormatFloat(math.Round(p*10)/10, 'f', -1, 64) }
 
-// listedWell reports whether a DNS list of good senders has the client: it lowered what lists cost.
-func listedWell(s *gateway.Session) bool {
+// listedWell reports whether a DNS list of good senders has the client: it lowers what lists cost.
+func (d *Deps) listedWell(s *gateway.Session) bool {
 	for i := range s.Findings {
 		if f := &s.Findings[i]; f.Check == "rbl.client" {
-			for _, m := range f.Measures {
-				if m.Value < 0 {
-					return true
-				}
-			}
+			return d.On(f.Check) && slices.ContainsFunc(f.Measures, func(m gateway.Measure) bool { return m.Value < 0 })
 		}
 	}
 	return false

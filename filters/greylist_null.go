@@ -31,7 +31,7 @@ func greylistNull() Definition {
 
 func (d *Deps) greylistNullReady(in *gateway.Input) bool {
 	_, mode := d.greylistNullMode(in)
-	return mode == greyOff || !d.Shaper.Waits() && d.guestKnown(in, mode)
+	return mode == greyOff || d.greylistKnows(in, mode)
 }
 
 // greylistNullMode returns the recipient under which the message is remembered, and who waits that writes to its recipients;
@@ -68,9 +68,13 @@ func (d *Deps) greylistNullTries(ctx context.Context, in *gateway.Input, a *shap
 }
 
 func (d *Deps) runGreylistNull(ctx context.Context, in *gateway.Input) gateway.Finding {
-	if _, mode := d.greylistNullMode(in); mode == greyOff {
-		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
+	_, mode := d.greylistNullMode(in)
+	if mode == greyOff {
+		return notGreylisted()
 	}
-	st := d.step(ctx, gateway.Data, in)
-	return d.guest(ctx, in).found(st, "waited")
+	g := d.guest(ctx, in)
+	if !g.waits(mode) {
+		return g.spared()
+	}
+	return g.found(d.step(ctx, gateway.Data, in), "waited")
 }

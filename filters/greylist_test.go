@@ -273,6 +273,34 @@ func TestGreylistStory(t *testing.T) {
 	}
 }
 
+// TestGreylistWaitsForNobody: of a sender that need not wait nobody is asked, whoever keeps the greylist, and the check costs
+// no goroutine; of one that has to, it waits for the store.
+func TestGreylistWaitsForNobody(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		shaper := &counting{Stores: shaping.New(limit.NewMemory(0), greylist.NewMemory(0)), waits: waits}
+		d := &Deps{Resolver: resolver(t, strangers(t)), Shaper: shaper}
+		pl := build(t, rcptOff, d)
+		for _, c := range []struct {
+			visit visit
+			ready bool
+			calls int
+		}{
+			{visit{client: "192.0.2.1", helo: "good.example", from: "<a@good.example>"}, true, 0},
+			{visit{client: "10.1.2.3", helo: "printer", from: "<a@good.example>"}, true, 0},
+			{visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>"}, !waits, 1},
+		} {
+			shaper.calls = 0
+			c.visit.to = []string{"anna@served.example"}
+			_, _, e := c.visit.arrive(t, d, pl, "greylist")
+			in := input(e.Session, e)
+			in.Rcpt = 0
+			if ready := d.greylistReady(in); ready != c.ready || shaper.calls != c.calls {
+				t.Errorf("%+v, waits %t: ready %t, %d calls", c.visit, waits, ready, shaper.calls)
+			}
+		}
+	}
+}
+
 // brokenShaper is a shaper that cannot be asked.
 type brokenShaper struct{ panics bool }
 
