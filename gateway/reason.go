@@ -82,7 +82,7 @@ const (
 	DMARCHeld        Reason = "dmarc.held"       // DNS cannot tell, and the domain was known to ask for reject or quarantine
 	RBLListed        Reason = "rbl.listed"       // of lists whose weights are enough together
 	RBLLate          Reason = "rbl.late"         // a list that could decide did not answer in time
-	RBLAway          Reason = "rbl.away"         // a list that could decide is not used at the moment, or was late with a client that is known
+	RBLAway          Reason = "rbl.away"         // a list that could decide is not used at the moment, or was late with one whose mail was taken lately
 	GreylistWait     Reason = "greylist.wait"    // a stranger, or one that came back too early
 	GreylistAway     Reason = "greylist.away"    // what is remembered cannot be asked
 	RateConnections  Reason = "rate.connections" // over a limit, as the others below

@@ -46,7 +46,7 @@ func faultMatrix() []fault {
 		{name: "resolver hung", sender: "`451 4.4.3` at RCPT, after `dns.timeout`", kept: senderKeeps, back: byItself, says: "`dns_failures_total`", run: dnsRow(dnslab.Timeout)},
 		{name: "resolver talks garbage", sender: "`451 4.4.3` at RCPT", kept: senderKeeps, back: byItself, says: "`dns_failures_total`", run: dnsRow(dnslab.Garbage)},
 		{name: "a DNS list refuses, lists the world, is parked or dead", sender: "250", kept: "delivered, marked `X-Gatepost-Unscanned: rbl.client`", back: "by itself, in at most 15 min (test points)", says: "alarm `lists`; `list_away`", shown: "TestListsAway TestLists"},
-		{name: "a DNS list that could decide does not answer", sender: "`451 4.4.3` once, an unknown client", kept: senderKeeps, back: byItself, says: "reason `rbl.late`", shown: "TestListsAway"},
+		{name: "a DNS list that could decide does not answer", sender: "`451 4.4.3` once, unless its mail was taken lately", kept: senderKeeps, back: byItself, says: "reason `rbl.late`", shown: "TestListsAway"},
 		{name: "Redis dead, or absent at the start", sender: "nothing", kept: delivered1, back: "by itself, in at most 5 s (probe)", says: "alarm `redis`; FAIL in `gatepost status`", run: redisDead},
 		{name: "Redis hung or stopped (SIGSTOP)", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `redis`", run: redisStopped},
 		{name: "Redis out of memory", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `redis`", run: redisFull},
