@@ -105,6 +105,9 @@ func contentOf(e *gateway.Event, p *gateway.Policy) (o reputation.Outcome, told 
 			return reputation.Spam, true
 		}
 	}
+	if e.Verdict.Waived != "" { // an entry of the operator's speaks for it: what checks thought of it was not priced
+		return 0, false
+	}
 	points, line := ownPoints(e), least(p.Thresholds)
 	switch {
 	case line > 0 && points >= line:
