@@ -34,9 +34,16 @@ func (d *Deps) needsShaper() error {
 	return nil
 }
 
+// single is what one check asks that has a step of its own, with its room.
+type single struct {
+	shaping.Ask
+	takes [1]shaping.Take
+	room  [mostRates]limit.Charge
+}
+
 // ownRates are the charges of a client and its networks.
-func (d *Deps) ownRates(s *gateway.Session, u limit.Unit, cost int64) []limit.Charge {
-	return d.Rates.Networks(make([]limit.Charge, 0, mostRates), limit.PlacesOf(s.Client.Addr()), u, d.standing(s), cost)
+func (d *Deps) ownRates(charges []limit.Charge, s *gateway.Session, u limit.Unit, cost int64) []limit.Charge {
+	return d.Rates.Networks(charges, limit.PlacesOf(s.Client.Addr()), u, d.standing(s), cost)
 }
 
 // clientSubject is what one client is counted under: the same as in ownRates.
@@ -56,15 +63,14 @@ func (d *Deps) charge(to []limit.Charge, dim limit.Dimension, u limit.Unit, subj
 }
 
 // counted has the charges counted, all or none, and says what came of it.
-func (d *Deps) counted(ctx context.Context, charges []limit.Charge) gateway.Finding {
+func (d *Deps) counted(ctx context.Context, a *single, charges []limit.Charge) gateway.Finding {
 	if len(charges) == 0 {
 		return notLimited()
 	}
-	var take [1]shaping.Take
-	ask := shaping.Ask{Takes: take[:]}
-	ask.Takes[0].Charges = charges
-	d.Shaper.Do(ctx, &ask)
-	return d.rated(&ask.Takes[0])
+	a.takes[0].Charges = charges
+	a.Takes = a.takes[:]
+	d.Shaper.Do(ctx, &a.Ask)
+	return d.rated(&a.takes[0])
 }
 
 // notLimited is the finding where there is no limit.

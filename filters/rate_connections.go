@@ -26,11 +26,12 @@ func (d *Deps) runRateConnections(ctx context.Context, in *gateway.Input) gatewa
 	if d.exempt(s) {
 		return notLimited()
 	}
-	charges := d.ownRates(s, limit.Connections, 1)
+	a := &single{}
+	charges := d.ownRates(a.room[:0], s, limit.Connections, 1)
 	before := len(charges)
 	charges = d.charge(charges, limit.ClientError, limit.Errors, clientSubject(s.Client.Addr()), d.standing(s))
 	for i := range charges[before:] {
 		charges[before+i].Asked = true // they are charged when they were made: see RateLessons
 	}
-	return d.counted(ctx, charges)
+	return d.counted(ctx, a, charges)
 }

@@ -29,10 +29,11 @@ func (d *Deps) runRateMessages(ctx context.Context, in *gateway.Input) gateway.F
 		return notLimited()
 	}
 	standing := d.standing(s)
-	charges := d.ownRates(s, limit.Messages, 1)
+	a := &single{}
+	charges := d.ownRates(a.room[:0], s, limit.Messages, 1)
 	charges = d.charge(charges, limit.Organisation, limit.Messages, d.organisation(ctx, in), standing)
 	charges = d.charge(charges, limit.SenderDomain, limit.Messages, in.Envelope.From.Domain, standing)
-	return d.counted(ctx, charges)
+	return d.counted(ctx, a, charges)
 }
 
 // organisation is the registered domain of the client's verified reverse name, or else of a name in HELO that has the client's

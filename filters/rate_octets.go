@@ -32,7 +32,7 @@ func (d *Deps) octetTakes(_ context.Context, in *gateway.Input, a *shaping.Ask) 
 	if d.exempt(in.Session) {
 		return
 	}
-	c := d.ownRates(in.Session, limit.KiB, limit.Size(in.Envelope.Measured.Octets))
+	c := d.ownRates(nil, in.Session, limit.KiB, limit.Size(in.Envelope.Measured.Octets))
 	if len(c) > 0 {
 		a.Takes = append(a.Takes, shaping.Take{Charges: c})
 	}
