@@ -161,3 +161,12 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// TestManyLists: a document that is full of lists is refused at once, and looked at no further.
+func TestManyLists(t *testing.T) {
+	doc := "[rbl]\nuse = \"non-commercial\"\n" + strings.Repeat("[[rbl.list]]\nname = \"psbl\"\n", 65)
+	_, problems := DecodePolicy(PolicyFile, []byte(doc), nil)
+	if want := "policy.toml:3:7: rbl.list: has 65 lists, those of your own among them; name at most 64"; problems.Error() != want {
+		t.Errorf("%s", problems)
+	}
+}

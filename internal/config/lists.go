@@ -67,10 +67,17 @@ type RBLUsed struct {
 
 // Used returns the lists in their order, those of the catalogue first. What Validate refuses comes out as it may.
 func (r *RBL) Used() []RBLUsed {
+	if len(r.Lists)+len(r.Own) == 0 {
+		return nil
+	}
+	return r.used(newCatalogue())
+}
+
+func (r *RBL) used(c catalogue) []RBLUsed {
 	var out []RBLUsed
 	for i := range r.Lists {
 		l := &r.Lists[i]
-		out = append(out, RBLUsed{List: l.list(), Use: r.use(l.Use), Key: l.Key, KeyFile: l.KeyFile, Path: "rbl.list[" + l.Name + "]"})
+		out = append(out, RBLUsed{List: l.list(c), Use: r.use(l.Use), Key: l.Key, KeyFile: l.KeyFile, Path: "rbl.list[" + l.Name + "]"})
 	}
 	for i := range r.Own {
 		l := &r.Own[i]
@@ -93,19 +100,24 @@ func (r *RBL) use(own string) rbl.Use {
 	return rbl.UseUnset
 }
 
-// inCatalogue returns a list of the catalogue.
-func inCatalogue(name string) (rbl.List, bool) {
+// catalogue is the well-known lists by name. It is read once for a document: there may be many lists in a hostile one.
+type catalogue map[string]rbl.List
+
+func newCatalogue() catalogue {
+	c := catalogue{}
 	for _, l := range rbl.Catalogue() {
-		if l.Name == name {
-			return l, true
-		}
+		c[l.Name] = l
 	}
-	return rbl.List{Name: name}, false
+	return c
 }
 
 // list is the definition of the catalogue with what the operator laid over it.
-func (l *RBLList) list() rbl.List {
-	out, _ := inCatalogue(l.Name)
+func (l *RBLList) list(c catalogue) rbl.List {
+	out, known := c[l.Name]
+	if !known {
+		out.Name = l.Name
+	}
+	out.Rules = slices.Clone(out.Rules)
 	for i := range out.Rules {
 		if w, ok := l.Weights[out.Rules[i].Label]; ok {
 			out.Rules[i].Weight = w

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,18 +12,30 @@ import (
 // maxLists is what an engine watches over.
 const maxLists = 64
 
-// Validate checks that no list is asked twice, and that each may be asked for this use.
+// many reports whether there are more lists than are watched over; nothing more is then looked at.
+func (r *RBL) many() bool { return len(r.Lists)+len(r.Own) > maxLists }
+
+// Validate checks each list, that none is asked twice, and that each may be asked for this use.
 func (r *RBL) Validate(report func(key, message, instead string)) {
-	used := r.Used()
-	if len(used) > maxLists {
-		report("list", fmt.Sprintf("has %d lists, those of your own among them", len(used)), fmt.Sprintf("name at most %d", maxLists))
+	if r.many() {
+		report("list", fmt.Sprintf("has %d lists, those of your own among them", len(r.Lists)+len(r.Own)), fmt.Sprintf("name at most %d", maxLists))
 		return
 	}
+	if len(r.Lists)+len(r.Own) == 0 {
+		return
+	}
+	c := newCatalogue()
+	below := func(at string) func(key, message, instead string) {
+		return func(key, message, instead string) { report(at+"."+key, message, instead) }
+	}
 	names, zones := map[string]bool{}, map[string]string{}
-	for i, u := range used {
+	for i, u := range r.used(c) {
 		at := fmt.Sprintf("list[%d]", i)
-		if i >= len(r.Lists) {
+		if i < len(r.Lists) {
+			r.Lists[i].check(c, below(at))
+		} else {
 			at = fmt.Sprintf("own[%d]", i-len(r.Lists))
+			r.Own[i-len(r.Lists)].check(c, below(at))
 		}
 		l := &u.List
 		// A list by key is the same as the public one: its listings would count twice.
@@ -35,14 +48,14 @@ func (r *RBL) Validate(report func(key, message, instead string)) {
 		}
 		names[same], names[l.Name], zones[l.Zone] = true, true, l.Name
 		if u.Use == rbl.Commercial && l.Zone != "" && !l.Commercial {
-			report(at+".name", "may not be used for a company's mail by its terms: "+l.Terms, commercialAdvice(l.Name))
+			report(at+".name", "may not be used for a company's mail by its terms: "+l.Terms, commercialAdvice(c, l.Name))
 		}
 	}
 }
 
 // commercialAdvice names the variant of a list that may be used commercially.
-func commercialAdvice(name string) string {
-	if _, ok := inCatalogue(name + "-dqs"); ok {
+func commercialAdvice(c catalogue, name string) string {
+	if _, ok := c[name+"-dqs"]; ok {
 		return "write " + name + "-dqs with its key, or remove the list"
 	}
 	return `remove the list, or write use = "non-commercial" in it, if that is what it is used for`
@@ -50,6 +63,9 @@ func commercialAdvice(name string) string {
 
 // Warn tells of lists that nobody asks.
 func (r *RBL) Warn(report func(key, message, instead string)) {
+	if r.many() {
+		return
+	}
 	for _, u := range r.Used() {
 		if u.Use == rbl.UseUnset {
 			report("use", "is not set, so "+shown(u.List.Name)+" is not asked", `write "commercial" or "non-commercial", as the list's terms have it`)
@@ -58,17 +74,17 @@ func (r *RBL) Warn(report func(key, message, instead string)) {
 	}
 }
 
-// Validate checks a list of the catalogue.
-func (l *RBLList) Validate(report func(key, message, instead string)) {
-	whole, known := inCatalogue(l.Name)
+// check checks a list of the catalogue.
+func (l *RBLList) check(c catalogue, report func(key, message, instead string)) {
+	whole, known := c[l.Name]
 	if l.Name == "" {
 		return // it is missing, and that is told
 	}
 	if !known {
-		report("name", "there is no list "+shown(l.Name)+" in the catalogue", listAdvice(l.Name))
+		report("name", "there is no list "+shown(l.Name)+" in the catalogue", listAdvice(c, l.Name))
 		return
 	}
-	list := l.list()
+	list := l.list(c)
 	if more := list.Inputs &^ whole.Inputs; more != 0 {
 		report("inputs", shown(more.String())+" is nothing that this list is asked about", "it is asked about "+whole.Inputs.String())
 	}
@@ -86,23 +102,20 @@ func (l *RBLList) Validate(report func(key, message, instead string)) {
 }
 
 // listAdvice names the nearest list of the catalogue, or all.
-func listAdvice(name string) string {
-	var names []string
-	for _, l := range rbl.Catalogue() {
-		names = append(names, l.Name)
-	}
+func listAdvice(c catalogue, name string) string {
+	names := slices.Sorted(maps.Keys(c))
 	if near := nearest(name, names); near != "" {
 		return "did you mean " + near + "?"
 	}
 	return "it has " + strings.Join(names, ", ") + "; a list of your own is [[rbl.own]]"
 }
 
-// Validate checks a list of the operator's own.
-func (l *RBLOwn) Validate(report func(key, message, instead string)) {
+// check checks a list of the operator's own.
+func (l *RBLOwn) check(c catalogue, report func(key, message, instead string)) {
 	if l.Name == "" || l.Zone == "" {
 		return // it is missing, and that is told
 	}
-	if _, known := inCatalogue(l.Name); known {
+	if _, known := c[l.Name]; known {
 		report("name", shown(l.Name)+" is a list of the catalogue", "give a list of your own another name, or write it as [[rbl.list]]")
 	}
 	list := l.list()
