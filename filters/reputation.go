@@ -209,11 +209,12 @@ func (d *Deps) runReputation(ctx context.Context, in *gateway.Input) gateway.Fin
 	switch {
 	case places.err != nil:
 		f = gateway.CouldNotTell(gateway.ReputationAway)
+	case domain == reputation.Bad && client == reputation.Known, client == reputation.Bad && domain == reputation.Known:
+		// Somebody else sends for the domain, or from the host: a forgotten subdomain, a host of many.
 	case domain == reputation.Bad:
 		f = gateway.Failed(gateway.ReputationBad, names.name(reputation.Domain)).With(gateway.Yes("bad"))
-	case client == reputation.Bad && domain != reputation.Known:
+	case client == reputation.Bad:
 		f = gateway.Failed(gateway.ReputationBad, places.name(reputation.Client)).With(gateway.Yes("bad"))
-	case client == reputation.Bad: // a host of many, one of whom is known
 	case client == reputation.Known, domain == reputation.Known, org == reputation.Known:
 		f = f.With(gateway.Measure{Name: "good", Value: -1})
 	case org == reputation.Bad, network == reputation.Bad:

@@ -142,6 +142,12 @@ func TestPoison(t *testing.T) {
 			thinks(s, victim, "", limit.Bad)
 			thinks(s, as(victim, "<a@two.example>"), "bad", limit.Bad)
 		},
+		"has taken over a forgotten subdomain of somebody": func(s *street) {
+			s.between(6*aDay, 0, []stream{{victim, good, 12}, {as(attacker, "<a@old.good.example>"), spam, 600}})
+			all(s, reputation.Bad, "domain:good.example", "client:198.51.100.66")
+			thinks(s, victim, "", limit.Known) // whose own host is known
+			thinks(s, as(attacker, "<a@old.good.example>"), "bad", limit.Bad)
+		},
 		"sends for somebody whose record lets many pass": func(s *street) {
 			s.teach(as(at(attacker, "192.0.2.9"), "<a@many.example>"), spam, 200, aDay)
 			all(s, reputation.Bad, "domain:many.example")

@@ -21,6 +21,8 @@ import (
 func village(t testing.TB) *dnslab.Server {
 	return dnslab.New(t, dnslab.Text(`
 good.example.            MX 10 mail.good.example.
+old.good.example.        A 198.51.100.66
+old.good.example.        TXT "v=spf1 ip4:198.51.100.66 -all"
 good.example.            TXT "v=spf1 ip4:192.0.2.0/24 -all"
 mail.good.example.       A 192.0.2.1
 1.2.0.192.in-addr.arpa.  PTR mail.good.example.
@@ -110,7 +112,9 @@ func TestReputation(t *testing.T) {
 		{name: "a known organization", visit: mail, past: map[string]reputation.Standing{"organisation:good.example": known}, finds: "good"},
 		{name: "a known domain", visit: mail, past: map[string]reputation.Standing{"domain:good.example": known}, finds: "good"},
 		{name: "a bad domain", visit: mail, past: map[string]reputation.Standing{"domain:good.example": bad}, finds: "bad", args: "good.example"},
-		{name: "a bad domain of a known client", visit: mail, past: map[string]reputation.Standing{"domain:good.example": bad, "client:192.0.2.1": known}, finds: "bad", args: "good.example", limits: limit.Known},
+		{name: "a bad domain of a known client", visit: mail, past: map[string]reputation.Standing{"domain:good.example": bad, "client:192.0.2.1": known}, limits: limit.Known},
+		{name: "a bad domain at a bad host", visit: mail, past: map[string]reputation.Standing{"domain:good.example": bad, "client:192.0.2.1": bad}, finds: "bad", args: "good.example", limits: limit.Bad},
+		{name: "a bad domain at a host of a known organization", visit: mail, past: map[string]reputation.Standing{"domain:good.example": bad, "organisation:good.example": known}, finds: "bad", args: "good.example"},
 		{name: "a known domain at a bad host", visit: mail, past: map[string]reputation.Standing{"domain:good.example": known, "client:192.0.2.1": bad}, limits: limit.Bad},
 		{name: "a known organization's bad host", visit: mail, past: map[string]reputation.Standing{"organisation:good.example": known, "client:192.0.2.1": bad}, finds: "bad", args: "192.0.2.1", limits: limit.Bad},
 		{name: "a known domain, forged", visit: with("198.51.100.66", "<a@good.example>"), past: map[string]reputation.Standing{"domain:good.example": known}, without: "good.example"},

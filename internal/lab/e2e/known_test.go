@@ -109,7 +109,7 @@ func TestKnownKept(t *testing.T) {
 func memoryFull(t *testing.T) {
 	disk := func(dir string) string { return filepath.Join(lab.StateDir(dir), "disk") }
 	w, path, _ := onDisk(t, setup{}, func(dir string) string {
-		for _, name := range []string{"clients.db", "known.db", "greylist.db"} {
+		for _, name := range []string{"clients.db", "known.db", "greylist.db", "reputation.db"} {
 			if err := errors.Join(os.MkdirAll(disk(dir), 0o755), os.Symlink("disk/"+name, filepath.Join(lab.StateDir(dir), name))); err != nil {
 				t.Fatal(err)
 			}
