@@ -10,7 +10,7 @@ import (
 
 // Memory is a Store in the process. It is bounded and never waits; a restart forgets it, unless a Keeper keeps it. Of what
 // is remembered, that goes first for what is new whose time is over soonest: a flood of strangers forgets strangers, and
-// what passed stays.
+// what passed stays. Of a flood's own strangers those go first who are many of one identity, so that others can come again.
 type Memory struct {
 	pairs      table[Key, Record]
 	identities table[Tag, Passes]
@@ -20,7 +20,9 @@ type Memory struct {
 
 const (
 	shards = 64
-	sample = 8 // entries that are looked at to make room for one
+	sample = 64 // entries that are looked at to make room for one, at most
+	// lately is how long ago all that waits began to where somebody floods the memory: a quarter of the window at most.
+	lately = 6 * time.Hour
 
 	// LeastMemory is the least number of pairs of a Memory.
 	LeastMemory = 1024
@@ -36,6 +38,7 @@ func NewMemory(most int) *Memory {
 	m.pairs.most = (most + shards - 1) / shards
 	m.identities.most = (most/pairsPerIdentity + shards - 1) / shards
 	m.pairs.at, m.pairs.end = Record.at, Record.End
+	m.pairs.tag = func(k Key) Tag { return k.Tag }
 	m.identities.at, m.identities.end = Passes.at, Passes.End
 	return m
 }
@@ -187,6 +190,7 @@ type table[K comparable, V ~int64] struct {
 	keeps  bool // what changes is noted for Save
 	at     func(V, int64, Settings) V
 	end    func(V, Settings) time.Time
+	tag    func(K) Tag // whose it is; nil: each is another's
 	count  atomic.Int64
 	shards [shards]shard[K, V]
 }
@@ -239,17 +243,49 @@ func (t *table[K, V]) put(sh *shard[K, V], k K, v V, s Settings, now time.Time) 
 	t.mark(sh, k)
 }
 
-// makeRoom forgets that of a few whose time is over soonest.
+// makeRoom forgets that of some whose time is over soonest. Where these all began to wait lately, somebody floods the memory,
+// and whoever began first is no longer the one who will not come again, but a mail server that is about to.
 func (t *table[K, V]) makeRoom(sh *shard[K, V], s Settings, now int64) {
-	var victim K
-	var soonest time.Time
-	for n := range sample {
-		e := &sh.list[rand.IntN(len(sh.list))]
-		if end := t.end(t.at(e.value, now, s), s); n == 0 || end.Before(soonest) {
-			victim, soonest = e.key, end
+	var all [sample]entry[K, V]
+	some := all[:min(sample, len(sh.list))]
+	at, stride := rand.IntN(len(sh.list)), 1+rand.IntN(len(sh.list)/len(some)) // so none comes twice
+	victim, soonest := 0, time.Time{}
+	for n := range some {
+		e := &some[n]
+		*e = sh.list[(at+n*stride)%len(sh.list)]
+		e.value = t.at(e.value, now, s)
+		if end := t.end(e.value, s); n == 0 || end.Before(soonest) {
+			victim, soonest = n, end
 		}
 	}
-	t.drop(sh, victim)
+	if t.tag != nil && some[victim].value > 0 && soonest.Sub(time.UnixMilli(now)) > s.Window-min(lately, s.Window/4) {
+		victim = t.crowd(some, victim)
+	}
+	t.drop(sh, some[victim].key)
+}
+
+// crowd returns one of the identity that has most of those that wait: the flood's, most likely. Where none has two, it is any.
+func (t *table[K, V]) crowd(some []entry[K, V], victim int) int {
+	var seen [2 * sample]struct {
+		tag Tag
+		n   int
+	}
+	most := 0
+	for i := range some {
+		if some[i].value <= 0 {
+			continue
+		}
+		tag := t.tag(some[i].key)
+		at := int(tag[1]) % len(seen)
+		for seen[at].n > 0 && seen[at].tag != tag {
+			at = (at + 1) % len(seen)
+		}
+		seen[at].tag = tag
+		if seen[at].n++; seen[at].n > most {
+			victim, most = i, seen[at].n
+		}
+	}
+	return victim
 }
 
 // drop forgets one that is known. The last of the list takes its place.

@@ -2,6 +2,7 @@ package greylist
 
 import (
 	"context"
+	"encoding/binary"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -249,4 +250,41 @@ func BenchmarkTry(b *testing.B) {
 			try(b, m, random(r), now)
 		}
 	})
+}
+
+// TestFloodKeepsOthersWaiting: hosts of many networks fill the memory many times over with pairs of their own. Whoever
+// else waits passes when it comes again after its time, and is not made to wait for as long as the flood lasts.
+func TestFloodKeepsOthersWaiting(t *testing.T) {
+	for _, networks := range []int{30, 200} {
+		m := NewMemory(1 << 16)
+		at := start
+		r := rand.New(rand.NewPCG(1, uint64(networks)))
+		someKey := func(of uint32) (k Key) {
+			binary.BigEndian.PutUint32(k.Tag[:], of)
+			binary.BigEndian.PutUint64(k.Pair[:], r.Uint64())
+			return k
+		}
+		flood := func(n int) {
+			for range n {
+				at = at.Add(3 * time.Millisecond)
+				_, _ = m.Try(t.Context(), someKey(uint32(r.IntN(networks))), Settings{}, at)
+			}
+		}
+		flood(1 << 16) // it is full
+		others, passed := make([]Key, 200), 0
+		for i := range others {
+			others[i] = someKey(uint32(1000 + i))
+			_, _ = m.Try(t.Context(), others[i], Settings{}, at)
+			flood(10)
+		}
+		flood(1 << 17) // twice as many as there is room for
+		for _, k := range others {
+			if a, _ := m.Try(t.Context(), k, Settings{}, at); a.Outcome == Passed {
+				passed++
+			}
+		}
+		if passed < 190 {
+			t.Errorf("%d networks: of 200 that came again %d passed", networks, passed)
+		}
+	}
 }
