@@ -53,11 +53,7 @@ func (d *Deps) recipientTakes(_ context.Context, in *gateway.Input, a *shaping.A
 	c = d.charge(c, limit.Recipient, limit.Messages, recipientSubject(to), standing)
 	c = d.charge(c, limit.RecipientDomain, limit.Messages, to.Domain, standing)
 	if e.From.IsNull() {
-		before := len(c)
-		c = d.charge(c, limit.NullSender, limit.Messages, recipientSubject(to), standing)
-		for i := range c[before:] {
-			c[before+i].Rate = c[before+i].Rate.Or(d.usual(recipientSubject(to), e))
-		}
+		c = d.bounce(c, in, standing)
 	}
 	if braked && to.RoleOf() == "" { // postmaster and abuse can be told of it
 		guess.Asked = true
@@ -66,6 +62,28 @@ func (d *Deps) recipientTakes(_ context.Context, in *gateway.Input, a *shaping.A
 	if t.Charges = c; len(c) == 0 {
 		a.Takes = a.Takes[:len(a.Takes)-1]
 	}
+}
+
+// oneOf is the part of a mailbox's bounces that one network (/21, /48) may bring: else a single host that names a mailbox two
+// hundred times an hour, and sends nothing, would have the bounces of all others deferred.
+const oneOf = 4
+
+// ofNetwork stands between the mailbox and the network.
+const ofNetwork = " from "
+
+// bounce adds what a bounce costs its mailbox, and of that the client's network.
+func (d *Deps) bounce(c []limit.Charge, in *gateway.Input, r limit.Reputation) []limit.Charge {
+	before, mailbox := len(c), recipientSubject(in.Recipient().Address)
+	if c = d.charge(c, limit.NullSender, limit.Messages, mailbox, r); len(c) == before {
+		return c
+	}
+	c[before].Rate = c[before].Rate.Or(d.usual(mailbox, in.Envelope))
+	if wide := limit.PlacesOf(in.Session.Client.Addr()).Wide; wide.IsValid() {
+		own := c[before]
+		own.Key.Subject, own.Rate = limit.SubjectOf(mailbox+ofNetwork+wide.String()), own.Rate.Part(oneOf)
+		c = append(c, own)
+	}
+	return c
 }
 
 // nextTake adds a take, and uses the room of an earlier step's again.

@@ -246,12 +246,12 @@ func TestNullSender(t *testing.T) {
 						w.d.Bounces.Note("anna@served.example", time.Now())
 					}
 				}
-				s, e := w.begin("192.0.2.1", "<>", limit.Known)
+				var s *gateway.Session
+				var e *gateway.Envelope
 				passed := 0
 				var v gateway.Verdict
-				for passed < 2000 {
-					e.Rcpts, e.Findings = nil, nil
-					_, e = w.mail(s, "<>")
+				for passed < 2000 { // each from another network
+					s, e = w.begin(fmt.Sprintf("192.0.%d.1", 8*(passed%32)), "<>", limit.Known)
 					if v = w.rcpt(s, e, "<Anna@served.example>"); v.Outcome.Refuses() {
 						break
 					}
@@ -270,6 +270,30 @@ func TestNullSender(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBouncesOfOneNetwork shows that one network that names a mailbox again and again, from whatever of its hosts, uses up
+// a quarter of its bounces, and leaves the rest to others.
+func TestBouncesOfOneNetwork(t *testing.T) {
+	w := newHarvestWorld(t, limit.Limits{*limit.Defaults().Of(limit.NullSender, limit.Messages)})
+	synctest.Test(t, func(t *testing.T) {
+		w.t, w.d.Shaper = t, newShaper()
+		passed := 0
+		var v gateway.Verdict
+		for i := range 1000 {
+			s, e := w.begin(fmt.Sprintf("192.0.%d.%d", i%8, 1+i%250), "<>", limit.Unknown)
+			if v = w.rcpt(s, e, "<anna@served.example>"); v.Outcome == gateway.Accept {
+				passed++
+			}
+		}
+		if want := "451 4.7.1 Too many bounces in a short time for anna@served.example from 192.0.0.0/21; at most 50 per hour"; passed != 50 || !strings.HasPrefix(v.Reply.String(), want) {
+			t.Errorf("%d bounces passed, then %q", passed, v.Reply)
+		}
+		s, e := w.begin("198.51.100.7", "<>", limit.Unknown)
+		if v := w.rcpt(s, e, "<anna@served.example>"); v.Outcome != gateway.Accept {
+			t.Errorf("a bounce of another: %s", v.Explain())
+		}
+	})
 }
 
 // TestLearnBounces shows of which mail is learned: bounces that were let in, by each recipient that got them.

@@ -73,6 +73,15 @@ func (r Rate) Or(other Rate) Rate {
 	return r
 }
 
+// Part is one of so many parts of a rate, rounded up; it comes to rest in the same time, as far as whole units allow.
+func (r Rate) Part(of int64) Rate {
+	if !r.Valid() || of <= 1 {
+		return r
+	}
+	burst := (r.Burst-1)/of + 1
+	return Rate{Interval: r.full() / burst, Burst: burst}
+}
+
 // And is the rate of two together: it lets pass all that passes one or the other of them.
 func (r Rate) And(other Rate) Rate {
 	if !r.Valid() || !other.Valid() {

@@ -93,3 +93,21 @@ func TestInstead(t *testing.T) {
 		}
 	})
 }
+
+// TestPart: a part of a rate is that part of its units, at least one, and comes to rest in no more time.
+func TestPart(t *testing.T) {
+	for _, c := range []struct {
+		rate, want limit.Rate
+		of         int64
+	}{
+		{limit.Per(200, time.Hour), limit.Per(50, time.Hour), 4},
+		{limit.Per(201, time.Hour), limit.Rate{Interval: limit.Per(201, time.Hour).Interval * 201 / 51, Burst: 51}, 4},
+		{limit.Per(1, time.Hour), limit.Per(1, time.Hour), 4},
+		{limit.Per(200, time.Hour), limit.Per(200, time.Hour), 1},
+		{limit.Rate{}, limit.Rate{}, 4},
+	} {
+		if got := c.rate.Part(c.of); got != c.want || got.Full() > c.rate.Full() {
+			t.Errorf("%v of %v: %v, want %v", c.of, c.rate, got, c.want)
+		}
+	}
+}
