@@ -77,3 +77,21 @@ func refusals(t *testing.T, cases map[string]string) {
 		}
 	}
 }
+
+// FuzzNames: whatever a stranger's DNS says, looking at it ends; a name that spells the address out is generic, unless
+// somebody made it for mail.
+func FuzzNames(f *testing.F) {
+	for _, seed := range []string{"", ".", "..", "mail", "a.b.c.d.e.f.isp.example", "static.vps.dyn", strings.Repeat("1.", 200), "\xff\x00", "xn--bcher-kva.example", "192-0-2-7"} {
+		f.Add(seed, uint32(0xc0000207))
+	}
+	f.Fuzz(func(t *testing.T, name string, n uint32) {
+		a := netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+		genericName(name, a)
+		genericName(name, netip.AddrFrom16([16]byte{0: 0x20, 5: byte(n), 15: byte(n >> 8)}))
+		rented(name)
+		spelled := "x" + strings.ReplaceAll(a.String(), ".", "-") + ".isp.example"
+		if !genericName(spelled, a) || genericName("mx-"+spelled, a) {
+			t.Error(spelled)
+		}
+	})
+}

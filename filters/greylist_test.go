@@ -114,6 +114,8 @@ func TestWhoWaits(t *testing.T) {
 		{"a pool's name and SPF", visit{client: "192.0.2.3", helo: "nowhere.example", from: "<a@good.example>"}, nil, true, "identity: spf:good.example"},
 		{"reverse name and SPF", visit{client: "192.0.2.1", helo: "nowhere.example", from: "<a@good.example>"}, nil, false, ""},
 		{"seen before", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", session: known}, nil, true, "no SPF 1"},
+		// It has passed the test before the banner by its second try, and must not have less suspicion for it.
+		{"silent before the banner", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", session: func(s *gateway.Session) { s.Conduct.Known = true }}, nil, true, "first seen 1"},
 		{"softfail", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@soft.example>"}, nil, true, "suspicion"},
 		{"a domain that passed, with SPF now", visit{client: "192.0.2.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), false, "passed DMARC lately"},
 		{"a domain that passed, without SPF now", visit{client: "198.51.100.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), true, ""},

@@ -91,3 +91,35 @@ func TestBreadthCoversPasses(t *testing.T) {
 		}
 	}
 }
+
+// FuzzBreadth: whatever a record says, of addresses spread over the whole internet no more pass than it was said to cover, and
+// no more is asked than ten includes.
+func FuzzBreadth(f *testing.F) {
+	for _, seed := range []string{"ip4:0.0.0.0/0", "ip4:10.0.0.0/8 ip6:2000::/3 -all", "+all", "include:b.example ~all", "redirect=b.example", "a/0 mx/1 -all",
+		"exists:%{i}.b.example", "?all all", "include:a.example include:a.example", "-ip4:0.0.0.0/1 all", "ip4:128.0.0.0/1", "ptr", "a:%{ir}.b.example//0"} {
+		f.Add(seed, "ip4:64.0.0.0/2 a")
+	}
+	f.Fuzz(func(t *testing.T, terms, included string) {
+		w := &world{zone: map[string][]rr{
+			"a.example": {{kind: "TXT", value: "v=spf1 " + terms}, {kind: "A", value: "203.0.113.1"}},
+			"b.example": {{kind: "TXT", value: "v=spf1 " + included}, {kind: "A", value: "203.0.113.2"}},
+		}}
+		b := BreadthOf(t.Context(), w, "a.example")
+		if n := w.questions(); n > 1+maxLookups {
+			t.Fatalf("%d questions", n)
+		}
+		if b.Open {
+			return
+		}
+		passes := uint64(0)
+		for i := range 64 {
+			q := Query{IP: netip.AddrFrom4([4]byte{byte(i<<2 | 1), byte(i), 77, 1}), Domain: "a.example"}
+			if check(t.Context(), w, q, 0).Result == Pass {
+				passes++
+			}
+		}
+		if passes > b.Addrs4 {
+			t.Errorf("%q, %q: %d pass, %+v", terms, included, passes, b)
+		}
+	})
+}

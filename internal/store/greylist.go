@@ -1,10 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"gatepost/greylist"
 )
@@ -61,48 +64,74 @@ func (g *Greylist) Load(ctx context.Context, pair func(greylist.Key, greylist.Re
 	return rows.Err()
 }
 
+// greylistRows is how many rows one statement writes: each costs a third of what it would alone.
+const greylistRows = 100
+
 // Save implements greylist.Keeper.
 func (g *Greylist) Save(ctx context.Context, c greylist.Changes) error {
-	tx, err := g.db.BeginTx(ctx, nil)
+	put, drop := rowsOf(&c)
+	err := g.write(ctx, put, drop, c.Whole)
 	if err != nil {
 		return fmt.Errorf("greylist: %w", err)
 	}
-	defer tx.Rollback() // of no effect after Commit
-	if c.Whole {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM stranger"); err != nil {
-			return fmt.Errorf("greylist: %w", err)
-		}
+	return nil
+}
+
+// rowsOf takes changes apart: rows to put, a key and its value in turn, and keys to drop, both in the order in which the file
+// has them, so that its pages are touched once.
+func rowsOf(c *greylist.Changes) (put, drop []any) {
+	type row struct {
+		key   []byte
+		value int64
 	}
-	put, err := tx.PrepareContext(ctx, "INSERT OR REPLACE INTO stranger (key, value) VALUES (?,?)")
-	if err != nil {
-		return fmt.Errorf("greylist: %w", err)
-	}
-	defer put.Close()
-	drop, err := tx.PrepareContext(ctx, "DELETE FROM stranger WHERE key = ?")
-	if err != nil {
-		return fmt.Errorf("greylist: %w", err)
-	}
-	defer drop.Close()
-	write := func(key []byte, value int64) error {
-		if value == 0 {
-			_, err := drop.ExecContext(ctx, key)
-			return err
-		}
-		_, err := put.ExecContext(ctx, key, value)
-		return err
-	}
+	rows := make([]row, 0, len(c.Pairs)+len(c.Identities))
 	for k, r := range c.Pairs {
-		if err := write(append(k.Tag[:], k.Pair[:]...), int64(r)); err != nil {
-			return fmt.Errorf("greylist: %w", err)
-		}
+		rows = append(rows, row{append(k.Tag[:], k.Pair[:]...), int64(r)})
 	}
 	for id, p := range c.Identities {
-		if err := write(id[:], int64(p)); err != nil {
-			return fmt.Errorf("greylist: %w", err)
+		rows = append(rows, row{id[:], int64(p)})
+	}
+	slices.SortFunc(rows, func(a, b row) int { return bytes.Compare(a.key, b.key) })
+	for _, r := range rows {
+		if r.value == 0 {
+			drop = append(drop, r.key)
+		} else {
+			put = append(put, r.key, r.value)
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("greylist: %w", err)
+	return put, drop
+}
+
+// write does all of it, or nothing.
+func (g *Greylist) write(ctx context.Context, put, drop []any, whole bool) error {
+	tx, err := g.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // of no effect after Commit
+	if whole {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM stranger"); err != nil {
+			return err
+		}
+	}
+	if err := inParts(ctx, tx, "INSERT OR REPLACE INTO stranger (key, value) VALUES ", "(?,?)", "", put); err != nil {
+		return err
+	}
+	if err := inParts(ctx, tx, "DELETE FROM stranger WHERE key IN (", "?", ")", drop); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// inParts runs a statement for some rows at once, as often as it takes.
+func inParts(ctx context.Context, tx *sql.Tx, head, row, tail string, values []any) error {
+	each := strings.Count(row, "?")
+	for len(values) > 0 {
+		n := min(len(values)/each, greylistRows)
+		if _, err := tx.ExecContext(ctx, head+strings.Repeat(row+",", n-1)+row+tail, values[:n*each]...); err != nil {
+			return err
+		}
+		values = values[n*each:]
 	}
 	return nil
 }
