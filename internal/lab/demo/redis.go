@@ -59,11 +59,14 @@ func (w *world) showRedis(out io.Writer) error {
 	if keys == "" {
 		return errors.New("redis: nothing lies in it")
 	}
-	kinds := map[byte]int{}
+	kinds, example := map[byte]int{}, ""
 	for key := range strings.FieldsSeq(keys) {
-		kinds[key[len("gp:demo:")]]++
+		kind := key[len("gp:demo:")]
+		if kinds[kind]++; kind == 'r' {
+			example = key
+		}
 	}
 	_, err = fmt.Fprintf(out, "\nIn Redis lie counters of limits (%d), pairs of sender and recipient (%d) and histories (%d), under HMACs; one is %s.\n",
-		kinds['r'], kinds['g'], kinds['h'], strings.Fields(keys)[0])
+		kinds['r'], kinds['g'], kinds['h'], example)
 	return err
 }

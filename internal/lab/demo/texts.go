@@ -48,7 +48,7 @@ Gatepost takes mail for %[1]s at %[2]s and hands it to Postfix at %[3]s.
 		fmt.Fprintf(out, "  for monitoring   http://%[1]s/metrics, http://%[1]s/readyz\n", t.metrics)
 	}
 	if t.redis != "" {
-		fmt.Fprintf(out, "  look into Redis  REDISCLI_AUTH=$(cat %s) redis-cli -s %s --user %s keys 'gp:*'\n", t.password, t.redis, redisUser)
+		fmt.Fprintf(out, "  look into Redis  REDISCLI_AUTH=$(cat %s) redis-cli -s %s --user %s --scan --pattern 'gp:*'\n", t.password, t.redis, redisUser)
 	}
 	end := "is removed at the end; scripts/run -dir FOLDER keeps it"
 	if t.kept {
