@@ -24,7 +24,7 @@ type Bootstrap struct {
 	DNS          DNS          `toml:"dns" doc:"Who resolves names."`
 	ClamAV       ClamAV       `toml:"clamav" doc:"Where clamd listens. What its findings do is said in the policy."`
 	SpamAssassin SpamAssassin `toml:"spamassassin" doc:"Where spamd listens. What its score does is said in the policy."`
-	Redis        Redis        `toml:"redis" doc:"What all nodes share: limits and the greylist. Mail goes on without it."`
+	Redis        Redis        `toml:"redis" doc:"What all nodes share: limits, the greylist and reputations. Mail goes on without it."`
 	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
 	Web          Web          `toml:"web" doc:"The listener for monitoring: /metrics, /healthz and /readyz."`
 	Control      Control      `toml:"control" doc:"The private socket through which the gatepost command asks the running daemon."`
