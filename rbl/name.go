@@ -100,14 +100,19 @@ func (q question) String() string {
 	return q.domain
 }
 
-// name is the name to ask of a zone; false where it would be too long.
+// name is the name to ask of a zone; false where it would be too long. Of a domain that is, only its end is asked about: lists
+// have a domain with all below it, and whoever is listed would else write a longer one.
 func (q question) name(zone string) (string, bool) {
 	var room [maxName + 80]byte
 	name := room[:0]
 	if q.addr.IsValid() {
 		name = appendAddr(name, q.addr)
 	} else {
-		name = append(append(name, q.domain...), '.')
+		domain := q.domain
+		for len(domain)+len(".")+len(zone) > maxName && strings.Count(domain, ".") > 1 {
+			_, domain, _ = strings.Cut(domain, ".")
+		}
+		name = append(append(name, domain...), '.')
 	}
 	name = append(name, zone...)
 	return string(name), len(name) <= maxName

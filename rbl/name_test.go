@@ -47,7 +47,23 @@ func TestDomainNames(t *testing.T) {
 		}
 	}
 	long := question{domain: strings.Repeat("abcdefg.", 30) + "example"} // 247 octets
-	if _, ok := long.name("bl.example"); ok {
-		t.Error("a name that is too long with its zone was asked")
+	if got, ok := long.name("bl.example"); !ok || got != strings.Repeat("abcdefg.", 29)+"example.bl.example" {
+		t.Errorf("of a name that is too long with its zone %q was asked", got)
+	}
+	if got, ok := (question{domain: "a.example"}).name(strings.Repeat("abcdefg.", 31) + "x"); ok {
+		t.Errorf("%q is too long", got)
+	}
+}
+
+// TestLongNames: whoever is listed writes the longest name below his domain that there can be, and is listed.
+func TestLongNames(t *testing.T) {
+	dbl := entry(t, "spamhaus-dbl")
+	w := healthy()
+	w.set("*.spam.example."+dbl.List.Zone, reply{addrs: "127.0.1.2"})
+	name := strings.Repeat("a.", (maxName-len("spam.example"))/2) + "spam.example"
+	for _, res := range Check(t.Context(), w, []Entry{dbl}, Subject{MailFrom: name}) {
+		if len(name) < maxName-1 || res.Verdict != Listed || res.Subject != name {
+			t.Errorf("%d octets: %+v", len(name), res)
+		}
 	}
 }
