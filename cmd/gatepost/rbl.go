@@ -107,7 +107,7 @@ func printLists(w io.Writer, all []listLine, now time.Time) {
 		if l.Warning {
 			volume += ", nearly all that is free of charge"
 		}
-		fmt.Fprintf(w, "     %-20s %s, asked about %s; %s; %d of the last %d are listed that it cleared before; %d of the last 10 answers were none\n", "", l.Zone, l.Inputs, volume,
+		fmt.Fprintf(w, "     %-20s %s, asked about %s; %s; turned against %d of the last %d that it had cleared; %d of the last 10 answers were none\n", "", l.Zone, l.Inputs, volume,
 			l.Listed, l.Window, l.Failures)
 	}
 }
