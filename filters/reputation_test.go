@@ -102,9 +102,9 @@ func TestReputation(t *testing.T) {
 	}{
 		{name: "a stranger", visit: mail, shows: []string{"client: 192.0.2.1\n", "network: 192.0.2.0/24\n", "organisation: good.example\n", "domain: good.example\n"}},
 		{name: "a bad client", visit: mail, past: map[string]reputation.Standing{"client:192.0.2.1": bad}, finds: "bad", args: "192.0.2.1", limits: limit.Bad,
-			shows: []string{"client: 192.0.2.1: bad: accepted 0, spam 16.5, virus 0"}},
+			shows: []string{"client: 192.0.2.1: bad: accepted 0, spam 1"}},
 		{name: "a known client", visit: mail, past: map[string]reputation.Standing{"client:192.0.2.1": known}, finds: "good", limits: limit.Known,
-			shows: []string{"client: 192.0.2.1: known: accepted 16.5, spam 0", "on 5.", "good, 0 bad"}},
+			shows: []string{"client: 192.0.2.1: known: accepted 1", "on 5.", "good, 0 bad"}},
 		{name: "a stranger in a bad network", visit: mail, past: map[string]reputation.Standing{"network:192.0.2.0/24": bad}, finds: "near"},
 		{name: "a stranger in a known network", visit: mail, past: map[string]reputation.Standing{"network:192.0.2.0/24": known}},
 		{name: "a known client in a bad network", visit: mail, past: map[string]reputation.Standing{"network:192.0.2.0/24": bad, "client:192.0.2.1": known}, finds: "good", limits: limit.Known},
