@@ -86,7 +86,8 @@ func StartGatepost(ctx context.Context, dir string, o GatepostOptions) (*Gatepos
 		return nil, err
 	}
 	c := command{
-		name: "gatepost", path: o.Binary, args: []string{"serve", "--config", dir}, dir: dir, env: o.Env,
+		name: "gatepost", path: o.Binary, args: []string{"serve", "--config", dir}, dir: dir,
+		env: append([]string{raceAtExit}, o.Env...),
 		log: filepath.Join(dir, "gatepost.log"), stdout: o.Stdout,
 		grace: 70 * time.Second, // it may drain its sessions for 60 s
 	}
@@ -254,6 +255,9 @@ func (g *Gatepost) Command(ctx context.Context, args ...string) (stdout, stderr 
 	return RunGatepost(ctx, g.program, g.dir, args...)
 }
 
+// raceAtExit keeps a program with the race detector from waiting a second at its end, where nothing runs any more.
+const raceAtExit = "GORACE=atexit_sleep_ms=0"
+
 // RunGatepost runs a command of the program (from Build) in dir; --config dir is
 // added at its end.
 func RunGatepost(ctx context.Context, binary, dir string, args ...string) (stdout, stderr string, code int, err error) {
@@ -261,8 +265,7 @@ func RunGatepost(ctx context.Context, binary, dir string, args ...string) (stdou
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append(args, "--config", dir)...)
 	cmd.Dir = dir
-	// A program with the race detector waits a second at its end unless told; one command has nothing to wait for.
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), raceAtExit)
 	var out, complaints strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err = cmd.Run()
