@@ -94,8 +94,8 @@ func (p past) whole() past {
 // namesOf are the names that a transaction has proven, as far as other checks have found that out: the organization of the
 // client, where its verified reverse name is neither one that a provider made nor one of a provider's customers', and the
 // organizational domain of a reverse-path that SPF passes for, unless it passes for everybody.
-func (d *Deps) namesOf(ctx context.Context, e *gateway.Envelope) (out []reputation.Subject) {
-	s := e.Session
+func (d *Deps) namesOf(ctx context.Context, e *gateway.Envelope) []reputation.Subject {
+	s, out := e.Session, make([]reputation.Subject, 0, 2)
 	if gateway.Known(&s.Facts, factReverse) {
 		if r := d.reverse(ctx, s); r.Status == dns.Found && !genericName(r.Name, s.Client.Addr()) && !rented(r.Name) {
 			if org := reputation.Named(reputation.Organisation, dmarc.Registered(r.Name)); org.Valid() {

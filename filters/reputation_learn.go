@@ -57,7 +57,8 @@ func ReputationLessons(e *gateway.Event, p *gateway.Policy, trusted func(gateway
 }
 
 // lessons gives each subject its own: the domain learns only of what was aligned with it.
-func lessons(subjects []reputation.Subject, c, domain reputation.Counts, aligned bool) (out []reputation.Lesson) {
+func lessons(subjects []reputation.Subject, c, domain reputation.Counts, aligned bool) []reputation.Lesson {
+	out := make([]reputation.Lesson, 0, len(subjects))
 	for _, s := range subjects {
 		counts := c
 		if s.Kind == reputation.Domain {
@@ -78,6 +79,7 @@ func taught(e *gateway.Event) (out []reputation.Subject) {
 		if f := &e.Record.Findings[i]; f.Check != "reputation" || f.Result == gateway.NotRun || i >= len(e.Evidence) {
 			continue
 		}
+		out = make([]reputation.Subject, 0, len(e.Evidence[i]))
 		for _, v := range e.Evidence[i] {
 			for k := reputation.Client; k <= reputation.Domain; k++ {
 				name, _, _ := strings.Cut(v.Text, taughtBy)
