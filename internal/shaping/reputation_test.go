@@ -90,7 +90,10 @@ func looks(t testing.TB, n *Reputation, name string) (spam, own uint32) {
 	s := reputation.Named(reputation.Domain, name)
 	h, err := n.Look(context.Background(), []reputation.Subject{s})
 	must(t, err)
-	return h[0].Counts[reputation.Spam] / reputation.One, n.Own(s).Counts[reputation.Spam] / reputation.One
+	whole := func(h reputation.History) uint32 {
+		return (h.Counts[reputation.Spam] + reputation.One/2) / reputation.One
+	}
+	return whole(h[0]), whole(n.Own(s))
 }
 
 // TestSharedReputation shows that one node knows what another learned, that a process which looked remembers, and that what a
