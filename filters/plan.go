@@ -28,9 +28,9 @@ func plan() [gateway.Data + 1][]row {
 			{checks: []Definition{helo(), rdns(), spfHeloCheck(), rblHelo()}, deadline: 8 * time.Second},
 		},
 		gateway.Mail: {
-			{checks: []Definition{accessSender()}, deadline: 8 * time.Second},
+			{checks: []Definition{accessSender(), rateMessages()}, deadline: 8 * time.Second},
 			{checks: []Definition{sender(), spfCheck(), rblSender()}, deadline: 8 * time.Second},
-			{checks: []Definition{reputationCheck(), rateMessages()}, deadline: 8 * time.Second},
+			{checks: []Definition{reputationCheck()}, deadline: 8 * time.Second},
 		},
 		gateway.Rcpt: {
 			{checks: []Definition{relay()}, deadline: time.Second},

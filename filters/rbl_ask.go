@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gatepost/gateway"
@@ -101,7 +102,9 @@ func (c *lister) client(ctx context.Context, s *gateway.Session) []rbl.Result {
 // asked about once.
 func (c *lister) names(ctx context.Context, s *gateway.Session) []rbl.Result {
 	subject := rbl.Subject{Helo: heloText(s)}
-	if s.Helo.Literal || !s.Helo.Valid {
+	fact := factListNames + heloText(s)
+	again := gateway.Known(&s.Facts, fact)
+	if s.Helo.Literal || !s.Helo.Valid || !again && helosAsked(s).Add(1) > mostHelos {
 		subject.Helo = ""
 	}
 	if c.inputs&rbl.ReverseName != 0 {
@@ -109,7 +112,16 @@ func (c *lister) names(ctx context.Context, s *gateway.Session) []rbl.Result {
 			subject.Reverse = r.Name
 		}
 	}
-	return c.ask(ctx, &s.Facts, factListNames+heloText(s), subject)
+	return c.ask(ctx, &s.Facts, fact, subject)
+}
+
+// mostHelos is about how many names that a client gives itself in one session lists are asked: whoever says another one before
+// each MAIL uses up what is free of charge of a list, and no list has to know them all.
+const mostHelos = 3
+
+// helosAsked counts the names of a session.
+func helosAsked(s *gateway.Session) *atomic.Int32 {
+	return gateway.Fact(&s.Facts, "rbl helos", func() *atomic.Int32 { return new(atomic.Int32) })
 }
 
 func (c *lister) sender(ctx context.Context, e *gateway.Envelope) []rbl.Result {
@@ -138,9 +150,10 @@ func clientAsked(s *gateway.Session) rbl.Subject {
 	return rbl.Subject{Client: s.Client.Addr().Unmap().WithZone("")}
 }
 
-// beginSender starts the lookups while the checks of the name are under way.
+// beginSender starts the lookups while the checks of the name are under way; not of whoever says many names, since what is begun
+// here is begun before the limit on messages.
 func (c *lister) beginSender(ctx context.Context, in *gateway.Input) {
-	if !fromInside(in) && !c.d.leavesSender(in.Envelope) {
+	if !fromInside(in) && !c.d.leavesSender(in.Envelope) && helosAsked(in.Session).Load() < mostHelos {
 		c.sender(ctx, in.Envelope)
 	}
 }

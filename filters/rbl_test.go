@@ -13,6 +13,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/internal/lab/dnslab"
+	"gatepost/internal/limit"
 	"gatepost/rbl"
 )
 
@@ -389,5 +390,26 @@ func TestRBLDomains(t *testing.T) {
 		if got := strings.Join(said, "/"); got != c.want || v.Score != c.score || !strings.HasPrefix(v.Reply.String(), c.reply) {
 			t.Errorf("%s: %s, score %v, %q", c.what, got, v.Score, v.Reply.String())
 		}
+	}
+}
+
+// TestQuestionsOfOneSession: a client that says another HELO name and another domain before each MAIL makes lists be asked no
+// oftener than its messages may come: a list whose free questions one host uses up refuses nobody any more.
+func TestQuestionsOfOneSession(t *testing.T) {
+	w := newListWorld(t, "", rblNames)
+	w.d.Rates, w.d.Shaper = limit.Limits{*limit.Defaults().Of(limit.Client, limit.Messages)}, newShaper()
+	s := from("198.51.100.5", "x")
+	s.Snapshot = w.snap
+	names, domains := 0, 0
+	for i := range 100 {
+		s.Helo.Name = fmt.Sprintf("h%d.good.example", i)
+		e := &gateway.Envelope{From: mailFrom(t, fmt.Sprintf("<a@d%d.example>", i)), Session: s}
+		w.pl.Run(t.Context(), gateway.Helo, input(s, e))
+		w.pl.Run(t.Context(), gateway.Mail, input(s, e))
+		names += w.lab.Count(s.Helo.Name+".names.example", "A")
+		domains += w.lab.Count(e.From.Domain+".names.example", "A")
+	}
+	if most := int(limit.Defaults().Of(limit.Client, limit.Messages).Rates[limit.Unknown].Burst) + 1; names != mostHelos || domains < 2 || domains > most {
+		t.Errorf("asked about %d HELO names and %d domains, more than %d and %d", names, domains, mostHelos, most)
 	}
 }
