@@ -51,7 +51,7 @@ func (p *parts) useRedis(b *config.Bootstrap, log *slog.Logger) (err error) {
 			}
 		}
 	}
-	p.redis, p.sharing = s, shaping.Options{Nodes: r.Nodes, Pass: r.PassAlone()}
+	p.redis, p.sharing = s, shaping.Options{Nodes: r.Nodes, Pass: r.PassAlone(), PassFull: r.Alone == "pass"}
 	return nil
 }
 

@@ -17,6 +17,9 @@ type Options struct {
 	// Pass lets a pair pass unknown of which this process knows nothing, while Redis is away: it might have waited at
 	// another node. Else it waits as if it were new.
 	Pass bool
+	// PassFull lets it pass also while Redis is out of memory. Strangers can bring that about, with pairs: they would be rid
+	// of the greylist.
+	PassFull bool
 }
 
 // Counts are how often this process stood in for Redis. They only grow.
@@ -114,7 +117,7 @@ const near = time.Second
 func (sh *shared) alone(ctx context.Context, s *Stores, t *Try, now time.Time) {
 	sh.tries.Add(1)
 	t.Alone = true
-	if !sh.options.Pass {
+	if !sh.options.Pass || !sh.options.PassFull && sh.full(t.Err) {
 		t.Answer, t.Err = s.greylist.Try(ctx, t.Key, t.Settings, now)
 		return
 	}
@@ -123,6 +126,12 @@ func (sh *shared) alone(ctx context.Context, s *Stores, t *Try, now time.Time) {
 		return
 	}
 	sh.unknown.Add(1)
+}
+
+// full reports whether Redis did not answer since it is out of memory.
+func (sh *shared) full(err error) bool {
+	kind := redis.KindOf(err)
+	return kind == redis.Full || kind == redis.Held && sh.client.Health().Kind == redis.Full
 }
 
 // Health is how Redis fares, and ok whether there is one and it was asked.

@@ -106,8 +106,7 @@ func TestRedisBothDie(t *testing.T) {
 }
 
 // TestRedisSentinel sends mail without a pause while a master that a real Sentinel watches is killed, and its replica takes its
-// place. No sender is told anything but that it was accepted or that it has to wait, at most one call fails but for the
-// probes, and who waited before passes after.
+// place. No sender is told anything but that it was accepted or that it has to wait, and who waited before passes after.
 func TestRedisSentinel(t *testing.T) {
 	t.Parallel()
 	master, replica := labtest.Redis(t, lab.RedisOptions{}), labtest.Redis(t, lab.RedisOptions{})
