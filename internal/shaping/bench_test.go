@@ -131,3 +131,28 @@ func redisCPU(b *testing.B, r *lab.Redis) (sum time.Duration) {
 	}
 	return sum
 }
+
+// BenchmarkRepay measures how fast a node tells a Redis that lost everything what it remembers: b.N pairs, each of an identity
+// of its own.
+//
+//	go test -run '^$' -bench Repay -benchtime 500000x ./internal/shaping
+func BenchmarkRepay(b *testing.B) {
+	r := server(b)
+	c, err := redis.Open(settings(r))
+	must(b, err)
+	s := New(limit.NewMemory(0), greylist.NewMemory(2*b.N))
+	s.Share(c, Options{})
+	defer s.Close()
+	for i := range b.N {
+		k := greylist.Key{}
+		binary.BigEndian.PutUint32(k.Tag[:], uint32(i)*2654435761)
+		binary.BigEndian.PutUint32(k.Pair[:], uint32(i)*2654435761)
+		_, _ = s.greylist.Try(b.Context(), k, greylist.Settings{}, time.Now())
+	}
+	b.ResetTimer()
+	if left := s.repay(b.Context(), debt{all: true}); !left.none() {
+		b.Fatalf("it still owes %+v", left)
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(s.Counts().Taught)/b.Elapsed().Seconds(), "pairs/s")
+}
