@@ -42,7 +42,9 @@ type Options struct {
 	// Concurrency bounds the lookups that are under way at a time, and with
 	// them the sockets: 1024. More wait, and fail at their deadline.
 	Concurrency int
-	// CacheEntries and CacheOctets bound the cache: 20,000 and 32 MiB.
+	// CacheEntries and CacheOctets bound the cache: 60,000 and 32 MiB. Each
+	// client brings an entry for each DNS list, which must not push out what
+	// is known of those that write every day.
 	CacheEntries int
 	CacheOctets  int
 	// TrustAD says whose AD bit counts.
@@ -63,7 +65,7 @@ func (o Options) complete() (Options, []*server, error) {
 	orDefault(&o.Deadline, 5*time.Second)
 	orDefault(&o.Attempts, 2)
 	orDefault(&o.Concurrency, 1024)
-	orDefault(&o.CacheEntries, 20_000)
+	orDefault(&o.CacheEntries, 60_000)
 	orDefault(&o.CacheOctets, 32<<20)
 	orDefault(&o.ResolvConf, "/etc/resolv.conf")
 	if o.Logger == nil {
