@@ -81,12 +81,41 @@ type task struct {
 	entry  *Entry
 	number int // of the entry
 	result Result
+	room   chan struct{} // of the list, for so many questions at a time; nil: there is no bound
+}
+
+// enter waits until there is room to ask, but not so long that there would be no time for an answer: a lookup goes on when
+// nobody waits for it, and what begins in the last moment only takes the place of others.
+func (t *task) enter(ctx context.Context, began time.Time) bool {
+	if t.room == nil {
+		return true
+	}
+	select {
+	case t.room <- struct{}{}:
+		return true
+	default:
+	}
+	patience := time.NewTimer(Timeout/2 - time.Since(began))
+	defer patience.Stop()
+	select {
+	case t.room <- struct{}{}:
+		return true
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (t *task) leave() {
+	if t.room != nil {
+		<-t.room
+	}
 }
 
 // appendTasks makes the questions of a subject for one list.
 func appendTasks(tasks []task, e *Entry, number int, s Subject) []task {
 	add := func(q question, cause Cause) {
-		tasks = append(tasks, task{e, number, Result{List: e.List.Name, Inputs: q.inputs, Subject: q.String(), Cause: cause, asked: q}})
+		tasks = append(tasks, task{entry: e, number: number, result: Result{List: e.List.Name, Inputs: q.inputs, Subject: q.String(), Cause: cause, asked: q}})
 	}
 	if client := s.Client.Unmap().WithZone(""); client.IsValid() {
 		kind := ClientIPv6
@@ -165,7 +194,13 @@ func run(ctx context.Context, r Resolver, tasks []task, underWay *atomic.Int64, 
 		pending++
 		out[i].Cause = Late
 		go func() {
-			res := t.entry.ask(ctx, r, t.result)
+			res := t.result
+			if t.enter(ctx, started) {
+				res = t.entry.ask(ctx, r, res)
+				t.leave()
+			} else {
+				res.Cause = Bound
+			}
 			if confirm != nil && res.Verdict == Listed {
 				confirm(ctx, t, &res)
 			}

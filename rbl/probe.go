@@ -64,8 +64,13 @@ func (s *Supervisor) probe(ctx context.Context, r Resolver, now time.Time, w *wa
 	go func() {
 		// The answer is not the caller's alone: a client that goes away must not leave the others without it.
 		results := run(context.WithoutCancel(ctx), r, tasks, s.underWay, nil)
+		everybody := false
+		if control := &results[len(results)-1]; control.Verdict == Listed && control.Weight > 0 {
+			one := run(context.WithoutCancel(ctx), r, []task{w.ask(honest(control.asked))}, s.underWay, nil)[0]
+			everybody = one.Verdict == Listed && one.Weight > 0
+		}
 		w.mu.Lock()
-		told := s.judge(w, now, results)
+		told := s.judge(w, now, results, everybody)
 		w.probing = nil
 		w.mu.Unlock()
 		told()
@@ -74,8 +79,9 @@ func (s *Supervisor) probe(ctx context.Context, r Resolver, now time.Time, w *wa
 	return done
 }
 
-// judge sets a list's state by what its test points answered, with its lock held.
-func (s *Supervisor) judge(w *watched, now time.Time, results []Result) func() {
+// judge sets a list's state by what its test points answered, with its lock held. everybody says that it lists the control and
+// an honest host.
+func (s *Supervisor) judge(w *watched, now time.Time, results []Result, everybody bool) func() {
 	unsure := NoCause
 	away := Suspended
 	if w.state == Unarmed {
@@ -87,7 +93,7 @@ func (s *Supervisor) judge(w *watched, now time.Time, results []Result) func() {
 		res := &results[i]
 		wantListed := i < len(w.entry.List.Listed)
 		switch {
-		case i == control && (res.Verdict == Listed || res.Cause == Undocumented) && (w.state == Unarmed || w.strange):
+		case i == control && (res.Verdict == Listed || res.Cause == Undocumented) && (w.state == Unarmed || w.strange) && !everybody:
 			strange = true
 		case i == control && res.Verdict == NotListed:
 			strange = false
@@ -114,7 +120,7 @@ func (s *Supervisor) judge(w *watched, now time.Time, results []Result) func() {
 		return s.set(w, now, Armed, NoCause, detail)
 	case w.state == Armed:
 		w.due = now.Add(firstRetry)
-		if w.breaker.note(true, 0) {
+		if (w.breaker.note(now, true, 0) || w.breaker.burst) && unsure != Bound {
 			return s.set(w, now, Suspended, Breaker, "neither mail nor test points get answers; the last: "+unsure.String())
 		}
 		return func() {}

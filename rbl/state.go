@@ -37,9 +37,11 @@ const (
 	// points first, so that a zone that begins to list the world refuses nobody.
 	fresh = time.Minute
 
-	breakerOf     = 10 // the last outcomes
-	breakerTrips  = 7  // of them without an answer
-	warnOf100     = 80 // of the quota
+	breakerOf     = 10              // the last outcomes
+	breakerTrips  = 7               // of them without an answer
+	burstRest     = 2 * time.Second // between two probes because of many failures in one second
+	breakerBack   = 60              // seconds; a clock that goes back by more was set
+	warnOf100     = 80              // of the quota
 	hitWindow     = 128
 	hitShare      = 0.9 // of the window, and
 	hitBefore     = 0.5 // less than that before, of
@@ -50,12 +52,18 @@ const (
 
 // breaker keeps the last outcomes of ten networks or domains, of each its last: one listed client whose answer fails, and that
 // tries again and again, must not switch off the list that would refuse it, nor one whose answer is in a cache hide that the
-// list is dead.
+// list is dead. Networks that come in one second are one, and most of them say what: of a thousand clients at once all questions
+// may be late together, and that they are many says no more of the list than the first; only that it is time for its test points.
 type breaker struct {
-	last [breakerOf]outcome
-	size int
-	next int
-	n    int // failures among them
+	last    [breakerOf]outcome
+	size    int
+	next    int
+	newest  int // made in the second
+	made    int64
+	n       int   // failures among them
+	second  int64 // of the newest outcome
+	ok, bad int   // in that second
+	burst   bool  // many failed in one second, and none was answered in a later one
 }
 
 type outcome struct {
@@ -63,27 +71,50 @@ type outcome struct {
 	failed bool
 }
 
-// note adds an outcome and reports whether the breaker trips. A who of 0 is a test point, which counts each time.
-func (b *breaker) note(failed bool, who uint64) bool {
+// note adds an outcome of now and reports whether the breaker trips. A who of 0 is a test point.
+func (b *breaker) note(now time.Time, failed bool, who uint64) bool {
+	second := now.Unix()
+	if second > b.second || second < b.second-breakerBack {
+		b.second, b.ok, b.bad = second, 0, 0
+	}
 	at := -1
 	for i := range b.last[:b.size] {
 		if who != 0 && b.last[i].who == who {
 			at = i
 		}
 	}
-	if at < 0 {
+	if at < 0 && b.made != b.second {
 		at = b.next
 		b.next = (b.next + 1) % breakerOf
 		b.size = max(b.size, at+1)
+		b.n -= count(b.last[at].failed)
+		b.newest, b.made, b.last[at] = at, b.second, outcome{who: who}
 	}
-	if b.last[at].failed {
-		b.n--
+	if at < 0 || at == b.newest && b.made == b.second {
+		at, failed = b.newest, b.together(failed)
 	}
-	if failed {
-		b.n++
-	}
-	b.last[at] = outcome{who, failed}
+	b.n += count(failed) - count(b.last[at].failed)
+	b.last[at].failed = failed
 	return b.n >= breakerTrips
+}
+
+// together counts an outcome with those of its second, and says what most of them were.
+func (b *breaker) together(failed bool) bool {
+	b.bad += count(failed)
+	b.ok += count(!failed)
+	if failed = b.bad > b.ok; !failed {
+		b.burst = false
+	} else if b.bad >= breakerTrips {
+		b.burst = true
+	}
+	return failed
+}
+
+func count(failed bool) int {
+	if failed {
+		return 1
+	}
+	return 0
 }
 
 // meter counts queries of the last 24 hours, to the hour.

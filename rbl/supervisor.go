@@ -13,6 +13,13 @@ import (
 	"time"
 )
 
+// A list has room for its share of allRoom questions about mail at a time, and for leastRoom. More wait: a list that is silent
+// must not take the resolver from those that answer.
+const (
+	allRoom   = 512
+	leastRoom = 16
+)
+
 // maxLists bounds what a Supervisor watches over.
 const maxLists = 64
 
@@ -29,6 +36,7 @@ type Supervisor struct {
 // watched is one list.
 type watched struct {
 	entry *Entry
+	room  chan struct{} // a token for each question about mail that is under way
 
 	mu      sync.Mutex
 	state   State
@@ -92,7 +100,7 @@ func (s *Supervisor) watch(entries []Entry, old []*watched) error {
 			s.lists = append(s.lists, old[i])
 			continue
 		}
-		w := &watched{entry: &e, cause: Unproved, retry: firstRetry}
+		w := &watched{entry: &e, cause: Unproved, retry: firstRetry, room: make(chan struct{}, max(leastRoom, allRoom/max(len(entries), 1)))}
 		switch {
 		case e.Use != NonCommercial && e.Use != Commercial:
 			w.cause = NoUse
@@ -131,6 +139,9 @@ func (s *Supervisor) Check(ctx context.Context, r Resolver, now time.Time, subje
 		first := len(tasks)
 		if tasks = appendTasks(tasks, w.entry, i, subject); len(tasks) > first {
 			s.admit(w, now, tasks[first:])
+		}
+		for k := first; k < len(tasks); k++ {
+			tasks[k].room = w.room
 		}
 	}
 	results := run(ctx, r, tasks, s.underWay, func(ctx context.Context, t *task, res *Result) {
@@ -276,13 +287,14 @@ func (s *Supervisor) record(w *watched, now time.Time, res *Result, shared bool)
 	}
 	answered := res.Verdict == NotListed || res.Verdict == Listed
 	told := func() {}
-	if w.breaker.note(!answered && res.Cause != Undocumented, s.who(res.asked)) {
+	if w.breaker.note(now.Add(res.Took), !answered && res.Cause != Undocumented, s.who(res.asked)) {
 		told = s.set(w, now, Suspended, Breaker, fmt.Sprintf("%d of the last %d answers were none; the last: %s", w.breaker.n, breakerOf, res.Cause))
 	} else if answered && w.hits.note(hit{s.who(res.asked), res.Verdict == Listed, shared}) {
 		told = s.set(w, now, Suspended, Anomaly, fmt.Sprintf("%d of the last %d networks or domains are listed though they were not before, and hardly any by another list", w.hits.listed, hitWindow))
 	}
-	if res.Verdict == Unhealthy && now.Sub(w.tried) >= fresh && w.due.After(now) {
-		w.due = now // the test points decide
+	at := now.Add(res.Took)
+	if (res.Verdict == Unhealthy && now.Sub(w.tried) >= fresh || w.breaker.burst && at.Sub(w.tried) >= burstRest) && w.due.After(at) {
+		w.due = at // the test points decide
 		s.nudge()
 	}
 	w.mu.Unlock()
@@ -346,13 +358,28 @@ func (w *watched) points() []task {
 	l := &w.entry.List
 	tasks := make([]task, 0, len(l.Listed)+len(l.Free)+1)
 	for _, point := range append(append(append([]string(nil), l.Listed...), l.Free...), w.control()) {
-		q := question{inputs: l.Inputs}
-		if q.addr, _ = netip.ParseAddr(point); !q.addr.IsValid() {
-			q.domain, _ = domainName(point, 1)
-		}
-		tasks = append(tasks, task{w.entry, 0, Result{List: l.Name, Inputs: q.inputs, Subject: q.String(), asked: q}})
+		tasks = append(tasks, w.ask(point))
 	}
 	return tasks
+}
+
+// ask makes the question of one point.
+func (w *watched) ask(point string) task {
+	q := question{inputs: w.entry.List.Inputs}
+	if q.addr, _ = netip.ParseAddr(point); !q.addr.IsValid() {
+		q.domain, _ = domainName(point, 1)
+	}
+	return task{entry: w.entry, result: Result{List: w.entry.List.Name, Inputs: q.inputs, Subject: q.String(), asked: q}}
+}
+
+// honest is a host or domain that no list has a reason to list: an address of a root name server (RFC 7720), a domain of the
+// internet's standards. What lists the control may do so because it lists what is reserved; where it lists this too, it lists
+// the world.
+func honest(control question) string {
+	if control.addr.IsValid() {
+		return [...]string{"198.41.0.4", "192.5.5.241", "193.0.14.129", "199.7.83.42", "202.12.27.33"}[rand.N(5)]
+	}
+	return [...]string{"ietf.org", "iana.org", "root-servers.net"}[rand.N(3)]
 }
 
 // control is something that no mail comes from, another each time, so that no cache answers: an address of the reserved

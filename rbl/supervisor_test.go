@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,6 +224,20 @@ func TestControl(t *testing.T) {
 			time.Sleep(ProbeEvery)
 		}
 		expect(t, "changes", changes.take(), "spamcop: unarmed to armed")
+
+		// What lists the world but for its test points from the beginning is never armed.
+		w = newWorld(map[string]reply{"*." + zone: {addrs: "127.0.0.2"}, "1.0.0.127." + zone: {err: notFound("x")},
+			"*." + dzone: {addrs: "127.0.1.2"}, "invalid." + dzone: {err: notFound("x")}})
+		s, _ = supervise(t, entry(t, "spamcop"), dbl)
+		for range 2 {
+			s.Probe(t.Context(), w, time.Now())
+			for _, st := range s.Status(time.Now()) {
+				if st.State != Unarmed || st.Cause != World {
+					t.Errorf("%+v", st)
+				}
+			}
+			time.Sleep(ProbeEvery)
+		}
 	})
 }
 
@@ -265,6 +280,7 @@ func TestBreaker(t *testing.T) {
 					w.set(fmt.Sprintf("9.%d.0.198.%s", i, zone), bad)
 				}
 				for i := range 40 { // six of ten at most
+					time.Sleep(time.Second) // those of a second are one outcome
 					if got := check(t, s, w, i%10); strings.HasPrefix(got, "listed") || (i%10 < 6) != (got != "not listed") {
 						t.Fatalf("%d: %s", i, got)
 					}
@@ -272,6 +288,7 @@ func TestBreaker(t *testing.T) {
 				expect(t, "six of ten", changes.take(), "")
 				w.set("9.6.0.198."+zone, bad)
 				for i := range 10 {
+					time.Sleep(time.Second)
 					check(t, s, w, i)
 				}
 				expect(t, "seven of ten", changes.take(), "spamcop: armed to suspended breaker")
@@ -290,6 +307,87 @@ func TestBreaker(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBreakerInAStorm: many who come at once and all hear nothing do not get a list suspended, since they are one outcome. A list
+// that stays silent is, within ten seconds.
+func TestBreakerInAStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := healthy(zone)
+		s, changes := supervise(t, entry(t, "spamcop"))
+		s.Probe(t.Context(), w, time.Now())
+		changes.take()
+		wave := func(n int, late time.Duration) {
+			var wg sync.WaitGroup
+			for i := range n {
+				w.set(fmt.Sprintf("9.%d.%d.198.%s", i%256, i/256, zone), reply{after: late})
+				wg.Go(func() { check(t, s, w, i) })
+			}
+			wg.Wait()
+		}
+		wave(1000, time.Hour)
+		expect(t, "a thousand at once", changes.take(), "")
+		began := time.Now()
+		for time.Since(began) < 10*time.Second && changes.take() == "" {
+			go wave(20, time.Hour)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if st := s.Status(time.Now())[0]; st.State != Suspended || st.Cause != Breaker || time.Since(began) < 6*time.Second {
+			t.Errorf("after %v: %+v", time.Since(began), st)
+		}
+		time.Sleep(Timeout)
+	})
+}
+
+// crowded counts how many questions to a zone are under way.
+type crowded struct {
+	*world
+	zone      string
+	now, most atomic.Int64
+}
+
+func (c *crowded) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if strings.HasSuffix(host, c.zone) {
+		n := c.now.Add(1)
+		for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+		}
+		defer c.now.Add(-1)
+	}
+	return c.world.LookupNetIP(ctx, network, host)
+}
+
+// TestRoom: a silent list has no more than its share of questions under way, however many clients come; those that find no room
+// are not its fault, and lists that answer answer all.
+func TestRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent, fine := entry(t, "spamcop"), entry(t, "psbl")
+		w := &crowded{world: healthy(silent.List.Zone, fine.List.Zone), zone: silent.List.Zone}
+		s, _ := supervise(t, silent, fine)
+		s.Probe(t.Context(), w, time.Now())
+		w.set("*.198."+silent.List.Zone, reply{after: time.Hour})
+		w.set("*.198."+fine.List.Zone, reply{after: 200 * time.Millisecond, err: notFound("x")})
+		var wg sync.WaitGroup
+		var late, bound atomic.Int64
+		for i := range 1000 {
+			wg.Go(func() {
+				res := s.Check(t.Context(), w, time.Now(), client(i))
+				switch res[0].Cause {
+				case Late:
+					late.Add(1)
+				case Bound:
+					bound.Add(1)
+				}
+				if res[1].Verdict != NotListed {
+					t.Errorf("%d: the list that answers: %+v", i, res[1])
+				}
+			})
+		}
+		wg.Wait()
+		if most := w.most.Load(); most != allRoom/2 || late.Load() != most || bound.Load() != 1000-most {
+			t.Errorf("%d at once, %d late, %d without room", most, late.Load(), bound.Load())
+		}
+		time.Sleep(time.Hour)
+	})
 }
 
 // TestNotTheListsFault: clients that go away and questions that cannot be asked say nothing of a list.
