@@ -59,8 +59,15 @@ func (s *sockets) exchange(ctx context.Context, network, server string, packed [
 	if network == "tcp" {
 		return exchangeTCP(conn, packed, check)
 	}
+	again := time.AfterFunc(resendAfter, func() { _, _ = conn.Write(packed) })
+	defer again.Stop()
 	return s.exchangeUDP(conn, packed, check)
 }
+
+// resendAfter is when a query over UDP goes out a second time within its try, in the same words from the same port: a packet
+// that was lost, as in a burst that is more than the server's buffer, costs no whole try. A server that is still at work on
+// the first answers both, and the second answer finds nobody.
+const resendAfter = 600 * time.Millisecond
 
 func (s *sockets) exchangeUDP(conn net.Conn, packed []byte, check func([]byte) error) ([]byte, error) {
 	if _, err := conn.Write(packed); err != nil {

@@ -448,3 +448,18 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestLostPacket: a query that gets no answer goes out again within its try, so that a lost packet costs no whole one.
+func TestLostPacket(t *testing.T) {
+	lab, r := start(t)
+	if err := lab.SetZones(dnslab.Text("lost.example. A 192.0.2.1\n")); err != nil {
+		t.Fatal(err)
+	}
+	lab.SetFault("lost.example", dnslab.Fault{Kind: dnslab.Timeout, Times: 1})
+	if a := r.A(t.Context(), "lost.example"); a.Status != dns.Found {
+		t.Errorf("%+v", a)
+	}
+	if sent, came := r.Stats().Sent, lab.Count("lost.example", "A"); sent != 1 || came != 2 {
+		t.Errorf("%d tries, %d packets", sent, came)
+	}
+}
