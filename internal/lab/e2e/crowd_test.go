@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/lab/bench/load"
 	"gatepost/internal/lab/dnslab"
 )
 
@@ -32,11 +33,14 @@ type crowdSaid struct {
 }
 
 // runCrowd is the crowd's process: "hold ADDR N" connects N clients, tells, and holds them until its input ends;
-// "churn ADDR N SEED" connects N, each of which goes at some point. "dns ADDR" is a name server.
+// "churn ADDR N SEED" connects N, each of which goes at some point. "listed JSON" is a load.Listed. "dns ADDR" is a name server.
 func runCrowd(role string, in io.Reader, out io.Writer) error {
 	f := strings.Fields(role)
 	if len(f) == 2 && f[0] == "dns" {
 		return nameServer(f[1], in, out)
+	}
+	if len(f) == 2 && f[0] == "listed" {
+		return comeListed(f[1], out)
 	}
 	if len(f) < 3 {
 		return fmt.Errorf("crowd: %q", role)
@@ -65,6 +69,19 @@ func runCrowd(role string, in io.Reader, out io.Writer) error {
 		return tell.Encode(churn(f[1], n, seed))
 	}
 	return fmt.Errorf("crowd: %q", role)
+}
+
+// comeListed lets clients come whose address a proxy tells.
+func comeListed(job string, out io.Writer) error {
+	var l load.Listed
+	if err := json.Unmarshal([]byte(job), &l); err != nil {
+		return err
+	}
+	met, err := l.Run(context.Background())
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(met)
 }
 
 // nameServer is a name server in a process of its own, which can be stopped and killed.

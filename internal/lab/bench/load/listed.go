@@ -21,6 +21,7 @@ type Listed struct {
 	Connections int           // at the same time
 	For         time.Duration // no connection begins later; 0: each of Connections clients comes once, all at the same time
 	Timeout     time.Duration // for one connection
+	Proxy       bool          // they come through a proxy, which names them (haproxy.org, proxy-protocol.txt); else From is local
 }
 
 // Met is what they met.
@@ -96,7 +97,12 @@ func (l Listed) Client(n int) netip.Addr {
 // connection.
 func (l Listed) one(n int) (reply string, err error) {
 	deadline := time.Now().Add(l.Timeout)
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: l.Client(n).AsSlice()}, Deadline: deadline}
+	d, named := net.Dialer{Deadline: deadline}, ""
+	if l.Proxy {
+		named = fmt.Sprintf("PROXY TCP4 %s 127.0.0.1 40000 25\r\n", l.Client(n))
+	} else {
+		d.LocalAddr = &net.TCPAddr{IP: l.Client(n).AsSlice()}
+	}
 	conn, err := d.DialContext(context.Background(), "tcp", l.Addr)
 	if err != nil {
 		return "", fmt.Errorf("connect: %w", err)
@@ -106,7 +112,7 @@ func (l Listed) one(n int) (reply string, err error) {
 		return "", fmt.Errorf("connect: %w", err)
 	}
 	c := &client{conn: conn, r: bufio.NewReaderSize(conn, 512)}
-	for i, line := range []string{"", "EHLO " + Helo + "\r\n", "MAIL FROM:<" + From + ">\r\n", "RCPT TO:<" + To + ">\r\n"} {
+	for i, line := range []string{named, "EHLO " + Helo + "\r\n", "MAIL FROM:<" + From + ">\r\n", "RCPT TO:<" + To + ">\r\n"} {
 		if line != "" && c.write(line) != nil {
 			return "", nil
 		}
