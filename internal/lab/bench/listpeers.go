@@ -14,7 +14,7 @@ import (
 )
 
 // listTargets starts the servers that listed clients meet. stop ends those that run, with or without an error.
-func (b *bench) listTargets(ctx context.Context, p listsPlan) (targets []target, stop func() error, err error) {
+func (b *bench) listTargets(ctx context.Context, p listsPlan, rated bool) (targets []target, stop func() error, err error) {
 	var running []func() error
 	stop = func() (err error) {
 		for _, end := range running {
@@ -23,7 +23,7 @@ func (b *bench) listTargets(ctx context.Context, p listsPlan) (targets []target,
 		return err
 	}
 	for _, program := range b.programs {
-		g, err := b.launch(ctx, daemon{binary: program, tables: listTables()})
+		g, err := b.launch(ctx, daemon{binary: program, tables: listTables(rated)})
 		if err != nil && strings.Contains(err.Error(), "rbl: unknown table") {
 			continue // an older program
 		}
@@ -34,8 +34,12 @@ func (b *bench) listTargets(ctx context.Context, p listsPlan) (targets []target,
 		targets = append(targets, targetOf(program.name, g))
 	}
 	if p.Postfix {
-		for _, start := range []func(context.Context) (target, func() error, error){b.startListScreen, b.startListSmtpd} {
-			t, end, err := start(ctx)
+		starts := []func(context.Context, bool) (target, func() error, error){b.startListScreen, b.startListSmtpd}
+		if rated {
+			starts = starts[1:]
+		}
+		for _, start := range starts {
+			t, end, err := start(ctx, rated)
 			if err != nil {
 				return nil, stop, err
 			}
@@ -66,11 +70,15 @@ func awaitLists(ctx context.Context, t target) error {
 }
 
 // listTables is policy.toml of a daemon that asks the lists. Its other limits are so wide that the lists alone refuse; a
-// client that nobody knows waits for no banner, as at smtpd.
-func listTables() string {
+// client that nobody knows waits for no banner, as at smtpd. rated: each may connect once a minute.
+func listTables(rated bool) string {
 	text := "[limits]\nconnections = 5000\nconnections_per_client = 5000\nconnections_per_network = 5000\nconnections_per_wide_network = 5000\n" +
 		"[trusted]\nnetworks = []\n[checks.pregreet]\nwait = \"0s\"\nstress_wait = \"0s\"\n"
 	for _, of := range []string{"client", "network", "wide-network"} {
+		if rated && of == "client" {
+			text += "[[rate]]\nof = \"client\"\nunit = \"connections\"\nunknown = \"1/1m\"\nknown = \"1/1m\"\nbad = \"1/1m\"\n"
+			continue
+		}
 		text += fmt.Sprintf("[[rate]]\nof = %q\nunit = \"connections\"\nunknown = \"900000/1m\"\nknown = \"900000/1m\"\nbad = \"900000/1m\"\n", of)
 	}
 	text += "[rbl]\nuse = \"non-commercial\"\n"
@@ -90,18 +98,23 @@ func listsOf(before, after string) string {
 }
 
 // startListSmtpd starts a Postfix whose smtpd asks the lists, one after another until one knows the client.
-func (b *bench) startListSmtpd(ctx context.Context) (t target, stop func() error, err error) {
+func (b *bench) startListSmtpd(ctx context.Context, rated bool) (t target, stop func() error, err error) {
+	limit := 0
+	if rated {
+		limit = 1
+	}
 	return b.startListPostfix(ctx, smtpdPeer, func(addr string) []string {
 		return []string{
 			fmt.Sprintf("%s inet n - n - %d smtpd", addr, peerProcesses),
 			"  -o smtpd_recipient_restrictions=" + strings.TrimSuffix(listsOf("reject_rbl_client,", ","), ","),
+			fmt.Sprintf("  -o smtpd_client_connection_rate_limit=%d", limit),
 		}
 	})
 }
 
 // startListScreen starts a Postfix whose postscreen asks the lists, all at the same time, while the client waits as long as
 // the package has it wait under load. It keeps no cache of its own, so that each session is one with lists.
-func (b *bench) startListScreen(ctx context.Context) (t target, stop func() error, err error) {
+func (b *bench) startListScreen(ctx context.Context, _ bool) (t target, stop func() error, err error) {
 	return b.startListPostfix(ctx, postscreen, func(addr string) []string {
 		return []string{
 			addr + " inet n - n - 1 postscreen",

@@ -55,10 +55,11 @@ func onAllNew() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{1
 
 // listPhase is one kind of clients.
 type listPhase struct {
-	who  string
-	from netip.Prefix
-	once bool          // each comes once; otherwise all come again and again, and everybody's caches know them
-	late time.Duration // the lists' answers, but for their test points
+	who   string
+	from  netip.Prefix
+	once  bool          // each comes once; otherwise all come again and again, and everybody's caches know them
+	late  time.Duration // the lists' answers, but for their test points
+	rated bool          // each may connect once a minute; of the peers only smtpd has such a limit
 	// quick marks the phases of a quick look.
 	quick bool
 }
@@ -70,6 +71,7 @@ func listPhases() []listPhase {
 	return []listPhase{
 		{who: listedKnown, from: onAll(), quick: true},
 		{who: "known, on the last list alone", from: onLast()},
+		{who: "over the rate limit", from: onAll(), rated: true},
 		{who: "new, on all lists", from: onAllNew(), once: true},
 		{who: "new, answers 2.5 s late", from: onAllNew(), once: true, late: 2500 * time.Millisecond, quick: true},
 		{who: "new, answers 4 s late", from: onAllNew(), once: true, late: 4 * time.Second},
@@ -187,7 +189,7 @@ func (b *bench) listPhase(ctx context.Context, p listsPlan, phase listPhase, pla
 	if err := play(0); err != nil {
 		return nil, err
 	}
-	targets, stop, err := b.listTargets(ctx, p)
+	targets, stop, err := b.listTargets(ctx, p, phase.rated)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return nil, err
