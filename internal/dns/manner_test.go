@@ -96,17 +96,17 @@ func TestLasting(t *testing.T) {
 func TestOverloadIsNobodysSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fake(t, Options{Concurrency: 1}, func(ctx context.Context, _, _ *wire.Msg) { <-ctx.Done() })
-		ask := func(name string, kind Kind) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ask := func(name string, kind Kind, wait time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
 			if a := r.A(ctx, name); a.Kind != kind || a.Status != Failed {
 				t.Errorf("%s: %v %v, not %v", name, a.Status, a.Kind, kind)
 			}
 		}
 		var all sync.WaitGroup
-		all.Go(func() { ask("first.example", Timeout) })
+		all.Go(func() { ask("first.example", Timeout, 2*time.Second) })
 		synctest.Wait()
-		all.Go(func() { ask("second.example", Overload) })
+		all.Go(func() { ask("second.example", Overload, time.Second) })
 		all.Wait()
 		synctest.Wait()
 	})
