@@ -131,7 +131,7 @@ func TestWhoWaits(t *testing.T) {
 			s.Findings = append(s.Findings, gateway.Finding{Check: "rbl.client", Result: gateway.Pass, Measures: []gateway.Measure{{Name: "listed", Value: -2}}})
 		}}, nil, false, "list of good senders"},
 	} {
-		d := &Deps{Resolver: resolver(t, s), Known: c.known}
+		d := &Deps{Resolver: patient(t, s), Known: c.known}
 		pl := build(t, rcptOff, d)
 		if c.visit.to == nil {
 			c.visit.to = []string{"anna@served.example"}
@@ -152,7 +152,7 @@ func TestWhoWaits(t *testing.T) {
 
 // TestSpokenFor: of whom reputation speaks well is not seen for the first time.
 func TestSpokenFor(t *testing.T) {
-	d := &Deps{Resolver: resolver(t, strangers(t))}
+	d := &Deps{Resolver: patient(t, strangers(t))}
 	build(t, rcptOff, d)
 	for _, c := range []struct {
 		value float64
@@ -208,7 +208,7 @@ expires = "2020-01-01"
 		{"more suspicion", "[checks.greylist]\nsuspicion = 12\n", bot, "anna@served.example", false},
 		{"never alone", "[checks.greylist]\nsuspicion = 1\nfirst_seen = 5\nspf_none = 5\n", visit{client: "192.0.2.1", helo: "good.example", from: "<a@bare.example>"}, "anna@served.example", false},
 	} {
-		d := &Deps{Resolver: resolver(t, s)}
+		d := &Deps{Resolver: patient(t, s)}
 		pl := build(t, rcptOff+c.policy, d)
 		c.visit.to = []string{c.to}
 		if f, reply, _ := c.visit.arrive(t, d, pl, "greylist"); (reply.Code == 451) != c.waits {
@@ -234,7 +234,7 @@ func (c *counting) Waits() bool { return c.waits }
 func TestGreylistStory(t *testing.T) {
 	store := greylist.NewMemory(0)
 	shaper := &counting{Stores: shaping.New(limit.NewMemory(0), store)}
-	d := &Deps{Resolver: resolver(t, strangers(t)), Shaper: shaper}
+	d := &Deps{Resolver: patient(t, strangers(t)), Shaper: shaper}
 	pl := build(t, rcptOff, d)
 	bot := visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", to: []string{"anna@served.example"}}
 	f, reply, _ := bot.arrive(t, d, pl, "greylist")
@@ -280,7 +280,7 @@ func TestGreylistStory(t *testing.T) {
 func TestGreylistWaitsForNobody(t *testing.T) {
 	for _, waits := range []bool{false, true} {
 		shaper := &counting{Stores: shaping.New(limit.NewMemory(0), greylist.NewMemory(0)), waits: waits}
-		d := &Deps{Resolver: resolver(t, strangers(t)), Shaper: shaper}
+		d := &Deps{Resolver: patient(t, strangers(t)), Shaper: shaper}
 		pl := build(t, rcptOff, d)
 		for _, c := range []struct {
 			visit visit
@@ -323,7 +323,7 @@ func TestGreylistAway(t *testing.T) {
 		panics bool
 		code   int
 	}{{"", false, 250}, {"", true, 250}, {"[checks.greylist]\nunknown = \"defer\"\n", false, 451}, {"[checks.greylist]\nunknown = \"defer\"\n", true, 451}} {
-		d := &Deps{Resolver: resolver(t, strangers(t)), Shaper: brokenShaper{c.panics}}
+		d := &Deps{Resolver: patient(t, strangers(t)), Shaper: brokenShaper{c.panics}}
 		pl := build(t, rcptOff+c.policy, d)
 		bot := visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", to: []string{"anna@served.example"}}
 		f, reply, _ := bot.arrive(t, d, pl, "greylist")
@@ -352,7 +352,7 @@ func TestNullGreylist(t *testing.T) {
 		{"not of <>", "[checks.greylist]\naction = \"observe\"\n", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", to: []string{"a@served.example"}}, false},
 		{"inside", "", visit{client: "10.1.2.3", helo: "printer", to: []string{"a@served.example"}}, false},
 	} {
-		d := &Deps{Resolver: resolver(t, s)}
+		d := &Deps{Resolver: patient(t, s)}
 		pl := build(t, rcptOff+"[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n"+c.policy, d)
 		if c.visit.from == "" {
 			c.visit.from = "<>"
@@ -391,7 +391,7 @@ func BenchmarkGreylist(b *testing.B) {
 		{"suspect", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>"}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			d := &Deps{Resolver: resolver(b, s), Rates: limit.Defaults()}
+			d := &Deps{Resolver: patient(b, s), Rates: limit.Defaults()}
 			pl := build(b, rcptOff, d)
 			c.visit.to = []string{"anna@served.example"}
 			_, _, e := c.visit.arrive(b, d, pl, "greylist")

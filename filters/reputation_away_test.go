@@ -36,7 +36,7 @@ func (f *farPast) Waits() bool                               { return true }
 // are known, beside what else there is to wait for; and that the check itself then waits for nothing.
 func TestReputationAhead(t *testing.T) {
 	past := &farPast{}
-	d := &Deps{Resolver: resolver(t, village(t)), Reputation: past}
+	d := &Deps{Resolver: patient(t, village(t)), Reputation: past}
 	pl := build(t, rcptOff, d)
 	s := from("192.0.2.1", "mail.good.example")
 	s.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl, Hostname: d.Hostname}
@@ -107,7 +107,7 @@ func TestReputationUnknown(t *testing.T) {
 		"no answer, and defer": {"[checks.reputation]\nunknown = \"defer\"\n", &farPast{err: context.DeadlineExceeded}, 451, gateway.ReputationAway},
 		"it breaks, and defer": {"[checks.reputation]\nunknown = \"defer\"\n", &farPast{panics: true}, 451, gateway.CheckPanicked},
 	} {
-		d := &Deps{Resolver: resolver(t, village(t)), Reputation: c.past}
+		d := &Deps{Resolver: patient(t, village(t)), Reputation: c.past}
 		pl := build(t, rcptOff+c.policy, d)
 		f, reply, e := mail.arrive(t, d, pl, "reputation")
 		if f.Result != gateway.Unknown || f.Reason != c.why || reply.Code != c.code || d.Policy.Suspicion(e.Session, e) != 0 {

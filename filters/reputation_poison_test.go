@@ -251,7 +251,7 @@ func TestPoison(t *testing.T) {
 			if !strings.Contains(table, "\n| "+name+" | ") {
 				t.Error("the decision does not tell of it")
 			}
-			s := newStreet(t, "[checks.greylist]\naction = \"off\"\n", &Deps{Resolver: resolver(t, names), Recipients: exists})
+			s := newStreet(t, "[checks.greylist]\naction = \"off\"\n", &Deps{Resolver: patient(t, names), Recipients: exists})
 			c(s)
 		})
 	}

@@ -53,7 +53,7 @@ type street struct {
 func newStreet(t testing.TB, policy string, d *Deps) *street {
 	s := &street{t: t, store: known.NewReputation(known.ReputationOptions{}), d: d}
 	if d.Resolver == nil {
-		d.Resolver = resolver(t, village(t))
+		d.Resolver = patient(t, village(t))
 	}
 	d.Reputation = shaping.NewReputation(s.store)
 	d.Rates = limit.Defaults()
@@ -131,7 +131,7 @@ func TestReputation(t *testing.T) {
 		{name: "trusted", visit: visit{client: "192.0.2.1", helo: "x", from: "<a@two.example>", session: func(s *gateway.Session) { s.Trusted = true }},
 			past: map[string]reputation.Standing{"client:192.0.2.1": bad}, without: "192.0.2.1"},
 	} {
-		s := newStreet(t, rcptOff+c.policy, &Deps{Resolver: resolver(t, names)})
+		s := newStreet(t, rcptOff+c.policy, &Deps{Resolver: patient(t, names)})
 		for subject, standing := range c.past {
 			s.was(standing, subject)
 		}
@@ -315,7 +315,7 @@ func TestReputationLessons(t *testing.T) {
 		{name: "trusted", visit: visit{client: "192.0.2.1", helo: "x.example", from: "<a@good.example>", session: func(s *gateway.Session) { s.Trusted = true }}, letter: letter{dmarc: "pass"}},
 		{name: "inside", visit: visit{client: "10.1.2.3", helo: "x.example", from: "<a@good.example>"}, letter: letter{dmarc: "pass"}},
 	} {
-		s := newStreet(t, c.policy, &Deps{Resolver: resolver(t, names), Recipients: exists})
+		s := newStreet(t, c.policy, &Deps{Resolver: patient(t, names), Recipients: exists})
 		if c.visit.to == nil {
 			c.visit.to = []string{"anna@served.example"}
 		}
@@ -325,7 +325,7 @@ func TestReputationLessons(t *testing.T) {
 			t.Errorf("%s: %s, want %s (%s %s)", c.name, got, c.want, e.Verdict.Outcome, e.Verdict.Reason)
 		}
 	}
-	s := newStreet(t, "", &Deps{Resolver: resolver(t, names)})
+	s := newStreet(t, "", &Deps{Resolver: patient(t, names)})
 	_, _, e := mail.arrive(t, s.d, s.pl, "reputation")
 	waiting := gateway.Passed(gateway.Measure{Name: "waited", Value: 130})
 	for _, check := range []string{"greylist", "greylist.null"} {
