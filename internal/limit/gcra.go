@@ -51,15 +51,17 @@ func (r Rate) String() string {
 		full = whole
 	}
 	period := full.String()
-	switch full {
-	case time.Second:
-		period = "second"
-	case time.Minute:
-		period = "minute"
-	case time.Hour:
-		period = "hour"
-	case MostFull:
-		period = "day"
+	for _, u := range [...]struct {
+		is   time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		if full < u.is || full%u.is != 0 {
+			continue
+		}
+		if period = u.name; full > u.is {
+			period = strconv.FormatInt(int64(full/u.is), 10) + " " + u.name + "s"
+		}
+		break
 	}
 	return strconv.FormatInt(r.Burst, 10) + " per " + period
 }

@@ -169,8 +169,8 @@ func BenchmarkCount(b *testing.B) {
 func TestRateWords(t *testing.T) {
 	for want, r := range map[string]Rate{
 		"30 per minute": Per(30, time.Minute), "7 per minute": Per(7, time.Minute), "1 per second": Per(1, time.Second),
-		"1048577 per hour": Per(1<<20+1, time.Hour), "5 per day": Per(5, 24*time.Hour), "200 per 1h30m0s": Per(200, 90*time.Minute),
-		"999983 per 2s": Per(999983, 2*time.Second), "3 per 499.998ms": {Interval: 166666, Burst: 3}, "no limit": {},
+		"1048577 per hour": Per(1<<20+1, time.Hour), "5 per day": Per(5, 24*time.Hour), "3 per 10 minutes": Per(3, 10*time.Minute), "200 per 90 minutes": Per(200, 90*time.Minute),
+		"999983 per 2 seconds": Per(999983, 2*time.Second), "3 per 499.998ms": {Interval: 166666, Burst: 3}, "no limit": {},
 	} {
 		if got := r.String(); got != want {
 			t.Errorf("%+v: %q, want %q", [2]int64{r.Interval, r.Burst}, got, want)

@@ -88,8 +88,8 @@ func (w *world) demo(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, `
 PROXY headers name the clients (listener "proxied"), so that they are strangers: a mail server, which
 waited six seconds for its first banner and is known since, and for the last rows five others. So that
-it shows at once, policy.toml lets a suspect stranger wait %s and not 2 minutes, and send %d mails a
-minute and not 20.
+it shows at once, policy.toml lets a suspect stranger wait %s and not 2 minutes, and any stranger send
+%d mails in ten minutes and not 20 in one.
 `, guestDelay, floodMost)
 	if len(skipped) > 0 {
 		fmt.Fprintf(out, "Checks that had nothing to look at: %s.\n", strings.Join(slices.Sorted(maps.Keys(skipped)), ", "))

@@ -79,10 +79,10 @@ const policyText = `# The demo's policy document; gatepost policy default prints
 [limits]
 connections_per_client = 2 # so that it shows
 
-[[rate]] # so that it shows: 20 by default
+[[rate]] # so that it shows: 20/1m by default
 of = "client"
 unit = "messages"
-unknown = "{{.most}}/1m"
+unknown = "{{.most}}/10m"
 
 [checks.greylist]
 delay = "{{.delay}}" # 2m by default: mail servers come again after a minute or more
