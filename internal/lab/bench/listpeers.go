@@ -81,6 +81,8 @@ func listTables(rated bool) string {
 		}
 		text += fmt.Sprintf("[[rate]]\nof = %q\nunit = \"connections\"\nunknown = \"900000/1m\"\nknown = \"900000/1m\"\nbad = \"900000/1m\"\n", of)
 	}
+	// Who is refused again and again meets this one before the lists are asked.
+	text += "[[rate]]\nof = \"client-error\"\nunit = \"errors\"\nunknown = \"900000/1h\"\nknown = \"900000/1h\"\nbad = \"900000/1h\"\n"
 	text += "[rbl]\nuse = \"non-commercial\"\n"
 	for i := range listCount {
 		text += fmt.Sprintf("[[rbl.own]]\nname = \"bl%d\"\nzone = %q\n[[rbl.own.rule]]\nanswer = \"127.0.0.2\"\nlabel = \"listed\"\nweight = 10\n", i+1, zoneOfList(i))
