@@ -107,6 +107,24 @@ func TestLists(t *testing.T) {
 	}
 	w.awaitEvent(t, "transaction", "verdict=reject", "reason=rbl.listed", "client=198.51.100.8:50000", "findings~rbl.client")
 
+	// A question with the key fails, which the resolver tells in its log, and the story of who is held for it.
+	dns.SetFault("6.100.51.198."+listKey+".keyed.example", dnslab.Fault{Kind: dnslab.ServFail})
+	_, held := try("198.51.100.6", "mx.good.example", "good.example")
+	if !strings.HasPrefix(held, "451 4.4.3 A list that this host asks about 198.51.100.6 ") {
+		t.Errorf("held: %q", held)
+	}
+	w.awaitEvent(t, "transaction", "client=198.51.100.6:50000", "findings~rbl.late")
+	words, story := strings.Fields(held), ""
+	for end := time.Now().Add(clientTime); !strings.Contains(story, "no answer of: keyed dns"); time.Sleep(50 * time.Millisecond) {
+		var err error
+		if story, _, _, err = w.daemon.Command(t.Context(), "trace", words[len(words)-1], "--config", w.dir); err != nil || time.Now().After(end) {
+			t.Fatalf("trace: %v\n%s", err, story)
+		}
+	}
+	if !strings.Contains(w.daemonSaid(), "name=(secret)") {
+		t.Error("the log does not tell of the question that failed: that it has no key shows nothing")
+	}
+
 	// The list by key fails: a reload proves it no more with another key, which its zone does not know. All else goes on.
 	writeKey(listKeyLater)
 	w.reload(t, w.policy, "reload")
@@ -131,7 +149,7 @@ func TestLists(t *testing.T) {
 		!strings.Contains(said, "not listed plain") {
 		t.Errorf("rbl test: exit %d, %s%s, %v", code, said, complaint, err)
 	}
-	shown := said + complaint
+	shown := story + said + complaint
 	for _, args := range [][]string{{"rbl", "status"}, {"rbl", "status", "--json"}, {"status"}, {"check"}, {"rbl", "test", "bad.example", "--json"}, {"rbl", "test", "198.51.100.8", "--json"}} {
 		out, errOut, _, err := w.daemon.Command(t.Context(), append(args, "--config", w.dir)...)
 		if err != nil || out+errOut == "" {
