@@ -127,7 +127,7 @@ func (d *Deps) runGreylist(ctx context.Context, in *gateway.Input) gateway.Findi
 		return notGreylisted()
 	}
 	g := d.guest(ctx, in)
-	if !g.waits(mode) {
+	if !d.waits(ctx, in.Envelope, g, mode) {
 		return g.spared()
 	}
 	return g.found(d.step(ctx, gateway.Rcpt, in), "waited")
@@ -177,9 +177,12 @@ func (g *guest) found(st *step, waited string) gateway.Finding {
 	default:
 		f = gateway.Passed()
 	}
-	f.Evidence = slices.Grow(f.Evidence, 7)
+	f.Evidence = slices.Grow(f.Evidence, 8)
 	f = f.Show(EvidenceGreylist, t.Outcome.String()).Show(EvidenceGreylistKey, t.Key.String()).
 		Show(EvidenceGreylistIdentity, string(g.identity)).Show("suspicion", g.suspicion).Show(EvidenceGreylistSender, g.sender())
+	if g.ifNarrow != "" {
+		f = f.Show("wide record", "mail as from "+g.ifNarrow+" passed DMARC lately, but its SPF record lets too many pass")
+	}
 	if t.Wait > 0 {
 		f = f.Show("wait", t.Wait.Round(time.Second).String())
 	}

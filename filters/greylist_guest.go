@@ -104,14 +104,21 @@ type guest struct {
 	spf       spf.Result
 	identity  greylist.Identity // of one that waits
 	why       string            // it never waits, and why; "" where it may have to
+	ifNarrow  string            // why is so only if the SPF record of this domain is narrow; "" where it is so anyhow
 	suspect   bool              // its suspicion is enough
 	seen      bool              // mail of the client, or of the sender's domain, was accepted before
 	suspicion string            // in words
 }
 
-// waits reports whether the guest has to wait where it is not known.
-func (g *guest) waits(m greyMode) bool {
-	return g.why == "" && (m == greyEveryone || m == greySuspicious && g.suspect)
+// mayWait reports whether the guest has to wait where it is not known, as far as the breadth of its SPF record does not matter.
+func (g *guest) mayWait(m greyMode) bool {
+	return (g.why == "" || g.ifNarrow != "") && (m == greyEveryone || m == greySuspicious && g.suspect)
+}
+
+// waits reports whether a guest has to wait where it is not known. That a domain was seen spares no suspect if anybody passes
+// SPF for it: else one message that passes DMARC for a domain with +all lets a botnet in.
+func (d *Deps) waits(ctx context.Context, e *gateway.Envelope, g *guest, m greyMode) bool {
+	return g.mayWait(m) && (g.ifNarrow == "" || !d.spfBreadth(ctx, e, g.ifNarrow).Narrow())
 }
 
 // neverWaits reports whether a client never waits, whatever it brings: it is trusted, inside, or allowed.
@@ -145,7 +152,13 @@ func (d *Deps) greylistKnows(in *gateway.Input, m greyMode) bool {
 		return false
 	}
 	g := d.guest(context.Background(), in) // all that it looks at is there
-	return !g.waits(m) || !d.Shaper.Waits() && (g.spf != spf.Pass || gateway.Known(&in.Envelope.Facts, factBreadth))
+	if !g.mayWait(m) {
+		return true
+	}
+	if g.spf == spf.Pass && !gateway.Known(&in.Envelope.Facts, factBreadth) {
+		return false
+	}
+	return !d.Shaper.Waits() || !d.waits(context.Background(), in.Envelope, g, m)
 }
 
 // spfBreadth is how much the record of a domain lets pass, looked up once a transaction. The zero value, of a fact that
@@ -161,7 +174,7 @@ func (d *Deps) spfBreadth(ctx context.Context, e *gateway.Envelope, domain strin
 // askGreylist appends the pair of a guest that has to wait where it is not known. It is called by the row's step.
 func (d *Deps) askGreylist(ctx context.Context, in *gateway.Input, m greyMode, to string, a *shaping.Ask) {
 	g := d.guest(ctx, in)
-	if !g.waits(m) {
+	if !d.waits(ctx, in.Envelope, g, m) {
 		return
 	}
 	g.identity = d.identify(ctx, in)
@@ -180,17 +193,23 @@ func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 	g := &guest{spf: a.Result}
 	r := d.reverse(ctx, in.Session)
 	generic := r.Status == dns.Found && genericName(r.Name, in.Session.Client.Addr())
-	seen := d.seenLately(a.Domain, e.Started)
-	g.seen = seen || in.Session.Conduct.Proven || spokenFor(e)
-	g.suspect, g.suspicion = d.suspicion(in, a.Result, r, g.seen)
-	switch {
-	case seen && a.Result == spf.Pass:
-		g.why = "SPF passes for " + a.Domain + ", as from which mail passed DMARC lately"
-	case d.listedWell(in.Session):
-		g.why = "the client is on a list of good senders"
-	case a.Result == spf.Pass && r.Status == dns.Found && !generic && g.suspect:
+	seen, passes := d.seenLately(a.Domain, e.Started), a.Result == spf.Pass
+	proven := in.Session.Conduct.Proven || spokenFor(e)
+	g.seen = seen || proven
+	// That the domain was seen does not make it less suspect where SPF passes: it spares it, or, with a wide record, it does not.
+	g.suspect, g.suspicion = d.suspicion(in, a.Result, r, proven || seen && !passes)
+	if passes && r.Status == dns.Found && !generic && g.suspect {
 		g.suspect = false
 		g.suspicion += "; but SPF passes, and so does the reverse name"
+	}
+	switch {
+	case d.listedWell(in.Session):
+		g.why = "the client is on a list of good senders"
+	case seen && passes:
+		g.why = "SPF passes for " + a.Domain + ", as from which mail passed DMARC lately"
+		if g.suspect {
+			g.ifNarrow = a.Domain
+		}
 	}
 	return g
 }

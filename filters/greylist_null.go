@@ -73,7 +73,7 @@ func (d *Deps) runGreylistNull(ctx context.Context, in *gateway.Input) gateway.F
 		return notGreylisted()
 	}
 	g := d.guest(ctx, in)
-	if !g.waits(mode) {
+	if !d.waits(ctx, in.Envelope, g, mode) {
 		return g.spared()
 	}
 	return g.found(d.step(ctx, gateway.Data, in), "waited")

@@ -30,6 +30,8 @@ soft.example.           A 192.0.2.9
 soft.example.           TXT "v=spf1 ip4:203.0.113.1 ~all"
 wide.test.              A 192.0.2.9
 wide.test.              TXT "v=spf1 ip4:192.0.0.0/15 -all"
+all.test.               A 192.0.2.9
+all.test.               TXT "v=spf1 +all"
 lost.example.           A 192.0.2.9
 fail.test.              A 192.0.2.9
 fail.test.              TXT "v=spf1 ip4:203.0.113.1 -all"
@@ -119,6 +121,9 @@ func TestWhoWaits(t *testing.T) {
 		{"softfail", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@soft.example>"}, nil, true, "suspicion"},
 		{"a domain that passed, with SPF now", visit{client: "192.0.2.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), false, "passed DMARC lately"},
 		{"a domain that passed, without SPF now", visit{client: "198.51.100.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), true, ""},
+		{"a domain that passed, and lets all pass", visit{client: "192.0.2.9", helo: "bot", from: "<a@all.test>"}, passed("all.test"), true, "wide record: mail as from all.test"},
+		{"a domain that passed, and lets many pass", visit{client: "192.0.2.9", helo: "bot", from: "<a@wide.test>"}, passed("wide.test"), true, "identity: net:192.0.2.0/24"},
+		{"one that lets all pass, of no suspect", visit{client: "192.0.2.1", helo: "good.example", from: "<a@all.test>"}, passed("all.test"), false, "passed DMARC lately"},
 		{"wide SPF", visit{client: "192.0.2.9", helo: "bot", from: "<a@wide.test>"}, nil, true, "identity: net:192.0.2.0/24"},
 		{"a rented host", visit{client: "192.0.2.4", helo: "bot", from: "<a@fail.test>"}, nil, true, "identity: net:192.0.2.0/24"},
 		{"DNS that cannot tell is no suspicion", visit{client: "192.0.2.5", helo: "good.example", from: "<a@lost.example>"}, nil, false, ""},
@@ -299,6 +304,46 @@ func TestGreylistWaitsForNobody(t *testing.T) {
 			if ready := d.greylistReady(in); ready != c.ready || shaper.calls != c.calls {
 				t.Errorf("%+v, waits %t: ready %t, %d calls", c.visit, waits, ready, shaper.calls)
 			}
+		}
+	}
+}
+
+// TestBreadthWaits: how much a record covers may have to be looked up, of a suspect only; that is no check that waits for
+// nobody, and it is when it is known.
+func TestBreadthWaits(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		visit  visit
+		waits  bool // the store
+		before bool // ready before it is looked up
+		after  bool
+	}{
+		{"no suspect", visit{client: "192.0.2.1", helo: "good.example", from: "<a@good.example>"}, true, true, true},
+		{"narrow", visit{client: "192.0.2.8", helo: "bot", from: "<a@good.example>"}, true, false, true},
+		{"wide", visit{client: "192.0.2.9", helo: "bot", from: "<a@all.test>"}, true, false, false},
+		{"wide, a store in memory", visit{client: "192.0.2.9", helo: "bot", from: "<a@all.test>"}, false, false, true},
+	} {
+		d := &Deps{Resolver: patient(t, strangers(t)), Known: passed("good.example", "all.test"),
+			Shaper: &counting{Stores: shaping.New(limit.NewMemory(0), greylist.NewMemory(0)), waits: c.waits}}
+		pl := build(t, rcptOff, d)
+		s := from(c.visit.client, c.visit.helo)
+		s.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl, Hostname: d.Hostname}
+		e := &gateway.Envelope{From: mailFrom(t, c.visit.from), Rcpts: []gateway.Recipient{recipientOf(t, d.Policy, "<anna@served.example>")}}
+		in := input(s, e)
+		in.Rcpt = -1
+		for _, stage := range []gateway.Stage{gateway.Connect, gateway.Helo, gateway.Mail} {
+			pl.Run(t.Context(), stage, in)
+		}
+		in.Rcpt = 0
+		if got := d.greylistReady(in); got != c.before {
+			t.Errorf("%s: before: %t", c.what, got)
+		}
+		if c.before && gateway.Known(&e.Facts, factBreadth) {
+			t.Errorf("%s: looked up for nobody", c.what)
+		}
+		d.runGreylist(t.Context(), in)
+		if got := d.greylistReady(in); got != c.after {
+			t.Errorf("%s: after: %t", c.what, got)
 		}
 	}
 }
