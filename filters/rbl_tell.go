@@ -15,6 +15,7 @@ type voice struct {
 	list   string
 	listed *rbl.Result // the strongest; nil for none
 	late   bool        // an answer did not come
+	theirs bool        // and that was not only our own want of room
 	away   bool        // it is not used, or did not answer this question
 }
 
@@ -37,7 +38,7 @@ func voices(results []rbl.Result) []voice {
 			}
 		case res.Verdict == rbl.NotListed:
 		case isLate(res.Cause):
-			v.late = true
+			v.late, v.theirs = true, v.theirs || res.Cause != rbl.Bound
 		default:
 			v.away = true
 		}
@@ -58,6 +59,8 @@ type sums struct {
 	weight   int
 	lateMore int // above zero, of lists that are late
 	lateLess int // below zero
+	ourMore  int // of these, of lists that had no turn, since we were asked too much at once
+	ourLess  int
 	awayMore int // above zero, of lists that are not used
 }
 
@@ -75,6 +78,9 @@ func (c *lister) sum(all []voice) (s sums) {
 		switch more, less := max(k.most-max(has, 0), 0), min(k.least-min(has, 0), 0); {
 		case v.late:
 			s.lateMore, s.lateLess = s.lateMore+more, s.lateLess+less
+			if !v.theirs {
+				s.ourMore, s.ourLess = s.ourMore+more, s.ourLess+less
+			}
 		case v.away:
 			s.awayMore += more
 		}
@@ -94,12 +100,13 @@ func (c *lister) tell(in *gateway.Input, subject string, results []rbl.Result, p
 		return noInput()
 	}
 	s := c.sum(all)
-	listed, clears := s.weight >= c.refuse, s.weight+s.lateLess < c.refuse
-	adds := !listed && s.weight+s.lateMore >= c.refuse && !in.Session.Conduct.Proven && !in.Session.Trusted
-	held := (listed && clears || adds) && c.d.Held.over(c.whom(in, subject), time.Now())
+	listed := s.weight >= c.refuse
+	open := c.open(in, s.weight, s.lateMore, s.lateLess)
+	// While our own want of room decides, holding has no end: else whoever fills the resolver for so long gets past the lists.
+	held := open && !c.open(in, s.weight, s.ourMore, s.ourLess) && c.d.Held.over(c.whom(in, subject), time.Now())
 	f := gateway.Passed()
 	switch {
-	case !held && (listed && clears || adds):
+	case open && !held:
 		f = gateway.CouldNotTell(gateway.RBLLate, subject)
 	case listed:
 		f = gateway.Failed(gateway.RBLListed, c.args(all)...)
@@ -110,6 +117,15 @@ func (c *lister) tell(in *gateway.Input, subject string, results []rbl.Result, p
 		f = f.Show("held", "long enough: the list was late for this one each time")
 	}
 	return c.show(f, all, results, priced)
+}
+
+// open reports whether what is still to come could decide: take a sum down that is enough, or make one enough that is not,
+// unless of a sender whose mail was taken.
+func (c *lister) open(in *gateway.Input, weight, more, less int) bool {
+	if weight >= c.refuse {
+		return weight+less < c.refuse
+	}
+	return weight+more >= c.refuse && !in.Session.Conduct.Proven && !in.Session.Trusted
 }
 
 // whom is who is held: the network of a client, since large senders try again from another host, or the domain.

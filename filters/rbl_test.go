@@ -279,6 +279,7 @@ func TestRBLHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := func(list string) rbl.Result { return rbl.Result{List: list, Cause: rbl.Late} }
+	bound := func(list string) rbl.Result { return rbl.Result{List: list, Cause: rbl.Bound} }
 	bad := rbl.Result{List: "worst", Verdict: rbl.Listed, Weight: 10, Codes: []rbl.Code{{Label: "bad", Weight: 10}}}
 	for _, c := range []struct {
 		what    string
@@ -287,13 +288,18 @@ func TestRBLHeld(t *testing.T) {
 	}{
 		{"one that could list is late", []rbl.Result{late("worst")}, gateway.RBLAway},
 		{"one that could clear is late", []rbl.Result{bad, late("good")}, gateway.RBLListed},
+		{"one question of the list had no turn, another got no answer", []rbl.Result{bound("worst"), late("worst")}, gateway.RBLAway},
+		// What is our own want of room ends no holding, or whoever fills the resolver for a quarter of an hour gets past.
+		{"one that could list had no turn", []rbl.Result{bound("worst")}, gateway.RBLLate},
+		{"one that could clear had no turn", []rbl.Result{bad, bound("good")}, gateway.RBLLate},
+		{"one that could list had no turn, another is late", []rbl.Result{bound("worst"), late("good")}, gateway.RBLLate},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w.d.Held = &Held{}
 			try := func(client string, want gateway.Reason) {
 				t.Helper()
 				f := lister.tell(input(from(client, "x"), nil), client, c.results, nil)
-				if f.Reason != want || (want == c.then) != (evidence(f, "held") != "") {
+				if f.Reason != want || (want != gateway.RBLLate) != (evidence(f, "held") != "") {
 					t.Errorf("%s, %s: %s %v", c.what, client, f.Reason, f.Evidence)
 				}
 			}
@@ -307,6 +313,9 @@ func TestRBLHeld(t *testing.T) {
 			try("198.51.100.6", c.then) // remembered
 			time.Sleep(25 * time.Hour)
 			try("198.51.100.5", gateway.RBLLate) // forgotten
+			if n := len(w.d.Held.young) + len(w.d.Held.old); c.then == gateway.RBLLate && n != 0 {
+				t.Errorf("%s: the time counts for %d", c.what, n) // a list that is late later is late for the first time
+			}
 		})
 	}
 }
