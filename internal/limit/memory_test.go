@@ -357,6 +357,32 @@ func benchmarkSpray(b *testing.B, subject func(n uint32) string) {
 }
 
 // BenchmarkTop looks at a quarter of a million keys.
+// TestTopOrder: keys of different limits stand in the order of the parts that are shown, and of the same part the longest
+// wait is first.
+func TestTopOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := limit.NewMemory(0)
+		use := func(subject string, r limit.Rate, cost int64) {
+			if _, err := m.Take(t.Context(), []limit.Charge{{Key: limit.Key{Subject: subject}, Rate: r, Cost: cost}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		use("4 of 5", limit.Per(5, time.Minute), 4) // in a while little more than three
+		time.Sleep(11 * time.Second)
+		use("7 of 10", limit.Per(10, time.Minute), 7)
+		use("half of a minute", limit.Per(2, time.Minute), 1)
+		use("half of an hour", limit.Per(1000, time.Hour), 500)
+		use("nearly half", limit.Per(1<<21, time.Hour), 1<<20-1)
+		var got []string
+		for _, s := range m.Top(5) {
+			got = append(got, s.Key.Subject)
+		}
+		if want := []string{"4 of 5", "7 of 10", "half of an hour", "half of a minute", "nearly half"}; !slices.Equal(got, want) {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	})
+}
+
 func BenchmarkTop(b *testing.B) {
 	m := limit.NewMemory(1 << 18)
 	for n := range 1 << 18 {

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"time"
 )
@@ -16,23 +17,16 @@ type Standing struct {
 	Rest time.Duration
 	// Over says that one more unit would not pass now.
 	Over bool
-
-	ahead int64
 }
 
-// compare orders by the part of the burst that is used, the fullest first. No sum here exceeds 2^37 times 2^20.
+// compare orders by the part of the burst that is used, as Used and Rate.Burst tell it, the fullest first; of the same part
+// the longest wait first.
 func (s *Standing) compare(other *Standing) int {
-	if c := cmp.Compare(s.share(), other.share()); c != 0 {
-		return -c
-	}
-	if c := cmp.Compare(s.Key.Limit(), other.Key.Limit()); c != 0 {
-		return c
-	}
-	return cmp.Compare(s.Key.Subject, other.Key.Subject)
+	hi, lo := bits.Mul64(uint64(s.Used), uint64(other.Rate.Burst))
+	hi2, lo2 := bits.Mul64(uint64(other.Used), uint64(s.Rate.Burst))
+	return cmp.Or(cmp.Compare(hi2, hi), cmp.Compare(lo2, lo), cmp.Compare(other.Rest, s.Rest),
+		cmp.Compare(s.Key.Limit(), other.Key.Limit()), cmp.Compare(s.Key.Subject, other.Key.Subject))
 }
-
-// share is the part of the burst that is used, of 2^20.
-func (s *Standing) share() int64 { return s.ahead << 20 / s.Rate.full() }
 
 // Top returns who is closest to a limit now: at most n, the closest first. A key at rest is close to none. It holds up each
 // shard for as long as it takes to look at it.
@@ -52,7 +46,7 @@ func (m *Memory) Top(n int) []Standing {
 			}
 			ahead := min(e.tat-now, e.rate.full())
 			one := Standing{
-				Key: e.key, Rate: e.rate, ahead: ahead,
+				Key: e.key, Rate: e.rate,
 				Used: (ahead-1)/e.rate.Interval + 1,
 				Rest: time.Duration(ahead) * time.Microsecond,
 				Over: e.again() > now,
