@@ -3,7 +3,6 @@ package filters
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -170,7 +169,7 @@ func (g *guest) found(st *step, waited string) gateway.Finding {
 	case t.Err != nil:
 		f = gateway.CouldNotTell(gateway.GreylistAway).Show("store", t.Err.Error())
 	case t.Hold():
-		f = gateway.Failed(gateway.GreylistWait, strconv.FormatInt(int64(math.Ceil(t.Wait.Seconds())), 10))
+		f = gateway.Failed(gateway.GreylistWait, Seconds(t.Wait))
 		f.RetryAfter = t.Wait
 	case t.Outcome == greylist.Passed:
 		f = gateway.Passed(gateway.Measure{Name: waited, Value: t.Waited.Round(time.Second).Seconds()})

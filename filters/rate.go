@@ -88,7 +88,7 @@ func (d *Deps) rated(t *shaping.Take) gateway.Finding {
 		c := &t.Charges[t.Denied]
 		f = gateway.Failed(rateReason(&c.Key), subjectWords(&c.Key), mostWords(c), Seconds(t.Wait))
 		f.RetryAfter = t.Wait
-		f = f.Show("limit", rateWords(c)+", "+Seconds(t.Wait)+" s to wait")
+		f = f.Show("limit", rateWords(c)+", "+Seconds(t.Wait)+" to wait")
 		if t.Alone {
 			f = f.Show("counted", "by this node alone, with its part of the rate: Redis did not answer")
 		}
@@ -183,7 +183,11 @@ func rateWords(c *limit.Charge) string {
 	return c.Key.Limit() + " of " + hostOf(c.Key.Subject) + ": at most " + mostWords(c) + ", " + strconv.FormatInt(used, 10) + " used"
 }
 
-// Seconds is a wait as it is told to a sender: whole seconds, at least one, and never less than it takes.
+// Seconds is a wait as it is told to a sender: "1 second", "90 seconds"; at least one, and never less than it takes.
 func Seconds(d time.Duration) string {
-	return strconv.FormatInt(max(int64(math.Ceil(d.Seconds())), 1), 10)
+	n := int64(math.Ceil(d.Seconds()))
+	if n <= 1 {
+		return "1 second"
+	}
+	return strconv.FormatInt(n, 10) + " seconds"
 }

@@ -133,7 +133,7 @@ func TestHarvest(t *testing.T) {
 					t.Errorf("%q, after %v; %d asked", v.Reply, v.Delay, w.hop.asked)
 				}
 				f := found(t, e.Findings, "rate.recipients")
-				if got := evidence(f, "limit"); got != "recipients/unknown-recipient/unknown of 192.0.2.1: at most 30 per hour, 30 used, 120 s to wait" {
+				if got := evidence(f, "limit"); got != "recipients/unknown-recipient/unknown of 192.0.2.1: at most 30 per hour, 30 used, 120 seconds to wait" {
 					t.Errorf("evidence %q", got)
 				}
 				if v := w.rcpt(s, e, "<postmaster@served.example>"); v.Rcpts[len(v.Rcpts)-1].Outcome != gateway.Accept {

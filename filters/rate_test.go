@@ -78,11 +78,11 @@ func TestRateConnections(t *testing.T) {
 		limit  string
 	}{
 		{"192.0.2.1", limit.Unknown, 30, "421 4.7.0 Too many connections in a short time from your address 192.0.2.1; at most 30 per minute; try again in 2 seconds. Reference ",
-			"connections/client/unknown of 192.0.2.1: at most 30 per minute, 30 used, 2 s to wait"},
-		{"192.0.2.1", limit.Known, 300, "421 4.7.0 Too many connections in a short time from your address 192.0.2.1; at most 300 per minute; try again in 1 seconds. Reference ",
-			"connections/client/known of 192.0.2.1: at most 300 per minute, 300 used, 1 s to wait"},
+			"connections/client/unknown of 192.0.2.1: at most 30 per minute, 30 used, 2 seconds to wait"},
+		{"192.0.2.1", limit.Known, 300, "421 4.7.0 Too many connections in a short time from your address 192.0.2.1; at most 300 per minute; try again in 1 second. Reference ",
+			"connections/client/known of 192.0.2.1: at most 300 per minute, 300 used, 1 second to wait"},
 		{"2001:db8::1", limit.Bad, 6, "421 4.7.0 Too many connections in a short time from your network 2001:db8::/64; at most 6 per minute; try again in 10 seconds. Reference ",
-			"connections/client/bad of 2001:db8::/64: at most 6 per minute, 6 used, 10 s to wait"},
+			"connections/client/bad of 2001:db8::/64: at most 6 per minute, 6 used, 10 seconds to wait"},
 	} {
 		t.Run(c.client+" "+c.r.String(), func(t *testing.T) {
 			w := newRateWorld(t, limit.Defaults())
@@ -311,6 +311,16 @@ func BenchmarkRateRefusal(b *testing.B) {
 		v := pl.Run(b.Context(), gateway.Connect, input(s, nil))
 		if !first && v.Outcome != gateway.Drop {
 			b.Fatal(v.Explain())
+		}
+	}
+}
+
+// TestSeconds: a wait is rounded up, and one is no plural.
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{-time.Second: "1 second", 0: "1 second", time.Microsecond: "1 second", time.Second: "1 second",
+		time.Second + 1: "2 seconds", 2 * time.Minute: "120 seconds"} {
+		if got := Seconds(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -209,6 +210,33 @@ func TestContactIsShown(t *testing.T) {
 	for i, want := range []bool{false, true} {
 		if _, r := v.Rcpt(i, 7<<20); strings.Contains(r.Text, "Contact +1 555 0100") != want || !strings.HasSuffix(r.Text, "Reference "+ID(7<<20).String()) {
 			t.Errorf("recipient %d is told %q", i, r.Text)
+		}
+	}
+}
+
+// TestWaits: a wait has its unit, also in events of a version that kept the number only; no other argument gets one.
+func TestWaits(t *testing.T) {
+	for _, c := range []struct {
+		reason Reason
+		args   []string
+		want   string
+	}{
+		{GreylistWait, []string{"1 second"}, "again in 1 second, as it would"},
+		{GreylistWait, []string{"120 seconds"}, "again in 120 seconds, as it would"},
+		{GreylistWait, []string{"120"}, "again in 120 seconds, as it would"},
+		{GreylistWait, []string{"1"}, "again in 1 second, as it would"},
+		{GreylistWait, nil, "again in ?, as it would"},
+		{RateConnections, []string{"from your address", "30 per minute", "1 second"}, "at most 30 per minute; try again in 1 second"},
+		{RateErrors, []string{"from your address", "30 per minute", "60"}, "at most 30 per minute; try again in 60 seconds"},
+		{RateUnknown, []string{"from 7", "30 per minute"}, "in a short time from 7; at most 30 per minute;"},
+		{TooBigToScan, []string{"1000"}, "at most 1000 octets"},
+	} {
+		kept := slices.Clone(c.args)
+		if got := Word(Defer, c.reason, c.args).Text; !strings.Contains(got, c.want) {
+			t.Errorf("%s %q: %q", c.reason, c.args, got)
+		}
+		if !slices.Equal(kept, c.args) {
+			t.Errorf("%s: %q became %q", c.reason, kept, c.args)
 		}
 	}
 }

@@ -1,6 +1,11 @@
 package gateway
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // Reason says why, in one word of a closed list, so that logs can be counted and policy can name it. Its reply text and
 // codes stand in the table below and nowhere else.
@@ -185,15 +190,15 @@ var reasonWords = map[Reason]words{
 	RBLListed:        {550, "5.7.1", Reject, "Refused: %s is listed by %s (%s); see %s for why, mend the cause, and have it taken off there"},
 	RBLLate:          {451, "4.4.3", Defer, "A list that this host asks about %s did not answer in time; nothing is known against you, try again in a minute"},
 	RBLAway:          {451, "4.4.3", Defer, "The lists that this host asks about %s cannot be asked right now; try again later"},
-	GreylistWait:     {451, "4.7.1", Defer, "Greylisted: your host is not known here yet; let it try again in %s seconds, as it would by itself (RFC 6647)"},
+	GreylistWait:     {451, "4.7.1", Defer, "Greylisted: your host is not known here yet; let it try again in %s, as it would by itself (RFC 6647)"},
 	GreylistAway:     {451, "4.3.0", Defer, "What this host remembers of senders cannot be asked right now; try again later"},
-	RateConnections:  {421, "4.7.0", Drop, "Too many connections in a short time %s; at most %s; try again in %s seconds"},
-	RateMessages:     {451, "4.7.1", Defer, "Too many messages in a short time %s; at most %s; try again in %s seconds"},
-	RateRecipients:   {451, "4.7.1", Defer, "Too many recipients in a short time %s; at most %s; try again in %s seconds"},
-	RateNullSender:   {451, "4.7.1", Defer, "Too many bounces in a short time %s; at most %s; try again in %s seconds"},
-	RateUnknown:      {451, "4.7.1", Defer, "Too many recipients that do not exist, in a short time %s; at most %s; look at your list of addresses, and try again in %s seconds"},
-	RateErrors:       {421, "4.7.0", Drop, "Too many errors in a short time %s; at most %s; try again in %s seconds"},
-	RateOctets:       {451, "4.7.1", Defer, "Too much mail in a short time %s; at most %s; try again in %s seconds"},
+	RateConnections:  {421, "4.7.0", Drop, "Too many connections in a short time %s; at most %s; try again in %s"},
+	RateMessages:     {451, "4.7.1", Defer, "Too many messages in a short time %s; at most %s; try again in %s"},
+	RateRecipients:   {451, "4.7.1", Defer, "Too many recipients in a short time %s; at most %s; try again in %s"},
+	RateNullSender:   {451, "4.7.1", Defer, "Too many bounces in a short time %s; at most %s; try again in %s"},
+	RateUnknown:      {451, "4.7.1", Defer, "Too many recipients that do not exist, in a short time %s; at most %s; look at your list of addresses, and try again in %s"},
+	RateErrors:       {421, "4.7.0", Drop, "Too many errors in a short time %s; at most %s; try again in %s"},
+	RateOctets:       {451, "4.7.1", Defer, "Too much mail in a short time %s; at most %s; try again in %s"},
 	RateAway:         {451, "4.3.0", Defer, "How much came from your host lately cannot be told right now; try again later"},
 	ReputationBad:    {550, "5.7.1", Reject, "Refused: most of what %s sent to this host lately was spam, malware or for nobody; find out what sends it, and tell us by other means when it is mended"},
 	ReputationAway:   {451, "4.3.0", Defer, "What this host remembers of yours cannot be asked right now; try again later"},
@@ -227,6 +232,22 @@ func (r Reason) Natural() Outcome {
 		return w.natural
 	}
 	return Reject
+}
+
+// withUnit gives the wait that a reason tells last its unit, if it is a bare number: so events of an older version have it.
+func (r Reason) withUnit(args []string) []string {
+	last := len(args) - 1
+	if last < 0 || r != GreylistWait && !strings.HasPrefix(string(r), "rate.") {
+		return args
+	}
+	if _, err := strconv.ParseUint(args[last], 10, 63); err != nil {
+		return args
+	}
+	unit := " seconds"
+	if args[last] == "1" {
+		unit = " second"
+	}
+	return append(slices.Clone(args[:last]), args[last]+unit)
 }
 
 // say fills the text of the reason. Args that are missing read as "?", so that a mistake shows and never panics.

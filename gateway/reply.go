@@ -83,7 +83,7 @@ func Word(outcome Outcome, reason Reason, args []string) Reply {
 	if !ok || w.code == 0 {
 		w = words{code: 550, enhanced: "5.7.1", text: "Refused by the policy of this site"}
 	}
-	r := Reply{Code: w.code, Enhanced: w.enhanced, Text: w.say(args)}
+	r := Reply{Code: w.code, Enhanced: w.enhanced, Text: w.say(reason.withUnit(args))}
 	switch {
 	case outcome == Defer && r.Code >= 500:
 		r.Code = 451

@@ -66,7 +66,7 @@ func layRate(below limit.Rate, r config.RatePer) limit.Rate {
 type front struct {
 	rate  limit.Rate
 	most  string // how much passes, in words
-	again string // seconds after which all of it passes again
+	again string // after how long all of it passes again, in words
 	line  *limit.Front
 }
 

@@ -92,7 +92,7 @@ func TestGuard(t *testing.T) {
 				break
 			}
 		}
-		if over != c.over || over && !reflect.DeepEqual(args, []string{"from your network 192.0.2.0/26", "3 per hour", "3600"}) {
+		if over != c.over || over && !reflect.DeepEqual(args, []string{"from your network 192.0.2.0/26", "3 per hour", "3600 seconds"}) {
 			t.Errorf("%s: %v %q", name, over, args)
 		}
 		for range 10 {

@@ -17,7 +17,7 @@ func TestFront(t *testing.T) {
 		over := false
 		w.srv.Front = func(client netip.Addr) ([]string, bool) {
 			asked = append(asked, client.String())
-			return []string{"from your network 192.0.2.0/26", "9 per minute", "60"}, over
+			return []string{"from your network 192.0.2.0/26", "9 per minute", "60 seconds"}, over
 		}
 		if got := w.dial(stranger).heard(); !strings.HasPrefix(got, "220 ") {
 			t.Errorf("one that is not too fast: %q", got)

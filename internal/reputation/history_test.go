@@ -3,6 +3,7 @@ package reputation
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -262,4 +263,15 @@ func FuzzParsed(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTellDays: one day is no plural.
+func TestTellDays(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for days, want := range map[uint32]string{0: "on 0 days since 2026-03-01", One / 2: "on 0.5 days", One: "on 1 day since 2026-03-01", One + One/10: "on 1.1 days", 2 * One: "on 2 days"} {
+		h := History{First: now.Unix(), Seen: now.Unix(), Days: days}
+		if got := h.Tell(now); !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }

@@ -18,7 +18,12 @@ func (h History) Tell(now time.Time) string {
 		b = append(append(b, outcomeNames[o]...), ' ')
 		b = append(tenths(b, h.Counts[o]), ", "...)
 	}
-	b = append(tenths(append(b, "on "...), h.Days), " days since "...)
+	b = append(b, "on "...)
+	days, unit := len(b), " days since "
+	if b = tenths(b, h.Days); string(b[days:]) == "1" {
+		unit = " day since "
+	}
+	b = append(b, unit...)
 	b = time.Unix(h.First, 0).UTC().AppendFormat(b, time.DateOnly)
 	b = append(tenths(append(b, "; lately "...), h.Good), " good, "...)
 	return string(append(tenths(b, h.Bad), " bad"...))
