@@ -55,13 +55,63 @@ func (s *Supervisor) probe(ctx context.Context, r Resolver, now time.Time, w *wa
 		w.mu.Unlock()
 		return under
 	}
+	begin := s.prepare(ctx, r, now, w)
+	done := w.probing
+	w.mu.Unlock()
+	begin()
+	return done
+}
+
+// stale reports whether a listing needs a newer look at the list to rest on. Where the list has its control listed, only the
+// test points tell anything. The lock is held.
+func (w *watched) stale(now time.Time) bool {
+	return w.state == Armed && (now.Sub(w.looked) >= believed && !w.strange || w.old(now))
+}
+
+// old reports whether the last proof is. The lock is held.
+func (w *watched) old(now time.Time) bool {
+	return now.Sub(w.proved) >= fresh && now.Sub(w.tried) >= fresh
+}
+
+// look asks about the control alone, or where the last proof is old about all test points; the channel is closed when it is
+// known whether the list lists the world. What cannot be told of the control leaves the last proof as it is.
+func (s *Supervisor) look(ctx context.Context, r Resolver, now time.Time, w *watched) <-chan struct{} {
+	w.mu.Lock()
+	if under := w.probing; under != nil || w.old(now) {
+		w.mu.Unlock()
+		return s.probe(ctx, r, now, w)
+	}
 	done := make(chan struct{})
-	w.probing, w.tried = done, now
-	tasks := w.points()
-	told := s.count(w, now, len(tasks))
+	w.probing, w.looked = done, now
+	control := []task{w.ask(w.control())}
+	told := s.count(w, now, 1)
 	w.mu.Unlock()
 	told()
 	go func() {
+		defer close(done)
+		res := run(context.WithoutCancel(ctx), r, control, s.underWay, nil)[0]
+		w.mu.Lock()
+		w.probing = nil
+		if res.Verdict == NotListed || res.Verdict == Unknown && res.Cause != Undocumented && res.Cause != Empty {
+			w.mu.Unlock()
+			return
+		}
+		begin := s.prepare(ctx, r, now, w)
+		probed := w.probing
+		w.mu.Unlock()
+		begin()
+		<-probed
+	}()
+	return done
+}
+
+// prepare makes a probe of all test points the one that is under way, with the lock held; what it returns begins it, without.
+func (s *Supervisor) prepare(ctx context.Context, r Resolver, now time.Time, w *watched) (begin func()) {
+	done := make(chan struct{})
+	w.probing, w.tried, w.looked = done, now, now
+	tasks := w.points()
+	told := s.count(w, now, len(tasks))
+	work := func() {
 		// The answer is not the caller's alone: a client that goes away must not leave the others without it.
 		results := run(context.WithoutCancel(ctx), r, tasks, s.underWay, nil)
 		everybody := false
@@ -75,8 +125,11 @@ func (s *Supervisor) probe(ctx context.Context, r Resolver, now time.Time, w *wa
 		w.mu.Unlock()
 		told()
 		close(done)
-	}()
-	return done
+	}
+	return func() {
+		told()
+		go work()
+	}
 }
 
 // judge sets a list's state by what its test points answered, with its lock held. everybody says that it lists the control and

@@ -34,8 +34,10 @@ const (
 	// ProbeEvery. An armed list that could not be told about waits so long too.
 	firstRetry = time.Minute
 	// fresh is how old the proof may be on which a listing rests. A listing that was found later is held against the test
-	// points first, so that a zone that begins to list the world refuses nobody.
-	fresh = time.Minute
+	// points first, so that a zone that begins to list the world refuses nobody. Where these answered lately it is held against
+	// the control alone, if that was asked about longer ago than believed: one question, instead of three to six.
+	fresh    = time.Minute
+	believed = 5 * time.Second
 
 	breakerOf     = 10              // the last outcomes
 	breakerTrips  = 7               // of them without an answer

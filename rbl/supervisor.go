@@ -45,6 +45,7 @@ type watched struct {
 	since   time.Time       // of state and cause
 	proved  time.Time       // when the test points last answered as they should
 	tried   time.Time       // when they were last asked
+	looked  time.Time       // when the control was last asked about
 	due     time.Time       // for the next probe; zero for never
 	retry   time.Duration   // the next wait after a failure
 	probing <-chan struct{} // closed when the probe under way is done; nil without one
@@ -216,11 +217,6 @@ func (w *watched) rest(tasks []task) (asked int) {
 	return asked
 }
 
-// stale reports whether a listing needs a newer proof to rest on. The lock is held.
-func (w *watched) stale(now time.Time) bool {
-	return w.state == Armed && now.Sub(w.proved) >= fresh && now.Sub(w.tried) >= fresh
-}
-
 // admit counts questions to an armed list, and answers those to others.
 func (s *Supervisor) admit(w *watched, now time.Time, tasks []task) {
 	w.mu.Lock()
@@ -239,15 +235,15 @@ func (s *Supervisor) count(w *watched, now time.Time, n int) func() {
 	return func() { s.changed(c) }
 }
 
-// confirm holds a listing against the test points, where they were not asked a moment ago: what lists the point that is never
-// listed lists the world. Where that cannot be told in half of the time, the listing stands on the last proof.
+// confirm holds a listing against the control or the test points, where they were not asked a moment ago: what lists the one
+// that is never listed lists the world. Where that cannot be told in half of the time, the listing stands on the last proof.
 func (s *Supervisor) confirm(ctx context.Context, r Resolver, now time.Time, w *watched, res *Result) {
 	w.mu.Lock()
 	under := w.probing
 	stale := w.stale(now)
 	w.mu.Unlock()
 	if stale {
-		under = s.probe(ctx, r, now, w)
+		under = s.look(ctx, r, now, w)
 	}
 	if under != nil {
 		wait := time.NewTimer(Timeout / 2)

@@ -182,6 +182,44 @@ func TestWorldListing(t *testing.T) {
 	})
 }
 
+// TestWorldListingAtOnce lets a list begin to list the world some seconds after it proved itself: the control alone shows it, is
+// asked once for all at the same time, and costs one question in five seconds of listings.
+func TestWorldListingAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := healthy(zone)
+		for i := range 20 {
+			w.set("9."+fmt.Sprint(100+i)+".0.198."+zone, reply{addrs: "127.0.0.2"})
+		}
+		s, changes := supervise(t, entry(t, "spamcop"))
+		s.Probe(t.Context(), w, time.Now())
+		changes.take()
+		asked := func() int { return w.total() }
+		before := asked()
+		for i := range 20 {
+			time.Sleep(time.Second)
+			if res := s.Check(t.Context(), w, time.Now(), client(100+i)); res[0].Verdict != Listed {
+				t.Errorf("%+v", res)
+			}
+		}
+		if n := asked() - before - 20; n != 4 {
+			t.Errorf("%d questions about the control in 20 seconds of listings", n)
+		}
+		time.Sleep(believed)
+		w.set("*."+zone, reply{addrs: "127.0.0.2", after: time.Millisecond})
+		w.set("1.0.0.127."+zone, reply{err: notFound("x")})
+		before = asked()
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() { expect(t, "world", check(t, s, w, i), "unhealthy world") })
+		}
+		wg.Wait()
+		expect(t, "changes", changes.take(), "spamcop: armed to suspended world")
+		if n := asked() - before - 50; n > 5 { // the control, then it with both test points and an honest host
+			t.Errorf("%d questions more for 50 at once", n)
+		}
+	})
+}
+
 // TestControl: a zone that lists the world but for its own test point is found by an address that no mail comes from, unless
 // the list had that when it was armed.
 func TestControl(t *testing.T) {
