@@ -142,8 +142,12 @@ func (s *Supervisor) judge(w *watched, now time.Time, results []Result, everybod
 	}
 	control := len(results) - 1
 	strange := w.strange
+	w.silent++
 	for i := range results {
 		res := &results[i]
+		if res.Verdict != Unknown {
+			w.silent = 0
+		}
 		wantListed := i < len(w.entry.List.Listed)
 		switch {
 		case i == control && (res.Verdict == Listed || res.Cause == Undocumented) && (w.state == Unarmed || w.strange) && !everybody:
@@ -173,7 +177,7 @@ func (s *Supervisor) judge(w *watched, now time.Time, results []Result, everybod
 		return s.set(w, now, Armed, NoCause, detail)
 	case w.state == Armed:
 		w.due = now.Add(firstRetry)
-		if (w.breaker.note(now, true, 0) || w.breaker.burst) && unsure != Bound {
+		if (w.breaker.note(now, true, 0) || w.breaker.burst || w.silent >= silentProbes) && unsure != Bound {
 			return s.set(w, now, Suspended, Breaker, "neither mail nor test points get answers; the last: "+unsure.String())
 		}
 		return func() {}

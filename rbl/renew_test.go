@@ -118,3 +118,59 @@ func TestNobodyTripsTheBreaker(t *testing.T) {
 		expect(t, "seven more", changes.take(), "spamcop: armed to suspended breaker")
 	})
 }
+
+// TestSilenceOfOneNetwork: where all clients are of one network, a list that went silent is off with the second round of its
+// test points that got no answer, which mail without one asks for; one answer between them, to whom ever, begins anew.
+func TestSilenceOfOneNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cop := entry(t, "spamcop")
+		w := healthy(cop.List.Zone)
+		s, changes := supervise(t, cop)
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		go s.Run(ctx, w)
+		time.Sleep(time.Second)
+		expect(t, "armed", changes.take(), "spamcop: unarmed to armed")
+		ask := func(last byte) {
+			s.Check(t.Context(), w, time.Now(), Subject{Client: netip.AddrFrom4([4]byte{198, 0, 1, last})})
+			time.Sleep(probeRest)
+		}
+		silent := func(on bool) {
+			for _, name := range []string{"2.0.0.127.", "1.0.0.127.", "*."} {
+				answer := reply{err: servFail("x")}
+				if !on {
+					answer = reply{err: notFound("x")}
+					if name == "2.0.0.127." {
+						answer = reply{addrs: "127.0.0.2"}
+					}
+				}
+				w.set(name+cop.List.Zone, answer)
+			}
+		}
+		for i := range 4 {
+			silent(true)
+			ask(byte(i))
+			silent(false)
+			ask(byte(100 + i))
+			if got := changes.take(); got != "" {
+				t.Fatalf("round %d, with an answer in each: %s", i, got)
+			}
+		}
+		time.Sleep(2 * time.Minute) // what its breaker remembers goes with the outcomes of others
+		for i := range breakerOf {
+			time.Sleep(time.Second)
+			check(t, s, w, 300+i)
+		}
+		silent(true)
+		rounds := 0
+		for got := ""; got == "" && rounds < 10; rounds++ {
+			ask(byte(200 + rounds))
+			if got = changes.take(); got != "" {
+				expect(t, "silent", got, "spamcop: armed to suspended breaker")
+			}
+		}
+		if rounds > 3 {
+			t.Errorf("%d rounds of mail without an answer until the list was off", rounds)
+		}
+	})
+}

@@ -41,7 +41,8 @@ const (
 
 	breakerOf     = 10              // the last outcomes
 	breakerTrips  = 7               // of them without an answer
-	burstRest     = 2 * time.Second // between two probes because of many failures in one second
+	probeRest     = 2 * time.Second // between two probes because questions about mail got no answer
+	silentProbes  = 2               // without any answer, one after another and none to mail between them
 	breakerBack   = 60              // seconds; a clock that goes back by more was set
 	warnOf100     = 80              // of the quota
 	hitWindow     = 128

@@ -49,6 +49,7 @@ type watched struct {
 	due     time.Time       // for the next probe; zero for never
 	retry   time.Duration   // the next wait after a failure
 	probing <-chan struct{} // closed when the probe under way is done; nil without one
+	silent  int             // probes that got no answer at all, since the last answer
 	strange bool            // it listed the control when it was armed first: that proves nothing then
 	breaker breaker
 	hits    hits
@@ -289,7 +290,10 @@ func (s *Supervisor) record(w *watched, now time.Time, res *Result, shared bool)
 		told = s.set(w, now, Suspended, Anomaly, fmt.Sprintf("%d of the last %d networks or domains are listed though they were not before, and hardly any by another list", w.hits.listed, hitWindow))
 	}
 	at := now.Add(res.Took)
-	if (res.Verdict == Unhealthy && now.Sub(w.tried) >= fresh || w.breaker.burst && at.Sub(w.tried) >= burstRest) && w.due.After(at) {
+	if answered {
+		w.silent = 0
+	}
+	if (res.Verdict == Unhealthy && now.Sub(w.tried) >= fresh || res.Verdict == Unknown && res.Cause != Undocumented && at.Sub(w.tried) >= probeRest) && w.due.After(at) {
 		w.due = at // the test points decide
 		s.nudge()
 	}

@@ -163,7 +163,7 @@ func TestListedNeverPass(t *testing.T) {
 // All of them are asked by one daemon, beside one that is well, whose listings refuse all the time.
 func TestSickLists(t *testing.T) {
 	t.Parallel()
-	const n = 26
+	const n = 20
 	well := dnslab.List{Zone: "well.test", Networks: []netip.Prefix{listedNetwork()}}
 	every := func(states []dnslab.ListState) []dnslab.List {
 		lists := []dnslab.List{well}
@@ -204,9 +204,9 @@ func TestSickLists(t *testing.T) {
 		// What suddenly lists the world is found by its test points, before a listing that rests on an older proof than a
 		// minute counts: rbl has that with a clock of its own.
 		states := slices.DeleteFunc(dnslab.ListStates(), func(s dnslab.ListState) bool {
-			return s == dnslab.ListWorld || s == dnslab.ListWorldButPoints || s == dnslab.ListWell
+			return s == dnslab.ListWorld || s == dnslab.ListWorldButPoints || s == dnslab.ListWell || s == dnslab.ListFlaps
 		})
-		lists := every(make([]dnslab.ListState, len(states)))
+		lists := every(make([]dnslab.ListState, len(states)+1)) // the last will come and go
 		w := beginLists(t, lists...)
 		if met := come(t, w, "all are well", 0); met.Deferred > 0 {
 			t.Errorf("%d were deferred", met.Deferred)
@@ -215,12 +215,16 @@ func TestSickLists(t *testing.T) {
 			lists[1+i].State = states[i]
 		}
 		w.set(lists...)
-		// The breakers of those that do not answer open with the first wave; clients who are known to nobody wait until then.
+		// Those that do not answer are off as soon as their test points were silent twice; clients who are known to nobody wait until then.
 		late := come(t, w, "the first after they fell sick", n).Deferred
-		for wave := 2; wave < 6; wave++ {
+		for wave := 2; wave < 11; wave++ {
 			met := come(t, w, "the next", n*wave)
 			if late += met.Deferred; met.Deferred == 0 {
 				t.Logf("%d good sessions were deferred until the breakers had opened", late)
+				// One that answers now and then keeps its breaker shut: whom it says nothing of waits, and nobody is refused.
+				lists[len(lists)-1].State = dnslab.ListFlaps
+				w.set(lists...)
+				come(t, w, "one comes and goes", n*11)
 				return
 			}
 		}
