@@ -40,7 +40,7 @@ type GreylistOptions struct {
 	Mode      string        `toml:"mode" enum:"off,suspicious,everyone" default:"suspicious" doc:"Who waits, if no entry of for says otherwise. suspicious: strangers of a certain suspicion; everyone: all whose domain had no DMARC pass here lately; off: nobody."`
 	For       []GreylistFor `toml:"for" doc:"One recipient, or one domain of recipients, for which another mode holds. A recipient counts more than its domain."`
 	Suspicion float64       `toml:"suspicion" default:"4" min:"1" max:"15" doc:"The suspicion from which a stranger waits: the points that checks found before RCPT, and those of the next three. The first two of them never suffice alone, whatever they are set to."`
-	FirstSeen float64       `toml:"first_seen" default:"1" min:"0" max:"5" doc:"Points of suspicion where nothing good is known: the client had no message accepted in 30 days, none from the sender's domain passed DMARC in 36, and reputation does not speak for it."`
+	FirstSeen float64       `toml:"first_seen" default:"1" min:"0" max:"5" doc:"Points of suspicion where nothing good is known of the client: it had no message accepted in 30 days, and reputation does not speak for it."`
 	SPFNone   float64       `toml:"spf_none" default:"1" min:"0" max:"5" doc:"Points of suspicion where the sender's domain has no SPF record; for the null reverse-path, the name in HELO."`
 	Dynamic   float64       `toml:"dynamic" default:"2" min:"0" max:"15" doc:"Points of suspicion where the client's reverse name looks like that of a dynamic address, or has the address in it."`
 	Delay     time.Duration `toml:"delay" default:"2m" min:"1s" max:"24h" rfc:"RFC 6647 section 5" doc:"How long a stranger waits after its first try."`

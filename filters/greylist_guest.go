@@ -193,11 +193,12 @@ func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 	g := &guest{spf: a.Result}
 	r := d.reverse(ctx, in.Session)
 	generic := r.Status == dns.Found && genericName(r.Name, in.Session.Client.Addr())
-	seen, passes := d.seenLately(a.Domain, e.Started), a.Result == spf.Pass
+	passes := a.Result == spf.Pass
+	seen := passes && d.seenLately(a.Domain, e.Started) // else anybody may have written the name
 	proven := in.Session.Conduct.Proven || spokenFor(e)
 	g.seen = seen || proven
-	// That the domain was seen does not make it less suspect where SPF passes: it spares it, or, with a wide record, it does not.
-	g.suspect, g.suspicion = d.suspicion(in, a.Result, r, proven || seen && !passes)
+	// That the domain was seen does not make it less suspect: it spares it, or, with a wide record, it does not.
+	g.suspect, g.suspicion = d.suspicion(in, a.Result, r, proven)
 	if passes && r.Status == dns.Found && !generic && g.suspect {
 		g.suspect = false
 		g.suspicion += "; but SPF passes, and so does the reverse name"
@@ -205,7 +206,7 @@ func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 	switch {
 	case d.listedWell(in.Session):
 		g.why = "the client is on a list of good senders"
-	case seen && passes:
+	case seen:
 		g.why = "SPF passes for " + a.Domain + ", as from which mail passed DMARC lately"
 		if g.suspect {
 			g.ifNarrow = a.Domain

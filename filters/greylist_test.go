@@ -120,7 +120,7 @@ func TestWhoWaits(t *testing.T) {
 		{"silent before the banner", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@bare.example>", session: func(s *gateway.Session) { s.Conduct.Known = true }}, nil, true, "first seen 1"},
 		{"softfail", visit{client: "192.0.2.9", helo: "bot.example", from: "<a@soft.example>"}, nil, true, "suspicion"},
 		{"a domain that passed, with SPF now", visit{client: "192.0.2.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), false, "passed DMARC lately"},
-		{"a domain that passed, without SPF now", visit{client: "198.51.100.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), true, ""},
+		{"a domain that passed, without SPF now", visit{client: "198.51.100.8", helo: "bot", from: "<a@good.example>"}, passed("good.example"), true, "first seen 1"},
 		{"a domain that passed, and lets all pass", visit{client: "192.0.2.9", helo: "bot", from: "<a@all.test>"}, passed("all.test"), true, "wide record: mail as from all.test"},
 		{"a domain that passed, and lets many pass", visit{client: "192.0.2.9", helo: "bot", from: "<a@wide.test>"}, passed("wide.test"), true, "identity: net:192.0.2.0/24"},
 		{"one that lets all pass, of no suspect", visit{client: "192.0.2.1", helo: "good.example", from: "<a@all.test>"}, passed("all.test"), false, "passed DMARC lately"},
