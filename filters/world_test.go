@@ -160,7 +160,9 @@ func from(client, name string) *gateway.Session {
 // input is the input of a stage.
 func input(s *gateway.Session, e *gateway.Envelope) *gateway.Input {
 	if e != nil {
-		e.Session = s
+		if e.Session != s { // what was begun ahead may read it
+			e.Session = s
+		}
 		if e.Started.IsZero() {
 			e.Started = s.Started
 		}
