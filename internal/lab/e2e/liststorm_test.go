@@ -147,13 +147,18 @@ func TestListedNeverPass(t *testing.T) {
 			t.Fatal("clients whose answers came late are not refused when they come again")
 		}
 	}
-	for range 2 {
-		if met := wave("all others are silent", false, func(i int, l *dnslab.List) {
+	// On a machine that is busy some of its answers may be late as well; that others are silent must not make it so for good.
+	for end := time.Now().Add(clientTime); ; time.Sleep(time.Second) {
+		met := wave("all others are silent", false, func(i int, l *dnslab.List) {
 			if i > 0 {
 				l.State = dnslab.ListDead
 			}
-		}); met.Refused != int64(n) {
-			t.Errorf("%d of %d were refused by the list that answers", met.Refused, n)
+		})
+		if met.Refused == int64(n) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d were refused by the list that answers", met.Refused, n)
 		}
 	}
 }

@@ -240,7 +240,7 @@ func (p *tap) asked() (out []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, q := range p.trips {
-		if !strings.Contains(q, "gp:e\r\n") {
+		if !strings.Contains(q, "gp:e\r\n") && !strings.Contains(q, "$5\r\nhello\r\n") { // nor is a connection's beginning
 			out = append(out, q)
 		}
 	}
