@@ -15,6 +15,8 @@ import (
 	"gatepost/internal/lab/dnslab"
 )
 
+// The tests of this file are not run beside others: a crowd of clients makes all others late, and they it.
+
 // listedFlag is few: the daemon of a test has the race detector, and a machine that is too busy to hear answers in time looks
 // like an outage of DNS. scripts/soak has a thousand, and scripts/bench.
 var listedFlag = flag.Int("listed", 100, "how many listed clients connect at the same time in TestListedNeverPass")
@@ -102,7 +104,6 @@ func (w *listWorld) set(lists ...dnslab.List) {
 // answer at once, nor when the answers come late, or too late, or from one list alone while others are silent. Who hears 451
 // because a list was late is refused when he comes again.
 func TestListedNeverPass(t *testing.T) {
-	t.Parallel()
 	one := dnslab.List{Zone: "first.test", Networks: []netip.Prefix{listedNetwork()}}
 	lists := []dnslab.List{one, {Zone: "second.test"}, {Zone: "third.test"}, {Zone: "fourth.test"}}
 	w := beginLists(t, lists...)
@@ -167,7 +168,6 @@ func TestListedNeverPass(t *testing.T) {
 // or come and go refuse no good client, whether they were sick from the start or fell sick after they had proved themselves.
 // All of them are asked by one daemon, beside one that is well, whose listings refuse all the time.
 func TestSickLists(t *testing.T) {
-	t.Parallel()
 	const n = 20
 	well := dnslab.List{Zone: "well.test", Networks: []netip.Prefix{listedNetwork()}}
 	every := func(states []dnslab.ListState) []dnslab.List {
