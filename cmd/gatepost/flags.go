@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,4 +47,15 @@ func (f *flags) read(e env, args []string, most int) (rest []string, ok bool) {
 		return nil, false
 	}
 	return rest, true
+}
+
+// jsonLines writes what a command lists with --json: one object a line. It returns the exit code.
+func jsonLines[T any](e env, list []T) int {
+	enc := json.NewEncoder(e.out)
+	for i := range list {
+		if enc.Encode(&list[i]) != nil {
+			return exitFound
+		}
+	}
+	return exitDone
 }

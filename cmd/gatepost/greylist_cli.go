@@ -28,11 +28,8 @@ func greylistShow(ctx context.Context, e env, args []string) int {
 		return complain(e, "greylist list", err)
 	}
 	if f.json {
-		enc := json.NewEncoder(e.out)
-		for i := range list.Waiting {
-			if enc.Encode(list.Waiting[i]) != nil {
-				return exitFound
-			}
+		if code := jsonLines(e, list.Waiting); code != exitDone {
+			return code
 		}
 	} else {
 		printWaiting(e.out, list.Waiting, time.Now())

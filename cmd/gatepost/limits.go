@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -16,7 +15,7 @@ import (
 	"gatepost/internal/limit"
 )
 
-// Of limits top: how many lines there are by default and at most.
+// Of limits top and reputation top: how many lines there are by default and at most.
 const (
 	topLines = 20
 	topMost  = 1000
@@ -34,11 +33,20 @@ type nearLimit struct {
 	Rest    time.Duration `json:"rest"` // until all of it is given back, nanoseconds
 }
 
-// limitsVerb answers gatepost limits top.
-func (d *daemon) limitsVerb(_ context.Context, r *http.Request) (any, error) {
+// topOf is how many lines a verb that tells of the worst was asked for.
+func topOf(r *http.Request) (int, error) {
 	n, err := strconv.Atoi(r.URL.Query().Get("n"))
 	if err != nil || n < 1 || n > topMost {
-		return nil, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("n is not 1 to %d", topMost)}
+		return 0, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("n is not 1 to %d", topMost)}
+	}
+	return n, nil
+}
+
+// limitsVerb answers gatepost limits top.
+func (d *daemon) limitsVerb(_ context.Context, r *http.Request) (any, error) {
+	n, err := topOf(r)
+	if err != nil {
+		return nil, err
 	}
 	return nearest(d.parts.shaper.Limits().Top(n), d.now.Load().rates), nil
 }
@@ -75,13 +83,7 @@ func limitsTop(ctx context.Context, e env, args []string) int {
 		return complain(e, "limits top", err)
 	}
 	if f.json {
-		enc := json.NewEncoder(e.out)
-		for i := range list {
-			if enc.Encode(&list[i]) != nil {
-				return exitFound
-			}
-		}
-		return exitDone
+		return jsonLines(e, list)
 	}
 	t := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
 	for i := range list {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -80,11 +79,8 @@ func search(ctx context.Context, e env, r *store.Reader, q store.Query, asJSON b
 		return complain(e, "log search", err)
 	}
 	if asJSON {
-		enc := json.NewEncoder(e.out)
-		for i := range result.Rows {
-			if err := enc.Encode(result.Rows[i]); err != nil {
-				return exitFound
-			}
+		if code := jsonLines(e, result.Rows); code != exitDone {
+			return code
 		}
 	} else {
 		printRows(e.out, result.Rows)

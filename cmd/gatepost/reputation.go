@@ -104,9 +104,9 @@ func (d *daemon) resetVerb(ctx context.Context, r *http.Request) (any, error) {
 
 // topVerb answers gatepost reputation top: who brought the most bad lately, first those that are bad.
 func (d *daemon) topVerb(_ context.Context, r *http.Request) (any, error) {
-	n, err := strconv.Atoi(r.URL.Query().Get("n"))
-	if err != nil || n < 1 || n > topMost {
-		return nil, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("n is not 1 to %d", topMost)}
+	n, err := topOf(r)
+	if err != nil {
+		return nil, err
 	}
 	type one struct {
 		subject reputation.Subject
@@ -174,13 +174,7 @@ func pastCommand(ctx context.Context, e env, name string, args []string, path, q
 		return complain(e, name, err)
 	}
 	if f.json {
-		enc := json.NewEncoder(e.out)
-		for i := range list {
-			if enc.Encode(&list[i]) != nil {
-				return exitFound
-			}
-		}
-		return exitDone
+		return jsonLines(e, list)
 	}
 	for i := range list {
 		fmt.Fprintf(e.out, "%-36s %s\n", list[i].Subject, list[i].Told)
