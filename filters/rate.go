@@ -42,8 +42,8 @@ type single struct {
 }
 
 // ownRates are the charges of a client and its networks.
-func (d *Deps) ownRates(charges []limit.Charge, s *gateway.Session, u limit.Unit, cost int64) []limit.Charge {
-	return d.Rates.Networks(charges, limit.PlacesOf(s.Client.Addr()), u, d.standing(s), cost)
+func (d *Deps) ownRates(charges []limit.Charge, client netip.Addr, u limit.Unit, r limit.Reputation, cost int64) []limit.Charge {
+	return d.Rates.Networks(charges, limit.PlacesOf(client), u, r, cost)
 }
 
 // clientSubject is what one client is counted under: the same as in ownRates.

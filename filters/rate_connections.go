@@ -26,10 +26,11 @@ func (d *Deps) runRateConnections(ctx context.Context, in *gateway.Input) gatewa
 	if d.exempt(s) {
 		return notLimited()
 	}
+	standing := d.standing(s)
 	a := &single{}
-	charges := d.ownRates(a.room[:0], s, limit.Connections, 1)
+	charges := d.ownRates(a.room[:0], s.Client.Addr(), limit.Connections, standing, 1)
 	before := len(charges)
-	charges = d.charge(charges, limit.ClientError, limit.Errors, clientSubject(s.Client.Addr()), d.standing(s))
+	charges = d.charge(charges, limit.ClientError, limit.Errors, clientSubject(s.Client.Addr()), standing)
 	for i := range charges[before:] {
 		charges[before+i].Asked = true // they are charged when they were made: see RateLessons
 	}

@@ -30,7 +30,7 @@ func (d *Deps) runRateMessages(ctx context.Context, in *gateway.Input) gateway.F
 	}
 	standing := d.standing(s)
 	a := &single{}
-	charges := d.ownRates(a.room[:0], s, limit.Messages, 1)
+	charges := d.ownRates(a.room[:0], s.Client.Addr(), limit.Messages, standing, 1)
 	charges = d.charge(charges, limit.Organisation, limit.Messages, d.organisation(ctx, in), standing)
 	charges = d.charge(charges, limit.SenderDomain, limit.Messages, in.Envelope.From.Domain, standing)
 	return d.counted(ctx, a, charges)

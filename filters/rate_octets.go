@@ -29,10 +29,11 @@ func (d *Deps) octetsCountNow(in *gateway.Input) bool {
 }
 
 func (d *Deps) octetTakes(_ context.Context, in *gateway.Input, a *shaping.Ask) {
-	if d.exempt(in.Session) {
+	s := in.Session
+	if d.exempt(s) {
 		return
 	}
-	c := d.ownRates(nil, in.Session, limit.KiB, limit.Size(in.Envelope.Measured.Octets))
+	c := d.ownRates(nil, s.Client.Addr(), limit.KiB, d.standing(s), limit.Size(in.Envelope.Measured.Octets))
 	if len(c) > 0 {
 		a.Takes = append(a.Takes, shaping.Take{Charges: c})
 	}

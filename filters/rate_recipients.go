@@ -49,7 +49,7 @@ func (d *Deps) recipientTakes(_ context.Context, in *gateway.Input, a *shaping.A
 		}
 	}
 	t := nextTake(a)
-	c := d.ownRates(t.Charges, s, limit.Recipients, 1)
+	c := d.ownRates(t.Charges, s.Client.Addr(), limit.Recipients, standing, 1)
 	c = d.charge(c, limit.Recipient, limit.Messages, recipientSubject(to), standing)
 	c = d.charge(c, limit.RecipientDomain, limit.Messages, to.Domain, standing)
 	if e.From.IsNull() {

@@ -19,13 +19,7 @@ func rblClient() Definition {
 	def := Definition{Name: "rbl.client", Stage: gateway.Connect}
 	def.asksLists()
 	def.Doc = "Is the client's address on a DNS list that [rbl] names? All lists are asked with the connection and waited for before the first MAIL. Each has the weight of its code, and together they refuse; postmaster and abuse are reached. What a list could not tell is unknown: rbl.late is held for a minute, but for clients whose mail was taken lately."
-	def.Build = func(options any, d *Deps) (Built, error) {
-		c, err := d.newLister(options, rbl.Client)
-		if err != nil || c == nil {
-			return unlisted(), err
-		}
-		return Built{Run: c.runClient, Ready: c.clientReady, Ahead: c.beginClient}, nil
-	}
+	def.Build = askingLists(rbl.Client, func(c *lister) Built { return Built{Run: c.runClient, Ready: c.clientReady, Ahead: c.beginClient} })
 	return def
 }
 
@@ -34,13 +28,7 @@ func rblHelo() Definition {
 	def := Definition{Name: "rbl.helo", Stage: gateway.Helo}
 	def.asksLists()
 	def.Doc = "Is the name in HELO or EHLO, or the client's verified reverse name, on a DNS list of domains that [rbl] names? A list has one voice for both. Weights and what could not be told are as of rbl.client."
-	def.Build = func(options any, d *Deps) (Built, error) {
-		c, err := d.newLister(options, rbl.HeloName|rbl.ReverseName)
-		if err != nil || c == nil {
-			return unlisted(), err
-		}
-		return Built{Run: c.runHelo, Ready: c.heloReady}, nil
-	}
+	def.Build = askingLists(rbl.HeloName|rbl.ReverseName, func(c *lister) Built { return Built{Run: c.runHelo, Ready: c.heloReady} })
 	return def
 }
 
@@ -49,13 +37,7 @@ func rblSender() Definition {
 	def := Definition{Name: "rbl.sender", Stage: gateway.Mail}
 	def.asksLists()
 	def.Doc = "Is the domain of MAIL FROM on a DNS list of domains that [rbl] names? A listing that was priced for the client's name already costs nothing more. Left out for the null reverse-path and for domains that we serve. Weights and what could not be told are as of rbl.client."
-	def.Build = func(options any, d *Deps) (Built, error) {
-		c, err := d.newLister(options, rbl.MailFrom)
-		if err != nil || c == nil {
-			return unlisted(), err
-		}
-		return Built{Run: c.runSender, Ready: c.senderReady, AheadMail: c.beginSender}, nil
-	}
+	def.Build = askingLists(rbl.MailFrom, func(c *lister) Built { return Built{Run: c.runSender, Ready: c.senderReady, AheadMail: c.beginSender} })
 	return def
 }
 
@@ -64,13 +46,7 @@ func rblAuthor() Definition {
 	def := Definition{Name: "rbl.author", Stage: gateway.Data}
 	def.asksLists()
 	def.Doc = "Is the domain of the message's author (From) on a DNS list of domains that [rbl] names? A listing that was priced for the client's name or MAIL FROM already costs nothing more. Left out where it is not clear who the author is, and for domains that we serve. Weights and what could not be told are as of rbl.client."
-	def.Build = func(options any, d *Deps) (Built, error) {
-		c, err := d.newLister(options, rbl.From)
-		if err != nil || c == nil {
-			return unlisted(), err
-		}
-		return Built{Run: c.runAuthor, Ready: c.authorReady}, nil
-	}
+	def.Build = askingLists(rbl.From, func(c *lister) Built { return Built{Run: c.runAuthor, Ready: c.authorReady} })
 	return def
 }
 
@@ -81,6 +57,17 @@ func (def *Definition) asksLists() {
 	def.Unknown = gateway.ActionPass // of lists that are not used at the moment: marked, and told to the operator
 	def.Reasons = map[gateway.Reason]gateway.Action{gateway.RBLLate: gateway.ActionDefer}
 	def.Measures = []Measure{{"listed", "a listing, by its weight; below zero for lists of good senders", 0.5}}
+}
+
+// askingLists builds a check that asks lists about such inputs; where none is asked about them, one that tells so.
+func askingLists(inputs rbl.Input, built func(c *lister) Built) func(any, *Deps) (Built, error) {
+	return func(options any, d *Deps) (Built, error) {
+		c, err := d.newLister(options, inputs)
+		if err != nil || c == nil {
+			return unlisted(), err
+		}
+		return built(c), nil
+	}
 }
 
 // listing is the measure of a list's strongest code. It reads as list:code label.
