@@ -3,7 +3,6 @@ package shaping
 import (
 	"context"
 	"errors"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -192,11 +191,4 @@ func (r *Reputation) Forget(ctx context.Context, s reputation.Subject) (bool, er
 // Counts are what became of questions and lessons.
 func (r *Reputation) Counts() ReputationCounts {
 	return ReputationCounts{Taught: r.taught.Load(), Alone: r.alone.Load(), Dropped: r.dropped.Load()}
-}
-
-// Pending returns a copy of what waits for Redis.
-func (r *Reputation) Pending() map[reputation.Subject]reputation.Counts {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.pending)
 }

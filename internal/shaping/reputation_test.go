@@ -255,3 +255,10 @@ func TestReputationPending(t *testing.T) {
 		t.Errorf("%s in Redis", size)
 	}
 }
+
+// Pending returns a copy of what waits for Redis.
+func (r *Reputation) Pending() map[reputation.Subject]reputation.Counts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.pending)
+}

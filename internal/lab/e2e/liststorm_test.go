@@ -206,8 +206,8 @@ func TestSickLists(t *testing.T) {
 		}
 	})
 	t.Run("later", func(t *testing.T) {
-		// What suddenly lists the world is found by its test points, before a listing that rests on an older proof than a
-		// minute counts: rbl has that with a clock of its own.
+		// What suddenly lists the world is found by its control, before a listing counts that rests on a look longer ago than
+		// some seconds: rbl has that with a clock of its own.
 		states := slices.DeleteFunc(dnslab.ListStates(), func(s dnslab.ListState) bool {
 			return s == dnslab.ListWorld || s == dnslab.ListWorldButPoints || s == dnslab.ListWell || s == dnslab.ListFlaps
 		})
