@@ -95,8 +95,21 @@ type RcptOptions struct {
 type Recipient struct {
 	Address Address
 	Options RcptOptions
-	Route   string // the route of its domain; "" where we serve none
-	Reply   Reply  // what RCPT was answered
+	Route   string // the route of its mail; "" where we serve none
+	// To are the addresses that its mail is sent on to, of one route all of them, where policy says that it is another
+	// (aliases, domains that stand for others); nil: Address itself.
+	To    []Address
+	Reply Reply // what RCPT was answered
+	// Verified says that a next hop or a directory was asked whether it exists, and said yes.
+	Verified bool
+}
+
+// Final returns the addresses that the next hop is told.
+func (r *Recipient) Final() []Address {
+	if r.To != nil {
+		return r.To
+	}
+	return []Address{r.Address}
 }
 
 // Accepted reports whether RCPT was answered with 250.

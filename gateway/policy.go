@@ -89,6 +89,23 @@ func (p *Policy) Serves(to Address) *Domain {
 	return p.Domain(to.Domain)
 }
 
+// Destination is where mail for a recipient goes.
+type Destination struct {
+	Domain *Domain   // nil: mail for it is not ours to take
+	Route  string    // "" as well
+	To     []Address // what the next hop is told instead of the recipient; nil: the recipient
+	Why    []string  // the policy lines that make it another than its domain's; nil for none
+}
+
+// Destination returns where mail for a recipient goes. It is a look-up of what was worked out when the policy was loaded.
+func (p *Policy) Destination(to Address) Destination {
+	d := p.Serves(to)
+	if d == nil {
+		return Destination{}
+	}
+	return Destination{Domain: d, Route: d.Route}
+}
+
 // Trusts reports whether the address is in a trusted network.
 func (p *Policy) Trusts(a netip.Addr) bool {
 	a = a.Unmap()

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"io"
 	"net/netip"
 	"time"
 )
@@ -28,59 +27,6 @@ type Carries struct {
 	// Defer is why a message would most likely not be taken if it came now (NextHopBusy, NextHopAway), so that it is
 	// better told 451 before its body is taken; "" when it may come. It changes from one moment to the next.
 	Defer Reason
-}
-
-// Delivery is one message for one route.
-type Delivery struct {
-	ID      ID
-	Route   string
-	From    Address
-	Options MailOptions
-	Rcpts   []Recipient
-	Content Content
-}
-
-// Content is the message as it goes out: our fields, then what came in without the fields that were removed.
-type Content struct {
-	Parts []io.Reader // each read once, in order
-	Size  int64
-	// Clean says of the last part what Measured.Clean says of a body: it begins at the beginning of a line, and Dots are
-	// offsets in it. It can then be sent without being looked at once more, and straight from where it lies (see Rest).
-	Clean bool
-	Dots  []int64
-	// EightBit and UTF8 say what the next hop must carry.
-	EightBit, UTF8 bool
-}
-
-// RelayResult is how a relay ended.
-type RelayResult uint8
-
-// The ends of a relay. The zero value is the one after which the sender must come back.
-const (
-	NotDelivered   RelayResult = iota // nothing was taken; the sender is told 451
-	Delivered                         // the next hop said 250 after the end of the message
-	RefusedByHop                      // the next hop refused with 5xx
-	DeferredByHop                     // the next hop refused with 4xx
-	MixedByHop                        // its replies to RCPT differed; no body octet was sent; each was learned
-	OutcomeUnknown                    // the end of the message was sent, and no answer came: 451, and a duplicate is possible
-)
-
-var relayNames = []string{"not delivered", "delivered", "refused", "deferred", "mixed", "unknown"}
-
-func (r RelayResult) String() string                { return name(relayNames, r) }
-func (r RelayResult) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }
-func (r *RelayResult) UnmarshalText(b []byte) error { return parse(relayNames, "relay result", b, r) }
-
-// Relayed is what came of a relay.
-type Relayed struct {
-	Result  RelayResult   `json:"result"`
-	Reply   Reply         `json:"reply"`              // what the sender is told; mapped from the next hop's, cleaned
-	NextHop string        `json:"next_hop,omitempty"` // host:port that answered
-	Said    string        `json:"said,omitempty"`     // the next hop's own reply, cleaned
-	At      string        `json:"at,omitempty"`       // the step that decided: "dial", "ehlo", "mail", "rcpt", "data", "body", "dot"
-	TLS     string        `json:"tls,omitempty"`
-	Took    time.Duration `json:"took"`
-	Rcpts   []Reply       `json:"rcpts,omitempty"` // the replies to RCPT, where they decided
 }
 
 // Vault keeps quarantined mail. It is absent until the quarantine is built; a policy that needs it is refused by check
@@ -114,16 +60,43 @@ type Sealing struct {
 	Results  string    // the value of our Authentication-Results
 }
 
-// Spool takes the responsibility for a message: after Put returned nil the message survives a power cut.
+// Spool takes the responsibility for a message: after Put returned nil the message survives a power cut, and whoever asks
+// for it hears what became of it.
 type Spool interface {
-	Put(ctx context.Context, d *Delivery) error
+	// Takes is why no message of that many octets would be taken now (NoStorage); "" when one would be. It never waits.
+	Takes(size int64) Reason
+	// Put keeps a message and delivers it when its route can take it. An error means that it was not taken, and nothing of it
+	// is left.
+	Put(ctx context.Context, d *Delivery, c Custody) error
 }
 
-// Ledger remembers what was delivered, so that a retry of the sender is no second copy. It may forget; then a duplicate
-// is possible, and never a loss.
+// Custody is what is to be known of a message that is in the spool, besides what is delivered.
+type Custody struct {
+	Arrived time.Time `json:"arrived"`
+	// Notify says that its reverse-path was authenticated (its domain passed SPF or DMARC), so that a notice of failure goes
+	// to who sent it, and to nobody who did not.
+	Notify  bool   `json:"notify,omitempty"`
+	Subject string `json:"subject,omitempty"` // as the domain's policy lets it be kept
+	Why     string `json:"why,omitempty"`     // why it did not go through
+}
+
+// Ledger remembers to whom a message was delivered, so that a retry of the sender is no second copy. It may forget; then a
+// duplicate is possible, and never a loss.
 type Ledger interface {
-	// Begin claims the digest. When the message was delivered before it returns done; when it is on its way, it waits.
-	Begin(ctx context.Context, digest [32]byte) (done bool, finish func(delivered bool), err error)
+	// Begin claims a message for recipients. It waits while another attempt at the same message for one of them is on its
+	// way. An error means that nothing is known, and nothing will be remembered.
+	Begin(ctx context.Context, message [32]byte, rcpts []string) (Claim, error)
+}
+
+// Claim is an attempt at a message that others wait for.
+type Claim interface {
+	// Done says of each recipient, in the order of Begin, whether it was delivered to before.
+	Done() []bool
+	// End ends the attempt: delivered says of each recipient whether it has the message now. It is called once.
+	End(delivered []bool)
+	// Heard is called after End once it is known whether the sender read that its message was taken: then it will not come
+	// again, and nothing need be remembered of it. What it may not have read is remembered for days.
+	Heard(read bool)
 }
 
 // Journal takes what happened. It never makes the mail path wait: what it cannot keep it counts.

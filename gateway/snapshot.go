@@ -14,6 +14,9 @@ type Snapshot struct {
 	Gate     Gate
 	Tag      SubjectTag
 	Sealer   Sealer // nil for none
+	// Spools are the routes whose mail is kept in the spool while no next hop of theirs can be reached; for all others the
+	// sender keeps it (451).
+	Spools map[string]bool
 	// Normalise are networks whose bare CR and LF become CRLF, by exception.
 	Normalise func(*Session) bool
 }

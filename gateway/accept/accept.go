@@ -54,15 +54,15 @@ func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.
 
 	fields := Compose(e, v, time.Now())
 	r = Result{Removed: fields.Removed, Edits: fields.Edits, ScannedBy: fields.ScannedBy}
-	finish, done := a.claim(ctx, e)
-	if done {
+	claim := a.claim(ctx, e)
+	if claim.done() {
 		r.Reply = accepted(e)
 		return r
 	}
 	kept, err := a.keep(ctx, e, v)
 	if err != nil {
 		a.fault("quarantine", e, err)
-		finish(false)
+		claim.end(false)
 		r.Reply = ownFault
 		return r
 	}
@@ -70,7 +70,7 @@ func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.
 	r.Edits = fields.Edits
 	r = a.relay(ctx, e, v, fields, r)
 	delivered := r.Relayed == nil || r.Relayed.Result == gateway.Delivered
-	finish(delivered)
+	claim.end(delivered)
 	switch {
 	case kept == nil:
 	case !delivered:
@@ -155,27 +155,6 @@ func (a *Acceptor) keep(ctx context.Context, e *gateway.Envelope, v *gateway.Ver
 		return nil, nil
 	}
 	return a.Vault.Prepare(ctx, e, v, rcpts)
-}
-
-// claim asks the ledger whether the message was delivered before. A ledger that fails costs a duplicate, never a message.
-func (a *Acceptor) claim(ctx context.Context, e *gateway.Envelope) (finish func(bool), done bool) {
-	none := func(bool) {}
-	if a.Ledger == nil {
-		return none, false
-	}
-	digest, ok, err := Digest(e)
-	if err != nil || !ok {
-		return none, false
-	}
-	done, finish, err = a.Ledger.Begin(ctx, digest)
-	if err != nil {
-		a.fault("ledger", e, err)
-		return none, false
-	}
-	if finish == nil {
-		finish = none
-	}
-	return finish, done
 }
 
 func accepted(e *gateway.Envelope) gateway.Reply {

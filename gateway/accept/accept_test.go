@@ -174,11 +174,20 @@ type ledger struct {
 	err   error
 }
 
-func (l ledger) Begin(context.Context, [32]byte) (bool, func(bool), error) {
-	return l.done, func(delivered bool) {
-		*l.order = append(*l.order, map[bool]string{true: "done", false: "undone"}[delivered])
-	}, l.err
+func (l ledger) Begin(_ context.Context, _ [32]byte, rcpts []string) (gateway.Claim, error) {
+	return claim{l, len(rcpts)}, l.err
 }
+
+type claim struct {
+	ledger
+	rcpts int
+}
+
+func (c claim) Done() []bool { return slices.Repeat([]bool{c.done}, c.rcpts) }
+func (c claim) End(delivered []bool) {
+	*c.order = append(*c.order, map[bool]string{true: "done", false: "undone"}[!slices.Contains(delivered, false)])
+}
+func (c claim) Heard(bool) {}
 
 // TestOrderAroundTheDot shows that a quarantined copy is durable before the relay and seen only after it, and what the
 // ledger is told.

@@ -4,14 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
-	"slices"
 
 	"gatepost/gateway"
 )
 
-// Digest names a message with its envelope, the same at each attempt of the sender: reverse-path, recipients in any order,
-// content, Message-ID, Date and From, without the trace fields and signatures that change between attempts. ok is false
-// for mail without Message-ID or Date: equal alarms of a device must all arrive.
+// Digest names a message, the same at each attempt of the sender and for each of its recipients: reverse-path, content,
+// Message-ID, Date and From, without the trace fields and signatures that change between attempts. ok is false for mail
+// without Message-ID or Date: equal alarms of a device must all arrive.
 func Digest(e *gateway.Envelope) (digest [32]byte, ok bool, err error) {
 	if e.Header.Count("Message-ID") == 0 || e.Header.Count("Date") == 0 {
 		return digest, false, nil
@@ -24,16 +23,6 @@ func Digest(e *gateway.Envelope) (digest [32]byte, ok bool, err error) {
 		io.WriteString(h, s)
 	}
 	write(e.From.Key())
-	var rcpts []string
-	for i := range e.Rcpts {
-		if e.Rcpts[i].Accepted() {
-			rcpts = append(rcpts, e.Rcpts[i].Address.Key())
-		}
-	}
-	slices.Sort(rcpts)
-	for _, r := range slices.Compact(rcpts) {
-		write(r)
-	}
 	for _, name := range [...]string{"Message-ID", "Date", "From"} {
 		write(e.Header.Get(name))
 	}

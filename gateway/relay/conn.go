@@ -17,13 +17,13 @@ import (
 
 // The steps of a dialogue, as Relayed.At names them.
 const (
-	atDial = "dial" // up to the banner
-	atEHLO = "ehlo" // with STARTTLS
-	atMail = "mail"
-	atRcpt = "rcpt"
-	atData = "data"
-	atBody = "body"
-	atDot  = "dot"
+	atDial = gateway.AtDial
+	atEHLO = gateway.AtEHLO
+	atMail = gateway.AtMail
+	atRcpt = gateway.AtRcpt
+	atData = gateway.AtData
+	atBody = gateway.AtBody
+	atDot  = gateway.AtDot
 )
 
 // What the next hop can do wrong apart from its codes.

@@ -31,9 +31,8 @@ func (c *session) rcpt(arg string) gateway.Reply {
 	if n := p.Notify.String(); n != "" {
 		to.Options.Notify = strings.Split(n, ",")
 	}
-	if d := c.Snapshot.Policy.Serves(to.Address); d != nil {
-		to.Route = d.Route
-	}
+	d := c.Snapshot.Policy.Destination(to.Address)
+	to.Route, to.To = d.Route, d.To
 	env.Rcpts = append(env.Rcpts, to)
 	i := len(env.Rcpts) - 1
 
