@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -28,9 +29,18 @@ const collectsOften = "GOGC=10"
 // usage asks the daemon, and the kernel for its descriptors.
 func (w *world) usage(t testing.TB) usage {
 	t.Helper()
-	_, text, err := w.daemon.Get(t.Context(), "/metrics")
-	if err != nil {
-		t.Fatal(err)
+	var text string
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(10 * time.Millisecond) {
+		status, page, err := w.daemon.Get(t.Context(), "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text = page; status == http.StatusOK {
+			break
+		}
+		if status != http.StatusServiceUnavailable || time.Now().After(deadline) { // it is while some others read it
+			t.Fatalf("/metrics says %d: %s", status, page)
+		}
 	}
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.daemon.PID()))
 	if err != nil {
