@@ -186,6 +186,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		Gate:      gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},
 		Tag:       gateway.SubjectTag{Text: c.Policy.Tag.Subject, Signed: c.Policy.Tag.Signed},
 		Sealer:    sealer,
+		Spools:    spooling(c.Policy),
 		Normalise: normalises(c)}
 	return b, nil
 }

@@ -31,6 +31,7 @@ type Bootstrap struct {
 	Sandbox      string       `toml:"sandbox" enum:"on,off" default:"on" doc:"Whether the daemon gives up, at its start, every file that it does not need (Landlock), and new privileges. A reload that names another file then needs a restart. Off is told as a warning."`
 	Shutdown     Shutdown     `toml:"shutdown" doc:"How the daemon ends."`
 	Body         Body         `toml:"body" doc:"The buffer of a message while it is received and scanned."`
+	Spool        Spool        `toml:"spool" doc:"Where mail is kept while its route is down, for routes with when_down = spool in policy.toml. It lies on one disk: what was taken is lost if that disk is lost."`
 }
 
 // SandboxOff is the value of sandbox that switches it off.
@@ -126,6 +127,9 @@ func (b *Bootstrap) Fill() {
 	if b.Body.Dir == "" {
 		b.Body.Dir = filepath.Join(b.StateDir, "tmp")
 	}
+	if b.Spool.Dir == "" {
+		b.Spool.Dir = filepath.Join(b.StateDir, "spool")
+	}
 }
 
 // Validate checks what goes over several keys.
@@ -148,6 +152,7 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 		report("listener", "is an empty list: no client could connect", "remove the key for the default, or write [[listener]]")
 	}
 
+	b.spoolApart(report)
 	if len(b.Control.Socket) > maxSocketPath {
 		report("control.socket", "the path of a socket may have 107 octets, this one has "+strconv.Itoa(len(b.Control.Socket)), "write a shorter path")
 	}

@@ -21,6 +21,7 @@ type Policy struct {
 	ARC        ARC        `toml:"arc" doc:"Seals of this host (Authenticated Received Chain)."`
 	Routes     []Route    `toml:"route" doc:"A way to the internal mail server, for one or more domains."`
 	Domains    []Domain   `toml:"domain" doc:"A domain that the gateway serves. Mail for any other is refused with 550 5.7.1."`
+	Queue      Queue      `toml:"queue" doc:"Mail that is kept here while its route is down: how it is tried, and what happens to what fails. Only for routes with when_down = spool."`
 	RBL        RBL        `toml:"rbl" doc:"DNS lists of addresses and domains (DNSBL, DNSWL)."`
 	Reports    Reports    `toml:"reports" doc:"What the gateway tells others about."`
 	Checks     Checks     `toml:"checks" doc:"What each check does; gatepost explain NAME says what it looks at."`
@@ -93,6 +94,7 @@ type Route struct {
 	Recipients   string    `toml:"recipients" enum:"call-ahead,none" default:"call-ahead" doc:"How recipients are checked. call-ahead: the next hop is asked at RCPT, and answers are remembered; none: every recipient is taken for good."`
 	Pool         int       `toml:"pool" unit:"connections" default:"10" min:"1" max:"1000" doc:"Connections to each next hop at the same time."`
 	Queue        int       `toml:"queue" unit:"messages" default:"500" min:"1" max:"10000" doc:"Messages that may wait for a connection to each next hop, at most 30 seconds each. While as many wait, more are deferred at RCPT (451 4.4.5), before their body is taken."`
+	WhenDown     WhenDown  `toml:"when_down" enum:"defer,spool" default:"defer" doc:"What becomes of mail while no next hop of the route can be reached. defer: the sender gets 451 and keeps it; nothing can be lost here. spool: mail that passed every check, for verified recipients, is written to the spool of this host and answered with 250. It then lies on one disk, and is lost if that disk is lost before the next hop is back."`
 	Timeouts     Timeouts  `toml:"timeouts" doc:"How long the next hop may take."`
 }
 

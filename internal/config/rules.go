@@ -59,6 +59,7 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 		names = append(names, r.Name)
 	}
 	p.reportsVia(routes, names, report)
+	p.spools(routes, names, report)
 	p.ratesOnce(report)
 	domains := map[string]bool{}
 	for i := range p.Domains {
@@ -103,6 +104,8 @@ func (p *Policy) Warn(report func(key, message, instead string)) {
 	if p.Reports.DMARC.On() {
 		used[p.Reports.DMARC.Via] = true
 	}
+	used[p.Queue.NoticesVia] = true
+	p.warnNoNotices(report)
 	for i, r := range p.Routes {
 		if !used[r.Name] {
 			report("route["+strconv.Itoa(i)+"]", "no domain takes this route", "remove it, or name it in a [[domain]]")
@@ -133,6 +136,7 @@ func (r *Route) Validate(report func(key, message, instead string)) {
 			report("tls", `"required" verifies a name, but next hop `+h.Host+" has only an address", "write server_name, or the next hop's name as its host")
 		}
 	}
+	r.spoolsVerified(report)
 	if r.TLS == TLSFingerprint && len(r.Fingerprints) == 0 {
 		report("fingerprints", `tls = "fingerprint" needs at least one`, "write the SHA-256 of the next hop's certificate")
 	}
