@@ -119,7 +119,11 @@ func (d *daemon) close() error {
 	defer cancel()
 	var ends []func() error
 	closing := func(what string, end func() error) { ends = append(ends, within(ctx, what, end)) }
-	closing("next hops", func() error { d.now.Load().close(); return nil })
+	closing("next hops", func() error {
+		d.now.Load().close()
+		d.parts.hops.Close() // late answers are told as unknown
+		return nil
+	})
 	closing("redis", d.parts.shaper.Close)
 	if d.clients != nil {
 		closing("memory of clients", d.clients.Close)

@@ -16,22 +16,23 @@ var errEarly = errors.New("next hop answered before the end of the message")
 
 // data sends the message after a 354: dots stuffed, nothing else changed, and ended only when every octet of it was read
 // and written.
-func (c *conn) data(ctx context.Context, content *gateway.Content) attempt {
+func (c *conn) data(ctx context.Context, d *gateway.Delivery) attempt {
 	m := c.hop.pools.message(c)
 	defer c.hop.pools.giveBack(m)
 	m.dots.Reset(&m.out)
-	if err := m.write(content); err != nil {
+	if err := m.write(&d.Content); err != nil {
 		m.dots.Abort()
 		return c.failedBody(ctx, err)
 	}
 	if _, err := m.dots.Finish(); err != nil {
 		return c.failedBody(ctx, err)
 	}
-	return c.finish(ctx, &m.out)
+	return c.finish(ctx, d, &m.out)
 }
 
 // chunk sends the message as one BDAT. The octet that completes it is written only when it is known to be the last.
-func (c *conn) chunk(ctx context.Context, content *gateway.Content) attempt {
+func (c *conn) chunk(ctx context.Context, d *gateway.Delivery) attempt {
+	content := &d.Content
 	m := c.hop.pools.message(c)
 	defer c.hop.pools.giveBack(m)
 	last := &holdBack{to: &m.out}
@@ -51,7 +52,7 @@ func (c *conn) chunk(ctx context.Context, content *gateway.Content) attempt {
 	if err != nil {
 		return c.failedBody(ctx, err)
 	}
-	return c.finish(ctx, &m.out)
+	return c.finish(ctx, d, &m.out)
 }
 
 // holdBack writes all but the last octet.
@@ -72,50 +73,6 @@ func (h *holdBack) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
-}
-
-// finish sends what is left of a complete message and reads the answer. From here on the next hop may have it.
-func (c *conn) finish(ctx context.Context, out *gather) attempt {
-	if err := out.flush(); err != nil {
-		if errors.Is(err, errEarly) {
-			return c.failedBody(ctx, err)
-		}
-		a := c.afterDot(ctx, err)
-		if r, ok := c.parting(); ok && r.Code >= 400 {
-			a.refuse(r)
-		}
-		return a
-	}
-	r, err := c.reply(c.hop.timeouts.Final)
-	switch {
-	case err != nil:
-		return c.afterDot(ctx, err)
-	case r.Is(250):
-		return attempt{keep: c.in.Buffered() == 0, Relayed: gateway.Relayed{Result: gateway.Delivered, At: atDot,
-			Reply: faithful(r), Said: said(r)}}
-	case r.Code < 400:
-		a := c.afterDot(ctx, unexpected(atDot, r))
-		a.Reply, a.Said = unclear(), said(r)
-		return a
-	}
-	a := attempt{keep: r.Code != 421 && !betweenUs(r.Code) && c.in.Buffered() == 0}
-	a.At = atDot
-	a.refuse(r)
-	return a
-}
-
-// refuse takes a reply as the end of the message.
-func (a *attempt) refuse(r smtpwire.Reply) {
-	a.Result, a.Reply = mapReply(r)
-	a.Said, a.blame = said(r), nil
-}
-
-// afterDot is the unknown outcome.
-func (c *conn) afterDot(ctx context.Context, err error) attempt {
-	a := attempt{blame: err}
-	a.Result, a.At, a.Reply = gateway.OutcomeUnknown, atDot, lost()
-	a.Said = gateway.CleanText(because(ctx, err).Error(), maxSaid)
-	return a
 }
 
 // failedBody ends an incomplete message. The connection is only closed; what the next hop may have said before is read,

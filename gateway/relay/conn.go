@@ -59,6 +59,7 @@ type conn struct {
 	tls    string // what Relayed.TLS says
 	born   time.Time
 	since  time.Time // idle since
+	began  time.Time // since when its message is being relayed
 	uses   int
 	lane   lane
 	flight flight

@@ -4,7 +4,8 @@
 // A message is one transaction on a pooled connection: MAIL, each RCPT and DATA in one flight where the next hop offers
 // PIPELINING, and the body only after every RCPT was answered with 250 or 251. Each step expects one exact code; any
 // other is an error and never a success. Before the body another next hop of the route is tried when one fails; once an
-// octet of the body was sent, nothing is tried again.
+// octet of the body was sent, nothing is tried again. An answer that comes too late for the sender is listened for, and
+// told to whoever asked for it (gateway.Delivery.Late).
 //
 // Connections are bounded, and so are those who wait for one, in number and in time; messages and questions about
 // recipients have shares that the other cannot take, and what does not fit is refused at once. A next hop that rests after

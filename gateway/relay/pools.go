@@ -22,8 +22,11 @@ type Pools struct {
 	readers smtpwire.Pool
 	bodies  sync.Pool // *message
 
-	mu   sync.Mutex
-	hops []*hop
+	mu        sync.Mutex
+	hops      []*hop
+	listening map[*conn]struct{} // to late answers
+	closed    bool
+	listeners sync.WaitGroup
 }
 
 // NewPools returns empty pools. A nil dial is that of net.Dialer, with the system's resolver; a nil log keeps nothing.
@@ -34,7 +37,7 @@ func NewPools(dial Dialer, log *slog.Logger) *Pools {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pools{dial: dial, log: log}
+	p := &Pools{dial: dial, log: log, listening: make(map[*conn]struct{})}
 	return p
 }
 

@@ -93,7 +93,7 @@ func (rt *route) deferred() gateway.Reason {
 
 // Relay hands a message over. It tries the next hops of the route in their order until one takes or refuses it, and none
 // after an octet of the body was sent. It returns soon after ctx is done; when that is after the end of the message the
-// outcome is unknown.
+// outcome is unknown, and where Delivery.Late is set the answer is listened for up to gateway.Listen after it.
 func (r *Relay) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed {
 	began := time.Now()
 	rt := r.routes[d.Route]
@@ -101,6 +101,7 @@ func (r *Relay) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed 
 		return gateway.Relayed{Reply: unclear(), At: atDial, Said: "no such route, or no recipient", Took: time.Since(began)}
 	}
 	out := rt.try(ctx, forMail, func(c *conn) attempt {
+		c.began = began
 		a := c.deliver(ctx, d, rt.chunking)
 		c.hop.count.message(&a)
 		return a
@@ -168,9 +169,11 @@ func (h *hop) once(ctx context.Context, l lane, fresh bool, exchange func(*conn)
 		return h.unreached(ctx, err), false
 	}
 	defer func() {
-		if a.keep {
+		switch {
+		case a.held:
+		case a.keep:
 			h.put(c)
-		} else {
+		default:
 			h.drop(c)
 		}
 	}()

@@ -16,6 +16,7 @@ type attempt struct {
 	other bool  // another next hop may be tried: no octet of the body was sent, and this one is at fault
 	stale bool  // the connection broke before it answered anything: an idle one may just have been dead
 	blame error // counts against the next hop
+	held  bool  // its answer is still listened for: the connection and its place in the pool are not given back yet
 }
 
 // broken is an attempt that ended with an error of the connection before the body.
@@ -83,13 +84,13 @@ func (c *conn) deliver(ctx context.Context, d *gateway.Delivery, chunking bool) 
 		return a
 	}
 	if chunking {
-		return c.chunk(ctx, &d.Content)
+		return c.chunk(ctx, d)
 	}
 	if data := replies[len(replies)-1]; !data.Is(354) {
 		a := refusal(atData, data)
 		return c.reset(a)
 	}
-	return c.data(ctx, &d.Content)
+	return c.data(ctx, d)
 }
 
 // cutOff is the attempt whose commands were not all answered.
