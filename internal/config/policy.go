@@ -1,9 +1,6 @@
 package config
 
-import (
-	"net/netip"
-	"time"
-)
+import "net/netip"
 
 // PolicyFile is the name of the policy document.
 const PolicyFile = "policy.toml"
@@ -81,48 +78,6 @@ type Domain struct {
 	LogSubject string            `toml:"log_subject" enum:"full,cut,off" default:"full" doc:"How the subject of its mail is kept in the message log: full, cut to its first words, or not at all."`
 	Contact    string            `toml:"contact" max:"100" example:"postmaster@example.org or +49 30 1234567" doc:"An address or telephone shown to senders in refusals."`
 	Thresholds *DomainThresholds `toml:"thresholds" doc:"Thresholds for this domain that differ from [thresholds]."`
-}
-
-// Route is a way to the internal mail server.
-type Route struct {
-	Name         string    `toml:"name" format:"word" required:"true" example:"internal" doc:"The name that domains use."`
-	NextHops     []NextHop `toml:"next_hop" doc:"The servers of the route; the lowest order that answers gets the mail."`
-	TLS          RouteTLS  `toml:"tls" enum:"none,opportunistic,required,fingerprint" default:"opportunistic" rfc:"RFC 3207" doc:"none: never; opportunistic: where it is offered, unverified; required: verified by name, else the mail is deferred; fingerprint: the certificate must be one of fingerprints."`
-	Fingerprints []string  `toml:"fingerprints" format:"fingerprint" doc:"SHA-256 of the certificates that tls = fingerprint takes. Name the next one before a change."`
-	CAFile       string    `toml:"ca_file" format:"path" example:"/etc/gatepost/internal-ca.pem" doc:"The authorities in PEM that tls = required believes. Not set: those of the system."`
-	ServerName   string    `toml:"server_name" format:"hostname" example:"mail.example.org" rfc:"RFC 6125" doc:"The name that the certificate must have. Not set: the next hop's host."`
-	Recipients   string    `toml:"recipients" enum:"call-ahead,none" default:"call-ahead" doc:"How recipients are checked. call-ahead: the next hop is asked at RCPT, and answers are remembered; none: every recipient is taken for good."`
-	Pool         int       `toml:"pool" unit:"connections" default:"10" min:"1" max:"1000" doc:"Connections to each next hop at the same time."`
-	Queue        int       `toml:"queue" unit:"messages" default:"500" min:"1" max:"10000" doc:"Messages that may wait for a connection to each next hop, at most 30 seconds each. While as many wait, more are deferred at RCPT (451 4.4.5), before their body is taken."`
-	WhenDown     WhenDown  `toml:"when_down" enum:"defer,spool" default:"defer" doc:"What becomes of mail while no next hop of the route can be reached. defer: the sender gets 451 and keeps it; nothing can be lost here. spool: mail that passed every check, for verified recipients, is written to the spool of this host and answered with 250. It then lies on one disk, and is lost if that disk is lost before the next hop is back."`
-	Timeouts     Timeouts  `toml:"timeouts" doc:"How long the next hop may take."`
-}
-
-// RouteTLS is how the next hop is spoken to.
-type RouteTLS string
-
-// The values of the key tls of a route.
-const (
-	TLSNone          RouteTLS = "none"
-	TLSOpportunistic RouteTLS = "opportunistic"
-	TLSRequired      RouteTLS = "required"
-	TLSFingerprint   RouteTLS = "fingerprint"
-)
-
-// Timeouts bound each stage of a relay.
-type Timeouts struct {
-	Connect time.Duration `toml:"connect" default:"10s" min:"1s" max:"5m" doc:"For the connection."`
-	Command time.Duration `toml:"command" default:"60s" min:"1s" max:"10m" rfc:"RFC 5321 section 4.5.3.2" doc:"For the greeting, the TLS handshake and the reply to each command."`
-	Data    time.Duration `toml:"data" default:"180s" min:"10s" max:"30m" rfc:"RFC 5321 section 4.5.3.2.5" doc:"For each piece of a message to be taken."`
-	Final   time.Duration `toml:"final" default:"300s" min:"10s" max:"30m" rfc:"RFC 5321 section 4.5.3.2.6" doc:"For the reply after the last octet. Without it the outcome is unknown and the sender gets 451."`
-}
-
-// NextHop is one server of a route.
-type NextHop struct {
-	Host   string `toml:"host" format:"host" required:"true" example:"mail.example.org" doc:"Its name or IP address."`
-	Port   int    `toml:"port" default:"25" min:"1" max:"65535" doc:"Its port."`
-	Order  int    `toml:"order" default:"10" min:"0" max:"65535" rfc:"RFC 2782" doc:"Lower is asked first."`
-	Weight int    `toml:"weight" default:"1" min:"1" max:"65535" rfc:"RFC 2782" doc:"The share of the mail among hops of the same order."`
 }
 
 // ThresholdsOf are the thresholds of one domain: the policy's, where the domain does not say otherwise. A nil domain

@@ -119,34 +119,3 @@ func (d *Domain) Validate(report func(key, message, instead string)) {
 		report("contact", "has a letter that is not US-ASCII", "leave it out; replies to senders are US-ASCII")
 	}
 }
-
-// Validate checks that a route leads somewhere and that what its tls mode needs is there.
-func (r *Route) Validate(report func(key, message, instead string)) {
-	if len(r.NextHops) == 0 {
-		report("next_hop", "the route has none", "write [[route.next_hop]] with host and port below it")
-	}
-	hops := map[NextHop]bool{}
-	for i, h := range r.NextHops {
-		same := NextHop{Host: h.Host, Port: h.Port}
-		if h.Host != "" && hops[same] {
-			report("next_hop["+strconv.Itoa(i)+"].host", shown(h.Host)+" with this port is in the route twice", "remove one of them")
-		}
-		hops[same] = true
-		if _, err := netip.ParseAddr(h.Host); err == nil && r.TLS == TLSRequired && r.ServerName == "" {
-			report("tls", `"required" verifies a name, but next hop `+h.Host+" has only an address", "write server_name, or the next hop's name as its host")
-		}
-	}
-	r.spoolsVerified(report)
-	if r.TLS == TLSFingerprint && len(r.Fingerprints) == 0 {
-		report("fingerprints", `tls = "fingerprint" needs at least one`, "write the SHA-256 of the next hop's certificate")
-	}
-	if r.TLS != TLSFingerprint && len(r.Fingerprints) > 0 {
-		report("fingerprints", "would not be looked at", `write tls = "fingerprint", or remove them`)
-	}
-	if r.TLS != TLSRequired && r.CAFile != "" {
-		report("ca_file", "would not be looked at", `write tls = "required", or remove it`)
-	}
-	if r.TLS != TLSRequired && r.ServerName != "" {
-		report("server_name", "would not be looked at", `write tls = "required", or remove it`)
-	}
-}
