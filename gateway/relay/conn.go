@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -63,8 +64,10 @@ type conn struct {
 	uses   int
 	lane   lane
 	flight flight
-	until  time.Time   // nothing may take longer; zero for no such time
-	stop   func() bool // ends the watch over a context
+	heard  []smtpwire.Reply // to the message
+	want   int              // of them
+	until  time.Time        // nothing may take longer; zero for no such time
+	stop   func() bool      // ends the watch over a context
 	peek   func(fd uintptr)
 	quiet  bool // what peek found: nothing came, and the other side is there
 }
@@ -72,7 +75,7 @@ type conn struct {
 // connect makes a connection up to and with EHLO, under STARTTLS as the settings ask.
 func (h *hop) connect(ctx context.Context) (*conn, error) {
 	mode := h.settings.tls
-	if mode == Opportunistic && h.inClear() {
+	if mode == Opportunistic && (h.network == "unix" || h.inClear()) { // a socket leads nowhere that others could listen
 		mode = None
 	}
 	c, err := h.connectAs(ctx, mode)
@@ -88,7 +91,7 @@ func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
 	h.count.dials.Add(1)
 	dialCtx, cancel := context.WithTimeout(ctx, h.timeouts.Connect)
 	defer cancel()
-	socket, err := h.pools.dial(dialCtx, "tcp", h.address)
+	socket, err := h.pools.dial(dialCtx, h.network, strings.TrimPrefix(h.address, unixPrefix))
 	if err != nil {
 		return nil, &failure{at: atDial, err: err}
 	}
@@ -133,16 +136,21 @@ func (c *conn) greet(ctx context.Context, mode Mode) error {
 	return c.startTLS(ctx, mode)
 }
 
-// hello says EHLO, and HELO to a next hop that does not know EHLO (RFC 5321 section 3.2).
+// hello says EHLO, and HELO to a next hop that does not know EHLO (RFC 5321 section 3.2); in LMTP, LHLO alone (RFC 2033
+// section 4.1).
 func (c *conn) hello() error {
-	r, err := c.ask("EHLO " + c.hop.hostname)
+	verb := "EHLO "
+	if c.hop.lmtp {
+		verb = "LHLO "
+	}
+	r, err := c.ask(verb + c.hop.hostname)
 	switch {
 	case err != nil:
 		return &failure{at: atEHLO, err: err}
 	case r.Is(250):
 		c.offer = parseEHLO(r.Lines)
 		return nil
-	case !r.Is(500) && !r.Is(501) && !r.Is(502) && !r.Is(504):
+	case c.hop.lmtp || !r.Is(500) && !r.Is(501) && !r.Is(502) && !r.Is(504):
 		return unexpected(atEHLO, r)
 	}
 	if r, err = c.ask("HELO " + c.hop.hostname); err != nil {

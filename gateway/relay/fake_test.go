@@ -89,12 +89,14 @@ type fake struct {
 
 	plainSTARTTLS bool // STARTTLS is followed by no handshake
 	readsOn       bool // a message follows whatever DATA was answered
+	lmtp          bool // one reply for each recipient after a message, as dots has it
 	collects      int  // answer nothing before that many commands of a flight came
 	done          chan struct{}
 
 	mu       sync.Mutex
 	on       map[string]act
 	rcpt     map[string]act // by path
+	dots     map[string]act // likewise, after the end of the message
 	messages []string
 	commands []string
 	conns    int
@@ -107,6 +109,7 @@ type fakeSession struct {
 	conn   net.Conn // the socket, or TLS over it
 	in     *bufio.Reader
 	held   []string
+	rcpts  []string // taken by default
 }
 
 func newFake(t testing.TB, offers ...string) *fake {
@@ -248,13 +251,22 @@ func (s *fakeSession) serve() {
 
 func (s *fakeSession) command(verb, line string) bool {
 	switch verb {
+	case "LHLO":
+		if !s.f.lmtp {
+			return say("500 5.5.1 What?")(s)
+		}
+		fallthrough
 	case "EHLO":
+		if s.f.lmtp && verb == "EHLO" {
+			return say("500 5.5.1 This is LMTP")(s)
+		}
 		text := "250-inner.example"
 		for _, o := range s.f.offers {
 			text += "\r\n250-" + o
 		}
 		return s.do("EHLO", text+"\r\n250 HELP")
 	case "HELO", "MAIL", "RSET", "NOOP":
+		s.rcpts = nil
 		return s.do(verb, "250 2.0.0 Ok")
 	case "RCPT":
 		path := line[strings.IndexByte(line, '<')+1 : strings.LastIndexByte(line, '>')]
@@ -264,6 +276,7 @@ func (s *fakeSession) command(verb, line string) bool {
 		if a != nil {
 			return a(s)
 		}
+		s.rcpts = append(s.rcpts, path)
 		return s.do(verb, "250 2.1.5 Ok")
 	case "STARTTLS":
 		if !s.do(verb, "220 2.0.0 Go on") {
@@ -323,7 +336,26 @@ func (s *fakeSession) data() bool {
 		msg.Write(bytes.TrimPrefix(l, []byte(".")))
 	}
 	s.f.complete(msg.String())
-	return s.do("DOT", "250 2.0.0 Ok: queued as 4711")
+	return s.dot("250 2.0.0 Ok: queued as 4711")
+}
+
+// dot answers a message.
+func (s *fakeSession) dot(otherwise string) bool {
+	if !s.f.lmtp {
+		return s.do("DOT", otherwise)
+	}
+	for _, path := range s.rcpts {
+		s.f.mu.Lock()
+		a := s.f.dots[path]
+		s.f.mu.Unlock()
+		if a == nil {
+			a = say("250 2.0.0 <" + path + "> Saved")
+		}
+		if !a(s) {
+			return false
+		}
+	}
+	return true
 }
 
 // skip reads a message as fast as can be: the client says nothing after its end.
@@ -371,7 +403,7 @@ func (s *fakeSession) bdat(line string) bool {
 		return false
 	}
 	s.f.complete(string(b))
-	return s.do("DOT", fmt.Sprintf("250 2.0.0 %d octets", n))
+	return s.dot(fmt.Sprintf("250 2.0.0 %d octets", n))
 }
 
 func (f *fake) complete(msg string) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 
 	"gatepost/internal/smtpwire"
@@ -43,7 +44,9 @@ func NewPools(dial Dialer, log *slog.Logger) *Pools {
 
 // settings are all that a connection depends on: hops with equal settings are one.
 type settings struct {
+	network      string // "tcp" or "unix"
 	address      string
+	lmtp         bool
 	tls          Mode
 	fingerprints []Digest
 	roots        *x509.CertPool
@@ -54,16 +57,19 @@ type settings struct {
 }
 
 func (s *settings) equal(o *settings) bool {
-	return s.address == o.address && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
+	return s.address == o.address && s.lmtp == o.lmtp && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
 		s.size == o.size && s.queue == o.queue && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) &&
 		(s.roots == o.roots || s.roots != nil && o.roots != nil && s.roots.Equal(o.roots))
 }
 
 func newSettings(r *Route, h Hop) settings {
-	s := settings{address: h.Address(), tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
+	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
 		size: r.PoolSize, queue: r.Queue, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints)}
+	if h.unix() {
+		s.network = "unix"
+	}
 	if s.serverName == "" {
-		s.serverName = h.Host
+		s.serverName = strings.TrimPrefix(h.Host, unixPrefix)
 	}
 	if s.size == 0 {
 		s.size = DefaultPoolSize
@@ -85,7 +91,7 @@ func (p *Pools) use(s settings) *hop {
 			h.users++
 			return h
 		}
-		if h.address == s.address {
+		if h.address == s.address && h.lmtp == s.lmtp {
 			known = h.facts.Load()
 		}
 	}

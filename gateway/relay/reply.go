@@ -83,6 +83,11 @@ func mixed() gateway.Reply {
 		Text: "The mail server behind this host does not take the message for all recipients; try again, and each is answered for itself"}
 }
 
+func partly() gateway.Reply {
+	return gateway.Reply{Code: 451, Enhanced: "4.3.0",
+		Text: "The mail server behind this host took the message for some of its recipients only; send it again, and it goes to the others"}
+}
+
 // said is a reply as the journal shows it.
 func said(r smtpwire.Reply) string {
 	if r.Code == 0 {

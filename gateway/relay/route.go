@@ -39,14 +39,22 @@ func (m Mode) String() string {
 
 // Hop is one next hop of a route.
 type Hop struct {
-	Host   string // a name or an address, without brackets
+	Host   string // a name or an address, without brackets; "unix:" and a path is a socket of this host, for LMTP
 	Port   int    // 0 is 25
 	Order  int    // lower ones are tried first
 	Weight int    // share among those of the same order, as in SRV records (RFC 2782); 0 counts as 1
 }
 
-// Address is host:port as it is dialled and shown.
+// unixPrefix is what a Host begins with that is the path of a socket.
+const unixPrefix = "unix:"
+
+func (h Hop) unix() bool { return strings.HasPrefix(h.Host, unixPrefix) }
+
+// Address is host:port as it is dialled and shown, or unix:path.
 func (h Hop) Address() string {
+	if h.unix() {
+		return h.Host
+	}
 	port := h.Port
 	if port == 0 {
 		port = 25
@@ -76,6 +84,7 @@ const (
 type Route struct {
 	Name string
 	Hops []Hop
+	LMTP bool // spoken in place of SMTP (RFC 2033)
 	TLS  Mode
 	// Fingerprints are those pinned by the mode Fingerprint. Each is the SHA-256 of the whole certificate (DER) or of
 	// its public key (SubjectPublicKeyInfo); the one of a key survives a renewal. Names and dates do not matter then.
@@ -133,7 +142,9 @@ func (r *Route) check() error {
 	seen := make(map[string]bool)
 	for _, h := range r.Hops {
 		switch {
-		case h.Host == "" || strings.ContainsAny(h.Host, " []\t\r\n/"):
+		case h.unix() && !r.LMTP:
+			return fmt.Errorf("relay: route %q: %s is a socket, which is for LMTP", r.Name, h.Host)
+		case !h.unix() && (h.Host == "" || strings.ContainsAny(h.Host, " []\t\r\n/")):
 			return fmt.Errorf("relay: route %q: %q is no host", r.Name, h.Host)
 		case h.Port < 0 || h.Port > 65535:
 			return fmt.Errorf("relay: route %q: no port %d", r.Name, h.Port)

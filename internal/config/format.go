@@ -22,6 +22,8 @@ func checkFormat(format, text string) (string, *ValueError) {
 		return checkDomain(text)
 	case "host":
 		return checkHost(text)
+	case "next-hop":
+		return checkNextHop(text)
 	case "address":
 		return checkAddress(text)
 	case "server":
@@ -105,6 +107,16 @@ func checkHost(text string) (string, *ValueError) {
 		return "", &ValueError{"is neither a host name nor an IP address", `write for example "mail.example.org" or "192.0.2.1", without a port`}
 	}
 	return name, nil
+}
+
+// unixPrefix is what an address begins with that is the path of a socket.
+const unixPrefix = "unix:"
+
+func checkNextHop(text string) (string, *ValueError) {
+	if strings.HasPrefix(text, unixPrefix) {
+		return checkAddress(text)
+	}
+	return checkHost(text)
 }
 
 func checkAddress(text string) (string, *ValueError) {

@@ -1,15 +1,12 @@
 package config
 
-import (
-	"net/netip"
-	"strconv"
-	"time"
-)
+import "time"
 
 // Route is a way to the internal mail server.
 type Route struct {
 	Name         string    `toml:"name" format:"word" required:"true" example:"internal" doc:"The name that domains use."`
 	NextHops     []NextHop `toml:"next_hop" doc:"The servers of the route; the lowest order that answers gets the mail."`
+	Protocol     Protocol  `toml:"protocol" enum:"smtp,lmtp" default:"smtp" rfc:"RFC 2033" doc:"How the next hops are spoken to. lmtp is for mail stores (Dovecot, Cyrus): they answer for each recipient after the message, and one with a full mailbox does not keep the others from getting it."`
 	TLS          RouteTLS  `toml:"tls" enum:"none,opportunistic,required,fingerprint" default:"opportunistic" rfc:"RFC 3207" doc:"none: never; opportunistic: where it is offered, unverified; required: verified by name, else the mail is deferred; fingerprint: the certificate must be one of fingerprints."`
 	Fingerprints []string  `toml:"fingerprints" format:"fingerprint" doc:"SHA-256 of the certificates that tls = fingerprint takes. Name the next one before a change."`
 	CAFile       string    `toml:"ca_file" format:"path" example:"/etc/gatepost/internal-ca.pem" doc:"The authorities in PEM that tls = required believes. Not set: those of the system."`
@@ -20,6 +17,15 @@ type Route struct {
 	WhenDown     WhenDown  `toml:"when_down" enum:"defer,spool" default:"defer" doc:"What becomes of mail while no next hop of the route can be reached. defer: the sender gets 451 and keeps it; nothing can be lost here. spool: mail that passed every check, for verified recipients, is written to the spool of this host and answered with 250. It then lies on one disk, and is lost if that disk is lost before the next hop is back."`
 	Timeouts     Timeouts  `toml:"timeouts" doc:"How long the next hop may take."`
 }
+
+// Protocol is what is spoken with the next hops.
+type Protocol string
+
+// The values of the key protocol of a route.
+const (
+	ProtocolSMTP Protocol = "smtp"
+	ProtocolLMTP Protocol = "lmtp"
+)
 
 // RouteTLS is how the next hop is spoken to.
 type RouteTLS string
@@ -42,39 +48,8 @@ type Timeouts struct {
 
 // NextHop is one server of a route.
 type NextHop struct {
-	Host   string `toml:"host" format:"host" required:"true" example:"mail.example.org" doc:"Its name or IP address."`
+	Host   string `toml:"host" format:"next-hop" required:"true" example:"mail.example.org" doc:"Its name or IP address; with protocol = lmtp also a socket of this host, as unix:/run/dovecot/lmtp."`
 	Port   int    `toml:"port" default:"25" min:"1" max:"65535" doc:"Its port."`
 	Order  int    `toml:"order" default:"10" min:"0" max:"65535" rfc:"RFC 2782" doc:"Lower is asked first."`
 	Weight int    `toml:"weight" default:"1" min:"1" max:"65535" rfc:"RFC 2782" doc:"The share of the mail among hops of the same order."`
-}
-
-// Validate checks that a route leads somewhere and that what its tls mode needs is there.
-func (r *Route) Validate(report func(key, message, instead string)) {
-	if len(r.NextHops) == 0 {
-		report("next_hop", "the route has none", "write [[route.next_hop]] with host and port below it")
-	}
-	hops := map[NextHop]bool{}
-	for i, h := range r.NextHops {
-		same := NextHop{Host: h.Host, Port: h.Port}
-		if h.Host != "" && hops[same] {
-			report("next_hop["+strconv.Itoa(i)+"].host", shown(h.Host)+" with this port is in the route twice", "remove one of them")
-		}
-		hops[same] = true
-		if _, err := netip.ParseAddr(h.Host); err == nil && r.TLS == TLSRequired && r.ServerName == "" {
-			report("tls", `"required" verifies a name, but next hop `+h.Host+" has only an address", "write server_name, or the next hop's name as its host")
-		}
-	}
-	r.spoolsVerified(report)
-	if r.TLS == TLSFingerprint && len(r.Fingerprints) == 0 {
-		report("fingerprints", `tls = "fingerprint" needs at least one`, "write the SHA-256 of the next hop's certificate")
-	}
-	if r.TLS != TLSFingerprint && len(r.Fingerprints) > 0 {
-		report("fingerprints", "would not be looked at", `write tls = "fingerprint", or remove them`)
-	}
-	if r.TLS != TLSRequired && r.CAFile != "" {
-		report("ca_file", "would not be looked at", `write tls = "required", or remove it`)
-	}
-	if r.TLS != TLSRequired && r.ServerName != "" {
-		report("server_name", "would not be looked at", `write tls = "required", or remove it`)
-	}
 }

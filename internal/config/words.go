@@ -68,7 +68,7 @@ func (f field) formatNoun() string {
 		return "a host name"
 	case "domain":
 		return "a domain name"
-	case "host":
+	case "host", "next-hop":
 		return "a host name or IP address"
 	case "server":
 		return "the IP address of a server"

@@ -1,0 +1,53 @@
+package config
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Validate checks that a route leads somewhere and that what its tls mode needs is there.
+func (r *Route) Validate(report func(key, message, instead string)) {
+	if len(r.NextHops) == 0 {
+		report("next_hop", "the route has none", "write [[route.next_hop]] with host and port below it")
+	}
+	hops := map[NextHop]bool{}
+	for i, h := range r.NextHops {
+		same := NextHop{Host: h.Host, Port: h.Port}
+		if h.Host != "" && hops[same] {
+			report("next_hop["+strconv.Itoa(i)+"].host", shown(h.Host)+" with this port is in the route twice", "remove one of them")
+		}
+		hops[same] = true
+		r.lmtp(i, report)
+		if _, err := netip.ParseAddr(h.Host); err == nil && r.TLS == TLSRequired && r.ServerName == "" {
+			report("tls", `"required" verifies a name, but next hop `+h.Host+" has only an address", "write server_name, or the next hop's name as its host")
+		}
+	}
+	r.spoolsVerified(report)
+	if r.TLS == TLSFingerprint && len(r.Fingerprints) == 0 {
+		report("fingerprints", `tls = "fingerprint" needs at least one`, "write the SHA-256 of the next hop's certificate")
+	}
+	if r.TLS != TLSFingerprint && len(r.Fingerprints) > 0 {
+		report("fingerprints", "would not be looked at", `write tls = "fingerprint", or remove them`)
+	}
+	if r.TLS != TLSRequired && r.CAFile != "" {
+		report("ca_file", "would not be looked at", `write tls = "required", or remove it`)
+	}
+	if r.TLS != TLSRequired && r.ServerName != "" {
+		report("server_name", "would not be looked at", `write tls = "required", or remove it`)
+	}
+}
+
+// lmtp checks what the protocol says of one next hop.
+func (r *Route) lmtp(i int, report func(key, message, instead string)) {
+	h, at := &r.NextHops[i], "next_hop["+strconv.Itoa(i)+"]."
+	socket := strings.HasPrefix(h.Host, unixPrefix)
+	switch {
+	case r.Protocol != ProtocolLMTP && socket:
+		report(at+"host", shown(h.Host)+" is a socket, on which mail is taken by LMTP only", `write protocol = "lmtp" in the route, or the next hop's name`)
+	case socket && (r.TLS == TLSRequired || r.TLS == TLSFingerprint):
+		report("tls", shown(string(r.TLS))+" needs a certificate, and "+shown(h.Host)+" is a socket of this host", `leave tls out, or write the next hop's name`)
+	case r.Protocol == ProtocolLMTP && h.Host != "" && !socket && h.Port == 25:
+		report(at+"port", "LMTP is never spoken on port 25 (RFC 2033 section 5)", "write the port that the mail store listens on, as port = 24")
+	}
+}
