@@ -66,6 +66,7 @@ func commands() []command {
 		{"reputation show", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "show what came of earlier mail of a client, network, organization or domain", reputationShow},
 		{"reputation top", "[N] [--config PATH] [--json]", "list who brought the most spam, malware and guesses lately", reputationTop},
 		{"reputation reset", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "forget what came of their mail", reputationReset},
+		{"handover", "PRODUCT [--route R] [--gateway ADDRESS,...] [--verify [--rcpt A] [--outside HOST:PORT]] [--config PATH] [--json]", "print what to do on the internal mail server, or find out whether it was done", handOver},
 		{"version", "", "print the version", printVersion},
 	}
 }

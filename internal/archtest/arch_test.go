@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"internal/shaping":              {"greylist", "internal/limit", "internal/redis", "internal/reputation"},
 	"internal/lab":                  {"gateway", "internal/..."},
 	"internal/lab/...":              {"gateway", "internal/..."},
+	"internal/handover":             {"internal/smtpwire"},
 	"internal/archtest":             {},
 }
 
@@ -43,7 +44,7 @@ var arrows = map[string][]string{
 var engines = []string{"rbl", "greylist", "tls/certs", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
-	"internal/systemd", "internal/sandbox", "internal/resources", "internal/reputation"}
+	"internal/systemd", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatepost/internal/config"
+	"gatepost/internal/handover"
+	"gatepost/internal/smtpwire"
+)
+
+// handoverTime bounds all that is asked of one server.
+const handoverTime = 5 * time.Minute
+
+// handOver prints what is to be done on the internal mail server, or with --verify finds out whether it was done.
+func handOver(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "handover")
+	gateways := f.String("gateway", "", "")
+	route := f.String("route", "", "")
+	verify := f.Bool("verify", false, "")
+	outside := f.String("outside", "", "")
+	rcpt := f.String("rcpt", "", "")
+	rest, ok := f.read(e, args, 1)
+	if !ok {
+		return exitUsage
+	}
+	if len(rest) == 0 {
+		listProducts(e)
+		return exitUsage
+	}
+	product, known := handover.Find(rest[0])
+	if !known {
+		fmt.Fprintf(e.errOut, "gatepost handover: there is no kit for %q\n", rest[0])
+		listProducts(e)
+		return exitUsage
+	}
+	if *rcpt != "" {
+		if _, err := smtpwire.ParseAddress(*rcpt, false); err != nil {
+			fmt.Fprintf(e.errOut, "gatepost handover: --rcpt: %v; write USER@DOMAIN\n", err)
+			return exitUsage
+		}
+	}
+	if *outside != "" {
+		return handoverOutside(ctx, e, f, product, *outside, *rcpt)
+	}
+	c, problems := config.Load(f.config, sections())
+	if c == nil {
+		tell(e, problems)
+		return exitFound
+	}
+	r, err := routeNamed(c, *route)
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost handover: %v\n", err)
+		return exitUsage
+	}
+	facts, err := handoverFacts(c, r, *gateways)
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost handover: %v\n", err)
+		return exitUsage
+	}
+	if *verify {
+		return handoverInside(ctx, e, f, product, r, facts, *rcpt)
+	}
+	if f.json {
+		_ = json.NewEncoder(e.out).Encode(facts)
+		return exitDone
+	}
+	if err := handover.Write(e.out, product, facts); err != nil {
+		fmt.Fprintf(e.errOut, "gatepost: %v\n", err)
+		return exitFound
+	}
+	return exitDone
+}
+
+func listProducts(e env) {
+	fmt.Fprintln(e.errOut, "gatepost handover PRODUCT; the products are:")
+	for _, p := range handover.Products() {
+		fmt.Fprintf(e.errOut, "  %-16s %s\n", p.Name, p.Title)
+	}
+}
+
+// routeNamed is the route of that name, or the only one.
+func routeNamed(c *config.Config, name string) (*config.Route, error) {
+	var names []string
+	for i := range c.Policy.Routes {
+		if r := &c.Policy.Routes[i]; r.Name == name || name == "" && len(c.Policy.Routes) == 1 {
+			return r, nil
+		}
+		names = append(names, c.Policy.Routes[i].Name)
+	}
+	if name == "" {
+		return nil, fmt.Errorf("which route? write --route with one of %s", strings.Join(names, ", "))
+	}
+	return nil, fmt.Errorf("there is no route %q; the routes are %s", name, strings.Join(names, ", "))
+}
+
+// handoverFacts gathers what a kit tells.
+func handoverFacts(c *config.Config, r *config.Route, gateways string) (handover.Facts, error) {
+	f := handover.Facts{Hostname: c.Bootstrap.Hostname, Route: r.Name, Size: int64(c.Policy.Limits.MessageSize) + handoverRoom,
+		Recipients: c.Policy.Limits.Known, Pool: r.Pool, SealDomain: c.Bootstrap.Hostname}
+	if len(r.NextHops) > 0 {
+		f.HopHost, f.Port = r.NextHops[0].Host, r.NextHops[0].Port
+	}
+	for _, d := range c.Policy.Domains {
+		if d.Route == r.Name {
+			f.Domains = append(f.Domains, d.Name)
+		}
+	}
+	if len(f.Domains) == 0 {
+		return f, fmt.Errorf("no domain takes route %s; write one in policy.toml first", r.Name)
+	}
+	for _, text := range strings.FieldsFunc(gateways, func(r rune) bool { return r == ',' || r == ' ' }) {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return f, fmt.Errorf("--gateway: %q is no IP address", text)
+		}
+		f.Gateways = append(f.Gateways, a.Unmap())
+	}
+	if len(f.Gateways) == 0 {
+		f.Gateways = ownAddresses(r)
+	}
+	if len(f.Gateways) == 0 {
+		return f, fmt.Errorf("the address that this host connects from could not be found out; write --gateway ADDRESS")
+	}
+	return f, nil
+}
+
+// handoverRoom is what the gateway's own fields add to a message.
+const handoverRoom = 64 << 10
+
+// ownAddresses are those that the kernel would connect to the next hops from. No packet is sent.
+func ownAddresses(r *config.Route) []netip.Addr {
+	var out []netip.Addr
+	for _, h := range r.NextHops {
+		c, err := net.DialTimeout("udp", net.JoinHostPort(h.Host, strconv.Itoa(h.Port)), 5*time.Second)
+		if err != nil {
+			continue
+		}
+		if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
+			if ip := a.AddrPort().Addr().Unmap().WithZone(""); !slices.Contains(out, ip) {
+				out = append(out, ip)
+			}
+		}
+		_ = c.Close()
+	}
+	return out
+}
+
+// handoverInside looks at each next hop as the gateway does.
+func handoverInside(ctx context.Context, e env, f *flags, product handover.Product, r *config.Route, facts handover.Facts, rcpt string) int {
+	ctx, cancel := context.WithTimeout(ctx, handoverTime)
+	defer cancel()
+	code := exitDone
+	for _, h := range r.NextHops {
+		p := handover.Probe{Address: net.JoinHostPort(h.Host, strconv.Itoa(h.Port)), Hostname: facts.Hostname, LMTP: product.LMTP,
+			Late: product.Late, Domain: facts.Domains[0], Recipient: rcpt, Size: facts.Size, Connections: facts.Pool}
+		if tellProbe(e, f, p.Address, p.Inside(ctx)) {
+			code = exitFound
+		}
+	}
+	return code
+}
+
+// handoverOutside looks at a server from a host that is not the gateway; it needs no configuration.
+func handoverOutside(ctx context.Context, e env, f *flags, product handover.Product, server, rcpt string) int {
+	if _, _, err := net.SplitHostPort(server); err != nil {
+		server = net.JoinHostPort(strings.Trim(server, "[]"), "25")
+	}
+	_, domain, ok := strings.Cut(rcpt, "@")
+	if !ok {
+		fmt.Fprintln(e.errOut, "gatepost handover: --outside needs --rcpt with a recipient that exists behind the server")
+		return exitUsage
+	}
+	ctx, cancel := context.WithTimeout(ctx, handoverTime)
+	defer cancel()
+	p := handover.Probe{Address: server, Hostname: "outside.example", LMTP: product.LMTP, Late: product.Late, Domain: domain, Recipient: rcpt}
+	if tellProbe(e, f, server, []handover.Result{p.Outside(ctx)}) {
+		return exitFound
+	}
+	return exitDone
+}
+
+// tellProbe prints what was found, and reports whether anything is bad.
+func tellProbe(e env, f *flags, server string, results []handover.Result) (bad bool) {
+	type line struct {
+		Server string `json:"server"`
+		handover.Result
+	}
+	var lines []line
+	for _, r := range results {
+		bad = bad || r.Verdict == handover.Bad
+		lines = append(lines, line{server, r})
+		if f.json {
+			continue
+		}
+		fmt.Fprintf(e.out, "%-4s %s: %s: %s\n", r.Verdict, server, r.What, r.Detail)
+		if r.Do != "" {
+			fmt.Fprintf(e.out, "     %s\n", r.Do)
+		}
+	}
+	if f.json && jsonLines(e, lines) != exitDone {
+		return true
+	}
+	return bad
+}

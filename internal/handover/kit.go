@@ -1,0 +1,147 @@
+package handover
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+//go:embed kits/*.txt
+var kits embed.FS
+
+// Facts are what a kit has to know of the gateway.
+type Facts struct {
+	Hostname   string       // the gateway's own name
+	Gateways   []netip.Addr // that it connects from; at least one
+	Domains    []string     // that it serves by this route; at least one
+	Route      string
+	HopHost    string // the first next hop of the route
+	Port       int
+	Size       int64 // octets of the largest message, with the gateway's own fields
+	Recipients int   // in a transaction
+	Pool       int   // connections to each next hop
+	// Forward is how the route tells whom the mail came from: "xclient", "xforward" or "".
+	Forward    string
+	SealDomain string // whose ARC seals the gateway's are
+}
+
+// Product is a mail server that there is a kit for.
+type Product struct {
+	Name  string // as it is written on the command line
+	Title string
+	mark  string // what a line that is no command begins with
+	LMTP  bool   // it is spoken to by LMTP
+	// Late says that it answers for recipients only after the message.
+	Late bool
+}
+
+// Products are those that there is a kit for, in the order in which they are shown.
+func Products() []Product {
+	return []Product{
+		{Name: "exchange", Title: "Microsoft Exchange Server", mark: "# ", Late: true},
+		{Name: "exchange-online", Title: "Microsoft Exchange Online", mark: "# "},
+		{Name: "postfix", Title: "Postfix", mark: "# "},
+		{Name: "exim", Title: "Exim", mark: "# "},
+		{Name: "sendmail", Title: "Sendmail", mark: "# "},
+		{Name: "qmail", Title: "qmail", mark: "# ", Late: true},
+		{Name: "domino", Title: "HCL Domino"},
+		{Name: "dovecot", Title: "Dovecot (LMTP)", mark: "# ", LMTP: true},
+		{Name: "courier", Title: "Courier", mark: "# "},
+		{Name: "google", Title: "Google Workspace"},
+	}
+}
+
+// Find returns the product of a name.
+func Find(name string) (Product, bool) {
+	for _, p := range Products() {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Product{}, false
+}
+
+// sheet is what the templates see.
+type sheet struct {
+	Facts
+	Product, Title, Mark string
+}
+
+// ForwardKey is Postfix's setting that lets the gateway say whom the mail came from; "" for none.
+func (s sheet) ForwardKey() string {
+	switch s.Forward {
+	case "xclient":
+		return "smtpd_authorized_xclient_hosts"
+	case "xforward":
+		return "smtpd_authorized_xforward_hosts"
+	}
+	return ""
+}
+
+// SizeMB and SizeKB are the size in the units that some products want, rounded up.
+func (s sheet) SizeMB() int64 { return (s.Size + 1<<20 - 1) >> 20 }
+func (s sheet) SizeKB() int64 { return (s.Size + 1<<10 - 1) >> 10 }
+
+// Connections are as many as the server must let the gateway have: its pool, and as many again while a new process of the
+// gateway takes over from the old one, and some for a person.
+func (s sheet) Connections() int { return 2*s.Pool + 10 }
+
+// HopAddress is host:port of the next hop.
+func (s sheet) HopAddress() string { return net.JoinHostPort(s.HopHost, strconv.Itoa(s.Port)) }
+
+// Write prints the kit of a product. Its error says what is missing of the facts.
+func Write(w io.Writer, p Product, f Facts) error {
+	if len(f.Gateways) == 0 || len(f.Domains) == 0 {
+		return fmt.Errorf("handover: a kit needs an address of the gateway and a domain")
+	}
+	t, err := template.New("").Option("missingkey=error").Funcs(functions()).ParseFS(kits, "kits/common.txt", "kits/"+p.Name+".txt")
+	if err != nil {
+		return fmt.Errorf("handover: %w", err)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, p.Name+".txt", sheet{Facts: f, Product: p.Name, Title: p.Title, Mark: p.mark}); err != nil {
+		return fmt.Errorf("handover: %w", err)
+	}
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"commas":     func(list any) string { return strings.Join(words(list), ",") },
+		"spaces":     func(list any) string { return strings.Join(words(list), " ") },
+		"semicolons": func(list any) string { return strings.Join(words(list), " ; ") },
+		"quoted":     func(list any) string { return `"` + strings.Join(words(list), `","`) + `"` },
+		"dashed":     func(domain string) string { return strings.ReplaceAll(domain, ".", "-") },
+		"accessform": accessForm,
+	}
+}
+
+// words are the texts of a list of addresses or names.
+func words(list any) []string {
+	switch l := list.(type) {
+	case []string:
+		return l
+	case []netip.Addr:
+		var out []string
+		for _, a := range l {
+			out = append(out, a.String())
+		}
+		return out
+	}
+	return nil
+}
+
+// accessForm is an address as Sendmail's access map wants it.
+func accessForm(a netip.Addr) string {
+	if a.Is4() {
+		return a.String()
+	}
+	return "IPv6:" + a.String()
+}
