@@ -105,6 +105,9 @@ func printRows(w io.Writer, rows []store.Row) {
 		if r.Reason != "" {
 			what += " " + string(r.Reason)
 		}
+		if r.Later != "" {
+			what += ", spooled: " + string(r.Later)
+		}
 		if r.Kind == gateway.ConnectionEvent {
 			fmt.Fprintf(t, "%s\t%s\t%s\tconnection, %s\t%s\t\n", stamp(r.Time), r.ID, r.Client, ended(r), what)
 			continue

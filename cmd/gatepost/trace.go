@@ -62,13 +62,21 @@ func show(e env, story *store.Story, asJSON bool) int {
 	}
 	for _, event := range events {
 		if asJSON {
-			if err := json.NewEncoder(e.out).Encode(journal.NewStory(event)); err != nil {
+			told := journal.NewStory(event)
+			told.Later = story.Fates
+			if err := json.NewEncoder(e.out).Encode(told); err != nil {
 				return exitFound
 			}
 			continue
 		}
-		o := journal.RenderOptions{Color: terminal(e), Connection: story.Connection, Transactions: story.Transactions}
+		o := journal.RenderOptions{Color: terminal(e), Connection: story.Connection, Transactions: story.Transactions, Fates: story.Fates}
 		fmt.Fprint(e.out, journal.Render(event, o))
+	}
+	if len(events) == 0 { // of a notice, which no session brought, or of mail that is older than the log
+		if asJSON {
+			return jsonLines(e, story.Fates)
+		}
+		fmt.Fprint(e.out, journal.RenderFates(story.Fates[0].ID, story.Fates, journal.RenderOptions{Color: terminal(e)}))
 	}
 	if story.Rest > 0 {
 		fmt.Fprintf(e.errOut, "and %d more transactions\n", story.Rest)

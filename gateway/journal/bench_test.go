@@ -85,6 +85,7 @@ func BenchmarkJournal(b *testing.B) {
 type nowhere struct{ Store }
 
 func (nowhere) Write(*gateway.Event) bool { return true }
+func (nowhere) Fate(*gateway.Fate) bool   { return true }
 
 func BenchmarkEarly(b *testing.B) {
 	j := New(Options{})

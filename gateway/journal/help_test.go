@@ -180,6 +180,8 @@ func (s *fakeStore) Early(minute time.Time, network netip.Prefix, reason gateway
 }
 
 // told is what came of connections that were refused early.
+func (s *fakeStore) Fate(*gateway.Fate) bool { return true }
+
 func (s *fakeStore) told() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,6 +18,8 @@ type Store interface {
 	Write(e *gateway.Event) bool
 	// Early takes a count for a network, a reason and a minute; a prefix that is not valid stands for all others.
 	Early(minute time.Time, network netip.Prefix, reason gateway.Reason, n int) bool
+	// Fate takes what became of a message in the spool, to be found beside its event.
+	Fate(f *gateway.Fate) bool
 }
 
 // Options of a Journal; all may be left out.

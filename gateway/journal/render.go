@@ -20,6 +20,7 @@ type RenderOptions struct {
 	// Again is what another policy makes of the same Record; AgainPolicy is its version.
 	Again       *gateway.Verdict
 	AgainPolicy string
+	Fates       []gateway.Fate // what became of it in the spool
 }
 
 // Render tells the whole story of an event, why first. What strangers sent is shown without control octets.
@@ -41,12 +42,24 @@ func Render(e *gateway.Event, o RenderOptions) string {
 	p.ladder(e)
 	p.nextHop(e)
 	p.told(e)
+	p.fates(o.Fates)
 	if e.Kind == gateway.ConnectionEvent {
 		p.ended("The connection", e)
 		p.transactions(o.Transactions)
 	} else if o.Connection != nil {
 		p.ended("The connection", o.Connection)
 	}
+	return p.b.String()
+}
+
+// RenderFates tells what became of a message in the spool whose event is not there.
+func RenderFates(id gateway.ID, all []gateway.Fate, o RenderOptions) string {
+	if o.Width == 0 {
+		o.Width = 96
+	}
+	p := &page{width: max(o.Width, 60), color: o.Color}
+	p.b.WriteString(p.paint(bold, id.String()) + " (its transaction is not in the log)\n")
+	p.fates(all)
 	return p.b.String()
 }
 

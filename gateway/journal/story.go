@@ -27,6 +27,7 @@ type Story struct {
 	Edits     []string             `json:"edits,omitempty"`
 	ScannedBy []string             `json:"scanned_by,omitempty"`
 	Evidence  [][]gateway.Evidence `json:"evidence,omitempty"` // of each finding of the record, in their order
+	Later     []gateway.Fate       `json:"later,omitempty"`    // what became of it in the spool
 }
 
 // NewStory tells of an event; it shares what the event holds.

@@ -1,6 +1,10 @@
 package journal
 
-import "slices"
+import (
+	"slices"
+
+	"gatepost/gateway"
+)
 
 // Verb is what a line tells of. The list is closed, so that lines can be counted.
 type Verb string
@@ -11,6 +15,33 @@ const (
 	Transaction Verb = "transaction"
 	Early       Verb = "early" // connections refused before the banner, by reason and minute
 )
+
+// The verbs of mail in the spool, each with the reference of its message.
+const (
+	SpoolQueued    Verb = "spool_queued"
+	SpoolDelivered Verb = "spool_delivered"
+	SpoolDeferred  Verb = "spool_deferred"
+	SpoolFailed    Verb = "spool_failed"
+	SpoolNotified  Verb = "spool_notified"
+	SpoolDead      Verb = "spool_dead"
+	SpoolDamaged   Verb = "spool_damaged"
+	SpoolOperator  Verb = "spool_operator" // a person held, released, retried, bounced, deleted or rerouted a message
+	SpoolLatched   Verb = "spool_latched"  // the disk failed, and nothing is taken any more
+	SpoolCleared   Verb = "spool_cleared"  // a person said that it works again
+)
+
+// spoolVerbs returns them.
+func spoolVerbs() []Verb {
+	return []Verb{SpoolQueued, SpoolDelivered, SpoolDeferred, SpoolFailed, SpoolNotified, SpoolDead, SpoolDamaged, SpoolOperator, SpoolLatched, SpoolCleared}
+}
+
+// verbOf is the verb of what became of a message in the spool.
+func verbOf(what gateway.FateWord) Verb {
+	if what.ByOperator() {
+		return SpoolOperator
+	}
+	return Verb("spool_" + what).known()
+}
 
 // The verbs of the daemon.
 const (
@@ -34,7 +65,8 @@ const (
 
 // Verbs returns the list.
 func Verbs() []Verb {
-	return []Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Greylist, Note}
+	return append([]Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Greylist, Note},
+		spoolVerbs()...)
 }
 
 // known returns the verb, or Note for one that is not of the list.
@@ -58,11 +90,11 @@ const (
 
 func (v Verb) severity() severity {
 	switch v {
-	case ReloadFailed:
+	case ReloadFailed, SpoolDamaged, SpoolLatched:
 		return severityError
-	case Alarm, StressOn, ListAway, ListQuota:
+	case Alarm, StressOn, ListAway, ListQuota, SpoolFailed, SpoolNotified, SpoolDead:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist:
+	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, SpoolOperator, SpoolCleared:
 		return severityNotice
 	}
 	return severityInfo

@@ -15,6 +15,8 @@ type batch struct {
 	rows      []byte // columns of each, behind room for a checksum
 	stories   []byte
 	early     []earlyRow
+	fates     []fateRow
+	fated     int64 // octets of them
 	counts    map[count]int
 	barrier   chan struct{} // or this: closed when what came before it is written
 }
@@ -48,6 +50,8 @@ func (b *batch) reset(d day) {
 	b.day, b.events, b.low, b.high, b.stories = d, 0, 0, 0, b.stories[:0]
 	b.rows = append(b.rows[:0], 0, 0, 0, 0)
 	b.early = b.early[:0]
+	clear(b.fates)
+	b.fates, b.fated = b.fates[:0], 0
 	if b.counts == nil {
 		b.counts = make(map[count]int)
 	}
@@ -55,7 +59,7 @@ func (b *batch) reset(d day) {
 }
 
 // octets is what it holds, roughly.
-func (b *batch) octets() int64 { return int64(len(b.rows) + len(b.stories) + 64*len(b.early)) }
+func (b *batch) octets() int64 { return int64(len(b.rows)+len(b.stories)+64*len(b.early)) + b.fated }
 
 // add stores an event in the batch. An event that cannot be stored leaves it as it was.
 func (b *batch) add(n *encoder, e *gateway.Event, to *[]rcptColumns) error {

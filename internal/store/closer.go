@@ -93,7 +93,7 @@ func (c *closer) close(ctx context.Context, path string) (n int, err error) {
 		return 0, err
 	}
 	var left bool
-	if v == schema {
+	if v >= 2 && v <= schema { // those of 1 have no blocks
 		err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM block)").Scan(&left)
 	}
 	if err = errors.Join(err, db.Close()); err != nil || !left {

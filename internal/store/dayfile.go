@@ -23,7 +23,7 @@ type dayFile struct {
 	used  time.Time
 	shape int64        // of the stories that are written
 	top   int64        // greatest id of all blocks
-	stmts [4]*sql.Stmt // of statements
+	stmts [5]*sql.Stmt // of statements
 }
 
 // The statements of a batch, in the order of dayFile.stmts.
@@ -32,15 +32,17 @@ const (
 	insertBlock
 	insertMinute
 	insertEarly
+	insertFate
 )
 
 // statements returns their texts.
-func statements() [4]string {
-	return [4]string{
+func statements() [5]string {
+	return [5]string{
 		`INSERT INTO stories (shape, body) VALUES (?,?)`,
 		`INSERT INTO block (seq, low, high, top, rows) VALUES (?,?,?,?,?)`,
 		`INSERT INTO minute (minute, metric, n) VALUES (?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
 		`INSERT INTO early (minute, net, reason, n) VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
+		`INSERT INTO fate (id, what, body) VALUES (?,?,?)`,
 	}
 }
 
@@ -180,6 +182,9 @@ func (f *dayFile) write(ctx context.Context, b *batch, p *packer) error {
 	for i := range b.early {
 		r := &b.early[i]
 		run(insertEarly, r.minute, r.net, r.reason, r.n)
+	}
+	for i := range b.fates {
+		run(insertFate, b.fates[i].id, b.fates[i].what, string(b.fates[i].body))
 	}
 	for c, n := range b.counts {
 		run(insertMinute, c.minute, c.metric, n)

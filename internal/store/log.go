@@ -207,7 +207,7 @@ func (l *Log) of(d day) *batch {
 // took notes what a batch has taken, and lets it go when it is full.
 func (l *Log) took(b *batch, before int64) {
 	l.held += b.octets() - before
-	if b.events+len(b.early) >= batchRows || b.octets() >= batchOctets {
+	if b.events+len(b.early)+len(b.fates) >= batchRows || b.octets() >= batchOctets {
 		delete(l.filling, b.day)
 		l.ready = append(l.ready, b)
 		l.nudge()

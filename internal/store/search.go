@@ -39,6 +39,7 @@ type Row struct {
 	End          string            `json:"end,omitempty"`
 	Transactions int               `json:"transactions"` // begun in its connection so far
 	Took         time.Duration     `json:"took"`
+	Later        gateway.FateWord  `json:"later,omitempty"` // of mail that was in the spool: the last thing that became of it
 }
 
 // Result is the answer to a Query.
@@ -76,6 +77,9 @@ func (r *Reader) Search(ctx context.Context, q Query) (*Result, error) {
 	res.Gaps, err = r.walk(ctx, q.first(), last, false, func(ctx context.Context, v *view) error {
 		return res.gather(ctx, v, w, limit)
 	})
+	if err == nil {
+		err = r.fated(ctx, res.Rows)
+	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		res.Partial, err = true, nil
 	}

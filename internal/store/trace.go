@@ -22,7 +22,8 @@ type Story struct {
 	// Transactions are those of a connection, in their order; Rest says how many more there are.
 	Transactions []*gateway.Event
 	Rest         int
-	Gaps         []Gap // days that could not be read
+	Fates        []gateway.Fate // what became of a message in the spool
+	Gaps         []Gap          // days that could not be read
 }
 
 // Trace returns the event of a reference, its connection when it is a transaction, and its transactions when it is a
@@ -35,6 +36,9 @@ func (r *Reader) Trace(ctx context.Context, id gateway.ID) (*Story, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return s, err
 	}
+	if err := r.fates(ctx, id, s); err != nil {
+		return s, err
+	}
 	if e != nil && e.Kind == gateway.TransactionEvent {
 		s.Connection, _, err = r.get(ctx, e.Record.Session)
 		if errors.Is(err, ErrNotFound) {
@@ -45,7 +49,7 @@ func (r *Reader) Trace(ctx context.Context, id gateway.ID) (*Story, error) {
 	if err := r.transactions(ctx, id, s); err != nil {
 		return s, err
 	}
-	if e == nil && len(s.Transactions) == 0 {
+	if e == nil && len(s.Transactions) == 0 && len(s.Fates) == 0 {
 		return s, ErrNotFound
 	}
 	return s, nil

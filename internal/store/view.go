@@ -14,6 +14,7 @@ import (
 type view struct {
 	tx     *sql.Tx
 	blocks bool  // it may have events without an index
+	fates  bool  // it has the table fate
 	parts  bool  // what has an index is in part as well
 	bad    error // of a block that does not read
 
