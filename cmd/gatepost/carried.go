@@ -17,6 +17,7 @@ func carried(h *relay.Health) string {
 		}
 	}
 	c := &h.Carries
+	add(h.LMTP, "LMTP")
 	add(c.Size > 0, "SIZE "+strconv.FormatInt(c.Size, 10))
 	add(c.EightBit, "8BITMIME")
 	add(c.UTF8, "SMTPUTF8")
@@ -24,6 +25,7 @@ func carried(h *relay.Health) string {
 	add(c.DSN, "DSN")
 	add(h.TLS != "", h.TLS)
 	add(h.TLS == "", "in clear")
+	add(h.User != "", "as "+h.User)
 	return strings.Join(words, " ")
 }
 

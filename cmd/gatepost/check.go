@@ -35,6 +35,7 @@ func check(ctx context.Context, e env, args []string) int {
 	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))
 	if err == nil {
 		_, err = assemble(c, p)
+		show(e, routeWarnings(c))
 	}
 	if err == nil && c.Bootstrap.TLS.Certificate != "" {
 		if _, err = certs.Load(c.Bootstrap.TLS.Certificate, c.Bootstrap.TLS.Key); err != nil {

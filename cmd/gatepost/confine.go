@@ -48,8 +48,11 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 		}
 	}
 	for i := range c.Policy.Routes {
-		if r := &c.Policy.Routes[i]; r.CAFile != "" {
-			named = append(named, r.CAFile)
+		r := &c.Policy.Routes[i] // a socket needs no right
+		for _, name := range [...]string{r.CAFile, r.Auth.PasswordFile, r.ClientCert, r.ClientKey} {
+			if name != "" {
+				named = append(named, name)
+			}
 		}
 	}
 	if a := &c.Policy.ARC; a.Seal != config.SealOff && a.Key != "" {

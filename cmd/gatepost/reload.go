@@ -63,6 +63,7 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	d.useLists(ctx, next.lists)
 	d.document.Store(c)
 	d.warnDescriptors()
+	d.tellRoutes(c)
 	before := d.now.Swap(next)
 	d.learning.with(ctx, next.relay.Tend)
 	d.reports.Set(next.reports)

@@ -32,6 +32,9 @@ func makeRoutes(c *config.Config) (routes []relay.Route, unasked []string, err e
 				return nil, nil, fmt.Errorf("route[%s].ca_file: %w", r.Name, err)
 			}
 		}
+		if err := credentials(c, r, &route); err != nil {
+			return nil, nil, err
+		}
 		if r.Recipients == "none" {
 			unasked = append(unasked, r.Name)
 		}

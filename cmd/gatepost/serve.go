@@ -238,6 +238,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.now.Store(first)
 	d.document.Store(c)
 	d.warnDescriptors()
+	d.tellRoutes(c)
 	certificate, err := d.certificate()
 	if err != nil {
 		return err

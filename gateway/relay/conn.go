@@ -103,7 +103,11 @@ func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
 		c.close()
 		return nil, &failure{at: atDial, err: because(ctx, context.Canceled)}
 	}
-	if err := c.greet(ctx, mode); err != nil {
+	err = c.greet(ctx, mode)
+	if err == nil {
+		err = c.authenticate(mode)
+	}
+	if err != nil {
 		c.unwatch()
 		c.close()
 		return nil, err

@@ -13,9 +13,10 @@
 //
 // It never reports Delivered without a 250 after the end of the message, never tells a sender 5xx that the next hop did
 // not say, never sends a body for some of the recipients only, never ends a message that it could not read whole, and
-// after a failed body it only closes the connection. It never holds a connection while a sender is still talking. It
-// knows nothing of policy.
+// after a failed body it only closes the connection. It never holds a connection while a sender is still talking, and never
+// tells a password without TLS that was verified. It knows nothing of policy.
 //
 // RFC 5321 (SMTP), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 3207 (STARTTLS), RFC 1870 (SIZE), RFC 6152 (8BITMIME),
-// RFC 6531 (SMTPUTF8), RFC 3461 (DSN), RFC 9422 (LIMITS), RFC 2033 (LMTP).
+// RFC 6531 (SMTPUTF8), RFC 3461 (DSN), RFC 9422 (LIMITS), RFC 2033 (LMTP), RFC 4954 (AUTH), RFC 7677
+// (SCRAM-SHA-256).
 package relay

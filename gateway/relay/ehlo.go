@@ -13,8 +13,9 @@ type offer struct {
 	extended                                            bool // it answered EHLO
 	pipelining, eightBit, utf8, chunking, dsn, starttls bool
 	sizeSaid                                            bool
-	size                                                int64 // 0: no limit said
-	recipients                                          int   // 0: no limit said
+	size                                                int64    // 0: no limit said
+	recipients                                          int      // 0: no limit said
+	auth                                                []string // mechanisms, in upper case
 }
 
 // parseEHLO reads the lines of a 250 to EHLO. The first greets and is no keyword. Keywords are read in any case; what is
@@ -42,6 +43,10 @@ func parseEHLO(lines []string) offer {
 			o.dsn = true
 		case "STARTTLS":
 			o.starttls = true
+		case "AUTH":
+			for _, m := range words[1:] {
+				o.auth = append(o.auth, strings.ToUpper(m))
+			}
 		case "SIZE":
 			o.sizeSaid = true
 			if len(words) > 1 {

@@ -25,6 +25,8 @@ type Health struct {
 	Carries     gateway.Carries
 	LearnedAt   time.Time // zero: it was never reached
 	TLS         string    // of the last connection; "" in clear
+	User        string    // who we proved to be; "" for nobody
+	LMTP        bool
 	// Since the start:
 	Dials     uint64
 	Reused    uint64 // transactions on a connection that was there
@@ -60,6 +62,10 @@ func (h *hop) health(route string) Health {
 	h.idleMu.Lock()
 	out.Idle = len(h.idle)
 	h.idleMu.Unlock()
+	out.LMTP = h.lmtp
+	if h.auth != nil {
+		out.User = h.auth.User
+	}
 	n := &h.count
 	out.Dials, out.Reused, out.Delivered = n.dials.Load(), n.reused.Load(), n.delivered.Load()
 	out.Refused, out.Failed, out.Asked = n.refused.Load(), n.failed.Load(), n.asked.Load()

@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"net"
@@ -54,17 +56,27 @@ type settings struct {
 	hostname     string
 	size, queue  int
 	timeouts     Timeouts
+	auth         *Auth
+	certificate  *tls.Certificate
 }
 
 func (s *settings) equal(o *settings) bool {
 	return s.address == o.address && s.lmtp == o.lmtp && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
-		s.size == o.size && s.queue == o.queue && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) &&
+		s.size == o.size && s.queue == o.queue && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) && same(s.auth, o.auth) && sameCertificate(s.certificate, o.certificate) &&
 		(s.roots == o.roots || s.roots != nil && o.roots != nil && s.roots.Equal(o.roots))
+}
+
+// same reports whether both are equal, or neither is there.
+func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
+
+func sameCertificate(a, b *tls.Certificate) bool {
+	return a == b || a != nil && b != nil && slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
 }
 
 func newSettings(r *Route, h Hop) settings {
 	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
-		size: r.PoolSize, queue: r.Queue, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints)}
+		size: r.PoolSize, queue: r.Queue, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints),
+		auth: r.Auth, certificate: r.Certificate}
 	if h.unix() {
 		s.network = "unix"
 	}

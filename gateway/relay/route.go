@@ -2,6 +2,7 @@ package relay
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -89,9 +90,11 @@ type Route struct {
 	// Fingerprints are those pinned by the mode Fingerprint. Each is the SHA-256 of the whole certificate (DER) or of
 	// its public key (SubjectPublicKeyInfo); the one of a key survives a renewal. Names and dates do not matter then.
 	Fingerprints []Digest
-	RootCAs      *x509.CertPool // for the mode Required; nil are the system's
-	ServerName   string         // the name that the certificate must have; "" is the hop's host
-	PoolSize     int            // connections to each hop, at most; 0 is DefaultPoolSize
+	RootCAs      *x509.CertPool   // for the mode Required; nil are the system's
+	ServerName   string           // the name that the certificate must have; "" is the hop's host
+	Certificate  *tls.Certificate // shown where the hop asks who we are; nil for none
+	Auth         *Auth            // nil for none
+	PoolSize     int              // connections to each hop, at most; 0 is DefaultPoolSize
 	// Queue is how many messages may wait for a connection to a hop, and how many questions about recipients; 0 is
 	// DefaultQueue. What comes beyond is told 451 at once, and at RCPT already (gateway.Carries.Defer).
 	Queue    int
@@ -134,6 +137,8 @@ func (r *Route) check() error {
 		return fmt.Errorf("relay: route %q: no such TLS mode", r.Name)
 	case r.TLS == Fingerprint && len(r.Fingerprints) == 0:
 		return fmt.Errorf("relay: route %q pins certificates and names no fingerprint", r.Name)
+	case r.Auth != nil && r.Auth.check(r.TLS) != nil:
+		return fmt.Errorf("relay: route %q: %w", r.Name, r.Auth.check(r.TLS))
 	case r.PoolSize < 0:
 		return fmt.Errorf("relay: route %q: a pool of %d connections", r.Name, r.PoolSize)
 	case r.Queue < 0:

@@ -10,6 +10,10 @@ import (
 // tlsConfig is what the mode asks of the next hop's certificate.
 func (h *hop) tlsConfig(mode Mode) *tls.Config {
 	cfg := &tls.Config{ServerName: h.serverName, RootCAs: h.roots, MinVersion: tls.VersionTLS12}
+	if h.certificate != nil {
+		// It is shown whatever authorities the next hop names: it may know the certificate itself.
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return h.certificate, nil }
+	}
 	switch mode {
 	case Opportunistic:
 		cfg.InsecureSkipVerify = true     // any encryption is better than none, and a bad certificate would mean none

@@ -24,6 +24,7 @@ func (r *Route) Validate(report func(key, message, instead string)) {
 		}
 	}
 	r.spoolsVerified(report)
+	r.credentials(report)
 	if r.TLS == TLSFingerprint && len(r.Fingerprints) == 0 {
 		report("fingerprints", `tls = "fingerprint" needs at least one`, "write the SHA-256 of the next hop's certificate")
 	}
@@ -49,5 +50,26 @@ func (r *Route) lmtp(i int, report func(key, message, instead string)) {
 		report("tls", shown(string(r.TLS))+" needs a certificate, and "+shown(h.Host)+" is a socket of this host", `leave tls out, or write the next hop's name`)
 	case r.Protocol == ProtocolLMTP && h.Host != "" && !socket && h.Port == 25:
 		report(at+"port", "LMTP is never spoken on port 25 (RFC 2033 section 5)", "write the port that the mail store listens on, as port = 24")
+	}
+}
+
+// credentials checks that what proves who we are is told to nobody else, and is whole.
+func (r *Route) credentials(report func(key, message, instead string)) {
+	switch a := &r.Auth; {
+	case !a.Used():
+	case a.User == "":
+		report("auth.password_file", "is of nobody", "write auth.user, or remove it")
+	case a.PasswordFile == "":
+		report("auth.user", "has no password", "write auth.password_file, or remove it")
+	case r.TLS != TLSRequired && r.TLS != TLSFingerprint:
+		report("auth.user", "with tls = "+shown(string(r.TLS))+" the password could be told to whoever listens", `write tls = "required" or "fingerprint"`)
+	}
+	switch {
+	case r.ClientCert == "" && r.ClientKey != "":
+		report("client_key", "has no certificate", "write client_certificate, or remove it")
+	case r.ClientCert != "" && r.ClientKey == "":
+		report("client_certificate", "has no private key", "write client_key, or remove it")
+	case r.ClientCert != "" && r.TLS == TLSNone:
+		report("client_certificate", `would not be shown with tls = "none"`, `write tls = "required", or remove it`)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 )
 
@@ -26,6 +27,8 @@ type GoSMTP struct {
 
 	mu       sync.Mutex
 	messages []GoSMTPMessage
+	users    map[string]string
+	logins   int
 }
 
 // GoSMTPMessage is one message that the server took over.
@@ -63,6 +66,21 @@ func StartGoSMTP(config *tls.Config) (*GoSMTP, error) {
 	return g, nil
 }
 
+// Require makes it a smarthost: from now on it takes mail only from who proved
+// to be user, by PLAIN under TLS.
+func (g *GoSMTP) Require(user, password string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.users = map[string]string{user: password}
+}
+
+// Logins counts how often somebody proved who it is.
+func (g *GoSMTP) Logins() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.logins
+}
+
 // Addr is its host:port.
 func (g *GoSMTP) Addr() string { return g.listener.Addr().String() }
 
@@ -91,12 +109,40 @@ func (g *GoSMTP) Await(ctx context.Context, n int) ([]GoSMTPMessage, error) {
 type goSMTPSession struct {
 	to      *GoSMTP
 	message GoSMTPMessage
+	known   bool
+}
+
+// AuthMechanisms implements smtp.AuthSession.
+func (s *goSMTPSession) AuthMechanisms() []string {
+	s.to.mu.Lock()
+	defer s.to.mu.Unlock()
+	if s.to.users == nil {
+		return nil
+	}
+	return []string{sasl.Plain}
+}
+
+// Auth implements smtp.AuthSession.
+func (s *goSMTPSession) Auth(string) (sasl.Server, error) {
+	return sasl.NewPlainServer(func(_, user, password string) error {
+		s.to.mu.Lock()
+		defer s.to.mu.Unlock()
+		if want, ok := s.to.users[user]; !ok || want != password {
+			return smtp.ErrAuthFailed
+		}
+		s.to.logins++
+		s.known = true
+		return nil
+	}), nil
 }
 
 func (s *goSMTPSession) Reset()        { s.message = GoSMTPMessage{} }
 func (s *goSMTPSession) Logout() error { return nil }
 
 func (s *goSMTPSession) Mail(from string, o *smtp.MailOptions) error {
+	if s.AuthMechanisms() != nil && !s.known {
+		return smtp.ErrAuthRequired
+	}
 	s.message = GoSMTPMessage{From: from}
 	if o != nil {
 		s.message.MailOptions = *o
