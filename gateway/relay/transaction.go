@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"gatepost/gateway"
@@ -261,7 +262,7 @@ func (c *conn) rcptsRefused(rcpts []smtpwire.Reply) attempt {
 		if first.Code == 0 {
 			first = r
 		}
-		if r.Code == 452 && r.Enhanced == (smtpwire.EnhancedCode{4, 5, 3}) && count[gateway.Delivered] == i && i > 0 {
+		if tooMany(r) && count[gateway.Delivered] == i && i > 0 {
 			c.hop.takesFewer(i)
 		}
 	}
@@ -271,6 +272,15 @@ func (c *conn) rcptsRefused(rcpts []smtpwire.Reply) attempt {
 	}
 	a.Rcpts = replies
 	return a
+}
+
+// tooMany reports whether a refusal of RCPT says that those before it were enough. The code for it is 452 (RFC 5321
+// section 4.5.3.1.10), and with enhanced codes 4.5.3; OpenSMTPD answers 451 4.5.3, and Exim 452 and nothing but words.
+func tooMany(r smtpwire.Reply) bool {
+	if r.Enhanced.IsZero() {
+		return r.Code == 452 && strings.Contains(strings.ToLower(r.Text(200)), "recipients")
+	}
+	return r.Enhanced == (smtpwire.EnhancedCode{4, 5, 3})
 }
 
 // reset ends a transaction that got no further, so that the connection can be used again. The answer does not wait long
