@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +21,7 @@ import (
 // GoSMTP is a next hop made of the go-smtp library's server: a second, foreign
 // reading of the RFCs beside Postfix.
 type GoSMTP struct {
+	options  GoSMTPOptions
 	listener net.Listener
 	server   *smtp.Server
 	done     chan struct{}
@@ -36,22 +38,41 @@ type GoSMTPMessage struct {
 	From        string
 	MailOptions smtp.MailOptions
 	To          []string
+	RcptOptions []smtp.RcptOptions // of each recipient
 	Body        []byte
+	For         []string // by LMTP: those recipients of To whom it was taken for
+}
+
+// GoSMTPOptions say how a go-smtp server answers. The zero value takes everything by SMTP in clear.
+type GoSMTPOptions struct {
+	TLS        *tls.Config // it offers STARTTLS
+	LMTP       bool        // it speaks LMTP (RFC 2033)
+	Recipients int         // how many it takes in a transaction; 0: any number
+	// Rcpt is its answer to RCPT, and After that to each recipient after the end of the message (LMTP alone). Nil, and nil
+	// errors, take everything.
+	Rcpt, After func(to string) error
 }
 
 // StartGoSMTP starts a go-smtp server that takes everything. With a TLS
 // configuration it offers STARTTLS.
 func StartGoSMTP(config *tls.Config) (*GoSMTP, error) {
+	return StartGoSMTPPeer(GoSMTPOptions{TLS: config})
+}
+
+// StartGoSMTPPeer starts a go-smtp server.
+func StartGoSMTPPeer(o GoSMTPOptions) (*GoSMTP, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("go-smtp: %w", err)
 	}
-	g := &GoSMTP{listener: l, done: make(chan struct{}), errors: &lockedBuffer{}}
+	g := &GoSMTP{options: o, listener: l, done: make(chan struct{}), errors: &lockedBuffer{}}
 	g.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
 		return &goSMTPSession{to: g}, nil
 	}))
 	g.server.Domain = "go-smtp.lab.test"
-	g.server.TLSConfig = config
+	g.server.TLSConfig = o.TLS
+	g.server.LMTP = o.LMTP
+	g.server.MaxRecipients = o.Recipients
 	g.server.EnableSMTPUTF8 = true
 	g.server.EnableDSN = true
 	g.server.MaxMessageBytes = 64 << 20
@@ -150,18 +171,51 @@ func (s *goSMTPSession) Mail(from string, o *smtp.MailOptions) error {
 	return nil
 }
 
-func (s *goSMTPSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (s *goSMTPSession) Rcpt(to string, o *smtp.RcptOptions) error {
+	if s.to.options.Rcpt != nil {
+		if err := s.to.options.Rcpt(to); err != nil {
+			return err
+		}
+	}
 	s.message.To = append(s.message.To, to)
+	if o == nil {
+		o = &smtp.RcptOptions{}
+	}
+	s.message.RcptOptions = append(s.message.RcptOptions, *o)
 	return nil
 }
 
 func (s *goSMTPSession) Data(r io.Reader) error {
+	return s.take(r, s.message.To)
+}
+
+// LMTPData answers for each recipient.
+func (s *goSMTPSession) LMTPData(r io.Reader, status smtp.StatusCollector) error {
+	var taken []string
+	answers := make([]error, len(s.message.To))
+	for i, to := range s.message.To {
+		if s.to.options.After != nil {
+			answers[i] = s.to.options.After(to)
+		}
+		if answers[i] == nil {
+			taken = append(taken, to)
+		}
+	}
+	err := s.take(r, taken)
+	for i, to := range s.message.To {
+		status.SetStatus(to, cmp.Or(err, answers[i]))
+	}
+	return err
+}
+
+// take notes a message, unless it is for nobody.
+func (s *goSMTPSession) take(r io.Reader, to []string) error {
 	message := s.message
 	body, err := io.ReadAll(r)
-	if err != nil {
+	if err != nil || len(to) == 0 {
 		return err
 	}
-	message.Body = body
+	message.Body, message.For = body, to
 	s.to.mu.Lock()
 	s.to.messages = append(s.to.messages, message)
 	s.to.mu.Unlock()

@@ -108,6 +108,14 @@ func Postfix(tb testing.TB, o lab.PostfixOptions) *lab.Postfix {
 	return p
 }
 
+// Peer starts another internal MTA for the test, with a function such as lab.StartExim.
+func Peer(tb testing.TB, start func(context.Context, string, lab.PeerOptions) (*lab.Peer, error), o lab.PeerOptions) *lab.Peer {
+	tb.Helper()
+	p, err := start(Context(tb), Dir(tb), o)
+	started(tb, p, err)
+	return p
+}
+
 // Gatepost starts the daemon for the test, in a folder that the options need:
 // lab.StateDir(dir) is its state_dir.
 func Gatepost(tb testing.TB, dir string, o lab.GatepostOptions) *lab.Gatepost {
