@@ -179,7 +179,11 @@ func copies(t testing.TB, box lab.Maildir, id string) [][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found [][]byte
+	return withID(all, id)
+}
+
+// withID are those of the messages with a Message-ID.
+func withID(all [][]byte, id string) (found [][]byte) {
 	for _, m := range all {
 		if bytes.Contains(m, []byte("\nMessage-ID: <"+id+">")) {
 			found = append(found, m)
@@ -192,13 +196,19 @@ func copies(t testing.TB, box lab.Maildir, id string) [][]byte {
 // what was sent. It returns the fields above, those of Gatepost and of the two Postfix, unfolded.
 func arrives(ctx context.Context, t testing.TB, box lab.Maildir, sent []byte) []string {
 	t.Helper()
+	return arrivesIn(ctx, t, func(id string) [][]byte { return copies(t, box, id) }, sent)
+}
+
+// arrivesIn is arrives for any mailbox: what finds the messages with a Message-ID in it.
+func arrivesIn(ctx context.Context, t testing.TB, box func(id string) [][]byte, sent []byte) []string {
+	t.Helper()
 	// What does not come in that time was refused, or lost.
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	id := messageID(t, sent)
 	var found [][]byte
 	if err := eventually(ctx, func() (string, bool) {
-		found = copies(t, box, id)
+		found = box(id)
 		return fmt.Sprintf("%d copies of %s", len(found), id), len(found) > 0
 	}); err != nil {
 		t.Fatal(err)
