@@ -32,15 +32,23 @@ func (d *Deps) runRcpt(ctx context.Context, in *gateway.Input) gateway.Finding {
 	if to.Route == "" {
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Show("route", "none: nobody can be asked")
 	}
-	a := d.Recipients.Ask(ctx, to.Route, in.Envelope.From, to.Address)
+	if to.To == nil {
+		a := d.Recipients.Ask(ctx, to.Route, in.Envelope.From, to.Address)
+		return d.orCatchAll(ctx, in, showAnswer(answered(&a, to.Address, to.Route), &a, to.Route))
+	}
+	return d.orCatchAll(ctx, in, d.askTargets(ctx, in, gateway.Destination{Route: to.Route, To: to.To, Why: d.Policy.Destination(to.Address).Why}))
+}
+
+// answered makes the finding of an answer about one address.
+func answered(a *recipients.Answer, to gateway.Address, route string) gateway.Finding {
 	var f gateway.Finding
 	switch a.Kind {
 	case recipients.NotAsked:
-		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Show("route", to.Route+" does not have its recipients checked")
+		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Show("route", route+" does not have its recipients checked")
 	case recipients.Known:
 		f = gateway.Passed()
 	case recipients.Unknown:
-		f = gateway.Failed(gateway.RcptUnknown, to.Address.Text)
+		f = gateway.Failed(gateway.RcptUnknown, to.Text)
 	case recipients.Refused:
 		f = gateway.Failed(gateway.RcptRefused, replyArgs(a.Reply)...)
 	case recipients.Deferred:
@@ -51,7 +59,7 @@ func (d *Deps) runRcpt(ctx context.Context, in *gateway.Input) gateway.Finding {
 			f = gateway.CouldNotTell(gateway.NextHopBusy)
 		}
 	}
-	return showAnswer(f, &a, to.Route)
+	return f
 }
 
 // replyArgs are the next hop's own words as the reason takes them.
@@ -61,6 +69,9 @@ func replyArgs(r gateway.Reply) []string {
 
 // showAnswer tells who said it, when, and in what words.
 func showAnswer(f gateway.Finding, a *recipients.Answer, route string) gateway.Finding {
+	if a.Kind == recipients.NotAsked {
+		return f
+	}
 	who := "route " + route
 	if a.NextHop != "" {
 		who += ", " + a.NextHop

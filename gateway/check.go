@@ -75,6 +75,8 @@ type Finding struct {
 	Took       time.Duration `json:"took"`
 	Evidence   []Evidence    `json:"-"` // stored beside the Record, in a column of its own
 	Auth       []AuthResult  `json:"-"` // told in Authentication-Results; Judge never reads it
+	// Instead, in the Rcpt stage, is where the recipient's mail goes after all, once it is accepted. Judge never reads it.
+	Instead *Destination `json:"-"`
 }
 
 // Passed, Failed and CouldNotTell make findings; the pipeline adds check, stage, recipient and time.

@@ -14,8 +14,9 @@ type Policy struct {
 	Mode       Mode
 	Thresholds Thresholds
 	Checks     map[string]CheckPolicy
-	Domains    map[string]*Domain // by name, lower case A-label
+	Domains    map[string]*Domain // by name, lower case A-label; what is served below a name only, by the name behind its dot: ".example.org"
 	Postmaster *Domain            // takes mail for <postmaster> without a domain (RFC 5321 section 4.5.1); nil when none is served
+	Routing    *Routing           // what is said of single addresses; nil: each goes by its domain
 	Trusted    []netip.Prefix
 	Delays     Delays
 	Where      map[string]string // key path -> "policy.toml:12", for keys that the document states
@@ -38,6 +39,7 @@ type Domain struct {
 	Name       string
 	Subdomains bool   // also every name below it
 	Route      string // the route its mail takes
+	Subaddress string // what begins the detail of a local part (RFC 5233), as the plus in user+detail; "" for none
 	Thresholds *Thresholds
 	Subject    string // how subjects are logged: "full", "cut" or "off"
 	Contact    string // shown in refusals; "" for none
@@ -64,15 +66,19 @@ type Case struct {
 	Key     string // the key path that says so
 }
 
-// Domain returns what is said of a domain, or nil when we do not serve it. name is a lower-case A-label.
+// Domain returns what is said of a domain, or nil when we do not serve it: its own entry, else the one of the nearest name
+// above it that takes all names below. name is a lower-case A-label.
 func (p *Policy) Domain(name string) *Domain {
-	if d := p.Domains[name]; d != nil {
+	if d := p.Domains[name]; d != nil && name[0] != '.' {
 		return d
 	}
 	for rest := name; ; {
 		i := strings.IndexByte(rest, '.')
 		if i < 0 {
 			return nil
+		}
+		if d := p.Domains[rest[i:]]; d != nil && i > 0 {
+			return d
 		}
 		rest = rest[i+1:]
 		if d := p.Domains[rest]; d != nil && d.Subdomains {
@@ -87,23 +93,6 @@ func (p *Policy) Serves(to Address) *Domain {
 		return p.Postmaster
 	}
 	return p.Domain(to.Domain)
-}
-
-// Destination is where mail for a recipient goes.
-type Destination struct {
-	Domain *Domain   // nil: mail for it is not ours to take
-	Route  string    // "" as well
-	To     []Address // what the next hop is told instead of the recipient; nil: the recipient
-	Why    []string  // the policy lines that make it another than its domain's; nil for none
-}
-
-// Destination returns where mail for a recipient goes. It is a look-up of what was worked out when the policy was loaded.
-func (p *Policy) Destination(to Address) Destination {
-	d := p.Serves(to)
-	if d == nil {
-		return Destination{}
-	}
-	return Destination{Domain: d, Route: d.Route}
 }
 
 // Trusts reports whether the address is in a trusted network.

@@ -29,6 +29,16 @@ type RecordRcpt struct {
 	To    Address `json:"to"`
 	Route string  `json:"route,omitempty"`
 	Code  int     `json:"code,omitempty"` // what RCPT was answered; 0 while it is being judged
+	// Sent are the addresses that its mail is sent on to, where policy says that it is another; see Recipient.To.
+	Sent []Address `json:"sent,omitempty"`
+}
+
+// Final returns the addresses that the next hop is told.
+func (r *RecordRcpt) Final() []Address {
+	if r.Sent != nil {
+		return r.Sent
+	}
+	return []Address{r.To}
 }
 
 // NewRecord gathers what judging may read at a stage. It shares the findings with the session and the envelope, and so is
@@ -43,7 +53,7 @@ func NewRecord(stage Stage, s *Session, e *Envelope) *Record {
 	r.ID, r.Time, r.From, r.Size = e.ID, e.Started, e.From, e.Measured.Octets
 	r.Rcpts = make([]RecordRcpt, len(e.Rcpts))
 	for i := range e.Rcpts {
-		r.Rcpts[i] = RecordRcpt{To: e.Rcpts[i].Address, Route: e.Rcpts[i].Route, Code: e.Rcpts[i].Reply.Code}
+		r.Rcpts[i] = RecordRcpt{To: e.Rcpts[i].Address, Route: e.Rcpts[i].Route, Code: e.Rcpts[i].Reply.Code, Sent: e.Rcpts[i].To}
 	}
 	if e.Header != nil {
 		r.HeaderFrom = e.Header.Get("From")

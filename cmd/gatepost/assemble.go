@@ -139,6 +139,9 @@ func (b *built) close() {
 // assemble makes a snapshot of a configuration: the same at start, at reload and in check. Its error names the keys.
 func assemble(c *config.Config, p *parts) (*built, error) {
 	policy := makePolicy(c)
+	if err := makeRouting(c, policy); err != nil {
+		return nil, err
+	}
 	routes, unasked, err := makeRoutes(c)
 	if err != nil {
 		return nil, err
@@ -198,13 +201,13 @@ func makePolicy(c *config.Config) *gateway.Policy {
 			config.ModeEnforce: gateway.Enforce}[c.Policy.Mode]}
 	for i := range c.Policy.Domains {
 		d := &c.Policy.Domains[i]
-		domain := &gateway.Domain{Name: d.Name, Subdomains: d.Subdomains, Route: d.Route, Subject: d.LogSubject, Contact: d.Contact}
+		domain := &gateway.Domain{Name: d.Name, Subdomains: d.Subdomains, Route: d.Route, Subaddress: d.Subaddress, Subject: d.LogSubject, Contact: d.Contact}
 		if d.Thresholds != nil {
 			t := thresholds(c.Policy.ThresholdsOf(d))
 			domain.Thresholds = &t
 		}
-		p.Domains[d.Name] = domain
-		if p.Postmaster == nil {
+		p.Domains[strings.TrimPrefix(d.Name, "*")] = domain
+		if p.Postmaster == nil && !strings.HasPrefix(d.Name, "*") {
 			p.Postmaster = domain
 		}
 	}

@@ -31,6 +31,9 @@ func authenticate(ctx context.Context, c *config.Config, q *authQuestion, text [
 	ctx, cancel := context.WithTimeout(ctx, authTime)
 	defer cancel()
 	policy := makePolicy(c)
+	if err := makeRouting(c, policy); err != nil {
+		return nil, err
+	}
 	pipeline, err := authPipeline(c, policy, q.server)
 	if err != nil {
 		return nil, err
@@ -86,14 +89,13 @@ func recipient(c *config.Config, policy *gateway.Policy, to gateway.Address) gat
 	if to.IsNull() {
 		to = gateway.Address{Local: "recipient", Domain: c.Bootstrap.Hostname}
 		if len(c.Policy.Domains) > 0 {
-			to.Domain = c.Policy.Domains[0].Name
+			to.Domain = strings.Replace(c.Policy.Domains[0].Name, "*", "any", 1)
 		}
 		to.Text = to.Local + "@" + to.Domain
 	}
 	r := gateway.Recipient{Address: to, Reply: gateway.SayRcptOK.Reply()}
-	if d := policy.Serves(to); d != nil {
-		r.Route = d.Route
-	}
+	d := policy.Destination(to)
+	r.Route, r.To = d.Route, d.To
 	return r
 }
 

@@ -43,6 +43,10 @@ func check(ctx context.Context, e env, args []string) int {
 		}
 	}
 	if err != nil {
+		if several, ok := errors.AsType[config.Problems](err); ok {
+			show(e, several)
+			return exitFound
+		}
 		if at, ok := errors.AsType[*documentError](err); ok {
 			show(e, config.Problems{at.problem})
 			return exitFound

@@ -58,6 +58,9 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	if a := &c.Policy.ARC; a.Seal != config.SealOff && a.Key != "" {
 		named = append(named, a.Key)
 	}
+	if name := c.Policy.AliasFile; name != "" {
+		named = append(named, name)
+	}
 	for _, u := range c.Policy.RBL.Used() {
 		if u.KeyFile != "" {
 			named = append(named, u.KeyFile)

@@ -50,6 +50,7 @@ func commands() []command {
 		{"reload", "[--config PATH]", "have the running daemon read its configuration again, as SIGHUP does", reload},
 		{"drain", "[--after 30s] [--config PATH]", "have the balancer send clients elsewhere, and refuse new ones after a while", drain},
 		{"resume", "[--config PATH]", "take clients again after drain", resume},
+		{"route", "ADDRESS... [--config PATH] [--json]", "tell where the mail of an address goes, by which route and by which lines of the configuration", route},
 		{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
 		{"auth", "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", "tell what sender authentication says of a message, and why; - is the standard input", auth},
 		{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},

@@ -19,6 +19,7 @@
 //	helo, tls    what it said of itself; the TLS version
 //	from         reverse-path; "" is the null path (transactions)
 //	rcpts        recipients, at most 50; rcpts_more says how many more
+//	sent         addresses that their mail was sent on to by aliases and the like, each once; sent_more likewise
 //	header_from  the From field as it came
 //	size         octets of the message
 //	message_id, subject

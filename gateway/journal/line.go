@@ -2,6 +2,7 @@ package journal
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"gatepost/gateway"
@@ -144,10 +145,30 @@ func (o *object) mail(e *gateway.Event, cut bool) {
 	}
 	o.texts("rcpts", shown)
 	o.number("rcpts_more", int64(len(rcpts)-len(shown)))
+	o.sent(rcpts, most)
 	o.text("header_from", o.short(e.Record.HeaderFrom))
 	o.number("size", e.Record.Size)
 	o.text("message_id", o.short(e.MessageID))
 	o.text("subject", o.short(e.Subject))
+}
+
+// sent names the addresses that mail was sent on to, where these are others than the recipients, each once.
+func (o *object) sent(rcpts []gateway.RecordRcpt, most int) {
+	var shown []string
+	more := 0
+	for i := range rcpts {
+		for _, a := range rcpts[i].Sent {
+			switch text := o.short(a.Text); {
+			case slices.Contains(shown, text):
+			case len(shown) < most:
+				shown = append(shown, text)
+			default:
+				more++
+			}
+		}
+	}
+	o.texts("sent", shown)
+	o.number("sent_more", int64(more))
 }
 
 func (o *object) verdict(v *gateway.Verdict) {

@@ -85,6 +85,9 @@ func (p *page) what(e *gateway.Event) {
 	p.field("From field", r.HeaderFrom)
 	for i := range r.Rcpts {
 		to := r.Rcpts[i].To.Path()
+		if sent := r.Rcpts[i].Sent; sent != nil {
+			to += " -> " + paths(sent)
+		}
 		if r.Rcpts[i].Route != "" {
 			to += ", route " + r.Rcpts[i].Route
 		}
@@ -105,6 +108,15 @@ func (p *page) what(e *gateway.Event) {
 	for _, edit := range e.Edits {
 		p.field("Changed", edit)
 	}
+}
+
+// paths lists addresses.
+func paths(all []gateway.Address) string {
+	var out []string
+	for _, a := range all {
+		out = append(out, a.Path())
+	}
+	return strings.Join(out, ", ")
 }
 
 // findings writes a line for each check, its evidence below.

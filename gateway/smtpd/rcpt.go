@@ -37,6 +37,7 @@ func (c *session) rcpt(arg string) gateway.Reply {
 	i := len(env.Rcpts) - 1
 
 	c.run(gateway.Rcpt, i)
+	c.tx.instead(i)
 	decision, reply := c.tx.verdict.Rcpt(i, env.ID)
 	if !decision.Outcome.Refuses() {
 		if f, refused := c.rcptRule(&env.Rcpts[i]); refused {
@@ -47,6 +48,7 @@ func (c *session) rcpt(arg string) gateway.Reply {
 	if !decision.Outcome.Refuses() {
 		reply = gateway.SayRcptOK.Reply()
 		c.tx.accepted++
+		c.tx.sent += len(env.Rcpts[i].Final())
 		if c.tx.accepted == 1 {
 			env.Route = env.Rcpts[i].Route
 		}
@@ -84,16 +86,33 @@ func (c *session) rcptRule(to *gateway.Recipient) (f gateway.Finding, refused bo
 		return gateway.Failed(hop.Defer), true
 	case c.tx.accepted > 0 && to.Route != env.Route:
 		return gateway.Failed(gateway.OtherRoute), true
-	case c.tx.accepted >= most && !c.known(to.Address):
+	case c.tx.accepted >= most && !c.known(to.Address), c.tx.accepted > 0 && c.tx.sent+len(to.To) > max(most, gateway.MaxTargets):
 		return gateway.Failed(gateway.TooManyRecipients, strconv.Itoa(most)), true
 	case env.Options.Size > size:
 		return gateway.Failed(gateway.RcptTooBig, strconv.FormatInt(size, 10)), true
 	case env.Options.EightBit && hop.Known && !hop.EightBit:
 		return gateway.Failed(gateway.NeedsEightBit), true
-	case (env.Options.UTF8 || to.Address.UTF8) && hop.Known && !hop.UTF8:
+	case (env.Options.UTF8 || needsUTF8(to)) && hop.Known && !hop.UTF8:
 		return gateway.Failed(gateway.NeedsUTF8), true
 	}
 	return gateway.Finding{}, false
+}
+
+// needsUTF8 reports whether one of the addresses that the next hop is told cannot be written without SMTPUTF8.
+func needsUTF8(to *gateway.Recipient) bool {
+	if to.To == nil {
+		return to.Address.UTF8
+	}
+	return slices.ContainsFunc(to.To, func(a gateway.Address) bool { return a.UTF8 })
+}
+
+// instead sends a recipient's mail on to where a check found that it goes after all.
+func (t *transaction) instead(rcpt int) {
+	for i := range t.env.Findings {
+		if f := &t.env.Findings[i]; f.Instead != nil && f.Rcpt == rcpt {
+			t.env.Rcpts[rcpt].Route, t.env.Rcpts[rcpt].To = f.Instead.Route, f.Instead.To
+		}
+	}
 }
 
 // known reports whether the address was accepted before: it is delivered once.

@@ -17,6 +17,7 @@ type transaction struct {
 	last     gateway.Reply // the last that was said in it
 	result   accept.Result
 	accepted int           // recipients
+	sent     int           // addresses that the next hop is told for them, those named twice counted twice
 	beyond   int           // recipients that were refused without a record
 	delayed  time.Duration // all pauses
 	reading  time.Duration // spent in reading the message so far

@@ -20,6 +20,12 @@ func checkFormat(format, text string) (string, *ValueError) {
 		return checkHostname(text)
 	case "domain":
 		return checkDomain(text)
+	case "pattern":
+		return checkPattern(text)
+	case "mailbox":
+		return checkMailbox(text)
+	case "recipient":
+		return checkRecipient(text)
 	case "host":
 		return checkHost(text)
 	case "next-hop":

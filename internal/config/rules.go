@@ -61,6 +61,7 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 	p.reportsVia(routes, names, report)
 	p.spools(routes, names, report)
 	p.ratesOnce(report)
+	p.addressRoutes(routes, names, report)
 	domains := map[string]bool{}
 	for i := range p.Domains {
 		d, at := &p.Domains[i], "domain["+strconv.Itoa(i)+"]"
@@ -68,6 +69,12 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 			report(at+".name", shown(d.Name)+" is served twice", "remove one of them")
 		}
 		domains[d.Name] = true
+		if below := "*." + d.Name; d.Subdomains {
+			if domains[below] {
+				report(at+".subdomains", "the names below "+d.Name+" are served twice: "+shown(below)+" is a [[domain]] as well", "remove one of them")
+			}
+			domains[below] = true
+		}
 		if d.Route != "" && !routes[d.Route] {
 			report(at+".route", "there is no route "+shown(d.Route), routeAdvice(d.Route, names))
 		}
@@ -104,6 +111,10 @@ func (p *Policy) Warn(report func(key, message, instead string)) {
 	if p.Reports.DMARC.On() {
 		used[p.Reports.DMARC.Via] = true
 	}
+	for _, r := range p.Recipients {
+		used[r.Route] = true
+	}
+	p.warnRewrite(report)
 	used[p.Queue.NoticesVia] = true
 	p.warnNoNotices(report)
 	for i, r := range p.Routes {
@@ -115,6 +126,12 @@ func (p *Policy) Warn(report func(key, message, instead string)) {
 
 // Validate checks that the contact can stand in a reply: US-ASCII (RFC 5321 section 4.2).
 func (d *Domain) Validate(report func(key, message, instead string)) {
+	if strings.HasPrefix(d.Name, "*.") && d.Subdomains {
+		report("subdomains", shown(d.Name)+" is all names below a domain already", "remove it")
+	}
+	if c := d.Subaddress; c != "" && !strings.Contains("+-=_#", c) {
+		report("subaddress", shown(c)+" is no usual delimiter", `write one of +, -, =, _ and #`)
+	}
 	if strings.ContainsFunc(d.Contact, func(r rune) bool { return r > '~' }) {
 		report("contact", "has a letter that is not US-ASCII", "leave it out; replies to senders are US-ASCII")
 	}

@@ -87,7 +87,7 @@ func (s *source) where(w Where, n *node, prefix string) {
 			for _, item := range e.value.items {
 				name := item.label()
 				s.where(w, item, path+"."+name+".")
-				if canonical, bad := checkDomain(name); bad == nil && canonical != name {
+				if canonical, bad := checkPattern(name); bad == nil && canonical != name {
 					s.where(w, item, path+"."+canonical+".") // a domain is known by this form of its name
 				}
 			}

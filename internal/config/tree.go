@@ -106,11 +106,12 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// plainName says whether a name can stand in a path: letters of any script, because domains may have them.
+// plainName says whether a name can stand in a path: letters of any script, because domains may have them, and the * of
+// all that are below one.
 func plainName(s string) bool {
 	const longest = 128
 	return s != "" && len(s) <= longest && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.*", r)
 	})
 }
 

@@ -66,8 +66,10 @@ func (f field) formatNoun() string {
 	switch f.format {
 	case "hostname":
 		return "a host name"
-	case "domain":
+	case "domain", "pattern":
 		return "a domain name"
+	case "mailbox", "recipient":
+		return "a mail address"
 	case "host", "next-hop":
 		return "a host name or IP address"
 	case "server":
@@ -164,6 +166,8 @@ func (f field) textSample() string {
 		return `"mx.example.org"`
 	case "a domain name":
 		return `"example.org"`
+	case "a mail address":
+		return `"info@example.org"`
 	case "a SHA-256 fingerprint":
 		return strconv.Quote(strings.Repeat("0123456789abcdef", 4))
 	case "a path":

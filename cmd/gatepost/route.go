@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"gatepost/gateway"
+	"gatepost/internal/config"
+	"gatepost/internal/routing"
+)
+
+// maxRouteAddresses is how many addresses one call answers for.
+const maxRouteAddresses = 10000
+
+// routeShown is where the mail of one address goes.
+type routeShown struct {
+	Address  string   `json:"address"`
+	Served   bool     `json:"served"`
+	Domain   string   `json:"domain,omitempty"` // as policy.toml names it
+	Where    string   `json:"where,omitempty"`  // of the domain's route
+	To       []string `json:"to,omitempty"`     // who gets it instead
+	Why      []string `json:"why,omitempty"`    // the lines that say so
+	Header   string   `json:"header_domain,omitempty"`
+	Route    string   `json:"route,omitempty"`
+	NextHops []string `json:"next_hops,omitempty"`
+	Asked    bool     `json:"recipients_checked,omitempty"`
+	CatchAll []string `json:"catch_all,omitempty"` // who gets it if the recipient does not exist
+	Error    string   `json:"error,omitempty"`
+}
+
+// route tells for each address where its mail goes and by which lines, from the documents alone.
+func route(_ context.Context, e env, args []string) int {
+	f := newFlags(e, "route")
+	addresses, ok := f.read(e, args, maxRouteAddresses)
+	if !ok {
+		return exitUsage
+	}
+	if len(addresses) == 0 {
+		fmt.Fprintln(e.errOut, "gatepost route: which address? For example: gatepost route info@example.org")
+		return exitUsage
+	}
+	c, problems := config.Load(f.config, sections())
+	if c == nil {
+		tell(e, problems)
+		return exitFound
+	}
+	policy := makePolicy(c)
+	if err := makeRouting(c, policy); err != nil {
+		fmt.Fprintln(e.errOut, err)
+		return exitFound
+	}
+	code := exitDone
+	var out []routeShown
+	for _, text := range addresses {
+		r := routeOfAddress(c, policy, text)
+		if !r.Served {
+			code = exitFound
+		}
+		out = append(out, r)
+	}
+	if f.json {
+		return max(code, jsonLines(e, out))
+	}
+	for i := range out {
+		out[i].print(e)
+	}
+	return code
+}
+
+func routeOfAddress(c *config.Config, policy *gateway.Policy, text string) routeShown {
+	out := routeShown{Address: text}
+	to, err := routing.Address(text)
+	switch {
+	case strings.EqualFold(text, "postmaster"):
+		to = gateway.Address{Text: text, Local: text}
+	case err != nil:
+		out.Error = "is no address; write it whole, as info@example.org"
+		return out
+	}
+	d := policy.Destination(to)
+	if d.Domain == nil {
+		out.Error = "is not of a domain that is served; its mail is refused with 550 5.7.1"
+		return out
+	}
+	out.Served, out.Domain, out.Route, out.Why = true, d.Domain.Name, d.Route, d.Why
+	out.Where = c.Where["domain."+d.Domain.Name+".route"]
+	out.To, out.Header = wireTexts(d.To), policy.HeaderDomain(to)
+	for i := range c.Policy.Routes {
+		if r := &c.Policy.Routes[i]; r.Name == d.Route {
+			out.Asked = r.Recipients != "none"
+			for _, h := range r.NextHops {
+				out.NextHops = append(out.NextHops, hopText(&h))
+			}
+		}
+	}
+	if all := policy.CatchAll(to); all.Route != "" && out.Asked {
+		out.CatchAll = append(wireTexts(all.To), all.Why...)
+	}
+	return out
+}
+
+func hopText(h *config.NextHop) string {
+	return fmt.Sprintf("%s:%d (order %d, weight %d)", h.Host, h.Port, h.Order, h.Weight)
+}
+
+func wireTexts(all []gateway.Address) (out []string) {
+	for _, a := range all {
+		out = append(out, a.Text)
+	}
+	return out
+}
+
+// print writes one answer for people.
+func (r *routeShown) print(e env) {
+	fmt.Fprintln(e.out, r.Address)
+	field := func(name string, values ...string) {
+		if text := strings.Join(values, ", "); text != "" {
+			fmt.Fprintf(e.out, "  %-10s %s\n", name, text)
+		}
+	}
+	field("error", r.Error)
+	if !r.Served {
+		return
+	}
+	where := r.Where
+	if where != "" {
+		where = " (" + where + ")"
+	}
+	field("domain", r.Domain+where)
+	field("because", r.Why...)
+	field("sent on to", r.To...)
+	field("To and Cc", r.Header)
+	field("route", r.Route)
+	field("next hops", r.NextHops...)
+	if !r.Asked {
+		field("check", "none: every recipient of this route is taken")
+	}
+	if len(r.CatchAll) > 0 {
+		field("if unknown", r.CatchAll...)
+	}
+}
