@@ -53,7 +53,8 @@ func ReadFile(name string, from io.Reader) (aliases []Rule, maps []Map, problems
 type file struct {
 	name     string
 	at       int32 // the line at which what is gathered begins
-	text     string
+	text     []byte
+	tooLong  bool              // which is told once
 	domains  map[string]string // one string for each: a file has few domains and many addresses
 	aliases  []Rule
 	maps     []Map
@@ -78,23 +79,25 @@ func (f *file) line(n int32, text string) {
 	text = strings.TrimRight(text, "\r\n\t ")
 	switch first := strings.TrimLeft(text, "\t "); {
 	case first == "" || first[0] == '#':
-	case len(first) < len(text) && f.text == "":
+	case len(first) < len(text) && f.tooLong:
+	case len(first) < len(text) && len(f.text) == 0:
 		f.report(n, "begins with white space, and continues no line", "write it at the beginning of the line")
 	case len(first) < len(text) && len(f.text)+len(first) >= maxLine:
 		f.report(n, "is longer than "+strconv.Itoa(maxLine)+" octets with what it continues", "let a list server behind the gateway do that")
+		f.text, f.tooLong = f.text[:0], true
 	case len(first) < len(text):
-		f.text += " " + first
+		f.text = append(append(f.text, ' '), first...)
 	default:
 		f.entry()
-		f.at, f.text = n, text
+		f.at, f.text, f.tooLong = n, append(f.text[:0], text...), false
 	}
 }
 
 // entry reads what was gathered.
 func (f *file) entry() {
-	words, fault := split(f.text)
-	text := f.text
-	f.text = ""
+	text := string(f.text)
+	f.text = f.text[:0]
+	words, fault := split(text)
 	switch {
 	case text == "":
 	case fault != "":

@@ -120,9 +120,9 @@ func (b *builder) follow(s step, self string, to []gateway.Address) *gateway.Way
 			return nil
 		}
 	}
-	if b.total += len(w.To); b.total > MaxTotal {
-		if b.total-len(w.To) <= MaxTotal {
-			b.report(s.at, "all aliases together stand for more than "+strconv.Itoa(MaxTotal)+" addresses", "let a list server behind the gateway do that")
+	if b.total += len(w.To); b.total > b.most {
+		if b.total-len(w.To) <= b.most {
+			b.report(s.at, "all aliases together stand for more than "+strconv.Itoa(b.most)+" addresses", "let a list server behind the gateway do that")
 		}
 		return nil
 	}
@@ -184,7 +184,7 @@ func (b *builder) target(self string, t gateway.Address) (e end, ok bool) {
 		}
 		e.places = append(e.places, m.At)
 		b.stack = append(b.stack, step{at.Text, m.At})
-		at = at.In(m.Domain)
+		at, self = at.In(m.Domain), "" // what comes back over another line is a loop
 	}
 }
 

@@ -67,14 +67,26 @@ type Problem struct {
 	Instead string
 }
 
+// String is the problem in one line.
+func (p Problem) String() string {
+	return p.At.Where() + ": " + p.Message + "; " + p.Instead
+}
+
 // Build works out the routing of a policy, whose domains it knows. It adds the domains that stand for others to them. The
 // routing is nil where nothing was said, and is not to be used where there are problems.
 func Build(p *gateway.Policy, in *Input) (*gateway.Routing, []Problem) {
 	if len(in.Aliases)+len(in.Maps)+len(in.Exceptions)+len(in.Postmasters)+len(in.CatchAlls) == 0 {
 		return nil, nil
 	}
-	b := &builder{policy: p, in: in, rules: make(map[string]*Rule, len(in.Aliases)),
+	return newBuilder(p, in, MaxTotal).build()
+}
+
+func newBuilder(p *gateway.Policy, in *Input, most int) *builder {
+	return &builder{policy: p, in: in, most: most, rules: make(map[string]*Rule, len(in.Aliases)),
 		roles: make(map[*gateway.Domain]*For), failed: make(map[string]bool), done: make(map[string]*gateway.Way), out: &gateway.Routing{}}
+}
+
+func (b *builder) build() (*gateway.Routing, []Problem) {
 	b.maps()
 	b.collect()
 	b.exceptions()
@@ -90,7 +102,8 @@ type builder struct {
 	done     map[string]*gateway.Way // of postmasters and catch-alls, by the name of their step
 	failed   map[string]bool
 	stack    []step
-	total    int
+	total    int // of addresses, at most so many
+	most     int
 	out      *gateway.Routing
 	problems []Problem
 }
