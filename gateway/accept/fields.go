@@ -51,6 +51,7 @@ func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 		// Without a field of its own, the first line of a malformed message would become part of our Received.
 		b = add(b, "X-Gatepost-Malformed: the header section began with white space\r\n")
 	}
+	f.rewrite(e)
 	if tagsSubject(e, v) {
 		b = f.tagSubject(b, e.Header, e.Session.Snapshot.Tag.Text)
 	}
