@@ -77,6 +77,8 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	if p.resolver, err = dns.New(resolverOptions(b, log)); err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
+	p.hops.Find(finder{p.resolver})
+	p.reportHops.Find(finder{p.resolver})
 	if len(b.ClamAV.Addresses) > 0 {
 		p.clamav, err = addrpool.New(addrpool.Config[*clamd.Client]{Addresses: b.ClamAV.Addresses, PerAddress: b.ClamAV.MaxConnections,
 			Open: func(a string) (*clamd.Client, error) {

@@ -34,7 +34,11 @@ func descriptorsWanted(c *config.Config) int {
 	b := c.Bootstrap
 	n := perSession*c.Policy.Limits.Connections + reserved
 	for i := range c.Policy.Routes {
-		n += c.Policy.Routes[i].Pool * max(len(c.Policy.Routes[i].NextHops), 1)
+		for _, h := range c.Policy.Routes[i].NextHops {
+			if n += c.Policy.Routes[i].Pool; h.MX != "" || h.SRV != "" {
+				n += 3 * c.Policy.Routes[i].Pool // DNS names several
+			}
+		}
 	}
 	return n + len(b.ClamAV.Addresses)*b.ClamAV.MaxConnections + len(b.SpamAssassin.Addresses)*b.SpamAssassin.MaxConnections
 }

@@ -18,7 +18,7 @@ func makeRoutes(c *config.Config) (routes []relay.Route, unasked []string, err e
 			TLS: map[config.RouteTLS]relay.Mode{config.TLSNone: relay.None, config.TLSOpportunistic: relay.Opportunistic,
 				config.TLSRequired: relay.Required, config.TLSFingerprint: relay.Fingerprint}[r.TLS]}
 		for _, h := range r.NextHops {
-			route.Hops = append(route.Hops, relay.Hop{Host: h.Host, Port: h.Port, Order: h.Order, Weight: h.Weight})
+			route.Hops = append(route.Hops, relay.Hop{Host: h.Host, MX: h.MX, SRV: h.SRV, Port: h.Port, Order: h.Order, Weight: h.Weight})
 		}
 		for _, text := range r.Fingerprints {
 			digest, err := relay.ParseDigest(text)

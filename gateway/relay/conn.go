@@ -91,7 +91,7 @@ func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
 	h.count.dials.Add(1)
 	dialCtx, cancel := context.WithTimeout(ctx, h.timeouts.Connect)
 	defer cancel()
-	socket, err := h.pools.dial(dialCtx, h.network, strings.TrimPrefix(h.address, unixPrefix))
+	socket, err := h.dial(dialCtx)
 	if err != nil {
 		return nil, &failure{at: atDial, err: err}
 	}
@@ -124,6 +124,9 @@ func (c *conn) greet(ctx context.Context, mode Mode) error {
 	}
 	if !banner.Is(220) {
 		return unexpected(atDial, banner)
+	}
+	if name, _, _ := strings.Cut(banner.Lines[0], " "); c.hop.found && strings.EqualFold(name, c.hop.hostname) {
+		return &failure{at: atDial, err: errLoop} // under another name
 	}
 	if err := c.hello(); err != nil {
 		return err

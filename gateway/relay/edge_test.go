@@ -160,7 +160,7 @@ func (b *breaker) lastIs(err error) bool { return b.lastError() == err }
 func TestPanicInTrial(t *testing.T) {
 	f := newFake(t, everything...)
 	r := relayTo(t, f)
-	h := r.routes["inner"].hops[0].hop
+	h := r.routes["inner"].hops()[0].hop
 	for range tripAfter {
 		h.failed(io.EOF)
 	}

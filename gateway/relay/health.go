@@ -11,7 +11,7 @@ import (
 type Health struct {
 	Route       string
 	NextHop     string // host:port
-	State       string // of the breaker: "closed" (in use), "open" (rests) or "half-open" (one call finds out)
+	State       string // of the breaker: "closed" (in use), "open" (rests) or "half-open" (one call finds out); "not found" of a name in DNS that stands for none
 	Failures    int    // in a row
 	LastError   string // the last one, kept after recovery
 	LastErrorAt time.Time
@@ -44,9 +44,10 @@ func (h *Health) Usable() bool { return h.State == "closed" }
 func (r *Relay) Health() []Health {
 	var all []Health
 	for _, rt := range r.routes {
-		for _, h := range rt.hops {
+		for _, h := range rt.hops() {
 			all = append(all, h.health(rt.name))
 		}
+		all = append(all, rt.missing()...)
 	}
 	return all
 }
@@ -75,5 +76,5 @@ func (h *hop) health(route string) Health {
 // Learn connects to every next hop that was never reached, so that Carries is known before the first message and a
 // connection waits for it. It tries again until each was reached or ctx is done: run it in the background.
 func (r *Relay) Learn(ctx context.Context) {
-	r.eachHop(func(h *hop) { h.reach(ctx) })
+	r.eachHop(ctx, func(ctx context.Context, h *hop) { h.reach(ctx) })
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,9 @@ type hop struct {
 	breaker
 	tripped chan struct{} // tells Tend that the breaker opened
 	facts   atomic.Pointer[learned]
-	count   counters
+
+	addresses atomic.Pointer[[]netip.Addr] // that were last found
+	count     counters
 
 	idleMu  sync.Mutex
 	idle    []*conn // the last one was used last

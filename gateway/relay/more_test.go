@@ -168,7 +168,8 @@ func closedPort(t *testing.T) int {
 
 func TestWeights(t *testing.T) {
 	idle := func() *hop { return &hop{slots: newSlots(1, 1)} }
-	rt := &route{hops: []weighted{{idle(), 2, 1}, {idle(), 1, 9}, {idle(), 1, 1}}}
+	rt := &route{named: []weighted{{idle(), 2, 1}, {idle(), 1, 9}, {idle(), 1, 1}}}
+	rt.publish()
 	first := map[int]int{}
 	for range 2000 {
 		o := rt.order(forMail)
@@ -181,7 +182,7 @@ func TestWeights(t *testing.T) {
 		t.Errorf("first by weight: %v", first)
 	}
 	// One without a free connection comes behind those of its order, and not behind those of a later one.
-	if err := rt.hops[1].slots.take(t.Context(), forMail, time.Second); err != nil {
+	if err := rt.hops()[1].slots.take(t.Context(), forMail, time.Second); err != nil {
 		t.Fatal(err)
 	}
 	for range 100 {

@@ -20,10 +20,11 @@ type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 // Pools keeps what must outlive a policy: connections, breakers and what was learned of each next hop. All Relays of a
 // process share one. It is safe for concurrent use.
 type Pools struct {
-	dial    Dialer
-	log     *slog.Logger
-	readers smtpwire.Pool
-	bodies  sync.Pool // *message
+	dial     Dialer
+	resolver Resolver
+	log      *slog.Logger
+	readers  smtpwire.Pool
+	bodies   sync.Pool // *message
 
 	mu        sync.Mutex
 	hops      []*hop
@@ -44,11 +45,15 @@ func NewPools(dial Dialer, log *slog.Logger) *Pools {
 	return p
 }
 
+// Find sets who is asked for next hops that are named by MX or SRV. Call it before any Relay is made.
+func (p *Pools) Find(r Resolver) { p.resolver = r }
+
 // settings are all that a connection depends on: hops with equal settings are one.
 type settings struct {
 	network      string // "tcp" or "unix"
 	address      string
 	lmtp         bool
+	found        bool // by name, in DNS
 	tls          Mode
 	fingerprints []Digest
 	roots        *x509.CertPool
@@ -61,7 +66,7 @@ type settings struct {
 }
 
 func (s *settings) equal(o *settings) bool {
-	return s.address == o.address && s.lmtp == o.lmtp && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
+	return s.address == o.address && s.lmtp == o.lmtp && s.found == o.found && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
 		s.size == o.size && s.queue == o.queue && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) && same(s.auth, o.auth) && sameCertificate(s.certificate, o.certificate) &&
 		(s.roots == o.roots || s.roots != nil && o.roots != nil && s.roots.Equal(o.roots))
 }
@@ -74,7 +79,7 @@ func sameCertificate(a, b *tls.Certificate) bool {
 }
 
 func newSettings(r *Route, h Hop) settings {
-	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
+	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, found: h.found, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
 		size: r.PoolSize, queue: r.Queue, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints),
 		auth: r.Auth, certificate: r.Certificate}
 	if h.unix() {

@@ -21,17 +21,6 @@ type Relay struct {
 
 var _ gateway.NextHop = (*Relay)(nil)
 
-type route struct {
-	name     string
-	chunking bool
-	hops     []weighted
-}
-
-type weighted struct {
-	*hop
-	order, weight int
-}
-
 // New makes the routes of a policy. It connects to nobody. Its errors are those of the configuration.
 func New(pools *Pools, routes []Route) (*Relay, error) {
 	r := &Relay{pools: pools, routes: make(map[string]*route)}
@@ -42,14 +31,10 @@ func New(pools *Pools, routes []Route) (*Relay, error) {
 		if r.routes[routes[i].Name] != nil {
 			return nil, fmt.Errorf("relay: route %q is there twice", routes[i].Name)
 		}
-		r.routes[routes[i].Name] = &route{}
+		r.routes[routes[i].Name] = new(route)
 	}
 	for i := range routes {
-		made := &route{name: routes[i].Name, chunking: routes[i].Chunking}
-		for _, h := range routes[i].Hops {
-			made.hops = append(made.hops, weighted{pools.use(newSettings(&routes[i], h)), h.Order, max(h.Weight, 1)})
-		}
-		r.routes[made.name] = made
+		r.routes[routes[i].Name] = newRoute(pools, routes[i])
 	}
 	return r, nil
 }
@@ -58,9 +43,7 @@ func New(pools *Pools, routes []Route) (*Relay, error) {
 // go on, with a new connection for each message.
 func (r *Relay) Close() {
 	for _, rt := range r.routes {
-		for _, h := range rt.hops {
-			r.pools.drop(h.hop)
-		}
+		rt.close()
 	}
 }
 
@@ -68,7 +51,7 @@ func (r *Relay) Close() {
 func (r *Relay) Carries(name string) gateway.Carries {
 	var all gateway.Carries
 	if rt := r.routes[name]; rt != nil {
-		for _, h := range rt.hops {
+		for _, h := range rt.hops() {
 			all = both(all, h.carries())
 		}
 		all.Defer = rt.deferred()
@@ -79,7 +62,7 @@ func (r *Relay) Carries(name string) gateway.Carries {
 // deferred is why no next hop of the route is likely to take a message now; "" when one is.
 func (rt *route) deferred() gateway.Reason {
 	why := gateway.NextHopAway
-	for _, h := range rt.hops {
+	for _, h := range rt.hops() {
 		switch {
 		case h.resting():
 		case h.slots.crowded(h.timeouts.Slot):
@@ -112,6 +95,10 @@ func (r *Relay) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed 
 
 // try makes an exchange with the next hops in their order until one needs no other.
 func (rt *route) try(ctx context.Context, l lane, exchange func(*conn) attempt) attempt {
+	rt.refresh(ctx)
+	if len(rt.hops()) == 0 {
+		return rt.unknownHops()
+	}
 	var last attempt
 	resting := ""
 	tried := false
@@ -210,10 +197,11 @@ func (h *hop) unreached(ctx context.Context, err error) attempt {
 // order returns the next hops as they are to be tried: by order, and by chance in the shares of their weights among
 // those of the same order (RFC 2782). Of those of the same order the ones with a free connection come first.
 func (rt *route) order(l lane) []weighted {
-	if len(rt.hops) == 1 {
-		return rt.hops
+	all := rt.hops()
+	if len(all) <= 1 {
+		return all
 	}
-	out := slices.Clone(rt.hops)
+	out := slices.Clone(all)
 	full := make(map[*hop]int, len(out)) // a look at each is enough: what is true of it may change meanwhile
 	for _, h := range out {
 		if !h.slots.room(l) {

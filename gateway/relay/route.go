@@ -41,9 +41,12 @@ func (m Mode) String() string {
 // Hop is one next hop of a route.
 type Hop struct {
 	Host   string // a name or an address, without brackets; "unix:" and a path is a socket of this host, for LMTP
+	MX     string // in place of Host: a domain whose mail hosts are meant; Order and Weight are then below those of the Hop
+	SRV    string // in place of Host: a service, as _smtp._tcp.example.org; Port is then of no account
 	Port   int    // 0 is 25
 	Order  int    // lower ones are tried first
 	Weight int    // share among those of the same order, as in SRV records (RFC 2782); 0 counts as 1
+	found  bool   // in DNS, where its addresses are to be looked up as well
 }
 
 // unixPrefix is what a Host begins with that is the path of a socket.
@@ -53,7 +56,12 @@ func (h Hop) unix() bool { return strings.HasPrefix(h.Host, unixPrefix) }
 
 // Address is host:port as it is dialled and shown, or unix:path.
 func (h Hop) Address() string {
-	if h.unix() {
+	switch {
+	case h.MX != "":
+		return "mx:" + h.MX
+	case h.SRV != "":
+		return "srv:" + h.SRV
+	case h.unix():
 		return h.Host
 	}
 	port := h.Port
@@ -146,19 +154,39 @@ func (r *Route) check() error {
 	}
 	seen := make(map[string]bool)
 	for _, h := range r.Hops {
-		switch {
+		switch err := h.check(); {
+		case err != nil:
+			return fmt.Errorf("relay: route %q: %w", r.Name, err)
 		case h.unix() && !r.LMTP:
 			return fmt.Errorf("relay: route %q: %s is a socket, which is for LMTP", r.Name, h.Host)
-		case !h.unix() && (h.Host == "" || strings.ContainsAny(h.Host, " []\t\r\n/")):
-			return fmt.Errorf("relay: route %q: %q is no host", r.Name, h.Host)
-		case h.Port < 0 || h.Port > 65535:
-			return fmt.Errorf("relay: route %q: no port %d", r.Name, h.Port)
-		case h.Weight < 0:
-			return fmt.Errorf("relay: route %q: weight %d of %s", r.Name, h.Weight, h.Host)
 		case seen[h.Address()]:
 			return fmt.Errorf("relay: route %q names %s twice", r.Name, h.Address())
+		case (h.MX != "" || h.SRV != "") && r.TLS == Required && r.ServerName == "":
+			return fmt.Errorf("relay: route %q: the certificate of %s must be of a name that is not from DNS", r.Name, h.Address())
 		}
 		seen[h.Address()] = true
+	}
+	return nil
+}
+
+// check finds what makes a hop unusable.
+func (h Hop) check() error {
+	ways := 0
+	for _, name := range [...]string{h.Host, h.MX, h.SRV} {
+		if name == "" {
+			continue
+		}
+		if ways++; !h.unix() && strings.ContainsAny(name, " []\t\r\n/") {
+			return fmt.Errorf("%q is no host", name)
+		}
+	}
+	switch {
+	case ways != 1 || strings.Trim(h.Host, ".") == "" && h.Host != "":
+		return fmt.Errorf("%q is no host", h.Host)
+	case h.Port < 0 || h.Port > 65535:
+		return fmt.Errorf("no port %d", h.Port)
+	case h.Weight < 0:
+		return fmt.Errorf("weight %d of %s", h.Weight, h.Host)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 // it works again, as soon as its pause is over: no message has to find out, and the first one after the failure finds a
 // connection ready. It returns when ctx is done: run it in the background, one for each Relay in force.
 func (r *Relay) Tend(ctx context.Context) {
-	r.eachHop(func(h *hop) {
+	r.eachHop(ctx, func(ctx context.Context, h *hop) {
 		h.reach(ctx)
 		for ctx.Err() == nil {
 			h.untilWell(ctx)
@@ -22,13 +22,12 @@ func (r *Relay) Tend(ctx context.Context) {
 	})
 }
 
-// eachHop runs f for each next hop, all at the same time, and waits for all of them.
-func (r *Relay) eachHop(f func(h *hop)) {
+// eachHop runs f for each next hop, all at the same time, and waits for all of them. Of a route with names in DNS it never
+// ends before ctx: those that appear later get theirs too, and those that go have theirs ended.
+func (r *Relay) eachHop(ctx context.Context, f func(context.Context, *hop)) {
 	var wg sync.WaitGroup
 	for _, rt := range r.routes {
-		for _, h := range rt.hops {
-			wg.Go(func() { f(h.hop) })
-		}
+		wg.Go(func() { rt.each(ctx, f) })
 	}
 	wg.Wait()
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -119,7 +120,7 @@ func (b *binder) missing(n *node, fields []field) {
 		return
 	}
 	for _, f := range fields {
-		if f.required && n.index[f.name] == nil {
+		if f.required && n.index[f.name] == nil && !slices.ContainsFunc(strings.Split(f.unless, ","), func(o string) bool { return n.index[o] != nil }) {
 			b.report(Problem{Key: join(n.path(), f.name), Message: "is missing", Instead: "write " + f.line()}, n.at)
 		}
 	}

@@ -10,6 +10,7 @@
 //	doc:"..."            one or two sentences
 //	default:"50M"        the value without the key, written as in the file but without quotes; lists with commas: "a, b"
 //	required:"true"      the key must be there
+//	unless:"a,b"         ... unless one of these is
 //	example:"50M"        a value to show, written like default; without it the default is shown
 //	min:"1" max:"1000"   the range of a number, duration or size, each element of a list; of a plain string, its octets
 //	enum:"a,b,c"         the only values of a string, or of each string of a list

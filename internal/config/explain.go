@@ -158,6 +158,8 @@ func (f field) kindOf() string {
 
 func (f field) defaultText(v reflect.Value) string {
 	switch {
+	case f.required && f.unless != "":
+		return "none; this key, or " + strings.ReplaceAll(f.unless, ",", " or ") + ", is required"
 	case f.required:
 		return "none, the key is required"
 	case f.pointer, f.form == formList && v.Len() == 0, f.form != formBool && f.form < formList && f.text(v) == "":

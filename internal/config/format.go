@@ -28,6 +28,8 @@ func checkFormat(format, text string) (string, *ValueError) {
 		return checkRecipient(text)
 	case "host":
 		return checkHost(text)
+	case "service":
+		return checkService(text)
 	case "next-hop":
 		return checkNextHop(text)
 	case "address":
@@ -117,6 +119,25 @@ func checkHost(text string) (string, *ValueError) {
 
 // unixPrefix is what an address begins with that is the path of a socket.
 const unixPrefix = "unix:"
+
+// checkService reads the name of an SRV record (RFC 2782): _service._protocol.domain.
+func checkService(text string) (string, *ValueError) {
+	bad := &ValueError{"is not the name of a service", `write for example "_smtp._tcp.example.net"`}
+	parts := strings.SplitN(strings.ToLower(text), ".", 3)
+	if len(parts) < 3 || len(text) > 253 {
+		return "", bad
+	}
+	for _, label := range parts[:2] {
+		if len(label) < 2 || len(label) > 63 || label[0] != '_' || strings.Trim(label[1:], "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return "", bad
+		}
+	}
+	domain, fault := checkDomain(parts[2])
+	if fault != nil {
+		return "", bad
+	}
+	return parts[0] + "." + parts[1] + "." + domain, nil
+}
 
 func checkNextHop(text string) (string, *ValueError) {
 	if strings.HasPrefix(text, unixPrefix) {

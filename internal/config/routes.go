@@ -61,8 +61,10 @@ type Timeouts struct {
 
 // NextHop is one server of a route.
 type NextHop struct {
-	Host   string `toml:"host" format:"next-hop" required:"true" example:"mail.example.org" doc:"Its name or IP address; with protocol = lmtp also a socket of this host, as unix:/run/dovecot/lmtp."`
-	Port   int    `toml:"port" default:"25" min:"1" max:"65535" doc:"Its port."`
+	Host   string `toml:"host" format:"next-hop" required:"true" unless:"mx,srv" example:"mail.example.org" doc:"Its name or IP address; with protocol = lmtp also a socket of this host, as unix:/run/dovecot/lmtp."`
+	MX     string `toml:"mx" format:"domain" example:"example.net" rfc:"RFC 5321 section 5.1" doc:"In place of host: a domain whose mail hosts are asked of DNS, again and again. They keep their preferences below order; while DNS fails, those found last are used."`
+	SRV    string `toml:"srv" format:"service" example:"_smtp._tcp.example.net" rfc:"RFC 2782" doc:"In place of host: a service whose servers, ports and weights are asked of DNS, likewise."`
+	Port   int    `toml:"port" default:"25" min:"1" max:"65535" doc:"Its port; that of every host of mx; of no account with srv."`
 	Order  int    `toml:"order" default:"10" min:"0" max:"65535" rfc:"RFC 2782" doc:"Lower is asked first."`
 	Weight int    `toml:"weight" default:"1" min:"1" max:"65535" rfc:"RFC 2782" doc:"The share of the mail among hops of the same order."`
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -13,10 +14,14 @@ func (r *Route) Validate(report func(key, message, instead string)) {
 	}
 	hops := map[NextHop]bool{}
 	for i, h := range r.NextHops {
-		same := NextHop{Host: h.Host, Port: h.Port}
-		if h.Host != "" && hops[same] {
-			report("next_hop["+strconv.Itoa(i)+"].host", shown(h.Host)+" with this port is in the route twice", "remove one of them")
+		same := NextHop{Host: h.Host, MX: h.MX, SRV: h.SRV, Port: h.Port}
+		if h.SRV != "" {
+			same.Port = 0
 		}
+		if where := "next_hop[" + strconv.Itoa(i) + "]."; h.name() != "" && hops[same] {
+			report(where+h.key(), shown(h.name())+" with this port is in the route twice", "remove one of them")
+		}
+		r.found(i, report)
 		hops[same] = true
 		r.lmtp(i, report)
 		if _, err := netip.ParseAddr(h.Host); err == nil && r.TLS == TLSRequired && r.ServerName == "" {
@@ -48,7 +53,7 @@ func (r *Route) lmtp(i int, report func(key, message, instead string)) {
 		report(at+"host", shown(h.Host)+" is a socket, on which mail is taken by LMTP only", `write protocol = "lmtp" in the route, or the next hop's name`)
 	case socket && (r.TLS == TLSRequired || r.TLS == TLSFingerprint):
 		report("tls", shown(string(r.TLS))+" needs a certificate, and "+shown(h.Host)+" is a socket of this host", `leave tls out, or write the next hop's name`)
-	case r.Protocol == ProtocolLMTP && h.Host != "" && !socket && h.Port == 25:
+	case r.Protocol == ProtocolLMTP && (h.Host != "" || h.MX != "") && !socket && h.Port == 25:
 		report(at+"port", "LMTP is never spoken on port 25 (RFC 2033 section 5)", "write the port that the mail store listens on, as port = 24")
 	}
 }
@@ -71,5 +76,29 @@ func (r *Route) credentials(report func(key, message, instead string)) {
 		report("client_certificate", "has no private key", "write client_key, or remove it")
 	case r.ClientCert != "" && r.TLS == TLSNone:
 		report("client_certificate", `would not be shown with tls = "none"`, `write tls = "required", or remove it`)
+	}
+}
+
+// name and key are which of the three ways a next hop is named by.
+func (h *NextHop) name() string { return cmp.Or(h.Host, h.MX, h.SRV) }
+
+func (h *NextHop) key() string {
+	switch {
+	case h.Host != "":
+		return "host"
+	case h.MX != "":
+		return "mx"
+	}
+	return "srv"
+}
+
+// found checks a next hop that DNS is to name.
+func (r *Route) found(i int, report func(key, message, instead string)) {
+	h, at := &r.NextHops[i], "next_hop["+strconv.Itoa(i)+"]."
+	switch {
+	case h.Host != "" && h.MX != "", h.Host != "" && h.SRV != "", h.MX != "" && h.SRV != "":
+		report(at+h.key(), "the next hop is named in two ways", "write one of host, mx and srv, and a [[route.next_hop]] for each other")
+	case h.Host == "" && (h.MX != "" || h.SRV != "") && r.TLS == TLSRequired && r.ServerName == "":
+		report("tls", `"required" verifies a name, and whoever forges DNS could name his own as `+h.key(), "write server_name, or the next hop's name as its host")
 	}
 }

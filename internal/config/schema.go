@@ -38,6 +38,7 @@ type field struct {
 	form                    form
 	doc, unit, rfc, example string
 	def                     string
+	unless                  string // keys that stand in for a required one, with commas
 	hasDef, required        bool
 	secret                  bool // no message shows what was written
 	min, max, format        string
@@ -69,7 +70,7 @@ func newField(name string, i int, sf reflect.StructField) field {
 	f := field{
 		name: name, index: []int{i}, typ: sf.Type, doc: sf.Tag.Get("doc"), unit: sf.Tag.Get("unit"), rfc: sf.Tag.Get("rfc"),
 		example: sf.Tag.Get("example"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), format: sf.Tag.Get("format"),
-		required: sf.Tag.Get("required") == "true", secret: sf.Tag.Get("secret") == "true",
+		required: sf.Tag.Get("required") == "true", unless: sf.Tag.Get("unless"), secret: sf.Tag.Get("secret") == "true",
 	}
 	f.def, f.hasDef = sf.Tag.Lookup("default")
 	if e := sf.Tag.Get("enum"); e != "" {

@@ -70,6 +70,8 @@ func (f field) formatNoun() string {
 		return "a domain name"
 	case "mailbox", "recipient":
 		return "a mail address"
+	case "service":
+		return "the name of a service"
 	case "host", "next-hop":
 		return "a host name or IP address"
 	case "server":
@@ -164,6 +166,8 @@ func (f field) textSample() string {
 		return `"127.0.0.1:25"`
 	case "a host name", "a host name or IP address":
 		return `"mx.example.org"`
+	case "the name of a service":
+		return `"_smtp._tcp.example.org"`
 	case "a domain name":
 		return `"example.org"`
 	case "a mail address":

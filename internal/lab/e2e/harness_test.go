@@ -46,6 +46,9 @@ nullmx.test. MX 0 .
 *.fresh.test. MX 10 mail.example.org.
 nohost.test. TXT "neither MX nor address"
 xn--bcher-kva.example. MX 10 mail.example.org.
+hops.test. MX 10 in.hops.test.
+in.hops.test. A 127.0.0.1
+loops.test. MX 10 mx.gatepost.test.
 `)
 
 // setup says what daemon a test wants. The zero value is one with the domain served.test on the route "internal" to a
