@@ -24,6 +24,7 @@ type Report struct {
 	EnvID     string    // as MAIL had it, in xtext; "" for none
 	Rcpts     []Rcpt    // at least one
 	Full      bool      // RET=FULL
+	Drop      []string  // what names of fields begin with that are left out of what is returned, in any case
 	Message   io.Reader // the message as it came; no more is read than the notice can hold
 }
 

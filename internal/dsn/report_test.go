@@ -120,6 +120,10 @@ func TestMake(t *testing.T) {
 			"text/plain message/delivery-status text/rfc822-headers", nil, "Subject: gr\xfc\xdfe\r\n"},
 		{"an endless line", func(r *Report) { r.Message = strings.NewReader("Subject: " + strings.Repeat("x", 3*maxCopy)) },
 			"text/plain message/delivery-status text/rfc822-headers", nil, "Subject: xxxx"},
+		{"without fields of our own", func(r *Report) {
+			r.Full, r.Drop = true, []string{"X-Spam-", "X-Gatepost-"}
+			r.Message = strings.NewReader("x-spam-status: No,\r\n\tscore=4.7\r\nFrom: <a@b.example>\r\nX-GATEPOST-Verdict: tag\r\nX-Spa: m\r\n\r\nX-Spam-Score: 1\r\n")
+		}, "text/plain message/delivery-status message/rfc822", nil, "From: <a@b.example>\r\nX-Spa: m\r\n\r\nX-Spam-Score: 1"},
 		{"no header section", func(r *Report) { r.Message = strings.NewReader("\r\nbody") }, "text/plain message/delivery-status", nil, ""},
 		{"no message", func(r *Report) { r.Message = nil }, "text/plain message/delivery-status", nil, ""},
 		{"internationalized", func(r *Report) {

@@ -3,6 +3,8 @@ package dsn
 import (
 	"bytes"
 	"io"
+	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -16,7 +18,13 @@ func (r *Report) read() (head, all []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if r.Full && len(b) <= maxCopy {
+	whole := len(b) <= maxCopy
+	if end := bytes.Index(b, []byte("\r\n\r\n")); end >= 0 && len(r.Drop) > 0 {
+		b = append(r.without(b[:end+2]), b[end+2:]...)
+	} else if len(r.Drop) > 0 {
+		b = r.without(b)
+	}
+	if r.Full && whole {
 		all = b
 	}
 	head = b
@@ -33,6 +41,23 @@ func (r *Report) read() (head, all []byte, err error) {
 		}
 	}
 	return head, all, nil
+}
+
+// without is a header section without the fields of Drop.
+func (r *Report) without(head []byte) []byte {
+	out := make([]byte, 0, len(head))
+	dropping := false
+	for line := range bytes.SplitAfterSeq(head, []byte("\r\n")) {
+		if len(line) == 0 || line[0] != ' ' && line[0] != '\t' { // else it goes on with the field before
+			dropping = slices.ContainsFunc(r.Drop, func(start string) bool {
+				return len(line) >= len(start) && strings.EqualFold(string(line[:len(start)]), start)
+			})
+		}
+		if !dropping {
+			out = append(out, line...)
+		}
+	}
+	return out
 }
 
 // returned is the third part (RFC 6522 section 2): the message, or its header section. A message whose octets could not pass
