@@ -35,6 +35,7 @@ type parts struct {
 	spam       *addrpool.Pool[*spamd.Client]
 	hops       *relay.Pools
 	reportHops *relay.Pools // the way out for reports
+	noticeHops *relay.Pools // that for failure notices
 	recipients *recipients.Cache
 	known      *memory.Known                 // of domains, paths and sealers
 	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
@@ -62,7 +63,7 @@ const greylistPairs = 1 << 19
 
 // newParts makes what the bootstrap document names. It connects to nobody.
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
-	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
+	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), noticeHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
 		known: memory.NewKnown(memory.KnownOptions{Log: log}), bounces: limit.NewLearned(0), strangers: greylist.NewMemory(greylistPairs)}
 	p.shaper = shaping.New(limit.NewMemory(0), p.strangers)
 	p.histories = memory.NewReputation(memory.ReputationOptions{Log: log})
@@ -126,6 +127,8 @@ type built struct {
 	greylist greylist.Settings
 	reports  *reports.Settings // nil while they are off
 	outward  *relay.Relay      // the way out for them; nil as well
+	notices  *relay.Relay      // the way out for failure notices; nil while there are none
+	routes   map[string]bool   // names of those that there are
 	rates    limit.Limits
 	guard    guard
 }
@@ -135,6 +138,9 @@ func (b *built) close() {
 	b.relay.Close()
 	if b.outward != nil {
 		b.outward.Close()
+	}
+	if b.notices != nil {
+		b.notices.Close()
 	}
 }
 
@@ -153,8 +159,16 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, fmt.Errorf("route: %w", err)
 	}
 	if b.reports, b.outward, err = makeReports(c, p, routes); err != nil {
-		b.relay.Close()
+		b.close()
 		return nil, err
+	}
+	if b.notices, err = makeNotices(c, p, routes); err != nil {
+		b.close()
+		return nil, err
+	}
+	b.routes = make(map[string]bool, len(routes))
+	for i := range routes {
+		b.routes[routes[i].Name] = true
 	}
 	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
 	if b.lists, err = makeLists(c, p); err != nil {
@@ -178,7 +192,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	}
 	sealer, err := makeSealer(c, deps, &p.seals)
 	if err != nil {
-		b.relay.Close()
+		b.close()
 		return nil, err
 	}
 	b.pregreet, b.greylist = filters.PregreetOf(checks), filters.GreylistOf(checks)

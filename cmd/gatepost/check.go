@@ -32,6 +32,7 @@ func check(ctx context.Context, e env, args []string) int {
 	if c == nil {
 		return exitFound
 	}
+	show(e, spoolPlace(c))
 	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))
 	if err == nil {
 		_, err = assemble(c, p)

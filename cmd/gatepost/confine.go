@@ -81,7 +81,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	for _, name := range [...]string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		r.Read = append(r.Read, filepath.SplitList(os.Getenv(name))...)
 	}
-	r.Write = []string{b.StateDir, b.Body.Dir, logFolder(b), filepath.Dir(b.Control.Socket)}
+	r.Write = []string{b.StateDir, b.Body.Dir, b.Spool.Dir, logFolder(b), filepath.Dir(b.Control.Socket)}
 	if self, err := os.Executable(); err == nil {
 		r.Execute = []string{self}
 	}
@@ -93,6 +93,9 @@ func (d *daemon) confine(c *config.Config) error {
 	// A folder that is made later would not be within the sandbox.
 	if err := os.MkdirAll(c.Bootstrap.Body.Dir, 0o700); err != nil {
 		return fmt.Errorf("body.dir: %w", err)
+	}
+	if err := os.MkdirAll(c.Bootstrap.Spool.Dir, 0o700); err != nil {
+		return fmt.Errorf("spool.dir: %w", err)
 	}
 	if err := os.MkdirAll(logFolder(c.Bootstrap), 0o700); err != nil {
 		return fmt.Errorf("log: %w", err)

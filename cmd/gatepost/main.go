@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"gatepost/gateway/spool"
 )
 
 // Exit codes of every command.
@@ -62,6 +64,15 @@ func commands() []command {
 		{"greylist forget", "KEY | [--from A] [--to A] | --identity I [--config PATH] [--json]", "make strangers again of a pair, or of all of an organization or network", greylistDrop},
 		{"dmarc report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", "show DMARC reports: what waits, what was sent, and with --dry-run what would be", dmarcReport},
 		{"limits top", "[N] [--config PATH] [--json]", "show who is close to which rate limit now", limitsTop},
+		{"queue list", "[--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--id ID] [--limit N] [--damaged] [--config PATH] [--json]", "list mail in the spool, the oldest first, and how its routes are", queueListing},
+		{"queue show", "ID [--raw] [--config PATH] [--json]", "tell all that is known of a message in the spool; --raw: the message itself", queueShow},
+		{"queue retry", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "try messages now; dead letters begin anew", queueChange(spool.Retry)},
+		{"queue hold", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "do not try messages until they are released", queueChange(spool.Hold)},
+		{"queue release", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "try held messages again", queueChange(spool.Release)},
+		{"queue bounce", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "give messages up: their senders are told where they may be, else they become dead letters", queueChange(spool.Bounce)},
+		{"queue delete", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "remove messages from the spool, and tell nobody but the journal", queueChange(spool.Delete)},
+		{"queue reroute", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json] --to-route R", "send messages by another route", queueChange(spool.Reroute)},
+		{"queue clear-latch", "[--config PATH]", "take mail into the spool again after its disk failed and was mended", queueClear},
 		{"rbl status", "[--config PATH] [--json]", "show the DNS lists of the running daemon: whether they work, and how much they are asked", rblStatus},
 		{"rbl test", "ADDRESS|DOMAIN [--config PATH] [--json]", "ask all DNS lists of the policy, without the daemon, and show what each answers", rblTest},
 		{"reputation show", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "show what came of earlier mail of a client, network, organization or domain", reputationShow},

@@ -67,6 +67,9 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	before := d.now.Swap(next)
 	d.learning.with(ctx, next.relay.Tend)
 	d.reports.Set(next.reports)
+	if d.queue != nil {
+		d.queue.Tune(tuning(c))
+	}
 	before.close()
 	return nil
 }

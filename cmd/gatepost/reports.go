@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"gatepost/gateway"
 	"gatepost/gateway/relay"
 	"gatepost/gateway/reports"
 	"gatepost/internal/config"
@@ -67,7 +66,7 @@ func makeReports(c *config.Config, p *parts, routes []relay.Route) (*reports.Set
 
 // openReports makes what counts and sends reports. Its file is there once they are on.
 func (d *daemon) openReports() {
-	d.reports = reports.New(reports.Options{Resolver: texts{d.parts.resolver}, IDs: new(gateway.IDs), Log: d.log,
+	d.reports = reports.New(reports.Options{Resolver: texts{d.parts.resolver}, IDs: d.ids, Log: d.log,
 		Open: func(ctx context.Context) (reports.Store, error) {
 			s, err := store.OpenReports(ctx, filepath.Join(d.bootstrap.StateDir, "reports.db"), d.log)
 			if err != nil {

@@ -37,39 +37,44 @@ import (
 
 // daemon is everything that runs. Its fields are in the order in which it is made.
 type daemon struct {
-	e           env
-	configPath  string
-	log         *slog.Logger
-	notify      *systemd.Notifier
-	lock        *os.File
-	sandbox     sandbox.State
-	resources   *resources.Memory
-	descriptors int                           // that the process may have
-	drained     atomic.Pointer[operatorDrain] // nil while the host serves
-	mayRead     []string                      // files that the sandbox was given one by one
-	bootstrap   *config.Bootstrap             // of the start; a reload changes the policy only
-	parts       *parts
-	store       *store.Log
-	clients     *store.Clients  // nil where its file cannot be used
-	knownFile   *store.Known    // nil where its file cannot be used
-	pastFile    *store.Known    // likewise: of reputations
-	greyFile    *store.Greylist // likewise: of strangers
-	memory      *memory.Clients
-	reports     *reports.Reports
-	journal     *journal.Journal
-	bodies      *spool.Bodies
-	tls         atomic.Pointer[tls.Config]
-	now         atomic.Pointer[built]         // the configuration in force
-	document    atomic.Pointer[config.Config] // it was made of
-	swapping    sync.Mutex
-	server      *smtpd.Server
-	pulses      []*systemd.Pulse
-	started     time.Time
-	where       addresses
-	learning    relearn
-	guests      guestbook
-	probing     relearn // of the DNS lists
-	stopping    atomic.Bool
+	e            env
+	configPath   string
+	log          *slog.Logger
+	notify       *systemd.Notifier
+	lock         *os.File
+	sandbox      sandbox.State
+	resources    *resources.Memory
+	descriptors  int                           // that the process may have
+	drained      atomic.Pointer[operatorDrain] // nil while the host serves
+	mayRead      []string                      // files that the sandbox was given one by one
+	bootstrap    *config.Bootstrap             // of the start; a reload changes the policy only
+	parts        *parts
+	store        *store.Log
+	clients      *store.Clients  // nil where its file cannot be used
+	knownFile    *store.Known    // nil where its file cannot be used
+	pastFile     *store.Known    // likewise: of reputations
+	greyFile     *store.Greylist // likewise: of strangers
+	memory       *memory.Clients
+	reports      *reports.Reports
+	journal      *journal.Journal
+	bodies       *spool.Bodies
+	queue        *spool.Queue // nil where its folder cannot be used
+	spoolError   string       // why
+	spoolCounts  spoolCounts
+	spoolCounted counted
+	ids          *gateway.IDs
+	tls          atomic.Pointer[tls.Config]
+	now          atomic.Pointer[built]         // the configuration in force
+	document     atomic.Pointer[config.Config] // it was made of
+	swapping     sync.Mutex
+	server       *smtpd.Server
+	pulses       []*systemd.Pulse
+	started      time.Time
+	where        addresses
+	learning     relearn
+	guests       guestbook
+	probing      relearn // of the DNS lists
+	stopping     atomic.Bool
 }
 
 // serve runs the gateway: read, build, listen, serve, drain.
@@ -86,7 +91,7 @@ func serve(ctx context.Context, e env, args []string) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcMost)
 	}
-	d := &daemon{e: e, configPath: f.config, bootstrap: c.Bootstrap, started: time.Now(), log: newLogger(e, c.Bootstrap)}
+	d := &daemon{e: e, configPath: f.config, bootstrap: c.Bootstrap, started: time.Now(), ids: new(gateway.IDs), log: newLogger(e, c.Bootstrap)}
 	if err := d.run(ctx, c); err != nil {
 		fmt.Fprintf(e.errOut, "gatepost: %v\n", err)
 		return exitFound
@@ -142,7 +147,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.work(background, &running)
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
 		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
-		IDs: &gateway.IDs{}, Front: func(client netip.Addr) ([]string, bool) { return d.now.Load().guard.over(client) },
+		IDs: d.ids, Front: func(client netip.Addr) ([]string, bool) { return d.now.Load().guard.over(client) },
 		TLS: d.tls.Load, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
 	d.where = addressesOf(sockets)
 	d.instruments()
@@ -250,9 +255,12 @@ func (d *daemon) open(c *config.Config) (err error) {
 	}
 	d.openMemory()
 	d.openReports()
-	d.journal, err = openJournal(d)
+	if d.journal, err = openJournal(d); err != nil {
+		return err
+	}
 	d.parts.listChanged = d.tellList
-	return err
+	d.openSpool()
+	return nil
 }
 
 // certificate reads the certificate of the document, or makes one of our own.
@@ -284,6 +292,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"reputation", d.parts.reputation.Run},
 		loop{"greylist", d.runGreylist},
 		loop{"dmarc reports", d.reports.Run},
+		loop{"spool", d.runSpool},
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},
 	) {

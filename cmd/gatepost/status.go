@@ -64,6 +64,10 @@ func (d *daemon) verbs() http.Handler {
 	mux.Handle("GET /greylist", control.Verb(d.greylistList))
 	mux.Handle("POST /greylist/release", control.Verb(d.greylistRelease))
 	mux.Handle("POST /greylist/forget", control.Verb(d.greylistForget))
+	mux.Handle("GET /queue", control.Verb(d.queueListVerb))
+	mux.Handle("GET /queue/show", control.Verb(d.queueShowVerb))
+	mux.Handle("POST /queue/do", control.Verb(d.queueDoVerb))
+	mux.Handle("POST /queue/clear", control.Verb(d.queueClearVerb))
 	mux.Handle("POST /drain", control.Verb(d.drainVerb))
 	mux.Handle("POST /resume", control.Verb(d.resumeVerb))
 	return mux

@@ -1,0 +1,41 @@
+package spool
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"gatepost/gateway"
+)
+
+// LookInto opens the queue in a folder to read what lies in it: for when no daemon runs with it. It changes nothing, takes
+// nothing, and must not Run. A file that is damaged is left where it is, and is not shown. os.ErrNotExist says that there is
+// no queue.
+func LookInto(dir string) (*Queue, error) {
+	q := &Queue{opts: QueueOptions{Dir: dir, NextHop: func() gateway.NextHop { return nil }}, dirs: folders{dir}, disk: onlyRead{}, log: slog.New(slog.DiscardHandler),
+		wake: make(chan struct{}, 1), index: newIndex(), coming: make(map[gateway.ID]int64), unsaved: make(map[gateway.ID]*state)}
+	q.pools.New = func() any { return bufio.NewWriter(nil) }
+	if _, err := os.Stat(q.dirs.queue()); err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	if err := q.load(); err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	q.latch("open", errOnlyRead)
+	return q, nil
+}
+
+// errOnlyRead is why nothing is changed.
+var errOnlyRead = fmt.Errorf("it was opened to be read: %w", unix.EROFS)
+
+// onlyRead is a disk that takes nothing.
+type onlyRead struct{}
+
+func (onlyRead) create(string) (diskFile, error) { return nil, errOnlyRead }
+func (onlyRead) rename(string, string) error     { return errOnlyRead }
+func (onlyRead) remove(string) error             { return errOnlyRead }
+func (onlyRead) mkdir(string) error              { return errOnlyRead }
+func (onlyRead) syncDir(string) error            { return errOnlyRead }
