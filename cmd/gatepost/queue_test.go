@@ -112,6 +112,7 @@ func (w *spoolWorld) open(t *testing.T) {
 		cancel()
 		running.Wait()
 		first.close()
+		d.spoolLock.Close()
 		if err := d.journal.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
@@ -331,6 +332,18 @@ func TestQueueRouteGone(t *testing.T) {
 	}
 	if dead := w.listed(t, "--state", "dead"); len(dead) != 1 {
 		t.Errorf("dead: %+v", dead)
+	}
+}
+
+// TestSpoolTwice shows that a second process does not open the spool of a first, and goes on without it.
+func TestSpoolTwice(t *testing.T) {
+	w := newSpoolWorld(t, spools)
+	second := &daemon{bootstrap: w.bootstrap, log: w.log, journal: w.journal}
+	second.document.Store(w.document.Load())
+	second.now.Store(w.now.Load())
+	second.openSpool()
+	if ok, said := second.spoolHealth(); second.queue != nil || ok || !strings.Contains(said, "another gatepost runs with it") {
+		t.Errorf("opened: %v, %s", second.queue != nil, said)
 	}
 }
 

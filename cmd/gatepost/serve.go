@@ -60,6 +60,7 @@ type daemon struct {
 	bodies       *spool.Bodies
 	queue        *spool.Queue // nil where its folder cannot be used
 	spoolError   string       // why
+	spoolLock    *os.File     // goes with the process
 	spoolCounts  spoolCounts
 	spoolCounted counted
 	ids          *gateway.IDs

@@ -30,14 +30,18 @@ func spooling(p *config.Policy) map[string]bool {
 // opened the gateway goes on without it, as with when_down = "defer": what lies there is not lost.
 func (d *daemon) openSpool() {
 	b := &d.bootstrap.Spool
+	var err error
+	if d.spoolLock, err = lockState(b.Dir); err != nil { // it may be that of another state folder
+		d.noSpool(err)
+		return
+	}
 	q, err := spool.OpenQueue(spool.QueueOptions{Dir: b.Dir, MaxBytes: int64(b.MaxBytes), MaxMessages: b.MaxMessages, Reserve: int64(b.Reserve),
 		Tuning: tuning(d.document.Load()), Log: d.log,
 		NextHop: func() gateway.NextHop { return spoolHop{d.now.Load()} },
 		Known:   func(route string) bool { return spoolHop{d.now.Load()}.knows(route) },
 		Told:    d.spoolTold, Notice: d.notice})
 	if err != nil {
-		d.spoolError = err.Error()
-		d.log.Error("the spool cannot be opened; mail is deferred while its route is down", "error", err)
+		d.noSpool(err)
 		return
 	}
 	d.queue = q
@@ -47,6 +51,11 @@ func (d *daemon) openSpool() {
 	if where, vanishes := inMemory(b.Dir); vanishes && len(d.now.Load().snapshot.Spools) > 0 {
 		d.log.Warn("spool.dir is in memory: what lies in it is lost at a restart of the machine", "dir", b.Dir, "file_system", where)
 	}
+}
+
+func (d *daemon) noSpool(err error) {
+	d.spoolError = err.Error()
+	d.log.Error("the spool cannot be opened; mail is deferred while its route is down", "error", err)
 }
 
 // tuning is how the spool's mail is tried.
