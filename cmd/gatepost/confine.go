@@ -82,6 +82,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 		r.Read = append(r.Read, filepath.SplitList(os.Getenv(name))...)
 	}
 	r.Write = []string{b.StateDir, b.Body.Dir, b.Spool.Dir, logFolder(b), filepath.Dir(b.Control.Socket)}
+	r.Move = []string{b.Spool.Dir}
 	if self, err := os.Executable(); err == nil {
 		r.Execute = []string{self}
 	}

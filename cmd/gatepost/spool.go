@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -33,6 +34,10 @@ func (d *daemon) openSpool() {
 	var err error
 	if d.spoolLock, err = lockState(b.Dir); err != nil { // it may be that of another state folder
 		d.noSpool(err)
+		return
+	}
+	if !d.sandbox.Moves() {
+		d.noSpool(errors.New("the sandbox of this kernel (Landlock 1) lets no file be moved between folders: use Linux 5.19 or later, or sandbox = \"off\" in gatepost.toml"))
 		return
 	}
 	q, err := spool.OpenQueue(spool.QueueOptions{Dir: b.Dir, MaxBytes: int64(b.MaxBytes), MaxMessages: b.MaxMessages, Reserve: int64(b.Reserve),

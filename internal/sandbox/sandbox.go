@@ -24,6 +24,7 @@ import (
 type Rights struct {
 	Read    []string // files, and folders with all below them
 	Write   []string // folders, with all below them: read, write, make, rename within one folder, remove
+	Move    []string // folders of Write within which files are also moved from folder to folder; see State.Moves
 	Execute []string // files
 }
 
@@ -37,6 +38,10 @@ type State struct {
 
 // OK reports whether all of it is in force.
 func (s State) OK() bool { return s.Confined && s.NoNewPrivs }
+
+// Moves reports whether files can be moved from one folder to another within Rights.Move: the first version of Landlock
+// forbids it everywhere.
+func (s State) Moves() bool { return !s.Confined || s.ABI > 1 }
 
 func (s State) String() string {
 	text := fmt.Sprintf("landlock version %d", s.ABI)
@@ -75,6 +80,11 @@ func Enter(r Rights) State {
 		}
 		for _, name := range r.Write {
 			rules = append(rules, rule(name, 0, write))
+		}
+		for _, name := range r.Move {
+			if s.ABI > 1 { // asked of the first version, it would be no sandbox at all
+				rules = append(rules, rule(name, 0, write|ll.AccessFSRefer))
+			}
 		}
 		for _, name := range r.Execute {
 			rules = append(rules, rule(name, execute, 0))

@@ -35,7 +35,7 @@ func try(dir string) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	threads(func(int) {}) // those that exist before must be held too
 	s := Enter(Rights{Read: append(Beside(in("named/file")), in("one/file"), in("nowhere"), "/proc", "/lib", "/usr/lib", "/etc/ld.so.cache"),
-		Write: []string{in("state")}, Execute: []string{os.Args[0], "/lib64/ld-linux-x86-64.so.2"}}) // a test with the race detector is linked dynamically
+		Write: []string{in("state")}, Move: []string{in("state/spool")}, Execute: []string{os.Args[0], "/lib64/ld-linux-x86-64.so.2"}}) // a test with the race detector is linked dynamically
 	fmt.Println("state", s.OK(), s.ABI > 0, s.Err)
 	say := func(what string, err error) {
 		switch {
@@ -58,6 +58,10 @@ func try(dir string) {
 	say("write state", write(in("state/new")))
 	say("rename state", os.Rename(in("state/new"), in("state/newer")))
 	say("remove state", os.Remove(in("state/newer")))
+	say("write spool", write(in("state/spool/tmp/new")))
+	say("move within spool", os.Rename(in("state/spool/tmp/new"), in("state/spool/q/new")))
+	fmt.Println("moves", s.Moves())
+	fmt.Println("move out of spool", errors.Is(os.Rename(in("state/spool/q/new"), in("state/new")), unix.EXDEV))
 	say("write named", write(in("named/file")))
 	say("write outside", write(in("outside/new")))
 	say("truncate outside", os.Truncate(in("outside/file"), 0))
@@ -126,7 +130,7 @@ func TestEnter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"state", "link"} {
+	for _, name := range []string{"state", "state/spool", "state/spool/tmp", "state/spool/q", "link"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +151,7 @@ func TestEnter(t *testing.T) {
 	}
 	want := []string{"state true true <nil>",
 		"read named yes", "read linked no true", "read one yes", "read beside one no true", "read outside no true", "read shadow no true",
-		"write state yes", "rename state yes", "remove state yes", "write named no true", "write outside no false",
+		"write state yes", "rename state yes", "remove state yes", "write spool yes", "move within spool yes", "moves true", "move out of spool true", "write named no true", "write outside no false",
 		"truncate outside no true", "remove outside no true", "exec other no true", "exec self yes",
 		"unix yes", "listen yes", "connect yes", "listen unix yes", "lost [" + filepath.Join(dir, "one/other") + "]", "threads 20", "with privileges 0"}
 	if os.Geteuid() != 0 {
