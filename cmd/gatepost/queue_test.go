@@ -259,6 +259,9 @@ func TestQueueWithoutDaemon(t *testing.T) {
 	folder := w.bootstrap.Spool.Dir
 	w.stop()
 	broken := filepath.Join(folder, "q", "00", "00000-00000-0000.msg")
+	if err := os.MkdirAll(filepath.Dir(broken), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(broken, []byte("torn"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,7 @@
 package spool
 
 import (
-	"bufio"
 	"fmt"
-	"log/slog"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -15,9 +13,7 @@ import (
 // nothing, and must not Run. A file that is damaged is left where it is, and is not shown. os.ErrNotExist says that there is
 // no queue.
 func LookInto(dir string) (*Queue, error) {
-	q := &Queue{opts: QueueOptions{Dir: dir, NextHop: func() gateway.NextHop { return nil }}, dirs: folders{dir}, disk: onlyRead{}, log: slog.New(slog.DiscardHandler),
-		wake: make(chan struct{}, 1), index: newIndex(), coming: make(map[gateway.ID]int64), unsaved: make(map[gateway.ID]*state)}
-	q.pools.New = func() any { return bufio.NewWriter(nil) }
+	q := newQueue(QueueOptions{Dir: dir, NextHop: func() gateway.NextHop { return nil }, disk: onlyRead{}})
 	if _, err := os.Stat(q.dirs.queue()); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}

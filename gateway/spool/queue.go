@@ -115,15 +115,7 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 	if o.Dir == "" || o.NextHop == nil {
 		return nil, errors.New("spool: no folder, or no next hop")
 	}
-	q := &Queue{opts: o, dirs: folders{o.Dir}, disk: o.disk, log: o.Log, wake: make(chan struct{}, 1), tuning: o.Tuning,
-		index: newIndex(), coming: make(map[gateway.ID]int64), made: make(map[string]bool), unsaved: make(map[gateway.ID]*state)}
-	if q.disk == nil {
-		q.disk = realDisk{}
-	}
-	if q.log == nil {
-		q.log = slog.New(slog.DiscardHandler)
-	}
-	q.pools.New = func() any { return bufio.NewWriterSize(nil, copyBuffer) }
+	q := newQueue(o)
 	if err := q.prepare(); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
@@ -134,6 +126,20 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 		q.latch("probe", err)
 	}
 	return q, nil
+}
+
+// newQueue makes a queue that has looked at nothing yet.
+func newQueue(o QueueOptions) *Queue {
+	q := &Queue{opts: o, dirs: folders{o.Dir}, disk: o.disk, log: o.Log, wake: make(chan struct{}, 1), tuning: o.Tuning,
+		index: newIndex(), coming: make(map[gateway.ID]int64), made: make(map[string]bool), unsaved: make(map[gateway.ID]*state)}
+	if q.disk == nil {
+		q.disk = realDisk{}
+	}
+	if q.log == nil {
+		q.log = slog.New(slog.DiscardHandler)
+	}
+	q.pools.New = func() any { return bufio.NewWriterSize(nil, copyBuffer) }
+	return q
 }
 
 // Tune changes what may change.
