@@ -12,10 +12,10 @@ import (
 	"gatepost/gateway"
 )
 
-// The state of a message: a line with the CRC-32C of what follows, and JSON.
+// The state of a message: a line with the CRC-32C and the number of octets of what follows, and JSON.
 const (
-	stateForm = "gatepost-spool-state 1 %08x\n"
-	stateHead = len("gatepost-spool-state 1 12345678\n")
+	stateForm = "gatepost-spool-state 1 %08x %08d\n"
+	stateHead = len("gatepost-spool-state 1 12345678 12345678\n")
 	maxState  = 8 << 20
 )
 
@@ -131,21 +131,27 @@ func (s *state) encode() ([]byte, error) {
 		return nil, err
 	}
 	text = append(text, '\n')
-	return append(fmt.Appendf(nil, stateForm, crc32.Checksum(text, castagnoli())), text...), nil
+	return append(fmt.Appendf(nil, stateForm, crc32.Checksum(text, castagnoli()), len(text)), text...), nil
 }
 
-// parseState reads a state of a message with n recipients. One that is empty, as an unflushed one is after a power cut, is
-// none; one that cannot have been written by us is a *damage.
+// parseState reads a state of a message with n recipients. One that ends too early, as one that was not flushed may after
+// a power cut, is none: those that matter are flushed. One that cannot have been written by us is a *damage.
 func parseState(text []byte, n int) (*state, error) {
 	s := new(state)
-	if len(bytes.Trim(text, "\x00")) == 0 {
+	text = bytes.TrimRight(text, "\x00")
+	var sum uint32
+	var length int
+	if len(text) < stateHead {
 		return s, nil
 	}
-	if len(text) < stateHead {
-		return nil, damaged("the state is cut off")
-	}
 	body := text[stateHead:]
-	if string(text[:stateHead]) != fmt.Sprintf(stateForm, crc32.Checksum(body, castagnoli())) {
+	if got, err := fmt.Sscanf(string(text[:stateHead]), stateForm, &sum, &length); err != nil || got != 2 {
+		return nil, damaged("it does not begin as a state of the spool")
+	}
+	if len(body) < length {
+		return s, nil
+	}
+	if string(text[:stateHead]) != fmt.Sprintf(stateForm, crc32.Checksum(body, castagnoli()), len(body)) {
 		return nil, damaged("the state has another CRC-32C")
 	}
 	if err := json.Unmarshal(body, s); err != nil {

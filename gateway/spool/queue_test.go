@@ -169,7 +169,7 @@ type world struct {
 
 func newWorld(t *testing.T, change func(*QueueOptions)) *world {
 	w := &world{t: t}
-	o := QueueOptions{Dir: t.TempDir(), Reserve: 1, ReserveInodes: 1, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	o := QueueOptions{Dir: memoryDir(t), Reserve: 1, ReserveInodes: 1, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		NextHop: func() gateway.NextHop { return &w.hop }, Told: w.hear, disk: unflushed{realDisk{}}}
 	if change != nil {
 		change(&o)
