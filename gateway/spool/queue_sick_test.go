@@ -274,9 +274,11 @@ func TestPutRefuses(t *testing.T) {
 		ctx    context.Context
 		err    error
 	}{
-		"short":         {change: func(d *gateway.Delivery) { d.Content.Size++ }},
-		"long":          {change: func(d *gateway.Delivery) { d.Content.Size-- }},
-		"unreadable":    {change: func(d *gateway.Delivery) { d.Content.Parts = append(d.Content.Parts, io.NewSectionReader(nil, 0, 0), broken{}) }, err: io.ErrUnexpectedEOF},
+		"short": {change: func(d *gateway.Delivery) { d.Content.Size++ }},
+		"long":  {change: func(d *gateway.Delivery) { d.Content.Size-- }},
+		"unreadable": {change: func(d *gateway.Delivery) {
+			d.Content.Parts = append(d.Content.Parts, io.NewSectionReader(nil, 0, 0), broken{})
+		}, err: io.ErrUnexpectedEOF},
 		"no recipient":  {change: func(d *gateway.Delivery) { d.Rcpts = nil }},
 		"no route":      {change: func(d *gateway.Delivery) { d.Route = "" }},
 		"no id":         {change: func(d *gateway.Delivery) { d.ID = 0 }},
