@@ -14,7 +14,7 @@ import (
 func rcpt() Definition {
 	return Definition{
 		Name: "rcpt", Stage: gateway.Rcpt, Class: gateway.ClassRecipient,
-		Doc:     "Does the recipient exist? The next hop of its route is asked, and its answers are remembered; where it refuses or postpones the recipient for another reason, the sender gets its own words. Left out on a route with recipients = \"none\".",
+		Doc:     "Does the recipient exist? The next hop of its route is asked, and its answers are remembered; where it refuses or postpones the recipient for another reason, the sender gets its own words. Or it is looked up in the directories of its route or domain. Left out where recipients = \"none\"; postmaster and abuse always exist.",
 		RFC:     "RFC 5321 section 3.3, RFC 3463 section 3.2",
 		Action:  gateway.ActionReject,
 		Unknown: gateway.ActionDefer,
@@ -39,12 +39,17 @@ func (d *Deps) runRcpt(ctx context.Context, in *gateway.Input) gateway.Finding {
 	return d.orCatchAll(ctx, in, d.askTargets(ctx, in, gateway.Destination{Route: to.Route, To: to.To, Why: d.Policy.Destination(to.Address).Why}))
 }
 
-// answered makes the finding of an answer about one address.
+// answered makes the finding of an answer about one address. Pass says that somebody who knows was asked, and knows it; one
+// that is taken without is NotRun. The ledger and the spool read it so.
 func answered(a *recipients.Answer, to gateway.Address, route string) gateway.Finding {
 	var f gateway.Finding
 	switch a.Kind {
 	case recipients.NotAsked:
-		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.Show("route", route+" does not have its recipients checked")
+		f = gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}
+		if !a.Role {
+			return f.Show("route", route+" does not have its recipients checked")
+		}
+		return f.Show("role", to.RoleOf()+" always exists (RFC 5321 section 4.5.1, RFC 2142); whoever was asked does not know it")
 	case recipients.Known:
 		f = gateway.Passed()
 	case recipients.Unknown:
@@ -58,6 +63,9 @@ func answered(a *recipients.Answer, to gateway.Address, route string) gateway.Fi
 		if busy := gateway.Word(gateway.Defer, gateway.NextHopBusy, nil); a.Reply == busy {
 			f = gateway.CouldNotTell(gateway.NextHopBusy)
 		}
+		if a.Directory != "" {
+			f = gateway.CouldNotTell(gateway.DirectoryAway)
+		}
 	}
 	return f
 }
@@ -69,8 +77,15 @@ func replyArgs(r gateway.Reply) []string {
 
 // showAnswer tells who said it, when, and in what words.
 func showAnswer(f gateway.Finding, a *recipients.Answer, route string) gateway.Finding {
-	if a.Kind == recipients.NotAsked {
+	if a.Kind == recipients.NotAsked && !a.Role {
 		return f
+	}
+	if a.Directory != "" {
+		text := a.Directory + ": " + a.Kind.String() + ", as seen " + a.Age.Round(time.Second).String() + " ago"
+		if a.Said != "" {
+			text = a.Directory + ": " + a.Said
+		}
+		return f.Show("directory", text)
 	}
 	who := "route " + route
 	if a.NextHop != "" {

@@ -84,15 +84,15 @@ func TestRcptRemembers(t *testing.T) {
 	policy := servedPolicy()
 	in := input(from("192.0.2.1", "x.example"), &gateway.Envelope{Rcpts: []gateway.Recipient{recipientOf(t, policy, "<a@served.example>")}})
 	in.Rcpt = 0
-	d := &Deps{Recipients: recipients.New(cache, hop{Result: nexthop.Takes, At: "rcpt", NextHop: "h:25"}), Policy: policy}
+	d := &Deps{Recipients: recipients.New(cache, hop{Result: nexthop.Takes, At: "rcpt", NextHop: "h:25"}, recipients.Sources{}), Policy: policy}
 	if f := run(t, d.runRcpt, in); f.Result != gateway.Pass || evidence(f, "remembered") != "" {
 		t.Errorf("first: %s %v", f.Result, f.Evidence)
 	}
-	d.Recipients = recipients.New(cache, hop{})
+	d.Recipients = recipients.New(cache, hop{}, recipients.Sources{})
 	if f := run(t, d.runRcpt, in); f.Result != gateway.Pass || !strings.HasPrefix(evidence(f, "remembered"), "known, for ") {
 		t.Errorf("second: %s %v", f.Result, f.Evidence)
 	}
-	d.Recipients = recipients.New(cache, hop{}, "in")
+	d.Recipients = recipients.New(cache, hop{}, recipients.Sources{Routes: map[string]recipients.Source{"in": {None: true}}})
 	if f := run(t, d.runRcpt, in); f.Result != gateway.NotRun {
 		t.Errorf("a route that does not want it: %s %v", f.Result, f.Evidence)
 	}

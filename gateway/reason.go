@@ -53,9 +53,10 @@ const (
 	EarlyTalk        Reason = "pregreet.early_talk"
 	RelayDenied      Reason = "relay.denied"
 	RcptUnknown      Reason = "rcpt.unknown"
-	RcptRefused      Reason = "rcpt.refused"  // the next hop's own words: Args are code, enhanced code and text
-	NextHopAway      Reason = "next_hop.away" // it cannot be asked
-	NextHopBusy      Reason = "next_hop.busy" // as much waits for it as may
+	RcptRefused      Reason = "rcpt.refused"        // the next hop's own words: Args are code, enhanced code and text
+	NextHopAway      Reason = "next_hop.away"       // it cannot be asked
+	NextHopBusy      Reason = "next_hop.busy"       // as much waits for it as may
+	DirectoryAway    Reason = "rcpt.directory_away" // it was never read
 	AccessBlocked    Reason = "access.blocked"
 	PipelinedAhead   Reason = "pipelining.ahead"
 	NewlineBare      Reason = "newline.bare"
@@ -158,6 +159,7 @@ var reasonWords = map[Reason]words{
 	RcptRefused:      {0, "", Reject, ""},
 	NextHopAway:      {451, "4.4.1", Defer, "The mail server behind this host cannot be reached right now; try again later"},
 	NextHopBusy:      {451, "4.4.5", Defer, "The mail server behind this host takes mail more slowly than it comes; nothing is wrong with yours, try again in a few minutes"},
+	DirectoryAway:    {451, "4.4.3", Defer, "Recipients cannot be verified right now; nothing is wrong with your mail, try again later"},
 	AccessBlocked:    {554, "5.7.1", Reject, "Refused by this site's own block list: %s"},
 	PipelinedAhead:   {550, "5.5.1", Reject, "Refused: your host sent more behind %s and did not wait for our reply (RFC 2920 section 3.1); make it wait"},
 	NewlineBare:      {550, "5.5.2", Reject, "A command ended in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},

@@ -19,6 +19,7 @@ import (
 	"gatepost/internal/addrpool"
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
+	"gatepost/internal/directory"
 	"gatepost/internal/dns"
 	"gatepost/internal/limit"
 	"gatepost/internal/memory"
@@ -54,6 +55,9 @@ type parts struct {
 	scanLimit  atomic.Int64                   // the largest message that every clamd was seen to look through; 0 while it is not known
 	lists      atomic.Pointer[rbl.Supervisor] // in force; nil for none
 	listHeld   filters.Held
+
+	directories directories // of recipients
+
 	// listChanged is told what becomes of lists; nil where nobody listens.
 	listChanged func(rbl.Change)
 }
@@ -65,6 +69,7 @@ const greylistPairs = 1 << 19
 func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), noticeHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
 		known: memory.NewKnown(memory.KnownOptions{Log: log}), bounces: limit.NewLearned(0), strangers: greylist.NewMemory(greylistPairs)}
+	p.directories.log = log
 	p.shaper = shaping.New(limit.NewMemory(0), p.strangers)
 	p.histories = memory.NewReputation(memory.ReputationOptions{Log: log})
 	p.reputation = shaping.NewReputation(p.histories)
@@ -131,6 +136,8 @@ type built struct {
 	routes   map[string]bool   // names of those that there are
 	rates    limit.Limits
 	guard    guard
+
+	directories []*directory.Directory // that rcpts asks
 }
 
 // close gives back the connections that only it uses.
@@ -150,7 +157,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	if err := makeRouting(c, policy); err != nil {
 		return nil, err
 	}
-	routes, unasked, err := makeRoutes(c)
+	routes, err := makeRoutes(c)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +177,12 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	for i := range routes {
 		b.routes[routes[i].Name] = true
 	}
-	b.rcpts = recipients.New(p.recipients, b.relay, unasked...)
+	sources, used, err := makeSources(c, policy, &p.directories)
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	b.directories, b.rcpts = used, recipients.New(p.recipients, b.relay, sources)
 	if b.lists, err = makeLists(c, p); err != nil {
 		b.close()
 		return nil, err

@@ -35,7 +35,10 @@ func check(ctx context.Context, e env, args []string) int {
 	show(e, spoolPlace(c))
 	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))
 	if err == nil {
-		_, err = assemble(c, p)
+		var b *built
+		if b, err = assemble(c, p); err == nil {
+			err = b.readFiles(ctx)
+		}
 		show(e, routeWarnings(c))
 	}
 	if err == nil && c.Bootstrap.TLS.Certificate != "" {

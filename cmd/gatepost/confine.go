@@ -55,6 +55,14 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			}
 		}
 	}
+	for i := range c.Policy.Directories {
+		switch x := &c.Policy.Directories[i]; x.Kind {
+		case config.DirectoryLDAP:
+			named = append(named, x.PasswordFile, x.CAFile)
+		default:
+			named = append(named, x.Path())
+		}
+	}
 	if a := &c.Policy.ARC; a.Seal != config.SealOff && a.Key != "" {
 		named = append(named, a.Key)
 	}
@@ -68,6 +76,9 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	}
 	var r sandbox.Rights
 	for _, name := range named {
+		if name == "" {
+			continue
+		}
 		r.Read = append(r.Read, sandbox.Beside(name)...)
 	}
 	for _, name := range systemFiles() {

@@ -60,12 +60,18 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := next.readFiles(ctx); err != nil {
+		next.close()
+		return err
+	}
 	d.useLists(ctx, next.lists)
 	d.document.Store(c)
 	d.warnDescriptors()
 	d.tellRoutes(c)
 	before := d.now.Swap(next)
 	d.learning.with(ctx, next.relay.Tend)
+	d.parts.directories.keep(next.directories)
+	d.following.with(ctx, next.runDirectories)
 	d.reports.Set(next.reports)
 	if d.queue != nil {
 		d.queue.Tune(tuning(c))

@@ -9,8 +9,8 @@ import (
 	"gatepost/internal/config"
 )
 
-// makeRoutes translates the routes and names those whose recipients are not asked.
-func makeRoutes(c *config.Config) (routes []relay.Route, unasked []string, err error) {
+// makeRoutes translates the routes.
+func makeRoutes(c *config.Config) (routes []relay.Route, err error) {
 	for i := range c.Policy.Routes {
 		r := &c.Policy.Routes[i]
 		route := relay.Route{Name: r.Name, ServerName: r.ServerName, PoolSize: r.Pool, Queue: r.Queue, LMTP: r.Protocol == config.ProtocolLMTP, Hostname: c.Bootstrap.Hostname,
@@ -23,24 +23,21 @@ func makeRoutes(c *config.Config) (routes []relay.Route, unasked []string, err e
 		for _, text := range r.Fingerprints {
 			digest, err := relay.ParseDigest(text)
 			if err != nil {
-				return nil, nil, fmt.Errorf("route[%s].fingerprints: %w", r.Name, err)
+				return nil, fmt.Errorf("route[%s].fingerprints: %w", r.Name, err)
 			}
 			route.Fingerprints = append(route.Fingerprints, digest)
 		}
 		if r.CAFile != "" {
 			if route.RootCAs, err = readCAs(r.CAFile); err != nil {
-				return nil, nil, fmt.Errorf("route[%s].ca_file: %w", r.Name, err)
+				return nil, fmt.Errorf("route[%s].ca_file: %w", r.Name, err)
 			}
 		}
 		if err := credentials(c, r, &route); err != nil {
-			return nil, nil, err
-		}
-		if r.Recipients == "none" {
-			unasked = append(unasked, r.Name)
+			return nil, err
 		}
 		routes = append(routes, route)
 	}
-	return routes, unasked, nil
+	return routes, nil
 }
 
 func readCAs(name string) (*x509.CertPool, error) {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -76,6 +77,8 @@ type daemon struct {
 	guests       guestbook
 	probing      relearn // of the DNS lists
 	stopping     atomic.Bool
+
+	following relearn // of directories
 }
 
 // serve runs the gateway: read, build, listen, serve, drain.
@@ -237,8 +240,12 @@ func (d *daemon) open(c *config.Config) (err error) {
 		return err
 	}
 	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), MaxMemory: int64(b.Body.MaxMemory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
+	d.parts.directories.folder = filepath.Join(b.StateDir, "directories")
 	first, err := assemble(c, d.parts)
 	if err != nil {
+		return err
+	}
+	if err := first.readFiles(context.Background()); err != nil {
 		return err
 	}
 	d.now.Store(first)
@@ -260,6 +267,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 		return err
 	}
 	d.parts.listChanged = d.tellList
+	d.parts.directories.listen(d.tellDirectory)
 	d.openSpool()
 	return nil
 }
@@ -300,6 +308,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		running.start(l.name, func() { l.run(ctx) })
 	}
 	d.learning.with(ctx, d.now.Load().relay.Tend)
+	d.following.with(ctx, d.now.Load().runDirectories)
 }
 
 // wait returns when it is told to end, or when a listener fails. SIGHUP reloads.

@@ -98,6 +98,7 @@ func (d *daemon) end(stopServing, stop context.CancelFunc, running *loops) error
 	d.drain()
 	stopServing()
 	d.learning.end()
+	d.following.end()
 	d.probing.end()
 	stop()
 	return errors.Join(running.await(d.log), d.close())

@@ -9,7 +9,7 @@ func BenchmarkAsk(b *testing.B) {
 	for _, refused := range []bool{false, true} {
 		b.Run(map[bool]string{false: "known", true: "beside refusals"}[refused], func(b *testing.B) {
 			h := new(hop)
-			r := New(NewCache(0), h)
+			r := New(NewCache(0), h, Sources{})
 			from, to := address("a@example.net"), address("user@example.org")
 			if refused {
 				h.set(never)

@@ -101,17 +101,34 @@ func (c *Cache) holds(q question) (Answer, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if r, ok := c.refused.get(q.both()); ok {
-		if age := now.Sub(r.at); age < refusedFor {
-			return Answer{Kind: Refused, Reply: r.reply, FromCache: true, Age: age}, true
-		}
-		c.refused.remove(q.both())
+	if a, ok := c.refusal(q, now); ok {
+		return a, true
 	}
 	if at, ok := c.known.get(q.rcpt); ok {
 		if age := now.Sub(at); age < takesFor {
 			return Answer{Kind: Known, FromCache: true, Age: age}, true
 		}
 	}
+	return Answer{}, false
+}
+
+// told returns what the next hop refused to this sender when a message was handed over.
+func (c *Cache) told(q question) (Answer, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refusal(q, time.Now())
+}
+
+func (c *Cache) refusal(q question, now time.Time) (Answer, bool) {
+	r, ok := c.refused.get(q.both())
+	if !ok {
+		return Answer{}, false
+	}
+	age := now.Sub(r.at)
+	if age < refusedFor {
+		return Answer{Kind: Refused, Reply: r.reply, FromCache: true, Age: age}, true
+	}
+	c.refused.remove(q.both())
 	return Answer{}, false
 }
 

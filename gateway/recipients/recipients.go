@@ -38,14 +38,59 @@ type Answer struct {
 	Kind      Kind
 	Reply     gateway.Reply // the next hop's, mapped and cleaned; of Away, what the sender is told
 	FromCache bool
-	Age       time.Duration // of an answer from the cache
+	Age       time.Duration // of an answer from the cache or from a directory
 	NextHop   string        // host:port that answered now
 	Said      string        // its own words, cleaned, or why it could not be asked; for the journal
+	Directory string        // the directory that has it; of Unknown and Away, the first that was asked
+	// Role says that it is postmaster or abuse of a domain of ours, which always exist: whoever was asked said Unknown, and
+	// it is taken all the same (NotAsked).
+	Role bool
 }
+
+// Verified reports whether somebody who knows was asked, and said that the recipient exists.
+func (a *Answer) Verified() bool { return a.Kind == Known }
 
 // Verifier asks a next hop; *relay.Relay is one.
 type Verifier interface {
 	Verify(ctx context.Context, route string, from, rcpt gateway.Address) relay.Verified
+}
+
+// Directory is a list of those who exist that does not come from the next hop; *directory.Directory is one.
+type Directory interface {
+	Name() string
+	// Has never waits. ready is false while nothing is known; age is how long ago it was seen to be so.
+	Has(local, domain string) (found, ready bool, age time.Duration)
+}
+
+// Source is who knows the recipients of a route or a domain. The zero value is the next hop.
+type Source struct {
+	// None: nobody; every recipient is taken, and none is verified.
+	None bool
+	// Directories know them; who is in one of them exists.
+	Directories []Directory
+	// ThenAsk has the next hop asked for who is in no directory; else such a recipient does not exist.
+	ThenAsk bool
+}
+
+// Sources are those of a policy.
+type Sources struct {
+	Policy *gateway.Policy   // tells which domain a recipient is of
+	Routes map[string]Source // of a route that is not in it the next hop is asked
+	// Domains replace the source of the route for some domains, by their name in the policy.
+	Domains map[string]Source
+}
+
+// of returns the source for a recipient and the domain that it is of, which is nil where the policy serves none.
+func (s *Sources) of(route string, rcpt gateway.Address) (Source, *gateway.Domain) {
+	var d *gateway.Domain
+	if s.Policy != nil {
+		if d = s.Policy.Serves(rcpt); d != nil {
+			if own, ok := s.Domains[d.Name]; ok {
+				return own, d
+			}
+		}
+	}
+	return s.Routes[route], d
 }
 
 // Recipients answers for the routes of one policy. It is immutable and safe for concurrent use; what it remembers lies in
@@ -53,40 +98,87 @@ type Verifier interface {
 type Recipients struct {
 	cache    *Cache
 	verifier Verifier
-	unasked  map[string]bool
+	sources  Sources
 }
 
-// New returns the recipients behind verifier. The routes of unasked are not asked: their next hops would say yes to all,
-// or nothing useful.
-func New(cache *Cache, verifier Verifier, unasked ...string) *Recipients {
-	r := &Recipients{cache: cache, verifier: verifier, unasked: make(map[string]bool)}
-	for _, route := range unasked {
-		r.unasked[route] = true
-	}
-	return r
+// New returns the recipients behind verifier, as the sources of a policy know them.
+func New(cache *Cache, verifier Verifier, sources Sources) *Recipients {
+	return &Recipients{cache: cache, verifier: verifier, sources: sources}
 }
 
 // Ask tells whether rcpt exists, for mail from this sender. It waits at most until ctx is done.
 func (r *Recipients) Ask(ctx context.Context, route string, from, rcpt gateway.Address) Answer {
-	if r.unasked[route] {
-		return Answer{Kind: NotAsked}
-	}
+	source, domain := r.sources.of(route, rcpt)
 	q := newQuestion(route, from, rcpt)
+	var a Answer
+	switch {
+	case source.None || len(source.Directories) > 0:
+		var told bool
+		if a, told = r.cache.told(q); told { // by the next hop when a message was handed over: it has the last word
+			break
+		}
+		if a.Kind = NotAsked; source.None {
+			return a
+		}
+		if a = find(&source, domain, rcpt); a.Kind != Known && source.ThenAsk {
+			a = r.askHop(ctx, q, from, rcpt)
+		}
+	default:
+		a = r.askHop(ctx, q, from, rcpt)
+	}
+	if a.Kind == Unknown && domain != nil && rcpt.RoleOf() != "" {
+		a.Kind, a.Role = NotAsked, true
+	}
+	return r.cache.counted(a)
+}
+
+// find looks a recipient up in directories: as it is, and then without its sub-address. One that was never read could know
+// it; while there is one, a recipient that no other has is not unknown.
+func find(s *Source, domain *gateway.Domain, rcpt gateway.Address) Answer {
+	plain := rcpt.Local
+	if domain != nil {
+		plain = domain.Base(plain)
+	}
+	a := Answer{Kind: Unknown, Directory: s.Directories[0].Name()}
+	for i, d := range s.Directories {
+		found, ready, age := d.Has(rcpt.Local, rcpt.Domain)
+		if !found && plain != rcpt.Local {
+			found, _, _ = d.Has(plain, rcpt.Domain)
+		}
+		switch {
+		case found:
+			return Answer{Kind: Known, Directory: d.Name(), Age: age}
+		case !ready:
+			a = Answer{Kind: Away, Directory: d.Name(), Said: "was never read"}
+		case i == 0:
+			a.Age = age
+		}
+	}
+	if a.Kind == Away {
+		a.Reply = gateway.Word(gateway.Defer, gateway.DirectoryAway, nil)
+	} else {
+		a.Reply = gateway.Word(gateway.Reject, gateway.RcptUnknown, []string{rcpt.Text})
+	}
+	return a
+}
+
+// askHop tells what the next hop says, or what is remembered of it.
+func (r *Recipients) askHop(ctx context.Context, q question, from, rcpt gateway.Address) Answer {
 	for {
 		if a, ok := r.cache.holds(q); ok {
-			return r.cache.counted(a)
+			return a
 		}
 		f, first := r.cache.join(q)
 		if first {
-			return r.cache.counted(r.lead(ctx, q, f, from, rcpt))
+			return r.lead(ctx, q, f, from, rcpt)
 		}
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return r.cache.counted(r.cache.instead(q, relay.Verified{Said: "asked by another session: " + ctx.Err().Error()}))
+			return r.cache.instead(q, relay.Verified{Said: "asked by another session: " + ctx.Err().Error()})
 		}
 		if f.shared || f.sender == q.sender && f.told {
-			return r.cache.counted(f.answer)
+			return f.answer
 		}
 	}
 }
@@ -105,14 +197,17 @@ func (r *Recipients) lead(ctx context.Context, q question, f *flight, from, rcpt
 }
 
 // Learn takes in what the next hop answered to RCPT when a message was handed over (Relayed.Rcpts), so that the sender's
-// retry is answered at RCPT.
+// retry is answered at RCPT. Where the next hop is not whom RCPT asks, or its no is not believed, what it refuses is told in
+// its own words to this sender: else the retry would be taken again, and fail again.
 func (r *Recipients) Learn(route string, rcpt, from gateway.Address, reply gateway.Reply) {
 	q := newQuestion(route, from, rcpt)
+	source, domain := r.sources.of(route, rcpt)
+	asks := !source.None && len(source.Directories) == 0 && (domain == nil || rcpt.RoleOf() == "")
 	switch {
 	case reply.Code == 250 || reply.Code == 251:
 		r.cache.takes(q)
 	case reply.Code >= 500:
-		r.cache.refuses(q, reply, isUnknown(reply))
+		r.cache.refuses(q, reply, asks && isUnknown(reply))
 	case reply.Code >= 400 && reply.Enhanced != "4.5.3": // too many recipients says nothing of this one
 		r.cache.doubts(q)
 	}

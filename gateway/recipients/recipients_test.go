@@ -117,7 +117,7 @@ func TestAsk(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := new(hop)
-				r := New(NewCache(0), h)
+				r := New(NewCache(0), h, Sources{})
 				for i, s := range tt.steps {
 					h.set(s.hop)
 					time.Sleep(s.after)
@@ -138,7 +138,7 @@ func TestAsk(t *testing.T) {
 func TestCase(t *testing.T) {
 	h := new(hop)
 	h.set(yes)
-	r := New(NewCache(0), h)
+	r := New(NewCache(0), h, Sources{})
 	for i, rcpt := range []string{"User@example.org", "User@EXAMPLE.org", "user@example.org"} {
 		r.Ask(t.Context(), "inner", address("a@example.net"), address(rcpt))
 		if want := []int{1, 1, 2}[i]; h.count() != want {
@@ -153,7 +153,7 @@ func TestCase(t *testing.T) {
 
 func TestNotAsked(t *testing.T) {
 	h := new(hop)
-	r := New(NewCache(0), h, "open")
+	r := New(NewCache(0), h, Sources{Routes: map[string]Source{"open": {None: true}}})
 	if a := r.Ask(t.Context(), "open", address("a@example.net"), address("x@example.org")); a.Kind != NotAsked || h.count() > 0 {
 		t.Errorf("got %+v after %d questions", a, h.count())
 	}
@@ -163,7 +163,7 @@ func TestOneQuestionForMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hop{takes: time.Second}
 		h.set(yes)
-		r := New(NewCache(0), h)
+		r := New(NewCache(0), h, Sources{})
 		var wg sync.WaitGroup
 		for i := range 50 {
 			wg.Go(func() {
@@ -189,7 +189,7 @@ func TestRefusalIsNotShared(t *testing.T) {
 			}
 			return yes
 		}}
-		r := New(NewCache(0), h)
+		r := New(NewCache(0), h, Sources{})
 		var wg sync.WaitGroup
 		ask := func(from string, want Kind) {
 			wg.Go(func() {
@@ -214,7 +214,7 @@ func TestFirstGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hop{takes: 10 * time.Second}
 		h.set(yes)
-		r := New(NewCache(0), h)
+		r := New(NewCache(0), h, Sources{})
 		var wg sync.WaitGroup
 		for i, within := range []time.Duration{time.Second, time.Hour, 2 * time.Second} {
 			wg.Go(func() {
@@ -251,7 +251,7 @@ func TestLearn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := new(hop)
 			h.set(yes)
-			r := New(NewCache(0), h)
+			r := New(NewCache(0), h, Sources{})
 			from, to := address("a@example.net"), address("user@example.org")
 			r.Ask(t.Context(), "inner", from, to)
 			r.Learn("inner", to, from, tt.reply)
@@ -266,7 +266,7 @@ func TestLearn(t *testing.T) {
 func TestBounded(t *testing.T) {
 	h := new(hop)
 	c := NewCache(1000)
-	r := New(c, h)
+	r := New(c, h, Sources{})
 	for i := range 5000 {
 		for _, v := range []relay.Verified{yes, no, never} {
 			h.set(v)
@@ -298,7 +298,7 @@ func TestLearnedOtherwise(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := new(hop)
 			h.set(first)
-			r := New(NewCache(0), h)
+			r := New(NewCache(0), h, Sources{})
 			from, to := address("a@example.net"), address("user@example.org")
 			r.Ask(t.Context(), "inner", from, to)
 			r.Learn("inner", to, from, gateway.Reply{Code: 251})

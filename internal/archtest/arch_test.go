@@ -45,12 +45,13 @@ var arrows = map[string][]string{
 var engines = []string{"rbl", "greylist", "tls/certs", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
-	"internal/systemd", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation"}
+	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{
 	"github.com/miekg/dns":                {"internal/dns", "internal/lab/..."},
 	"github.com/redis/go-redis":           {"internal/redis"},
+	"github.com/go-ldap/ldap":             {"internal/ldapdir"},
 	"golang.org/x/time":                   {"internal/limit"},
 	"cel.dev/cel-go":                      {"internal/rules"},
 	"github.com/emersion/go-smtp":         {"gateway/smtpd", "gateway/relay", "internal/smtpwire", "internal/lab/..."},

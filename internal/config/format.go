@@ -47,6 +47,10 @@ func checkFormat(format, text string) (string, *ValueError) {
 		return checkFingerprint(text)
 	case "header":
 		return checkHeader(text)
+	case "ldap":
+		return checkLDAP(text)
+	case "attribute":
+		return checkAttribute(text)
 	case "regexp":
 		if _, err := regexp.Compile(text); err != nil {
 			return "", &ValueError{Message: "is not a regular expression: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")}

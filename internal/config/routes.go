@@ -14,11 +14,11 @@ type Route struct {
 	ClientCert   string    `toml:"client_certificate" format:"path" example:"/etc/gatepost/client.pem" rfc:"RFC 5246 section 7.4.6" doc:"A certificate in PEM, with its chain, that is shown to a next hop that asks for one."`
 	ClientKey    string    `toml:"client_key" format:"path" example:"/etc/gatepost/client.key" doc:"The private key of client_certificate, in PEM."`
 	Auth         Auth      `toml:"auth" doc:"Who the gateway is to a smarthost that takes mail only from those it knows. Needs tls = required or fingerprint."`
-	Recipients   string    `toml:"recipients" enum:"call-ahead,none" default:"call-ahead" doc:"How recipients are checked. call-ahead: the next hop is asked at RCPT, and answers are remembered; none: every recipient is taken for good."`
-	Pool         int       `toml:"pool" unit:"connections" default:"10" min:"1" max:"1000" doc:"Connections to each next hop at the same time."`
-	Queue        int       `toml:"queue" unit:"messages" default:"500" min:"1" max:"10000" doc:"Messages that may wait for a connection to each next hop, at most 30 seconds each. While as many wait, more are deferred at RCPT (451 4.4.5), before their body is taken."`
-	WhenDown     WhenDown  `toml:"when_down" enum:"defer,spool" default:"defer" doc:"What becomes of mail while no next hop of the route can be reached. defer: the sender gets 451 and keeps it; nothing can be lost here. spool: mail that passed every check, for verified recipients, is written to the spool of this host and answered with 250. It then lies on one disk, and is lost if that disk is lost before the next hop is back."`
-	Timeouts     Timeouts  `toml:"timeouts" doc:"How long the next hop may take."`
+	RouteRecipients
+	Pool     int      `toml:"pool" unit:"connections" default:"10" min:"1" max:"1000" doc:"Connections to each next hop at the same time."`
+	Queue    int      `toml:"queue" unit:"messages" default:"500" min:"1" max:"10000" doc:"Messages that may wait for a connection to each next hop, at most 30 seconds each. While as many wait, more are deferred at RCPT (451 4.4.5), before their body is taken."`
+	WhenDown WhenDown `toml:"when_down" enum:"defer,spool" default:"defer" doc:"What becomes of mail while no next hop of the route can be reached. defer: the sender gets 451 and keeps it; nothing can be lost here. spool: mail that passed every check, for verified recipients, is written to the spool of this host and answered with 250. It then lies on one disk, and is lost if that disk is lost before the next hop is back."`
+	Timeouts Timeouts `toml:"timeouts" doc:"How long the next hop may take."`
 }
 
 // Auth is who we are to a smarthost.

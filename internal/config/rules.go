@@ -62,6 +62,7 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 	p.spools(routes, names, report)
 	p.ratesOnce(report)
 	p.addressRoutes(routes, names, report)
+	p.directoriesNamed(report)
 	domains := map[string]bool{}
 	for i := range p.Domains {
 		d, at := &p.Domains[i], "domain["+strconv.Itoa(i)+"]"

@@ -90,6 +90,10 @@ func (f field) formatNoun() string {
 		return "a regular expression"
 	case "url":
 		return "a web address"
+	case "ldap":
+		return "an LDAP server"
+	case "attribute":
+		return "the name of an attribute"
 	}
 	return "a word"
 }
