@@ -79,6 +79,7 @@ func commands() []command {
 		{"reputation top", "[N] [--config PATH] [--json]", "list who brought the most spam, malware and guesses lately", reputationTop},
 		{"reputation reset", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "forget what came of their mail", reputationReset},
 		{"handover", "PRODUCT [--route R] [--gateway ADDRESS,...] [--verify [--rcpt A] [--outside HOST:PORT]] [--config PATH] [--json]", "print what to do on the internal mail server, or find out whether it was done", handOver},
+		{"import postfix", "--out DIR [--config-dir /etc/postfix] [--root DIR] [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", "make gatepost.toml and policy.toml of a Postfix configuration, with a report of what became of each thing", importPostfix},
 		{"version", "", "print the version", printVersion},
 	}
 }

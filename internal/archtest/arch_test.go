@@ -18,6 +18,7 @@ import (
 // named may import gateway only. Engines, which import nothing of ours, are named in engines.
 var arrows = map[string][]string{
 	"cmd/gatepost":                  {"..."},
+	"internal/importer":             {"internal/importer/...", "internal/smtpwire", "rbl"},
 	"gateway":                       {},
 	"gateway/accept":                {"gateway", "internal/authres"},
 	"gateway/smtpd":                 {"gateway", "gateway/accept", "internal/smtpwire"},
@@ -42,7 +43,8 @@ var arrows = map[string][]string{
 }
 
 // engines know one subject and nothing of Gatepost.
-var engines = []string{"rbl", "greylist", "tls/certs", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
+var engines = []string{"internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
+	"rbl", "greylist", "tls/certs", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation"}

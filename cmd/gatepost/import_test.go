@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// importsUnder are the Postfix configurations that the importer's own tests hold against golden files.
+const importsUnder = "../../internal/importer/testdata/postfix"
+
+// TestImportPostfix shows that what an import writes is what check takes, whatever it was made from, and that it overwrites
+// nothing.
+func TestImportPostfix(t *testing.T) {
+	dirs, err := os.ReadDir(importsUnder)
+	if err != nil || len(dirs) < 6 {
+		t.Fatal(err, len(dirs))
+	}
+	for _, d := range dirs {
+		t.Run(d.Name(), func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "made")
+			code, report, errOut := gatepost(t, "import", "postfix", "--config-dir", filepath.Join(importsUnder, d.Name()), "--out", out)
+			if code != exitDone || !strings.Contains(report, " taken, ") {
+				t.Fatalf("exit %d: %s%s", code, report, errOut)
+			}
+			kept, err := os.ReadFile(filepath.Join(out, "report.txt"))
+			if err != nil || string(kept) != report {
+				t.Errorf("the report that was kept is another: %v", err)
+			}
+			code, _, errOut = gatepost(t, "import", "postfix", "--config-dir", filepath.Join(importsUnder, d.Name()), "--out", out)
+			if code != exitUsage || !strings.Contains(errOut, "is there already") {
+				t.Errorf("a second import: exit %d: %s", code, errOut)
+			}
+			code, lines, errOut := gatepost(t, "import", "postfix", "--config-dir", filepath.Join(importsUnder, d.Name()), "--out", out+"2", "--json")
+			if code != exitDone || !strings.HasPrefix(lines, `{"status":`) {
+				t.Errorf("exit %d: %s%s", code, lines, errOut)
+			}
+		})
+	}
+}
+
+func TestImportUsage(t *testing.T) {
+	for args, want := range map[string]string{
+		"import postfix":                              "name the folder",
+		"import postfix --out X --use both":           "--use is",
+		"import postfix --out X --expires today":      "--expires is",
+		"import postfix --out X --expires 2001-01-01": "--expires is",
+		"import postfix --out X more":                 "is too much",
+	} {
+		if code, _, errOut := gatepost(t, strings.Fields(args)...); code != exitUsage || !strings.Contains(errOut, want) {
+			t.Errorf("%s: exit %d: %s", args, code, errOut)
+		}
+	}
+	if code, _, errOut := gatepost(t, "import", "postfix", "--out", t.TempDir(), "--config-dir", "/nonexistent"); code != exitFound {
+		t.Errorf("exit %d: %s", code, errOut)
+	}
+}

@@ -1,0 +1,282 @@
+package importer
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gatepost/internal/importer/postfix"
+	"gatepost/rbl"
+)
+
+// zone is one DNS list with all that is said of it.
+type zone struct {
+	domain  string
+	inputs  []string
+	filters []weighed
+	where   []string
+}
+
+// weighed is a filter of answers and its weight on our scale, where 10 refuses alone.
+type weighed struct {
+	filter string
+	weight int
+}
+
+// dnsLists collects the lists of postscreen and of the restrictions, and writes each once.
+func (m *postfixImport) dnsLists() {
+	m.seen["postscreen_dnsbl_sites"], m.seen["postscreen_dnsbl_threshold"], m.seen["postscreen_dnsbl_action"] = true, true, true
+	for _, name := range []string{"postscreen_dnsbl_reply_map", "postscreen_dnsbl_timeout", "postscreen_dnsbl_min_ttl", "postscreen_dnsbl_max_ttl", "postscreen_dnsbl_ttl"} {
+		m.seen[name] = true
+	}
+	var zones []*zone
+	find := func(domain string) *zone {
+		for _, z := range zones {
+			if z.domain == domain {
+				return z
+			}
+		}
+		zones = append(zones, &zone{domain: domain})
+		return zones[len(zones)-1]
+	}
+	m.screenZones(find)
+	for _, r := range m.c.Restrictions(m.mx) {
+		if !isZoneRestriction(r.Name) || r.Warn {
+			continue
+		}
+		p, ok := postfix.ParseZone(r.Arg)
+		if !ok {
+			m.leave(r.At.String(), r.Name+" "+r.Arg, "is no list", "")
+			continue
+		}
+		z := find(p.Domain)
+		weight := 10
+		if strings.HasPrefix(r.Name, "permit_") {
+			weight = -10
+		}
+		z.filters = append(z.filters, weighed{p.Filter, weight})
+		z.where = unique(z.where, r.At.String())
+		switch r.Name {
+		case "reject_rhsbl_sender":
+			z.inputs = unique(z.inputs, "mailfrom")
+		case "reject_rhsbl_helo":
+			z.inputs = unique(z.inputs, "helo")
+		case "reject_rhsbl_client", "reject_rhsbl_reverse_client", "permit_rhswl_client":
+			z.inputs = unique(z.inputs, "reverse")
+		case "reject_rhsbl_recipient":
+			m.leave(r.At.String(), r.Name+" "+r.Arg, "recipients are yours, and no list is asked about them", "")
+		default:
+			z.inputs = unique(z.inputs, "client4")
+		}
+	}
+	if len(zones) == 0 {
+		return
+	}
+	t := m.Policy.table("rbl")
+	if m.options.Use != "" {
+		t.set("use", text(m.options.Use), "--use")
+	} else {
+		t.off("use", text("commercial"), "or non-commercial: as the terms of the lists call your mail")
+		m.leave("main.cf", "DNS lists", "each has terms for its use, and Postfix does not know yours: no list is asked until rbl.use is set", `write use = "commercial" or "non-commercial" in [rbl], or import again with --use`)
+	}
+	for _, z := range zones {
+		m.zone(z)
+	}
+}
+
+// screenZones are those of postscreen.
+func (m *postfixImport) screenZones(find func(string) *zone) {
+	sites, at := m.c.Sites()
+	threshold, err := strconv.Atoi(m.c.Value("postscreen_dnsbl_threshold"))
+	if len(sites) == 0 || err != nil || threshold < 1 {
+		return
+	}
+	if !m.screens {
+		m.leave(at.String(), "postscreen_dnsbl_sites", "postscreen is not in master.cf, so these lists are not asked", "")
+		return
+	}
+	action := m.c.Value("postscreen_dnsbl_action")
+	if action != "enforce" && action != "drop" {
+		m.changed(at.String(), "postscreen_dnsbl_action = "+action, "checks.rbl.client decides", "postscreen asks the lists and lets everybody in", `write action = "observe" in [checks.rbl.client] for the same`)
+	}
+	for _, s := range sites {
+		z := find(s.Domain)
+		z.inputs = unique(z.inputs, "client4")
+		z.where = unique(z.where, at.String())
+		z.filters = append(z.filters, weighed{s.Filter, onOurScale(s.Weight, threshold)})
+	}
+}
+
+// onOurScale turns a weight of postscreen, which refuses at a threshold, into one that refuses at 10.
+func onOurScale(weight, threshold int) int {
+	w := math.Round(10 * float64(weight) / float64(threshold))
+	if weight < threshold && w >= 10 {
+		w = 9 // what did not refuse alone still does not
+	}
+	return int(min(max(w, -10), 10))
+}
+
+// zone writes a list: of the catalogue, or as one of the operator's own.
+func (m *postfixImport) zone(z *zone) {
+	where, what := strings.Join(z.where, ", "), "list "+hidden(z.domain)
+	list, keyed := inCatalogue(z.domain)
+	if list != nil {
+		m.catalogued(z, list, keyed, where, what)
+		return
+	}
+	if hidden(z.domain) != z.domain {
+		m.leave(where, what, "its name seems to have a key in it, which is never copied", "write it as [[rbl.own]] with {key} in zone, and the key in key_file")
+		return
+	}
+	name := strings.Trim(word(z.domain), "-")
+	t := m.Policy.each("rbl.own")
+	t.set("name", text(name), where)
+	t.set("zone", text(z.domain), "")
+	if z.inputs != nil && !slices.Equal(z.inputs, []string{"client4"}) {
+		t.set("inputs", texts(z.inputs), "")
+	}
+	rules := 0
+	for _, f := range z.filters {
+		patterns, ok := answers(f.filter)
+		if !ok || len(patterns) > 32 {
+			m.leave(where, what+"="+f.filter, "its filter cannot be read", "write its codes as [[rbl.own.rule]]")
+			continue
+		}
+		for _, p := range patterns {
+			r := t.sub("rbl.own.rule")
+			r.set("answer", text(p), "")
+			r.set("label", text("listed"), "")
+			r.set("weight", number(f.weight), "10 refuses alone")
+			rules++
+		}
+	}
+	if rules == 0 {
+		m.Policy.tables = slices.DeleteFunc(m.Policy.tables, func(o *table) bool { return o == t })
+		return
+	}
+	m.changed(where, what, "rbl.own["+name+"]", "it is asked only while its test points of RFC 5782 section 5 answer as they should", "look at its documentation: give its codes their own labels and weights, and its test points if they differ")
+}
+
+// catalogued writes a list that the catalogue has: with the catalogue's weights, and Postfix's beside them.
+func (m *postfixImport) catalogued(z *zone, list *rbl.List, keyed bool, where, what string) {
+	t := m.Policy.each("rbl.list")
+	if keyed || list.NeedsKey() {
+		// Without the key the table would be refused.
+		t.header = "# " + t.header
+		t.off("name", text(list.Name), where)
+		t.off("key_file", text("/etc/gatepost/"+list.Name+".key"), "the key, and nothing else; it is in the name of the list there")
+		m.leave(where, what, "its key is never copied", "put the key into /etc/gatepost/"+list.Name+".key and take the # away in [[rbl.list]] "+list.Name)
+		return
+	}
+	t.set("name", text(list.Name), where)
+	var weights []string
+	for _, r := range list.Rules {
+		if w, ok := weightOf(r.Answer, z.filters); ok && w != r.Weight {
+			weights = append(weights, text(r.Label)+" = "+number(w))
+		}
+	}
+	if len(weights) > 0 {
+		t.off("weights", "{ "+strings.Join(weights, ", ")+" }", "as Postfix had them")
+	}
+	m.changed(where, what, "rbl.list["+list.Name+"]", "its codes have the weights of the catalogue, by which only listings that are sure refuse alone", "take the # away before weights in policy.toml for those that Postfix had")
+	if z.inputs != nil && slices.Contains(z.inputs, "reverse") && list.Inputs&rbl.Domains == 0 {
+		m.leave(where, what, "is a list of addresses, and a name is asked about", "")
+	}
+}
+
+// inCatalogue finds a zone, also one with a key in it.
+func inCatalogue(domain string) (list *rbl.List, keyed bool) {
+	for _, l := range rbl.Catalogue() {
+		_, rest, has := strings.Cut(l.Zone, "{key}.")
+		if l.Zone == domain {
+			return &l, false
+		}
+		if has && strings.HasSuffix(domain, "."+rest) {
+			return &l, true
+		}
+	}
+	return nil, false
+}
+
+// hidden keeps the key of a list out of the report.
+func hidden(domain string) string {
+	if list, keyed := inCatalogue(domain); keyed {
+		return list.Zone
+	}
+	if first, rest, ok := strings.Cut(domain, "."); ok && len(first) >= 20 {
+		return "(key)." + rest
+	}
+	return domain
+}
+
+// weightOf adds up the filters that match an answer that a rule is about.
+func weightOf(rule rbl.Pattern, filters []weighed) (sum int, ok bool) {
+	for a := range 16 {
+		for b := range 256 {
+			addr := netip.AddrFrom4([4]byte{127, 0, byte(a), byte(b)})
+			if !rule.Match(addr) {
+				continue
+			}
+			for _, f := range filters {
+				patterns, _ := answers(f.filter)
+				for _, p := range patterns {
+					if pattern, err := rbl.ParsePattern(p); err == nil && pattern.Match(addr) {
+						sum, ok = sum+f.weight, true
+						break
+					}
+				}
+			}
+			return min(max(sum, -10), 10), ok
+		}
+	}
+	return 0, false
+}
+
+// answers turns a filter (postconf(5): "127.0.[0..255].[1;2;4..7]") into patterns of ours.
+func answers(filter string) ([]string, bool) {
+	if filter == "" {
+		return []string{"127.*.*.*"}, true
+	}
+	out := []string{""}
+	for i, octet := range splitOctets(filter) {
+		var next []string
+		for _, one := range strings.Split(strings.Trim(octet, "[]"), ";") {
+			one = strings.Replace(one, "..", "-", 1)
+			if one == "0-255" {
+				one = "*"
+			}
+			for _, before := range out {
+				next = append(next, strings.TrimPrefix(before+"."+one, map[bool]string{true: "."}[i == 0]))
+			}
+			if len(next) > 64 {
+				return nil, false
+			}
+		}
+		out = next
+	}
+	for _, p := range out {
+		if _, err := rbl.ParsePattern(p); err != nil {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// splitOctets splits at dots outside of brackets.
+func splitOctets(s string) (out []string) {
+	depth, start := 0, 0
+	for i := range len(s) {
+		switch {
+		case s[i] == '[':
+			depth++
+		case s[i] == ']':
+			depth--
+		case s[i] == '.' && depth == 0:
+			out = append(out, s[start:i])
+			start = i + 1
+		}
+	}
+	return append(out, s[start:])
+}
