@@ -53,6 +53,9 @@ unknown_commands = 3
 	"observe": {policy: blockEverybody, top: `mode = "observe"`},
 	// Who the author is may be as unclear as it likes.
 	"authors": {policy: "[checks.author]\naction = \"observe\"\n"},
+	// Aliases, a domain that stands for another, a catch-all, and a recipient with a route of its own.
+	"addresses": {routes: []route{{name: "internal", domains: []string{"served.test"}}, {name: "other", domains: []string{"other.test"}}},
+		top: "postmaster = \"admin@served.test\"\n", policy: addresses},
 	// What cannot be scanned is let pass, marked.
 	"lenient": {policy: "[checks.clamav]\nunknown = \"pass\"\n[checks.spamassassin]\nunknown = \"pass\"\n"},
 }
@@ -61,6 +64,33 @@ var plainRoutes = []route{
 	{name: "internal", domains: []string{"served.test", "*.deep.test", "xn--bcher-kva.test"}},
 	{name: "other", domains: []string{"other.test"}},
 }
+
+const addresses = `
+[[alias]]
+address = "sales@served.test"
+to = ["ann@served.test", "ben@served.test", "help@old.test"]
+[[alias]]
+address = "help@served.test"
+to = ["help@served.test", "ann@served.test"]
+[[alias]]
+address = "team@served.test"
+to = ["gone@served.test", "ann@served.test"]
+[[alias]]
+address = "left@served.test"
+to = ["gone@served.test"]
+[[domain_map]]
+from = "old.test"
+to = "served.test"
+rewrite = "headers"
+[[domain]]
+name = "caught.test"
+route = "other"
+subaddress = "+"
+catch_all = "sales@served.test"
+[[recipient]]
+addresses = ["ceo@served.test"]
+route = "other"
+`
 
 func bots(action string) (out string) {
 	for _, check := range []string{"pipelining", "newline", "verb"} {
