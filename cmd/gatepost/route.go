@@ -101,6 +101,9 @@ func routeOfAddress(c *config.Config, policy *gateway.Policy, text string) route
 }
 
 func hopText(h *config.NextHop) string {
+	if strings.HasPrefix(h.Host, "unix:") {
+		return fmt.Sprintf("%s (order %d, weight %d)", h.Host, h.Order, h.Weight)
+	}
 	return fmt.Sprintf("%s:%d (order %d, weight %d)", h.Host, h.Port, h.Order, h.Weight)
 }
 

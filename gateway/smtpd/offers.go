@@ -33,15 +33,22 @@ func (s *Server) routesOf(p *gateway.Policy) []string {
 	}
 	l := &routeList{policy: p}
 	seen := make(map[string]bool)
-	add := func(d *gateway.Domain) {
-		if d != nil && !seen[d.Route] {
-			seen[d.Route] = true
-			l.routes = append(l.routes, d.Route)
+	add := func(route string) {
+		if !seen[route] {
+			seen[route] = true
+			l.routes = append(l.routes, route)
 		}
 	}
-	add(p.Postmaster)
+	if p.Postmaster != nil {
+		add(p.Postmaster.Route)
+	}
 	for _, d := range p.Domains {
-		add(d)
+		add(d.Route)
+	}
+	if p.Routing != nil {
+		for _, e := range p.Routing.Routes {
+			add(e.Route)
+		}
 	}
 	s.routes.Store(l)
 	return l.routes
