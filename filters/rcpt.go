@@ -13,7 +13,7 @@ import (
 // rcpt asks the next hop whether a recipient exists, before the message.
 func rcpt() Definition {
 	return Definition{
-		Name: "rcpt", Stage: gateway.Rcpt, Class: gateway.ClassRecipient,
+		Name: gateway.RcptCheck, Stage: gateway.Rcpt, Class: gateway.ClassRecipient,
 		Doc:     "Does the recipient exist? The next hop of its route is asked, and its answers are remembered; where it refuses or postpones the recipient for another reason, the sender gets its own words. Or it is looked up in the directories of its route or domain. Left out where recipients = \"none\"; postmaster and abuse always exist.",
 		RFC:     "RFC 5321 section 3.3, RFC 3463 section 3.2",
 		Action:  gateway.ActionReject,

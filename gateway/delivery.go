@@ -12,7 +12,7 @@ type Delivery struct {
 	Route   string
 	From    Address
 	Options MailOptions
-	Rcpts   []Recipient // their Address is what the next hop is told; each once
+	Rcpts   []Recipient // their Address is what the next hop is told, each once; Named is for whom
 	Content Content
 	Client  Client // for a next hop that is told whom the mail came from (XCLIENT, XFORWARD)
 	// Late, when set, is called once where Relayed.Late says so: with how the relay ended after all. It is called from a
@@ -73,6 +73,8 @@ type Relayed struct {
 	TLS     string        `json:"tls,omitempty"`
 	Took    time.Duration `json:"took"`
 	Rcpts   []Reply       `json:"rcpts,omitempty"` // the replies to each recipient of the Delivery, where they decided: to RCPT, or after the end of the message (LMTP)
+	// To are the recipients that Rcpts are about, as the next hop was told them; only beside Rcpts.
+	To []Address `json:"to,omitempty"`
 	// Late says of an unknown outcome that the answer is still listened for: Delivery.Late will be called.
 	Late bool `json:"late,omitempty"`
 }

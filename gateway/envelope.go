@@ -98,7 +98,9 @@ type Recipient struct {
 	Route   string // the route of its mail; "" where we serve none
 	// To are the addresses that its mail is sent on to, of one route all of them, where policy says that it is another
 	// (aliases, domains that stand for others); nil: Address itself.
-	To    []Address
+	To []Address
+	// Named is of a Delivery: the address that the sender named, where Address is one that stands in for it; zero: Address.
+	Named Address
 	Reply Reply // what RCPT was answered
 	// Verified says that a next hop or a directory was asked whether it exists, and said yes.
 	Verified bool

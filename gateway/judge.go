@@ -9,6 +9,9 @@ import (
 // their reason, whatever the policy.
 const ProtocolCheck = "smtp"
 
+// RcptCheck is the name of the check that asks whether a recipient exists. Where it passed, somebody was asked and said yes.
+const RcptCheck = "rcpt"
+
 // AllowMeasure, in a finding of a ClassList check, waives the opinions of all others.
 const AllowMeasure = "allow"
 

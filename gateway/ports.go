@@ -32,7 +32,8 @@ type Carries struct {
 // Vault keeps quarantined mail. It is absent until the quarantine is built; a policy that needs it is refused by check
 // only where marking cannot stand in for it.
 type Vault interface {
-	// Prepare stores the message durably and invisibly; the copy appears only by Publish.
+	// Prepare stores the message durably and invisibly; the copy appears only by Publish. A message that it holds for the same
+	// recipients already, as a retry of the sender brings it, becomes no second copy: what is returned is that of the first.
 	Prepare(ctx context.Context, e *Envelope, v *Verdict, rcpts []Recipient) (Kept, error)
 }
 
@@ -136,6 +137,8 @@ type Event struct {
 	Subject   string // as the domain's policy lets it be logged
 	MessageID string
 	Relayed   *Relayed
+	Spooled   string   // why it went to the spool, which has it now; "" where it did not
+	Again     bool     // all of it was delivered at an earlier attempt of the sender: nothing was relayed now
 	Replies   []Reply  // what each RCPT was answered
 	Removed   []string // incoming fields that were removed
 	Edits     []string // what else was done to it on its way out: its subject, its seal
@@ -146,10 +149,10 @@ type Event struct {
 }
 
 // Outcome is what became of a message in the end: the verdict, or what the next hop made of it where the verdict let it
-// pass. A help desk that looks for deferred mail means both.
+// pass and the spool did not take it. A help desk that looks for deferred mail means both.
 func (e *Event) Outcome() Outcome {
 	switch r := e.Relayed; {
-	case e.Verdict.Outcome.Refuses() || r == nil || r.Result == Delivered:
+	case e.Verdict.Outcome.Refuses() || r == nil || r.Result == Delivered || e.Spooled != "":
 		return e.Verdict.Outcome
 	case r.Result == RefusedByHop:
 		return Reject

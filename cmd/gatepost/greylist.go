@@ -146,7 +146,7 @@ func (g *guestbook) learn(e *gateway.Event) {
 			}
 		}
 	})
-	if sender != "" && e.Relayed != nil && e.Relayed.Result == gateway.Delivered {
+	if sender != "" && (e.Spooled != "" || e.Relayed != nil && e.Relayed.Result == gateway.Delivered) {
 		kind := 0
 		if sender == filters.GreylistKnownSender {
 			kind = 1

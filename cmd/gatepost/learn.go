@@ -31,11 +31,9 @@ func (l learner) Write(e *gateway.Event) {
 	if e.Kind != gateway.TransactionEvent || e.Relayed == nil || len(e.Relayed.Rcpts) == 0 {
 		return
 	}
-	rcpts := l.d.now.Load().rcpts
-	for i, to := range relayedTo(e.Record) {
-		if i < len(e.Relayed.Rcpts) {
-			rcpts.Learn(to.Route, to.To, e.Record.From, e.Relayed.Rcpts[i])
-		}
+	rcpts, route := l.d.now.Load().rcpts, routeOf(e.Record)
+	for i, to := range e.Relayed.To[:min(len(e.Relayed.To), len(e.Relayed.Rcpts))] {
+		rcpts.Learn(route, to, e.Record.From, e.Relayed.Rcpts[i])
 	}
 }
 
@@ -48,16 +46,12 @@ func (l learner) Early(client netip.Addr, why gateway.Reason) {
 	}
 }
 
-// relayedTo are the recipients of a message in the order in which the next hop was given them: the accepted ones, each
-// address once.
-func relayedTo(r *gateway.Record) []gateway.RecordRcpt {
-	var out []gateway.RecordRcpt
-	seen := map[string]bool{}
-	for _, to := range r.Rcpts {
-		if to.Code == 250 && !seen[to.To.Key()] {
-			seen[to.To.Key()] = true
-			out = append(out, to)
+// routeOf is the route of a transaction: that of its accepted recipients.
+func routeOf(r *gateway.Record) string {
+	for i := range r.Rcpts {
+		if r.Rcpts[i].Code == 250 {
+			return r.Rcpts[i].Route
 		}
 	}
-	return out
+	return ""
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -176,17 +175,14 @@ func TestMoment(t *testing.T) {
 	}
 }
 
-// TestRelayedTo shows that replies at relay time are learned for the recipients they were given to.
-func TestRelayedTo(t *testing.T) {
-	address := func(s string) (a gateway.Address) { _ = a.UnmarshalText([]byte(s)); return a }
-	r := &gateway.Record{Rcpts: []gateway.RecordRcpt{{To: address("a@x.example"), Code: 250}, {To: address("no@x.example"), Code: 550},
-		{To: address("a@x.example"), Code: 250}, {To: address("b@x.example"), Code: 250}}}
-	var got []string
-	for _, to := range relayedTo(r) {
-		got = append(got, to.To.Text)
+// TestRouteOf shows that replies at relay time are learned for the route that the message took.
+func TestRouteOf(t *testing.T) {
+	r := &gateway.Record{Rcpts: []gateway.RecordRcpt{{Route: "other", Code: 452}, {Code: 550}, {Route: "mail", Code: 250}, {Route: "mail", Code: 250}}}
+	if got := routeOf(r); got != "mail" {
+		t.Errorf("%q", got)
 	}
-	if text, _ := json.Marshal(got); string(text) != `["a@x.example","b@x.example"]` {
-		t.Errorf("%s", text)
+	if got := routeOf(&gateway.Record{Rcpts: r.Rcpts[:2]}); got != "" {
+		t.Errorf("%q of nobody", got)
 	}
 }
 

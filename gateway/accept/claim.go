@@ -2,7 +2,6 @@ package accept
 
 import (
 	"context"
-	"slices"
 
 	"gatepost/gateway"
 )
@@ -10,11 +9,13 @@ import (
 // claimed is what the ledger knows of a message, and will know. The zero value is that of a ledger that knows nothing.
 type claimed struct {
 	gateway.Claim
-	rcpts []string
+	n     int // of addressees
+	ended bool
+	late  bool // an earlier attempt did not end before our own time was over
 }
 
-// claim asks the ledger to whom the message was delivered before. A ledger that fails costs a duplicate, never a message.
-func (a *Acceptor) claim(ctx context.Context, e *gateway.Envelope) claimed {
+// claim asks the ledger who has the message. A ledger that fails costs a duplicate, never a message.
+func (a *Acceptor) claim(ctx context.Context, e *gateway.Envelope, to *addressees) claimed {
 	if a.Ledger == nil {
 		return claimed{}
 	}
@@ -22,31 +23,31 @@ func (a *Acceptor) claim(ctx context.Context, e *gateway.Envelope) claimed {
 	if err != nil || !ok {
 		return claimed{}
 	}
-	var rcpts []string
-	for i := range e.Rcpts {
-		if key := e.Rcpts[i].Address.Key(); e.Rcpts[i].Accepted() && !slices.Contains(rcpts, key) {
-			rcpts = append(rcpts, key)
-		}
-	}
-	claim, err := a.Ledger.Begin(ctx, digest, rcpts)
+	claim, err := a.Ledger.Begin(ctx, digest, to.keys)
 	if err != nil {
 		a.fault("ledger", e, err)
-		return claimed{}
+		return claimed{late: ctx.Err() != nil}
 	}
-	return claimed{claim, rcpts}
+	return claimed{Claim: claim, n: len(to.keys)}
 }
 
-// done reports whether all of it was delivered before.
-func (c claimed) done() bool { return c.Claim != nil && !slices.Contains(c.Done(), false) }
+// before says of each of n addressees whether it has the message from an earlier attempt. What it returns may be changed.
+func (c *claimed) before(n int) []bool {
+	took := make([]bool, n)
+	if c.Claim != nil {
+		copy(took, c.Done())
+	}
+	return took
+}
 
-// end tells the ledger what came of it.
-func (c claimed) end(delivered bool) {
-	if c.Claim == nil {
+// end tells the ledger once who has the message; nil: nobody.
+func (c *claimed) end(took []bool) {
+	if c.Claim == nil || c.ended {
 		return
 	}
-	all := make([]bool, len(c.rcpts))
-	for i := range all {
-		all[i] = delivered
+	c.ended = true
+	if took == nil {
+		took = make([]bool, c.n)
 	}
-	c.End(all)
+	c.End(took)
 }

@@ -3,6 +3,7 @@ package accept
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"io"
 
 	"gatepost/gateway"
@@ -12,24 +13,31 @@ import (
 // Message-ID, Date and From, without the trace fields and signatures that change between attempts. ok is false for mail
 // without Message-ID or Date: equal alarms of a device must all arrive.
 func Digest(e *gateway.Envelope) (digest [32]byte, ok bool, err error) {
-	if e.Header.Count("Message-ID") == 0 || e.Header.Count("Date") == 0 {
+	id, date := e.Header.Get("Message-ID"), e.Header.Get("Date")
+	if id == "" || date == "" {
 		return digest, false, nil
 	}
 	h := sha256.New()
-	write := func(s string) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-		h.Write(n[:])
-		io.WriteString(h, s)
+	words := make([]byte, 0, 512)
+	for _, s := range [...]string{e.From.Key(), id, date, e.Header.Get("From")} {
+		words = append(binary.BigEndian.AppendUint64(words, uint64(len(s))), s...)
 	}
-	write(e.From.Key())
-	for _, name := range [...]string{"Message-ID", "Date", "From"} {
-		write(e.Header.Get(name))
-	}
-	content := io.NewSectionReader(e.Body, e.Header.BodyStart, e.Body.Size()-e.Header.BodyStart)
-	if _, err := io.Copy(h, content); err != nil {
+	h.Write(words)
+	if err := content(h, e); err != nil {
 		return digest, false, err
 	}
 	h.Sum(digest[:0])
 	return digest, true, nil
+}
+
+// content writes what stands behind the header section. What lies in memory is read where it lies.
+func content(h hash.Hash, e *gateway.Envelope) error {
+	if m, is := e.Body.(gateway.InMemory); is {
+		if all := m.Memory(); all != nil {
+			h.Write(all[e.Header.BodyStart:])
+			return nil
+		}
+	}
+	_, err := io.Copy(h, gateway.Rest(e.Body, e.Header.BodyStart))
+	return err
 }

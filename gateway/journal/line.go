@@ -110,6 +110,11 @@ func eventJSON(b []byte, e *gateway.Event, cut bool) []byte {
 		o.text("next_hop", o.short(e.Relayed.NextHop))
 		o.text("said", o.short(e.Relayed.Said))
 	}
+	o.text("spooled", o.short(e.Spooled))
+	if e.Again {
+		o.key("again")
+		o.b = append(o.b, "true"...)
+	}
 	o.text("reply", o.short(e.Reply.String()))
 	if verb == Connection {
 		o.session(&e.Session)

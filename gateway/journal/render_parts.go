@@ -244,6 +244,10 @@ func (p *page) ladder(e *gateway.Event) {
 
 func (p *page) nextHop(e *gateway.Event) {
 	r := e.Relayed
+	if e.Spooled != "" {
+		p.head("Spool")
+		p.field("Since", e.Spooled)
+	}
 	if r == nil {
 		return
 	}
@@ -256,12 +260,19 @@ func (p *page) nextHop(e *gateway.Event) {
 	}
 	p.field("Result", result)
 	p.field("Said", r.Said)
+	step := "To RCPT"
+	if r.At == gateway.AtDot {
+		step = "To the end"
+	}
 	for i := range r.Rcpts {
 		to := ""
-		if i < len(e.Record.Rcpts) {
+		switch {
+		case i < len(r.To):
+			to = r.To[i].Path() + ": "
+		case i < len(e.Record.Rcpts): // of before there was a To
 			to = e.Record.Rcpts[i].To.Path() + ": "
 		}
-		p.field("To RCPT", to+r.Rcpts[i].String())
+		p.field(step, to+r.Rcpts[i].String())
 	}
 }
 

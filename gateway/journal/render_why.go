@@ -58,6 +58,10 @@ func Why(e *gateway.Event) string {
 	}
 	verdict := doneWord(v.Outcome) + because
 	switch r := e.Relayed; {
+	case e.Spooled != "":
+		return verdict + ", and in the spool, which hands it on later: " + sentence(e.Spooled)
+	case e.Again:
+		return verdict + ". The next hop had it from an earlier attempt of the sender, so that it was not handed on again."
 	case r != nil && r.Result == gateway.Delivered:
 		return verdict + ", and delivered to " + hop(r) + "."
 	case r != nil:
@@ -111,6 +115,9 @@ func notDelivered(r *gateway.Relayed) string {
 	case gateway.DeferredByHop:
 		return "Deferred by the next hop, " + hop(r) + ", which said " + sentence(r.Said)
 	case gateway.MixedByHop:
+		if r.At == gateway.AtDot {
+			return "Delivered to some: the next hop, " + hop(r) + ", took it for some of the recipients only. The sender comes back, and only the others get it then."
+		}
 		return "Not delivered: the next hop, " + hop(r) + ", took some of the recipients only. The sender comes back, and each recipient gets its own answer."
 	case gateway.OutcomeUnknown:
 		return "Perhaps delivered: the next hop, " + hop(r) + ", gave no answer after the end of the message. The sender comes back, and a second copy is possible."

@@ -22,6 +22,8 @@ type Story struct {
 	Subject   string               `json:"subject,omitempty"`
 	MessageID string               `json:"message_id,omitempty"`
 	Relayed   *gateway.Relayed     `json:"relayed,omitempty"`
+	Spooled   string               `json:"spooled,omitempty"` // why it went to the spool
+	Again     bool                 `json:"again,omitempty"`   // delivered at an earlier attempt
 	Replies   []gateway.Reply      `json:"replies,omitempty"` // what each RCPT was answered
 	Removed   []string             `json:"removed,omitempty"`
 	Edits     []string             `json:"edits,omitempty"`
@@ -33,7 +35,7 @@ type Story struct {
 // NewStory tells of an event; it shares what the event holds.
 func NewStory(e *gateway.Event) *Story {
 	return &Story{Kind: e.Kind, ID: e.Record.ID, Why: Why(e), Record: e.Record, Verdict: &e.Verdict, Policy: e.Policy, Reply: e.Reply,
-		Took: e.Took, Session: &e.Session, Subject: e.Subject, MessageID: e.MessageID, Relayed: e.Relayed, Replies: e.Replies,
+		Took: e.Took, Session: &e.Session, Subject: e.Subject, MessageID: e.MessageID, Relayed: e.Relayed, Spooled: e.Spooled, Again: e.Again, Replies: e.Replies,
 		Removed: e.Removed, Edits: e.Edits, ScannedBy: e.ScannedBy, Evidence: e.Evidence}
 }
 
@@ -43,7 +45,7 @@ func (s *Story) Event() (*gateway.Event, error) {
 		return nil, fmt.Errorf("story: no record, verdict or session in it")
 	}
 	return &gateway.Event{Kind: s.Kind, Record: s.Record, Verdict: *s.Verdict, Policy: s.Policy, Reply: s.Reply, Took: s.Took,
-		Session: *s.Session, Subject: s.Subject, MessageID: s.MessageID, Relayed: s.Relayed, Replies: s.Replies,
+		Session: *s.Session, Subject: s.Subject, MessageID: s.MessageID, Relayed: s.Relayed, Spooled: s.Spooled, Again: s.Again, Replies: s.Replies,
 		Removed: s.Removed, Edits: s.Edits, ScannedBy: s.ScannedBy, Evidence: s.Evidence}, nil
 }
 

@@ -1,11 +1,7 @@
 package smtpd
 
 import (
-	"mime"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"gatepost/gateway"
 )
@@ -13,9 +9,6 @@ import (
 const (
 	maxRefusals   = 10  // lines in Summary.Refused
 	maxRefusal    = 300 // octets of each
-	maxSubject    = 200 // characters that are kept
-	rawSubject    = 2000
-	cutSubject    = 20
 	maxMessageID  = 250
 	refusalArrow  = " -> "
 	maxRefusedCmd = 150
@@ -56,14 +49,14 @@ func (c *session) journalTransaction(t *transaction) {
 	}
 	e := &gateway.Event{Kind: gateway.TransactionEvent, Record: record, Verdict: t.verdict,
 		Policy: c.Snapshot.Policy.Version, Reply: t.last, Took: time.Since(t.env.Started),
-		Session: c.summary(t.env.Findings), Relayed: t.result.Relayed, Removed: t.result.Removed,
+		Session: c.summary(t.env.Findings), Relayed: t.result.Relayed, Spooled: t.result.Spooled, Again: t.result.Again, Removed: t.result.Removed,
 		Edits: t.result.Edits, ScannedBy: t.result.ScannedBy, Evidence: evidence(record)}
 	e.Session.Refused = nil // they belong to the connection
 	for i := range t.env.Rcpts {
 		e.Replies = append(e.Replies, t.env.Rcpts[i].Reply)
 	}
 	if h := t.env.Header; h != nil {
-		e.Subject = subject(h, c.subjectRule(t))
+		e.Subject = t.env.LoggedSubject()
 		e.MessageID = gateway.CleanText(h.Get("Message-ID"), maxMessageID)
 	}
 	c.srv.Journal.Write(e)
@@ -76,67 +69,4 @@ func evidence(r *gateway.Record) [][]gateway.Evidence {
 		out[i] = r.Findings[i].Evidence
 	}
 	return out
-}
-
-// subjectRule returns the strictest rule of the domains of the accepted recipients.
-func (c *session) subjectRule(t *transaction) string {
-	rule := ""
-	for i := range t.env.Rcpts {
-		if !t.env.Rcpts[i].Accepted() {
-			continue
-		}
-		of := "off"
-		if d := c.Snapshot.Policy.Serves(t.env.Rcpts[i].Address); d != nil {
-			of = d.Subject
-		}
-		switch {
-		case of != "full" && of != "cut":
-			return "off"
-		case rule != "cut":
-			rule = of
-		}
-	}
-	return rule
-}
-
-// subject returns the subject as the rule lets it be logged: "full", "cut" to its beginning, or nothing.
-func subject(h *gateway.Header, rule string) string {
-	limit := 0
-	switch rule {
-	case "full":
-		limit = maxSubject
-	case "cut":
-		limit = cutSubject
-	default:
-		return ""
-	}
-	raw := h.Get("Subject")
-	if len(raw) > rawSubject {
-		raw = raw[:rawSubject]
-	}
-	text := raw
-	if decoded, err := new(mime.WordDecoder).DecodeHeader(raw); err == nil {
-		text = decoded
-	}
-	return readable(text, limit)
-}
-
-// readable keeps the first characters of a text; those that could trick a terminal or a page read as "?".
-func readable(text string, limit int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range text {
-		if n == limit {
-			break
-		}
-		n++
-		switch {
-		case r == '\t' || r == '\r' || r == '\n':
-			r = ' '
-		case r == utf8.RuneError, !unicode.IsPrint(r):
-			r = '?'
-		}
-		b.WriteRune(r)
-	}
-	return strings.TrimSpace(b.String())
 }

@@ -38,6 +38,9 @@ func (c *session) message(line string, res smtpwire.Result, fault error) {
 		c.End = gateway.EndProtocol
 	}
 	c.unchecked = true // a message that is refused is no error of a command
+	if r.Code == 250 {
+		c.said()
+	}
 	c.answer(line, r)
 	c.flush()
 	c.endTransaction()

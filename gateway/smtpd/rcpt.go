@@ -39,6 +39,7 @@ func (c *session) rcpt(arg string) gateway.Reply {
 	c.run(gateway.Rcpt, i)
 	c.tx.instead(i)
 	decision, reply := c.tx.verdict.Rcpt(i, env.ID)
+	env.Rcpts[i].Verified = verified(env.Findings, i)
 	if !decision.Outcome.Refuses() {
 		if f, refused := c.rcptRule(&env.Rcpts[i]); refused {
 			c.refusedByRule(gateway.Rcpt, i, f)
@@ -81,9 +82,10 @@ func (c *session) rcptRule(to *gateway.Recipient) (f gateway.Finding, refused bo
 		most = min(most, hop.Recipients)
 	}
 	size := room(hop, c.limits.MessageSize)
+	away := c.away(to, hop.Defer)
 	switch {
-	case c.tx.accepted == 0 && hop.Defer != "":
-		return gateway.Failed(hop.Defer), true
+	case away != "":
+		return gateway.Failed(away), true
 	case c.tx.accepted > 0 && to.Route != env.Route:
 		return gateway.Failed(gateway.OtherRoute), true
 	case c.tx.accepted >= most && !c.known(to.Address), c.tx.accepted > 0 && c.tx.sent+len(to.To) > max(most, gateway.MaxTargets):
@@ -113,6 +115,33 @@ func (t *transaction) instead(rcpt int) {
 			t.env.Rcpts[rcpt].Route, t.env.Rcpts[rcpt].To = f.Instead.Route, f.Instead.To
 		}
 	}
+}
+
+// away is why no message would be taken now for a recipient whose next hop is as it says; "" where it would. Only the first
+// recipient is held against it, since nothing changes for the others; but where the spool would stand in for a next hop that
+// is away, each must be known to exist: one that is not would keep the message of all others out of it.
+func (c *session) away(to *gateway.Recipient, hop gateway.Reason) gateway.Reason {
+	switch {
+	case hop == gateway.NextHopAway && c.srv.Spool != nil && c.Snapshot.Spools[to.Route]:
+		if to.Verified && c.srv.Spool.Takes(c.tx.env.Options.Size) == "" {
+			return ""
+		}
+		return hop
+	case c.tx.accepted == 0:
+		return hop
+	}
+	return ""
+}
+
+// verified reports whether somebody who knows was asked about a recipient and said yes. A check that was left out tells
+// nothing, nor does one that passed without a word of who was asked.
+func verified(findings []gateway.Finding, rcpt int) bool {
+	for i := len(findings) - 1; i >= 0; i-- {
+		if f := &findings[i]; f.Check == gateway.RcptCheck && f.Rcpt == rcpt {
+			return f.Result == gateway.Pass && len(f.Evidence) > 0
+		}
+	}
+	return false
 }
 
 // known reports whether the address was accepted before: it is delivered once.

@@ -25,7 +25,7 @@ type Deliverer interface {
 	Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.Verdict) accept.Result
 }
 
-// Server serves SMTP on any number of listeners. Set its fields before the first Serve; only TLS, Memory, Front and Log may be nil.
+// Server serves SMTP on any number of listeners. Set its fields before the first Serve; only Spool, TLS, Memory, Front and Log may be nil.
 type Server struct {
 	Current func() *gateway.Snapshot      // the configuration for a new session
 	Deliver Deliverer                     //
@@ -33,6 +33,7 @@ type Server struct {
 	Journal gateway.Journal               //
 	IDs     *gateway.IDs                  //
 	TLS     func() *tls.Config            // for STARTTLS; nil, or a nil result: it is not offered
+	Spool   gateway.Spool                 // what stands in for next hops that are away, as Deliver has it; nil: nothing
 	Memory  gateway.Memory                // what is remembered of clients; nil: nothing
 	Leaving func() (leaving, closed bool) // an operator drains the host: a proxy's health check is told 421, and, once it is closed, each new client; nil: nobody does
 	Log     *slog.Logger                  // faults of ours only

@@ -44,8 +44,10 @@ type session struct {
 	ended       gateway.ID       // of the transaction that the command at hand ended: its reply belongs to that
 	refusals    []string         // for Summary.Refused
 	lastReply   gateway.Reply
-	greetedOnce bool // the banner was said
-	joined      bool // the late checks of the Connect stage ran
+	unheard     gateway.Claim // of the last message with a 250, until it is known whether the client read that; nil for none
+	behind      bool          // the command line at hand was sent before that 250
+	greetedOnce bool          // the banner was said
+	joined      bool          // the late checks of the Connect stage ran
 
 	mu       sync.Mutex
 	idle     bool      // waits for a command outside a transaction, or for the banner
@@ -172,6 +174,9 @@ func (c *session) readLine() (smtpwire.Line, error) {
 	}
 	line, err := c.r.ReadLine(c.limits.CommandLine)
 	c.busy()
+	if err == nil {
+		c.heard()
+	}
 	if alien := smtpwire.Sniff(line.Text); alien != smtpwire.NotAlien {
 		c.alien(alien)
 	}
@@ -301,6 +306,7 @@ func (c *session) caught() {
 func (c *session) finish() {
 	c.flush()
 	c.endTransaction()
+	c.unheardOf()
 	c.Done = time.Now()
 	if c.greetedOnce {
 		c.srv.hidden.saw(&c.Session)
