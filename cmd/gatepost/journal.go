@@ -75,6 +75,7 @@ func (d *daemon) instruments() {
 	d.spoolInstruments(m)
 	d.redisInstruments()
 	d.listInstruments(m)
+	d.ledgerInstruments(m)
 	for name, list := range d.parts.scanners() {
 		for i := range list {
 			health := func() addrpool.Health { return d.parts.scanners()[name][i] }

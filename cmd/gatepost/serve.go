@@ -20,8 +20,8 @@ import (
 	"time"
 
 	"gatepost/gateway"
-	"gatepost/gateway/accept"
 	"gatepost/gateway/journal"
+	"gatepost/gateway/ledger"
 	"gatepost/gateway/relay"
 	"gatepost/gateway/reports"
 	"gatepost/gateway/smtpd"
@@ -64,6 +64,7 @@ type daemon struct {
 	spoolLock    *os.File     // goes with the process
 	spoolCounts  spoolCounts
 	spoolCounted counted
+	ledger       *ledger.Ledger
 	ids          *gateway.IDs
 	tls          atomic.Pointer[tls.Config]
 	now          atomic.Pointer[built]         // the configuration in force
@@ -150,7 +151,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	var running loops
 	d.work(background, &running)
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
-		Deliver: &accept.Acceptor{Log: d.log}, NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
+		Deliver: d.acceptor(), Spool: d.spoolPort(), NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
 		IDs: d.ids, Front: func(client netip.Addr) ([]string, bool) { return d.now.Load().guard.over(client) },
 		TLS: d.tls.Load, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
 	d.where = addressesOf(sockets)
@@ -239,6 +240,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	if err := d.parts.useKey(key); err != nil {
 		return err
 	}
+	d.openLedger(key)
 	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), MaxMemory: int64(b.Body.MaxMemory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
 	d.parts.directories.folder = filepath.Join(b.StateDir, "directories")
 	first, err := assemble(c, d.parts)
@@ -295,6 +297,7 @@ func (d *daemon) certificate() (*tls.Config, error) {
 // work starts what runs beside the sessions: the probes, the learning of the next hops, the limit of clamd.
 func (d *daemon) work(ctx context.Context, running *loops) {
 	for _, l := range append(d.parts.loops(),
+		loop{"ledger", d.ledger.Run},
 		loop{"memory of clients", d.memory.Run},
 		loop{"memory of domains and paths", d.parts.known.Run},
 		loop{"histories", d.parts.histories.Run},

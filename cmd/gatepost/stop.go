@@ -138,6 +138,7 @@ func (d *daemon) close() error {
 	if d.greyFile != nil {
 		closing("greylist", d.greyFile.Close)
 	}
+	closing("ledger", d.ledger.Close)
 	d.journal.Daemon(journal.Stop)
 	errs := []error{d.journal.Close(ctx), d.store.Close(ctx)}
 	for _, end := range ends {
