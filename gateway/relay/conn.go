@@ -63,6 +63,7 @@ type conn struct {
 	began  time.Time // since when its message is being relayed
 	uses   int
 	lane   lane
+	as     string // whom the next hop takes us for, since XCLIENT; "" for whom we are
 	flight flight
 	heard  []smtpwire.Reply // to the message
 	want   int              // of them
@@ -128,7 +129,7 @@ func (c *conn) greet(ctx context.Context, mode Mode) error {
 	if name, _, _ := strings.Cut(banner.Lines[0], " "); c.hop.found && strings.EqualFold(name, c.hop.hostname) {
 		return &failure{at: atDial, err: errLoop} // under another name
 	}
-	if err := c.hello(); err != nil {
+	if err := c.hello(c.hop.hostname); err != nil {
 		return err
 	}
 	if mode == None {
@@ -145,12 +146,12 @@ func (c *conn) greet(ctx context.Context, mode Mode) error {
 
 // hello says EHLO, and HELO to a next hop that does not know EHLO (RFC 5321 section 3.2); in LMTP, LHLO alone (RFC 2033
 // section 4.1).
-func (c *conn) hello() error {
+func (c *conn) hello(name string) error {
 	verb := "EHLO "
 	if c.hop.lmtp {
 		verb = "LHLO "
 	}
-	r, err := c.ask(verb + c.hop.hostname)
+	r, err := c.ask(verb + name)
 	switch {
 	case err != nil:
 		return &failure{at: atEHLO, err: err}
@@ -160,7 +161,7 @@ func (c *conn) hello() error {
 	case c.hop.lmtp || !r.Is(500) && !r.Is(501) && !r.Is(502) && !r.Is(504):
 		return unexpected(atEHLO, r)
 	}
-	if r, err = c.ask("HELO " + c.hop.hostname); err != nil {
+	if r, err = c.ask("HELO " + name); err != nil {
 		return &failure{at: atEHLO, err: err}
 	}
 	if !r.Is(250) {
@@ -196,7 +197,7 @@ func (c *conn) startTLS(ctx context.Context, mode Mode) error {
 	c.nc = secure
 	c.in.Reset(secure) // ask made sure that nothing came in clear behind the reply
 	c.tls = describe(secure.ConnectionState(), mode)
-	return c.hello()
+	return c.hello(c.hop.hostname)
 }
 
 // ask sends one command and reads its reply; nothing may follow the reply.

@@ -16,6 +16,7 @@ type offer struct {
 	size                                                int64    // 0: no limit said
 	recipients                                          int      // 0: no limit said
 	auth                                                []string // mechanisms, in upper case
+	xclient, xforward                                   []string // attributes, in upper case
 }
 
 // parseEHLO reads the lines of a 250 to EHLO. The first greets and is no keyword. Keywords are read in any case; what is
@@ -44,9 +45,11 @@ func parseEHLO(lines []string) offer {
 		case "STARTTLS":
 			o.starttls = true
 		case "AUTH":
-			for _, m := range words[1:] {
-				o.auth = append(o.auth, strings.ToUpper(m))
-			}
+			o.auth = appendUpper(o.auth, words[1:])
+		case "XCLIENT":
+			o.xclient = appendUpper(o.xclient, words[1:])
+		case "XFORWARD":
+			o.xforward = appendUpper(o.xforward, words[1:])
 		case "SIZE":
 			o.sizeSaid = true
 			if len(words) > 1 {
@@ -57,6 +60,13 @@ func parseEHLO(lines []string) offer {
 		}
 	}
 	return o
+}
+
+func appendUpper(to, words []string) []string {
+	for _, w := range words {
+		to = append(to, strings.ToUpper(w))
+	}
+	return to
 }
 
 // limits reads the parameters of LIMITS (RFC 9422 section 3).

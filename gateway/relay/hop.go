@@ -133,7 +133,7 @@ func (h *hop) popIdle() *conn {
 func (h *hop) put(c *conn) {
 	defer h.slots.give(c.lane)
 	now := time.Now()
-	if !c.unwatch() || c.in.Buffered() > 0 || c.uses >= maxUses || now.Sub(c.born) >= maxAge {
+	if !c.unwatch() || c.in.Buffered() > 0 || c.uses >= maxUses || now.Sub(c.born) >= maxAge || c.stuck() {
 		c.quit()
 		return
 	}

@@ -54,6 +54,7 @@ type settings struct {
 	address      string
 	lmtp         bool
 	found        bool // by name, in DNS
+	forward      Forward
 	tls          Mode
 	fingerprints []Digest
 	roots        *x509.CertPool
@@ -66,7 +67,7 @@ type settings struct {
 }
 
 func (s *settings) equal(o *settings) bool {
-	return s.address == o.address && s.lmtp == o.lmtp && s.found == o.found && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
+	return s.address == o.address && s.lmtp == o.lmtp && s.found == o.found && s.forward == o.forward && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
 		s.size == o.size && s.queue == o.queue && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) && same(s.auth, o.auth) && sameCertificate(s.certificate, o.certificate) &&
 		(s.roots == o.roots || s.roots != nil && o.roots != nil && s.roots.Equal(o.roots))
 }
@@ -79,7 +80,7 @@ func sameCertificate(a, b *tls.Certificate) bool {
 }
 
 func newSettings(r *Route, h Hop) settings {
-	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, found: h.found, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
+	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, found: h.found, forward: r.Forward, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
 		size: r.PoolSize, queue: r.Queue, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints),
 		auth: r.Auth, certificate: r.Certificate}
 	if h.unix() {

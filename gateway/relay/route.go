@@ -102,6 +102,7 @@ type Route struct {
 	ServerName   string           // the name that the certificate must have; "" is the hop's host
 	Certificate  *tls.Certificate // shown where the hop asks who we are; nil for none
 	Auth         *Auth            // nil for none
+	Forward      Forward          // how hops are told whom a message came from
 	PoolSize     int              // connections to each hop, at most; 0 is DefaultPoolSize
 	// Queue is how many messages may wait for a connection to a hop, and how many questions about recipients; 0 is
 	// DefaultQueue. What comes beyond is told 451 at once, and at RCPT already (gateway.Carries.Defer).
@@ -147,6 +148,8 @@ func (r *Route) check() error {
 		return fmt.Errorf("relay: route %q pins certificates and names no fingerprint", r.Name)
 	case r.Auth != nil && r.Auth.check(r.TLS) != nil:
 		return fmt.Errorf("relay: route %q: %w", r.Name, r.Auth.check(r.TLS))
+	case r.Forward > XClient:
+		return fmt.Errorf("relay: route %q: no such way to tell of clients", r.Name)
 	case r.PoolSize < 0:
 		return fmt.Errorf("relay: route %q: a pool of %d connections", r.Name, r.PoolSize)
 	case r.Queue < 0:

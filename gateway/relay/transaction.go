@@ -71,6 +71,9 @@ func unable(reply gateway.Reply, why string) attempt {
 
 // deliver runs one transaction.
 func (c *conn) deliver(ctx context.Context, d *gateway.Delivery, chunking bool) attempt {
+	if a, ok := c.introduce(d.Client); !ok {
+		return a
+	}
 	chunking = chunking && c.offer.chunking && d.Content.Size > 0
 	f, a, ok := c.commands(d, !chunking)
 	if !ok {

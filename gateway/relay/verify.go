@@ -59,6 +59,9 @@ func (r *Relay) Verify(ctx context.Context, route string, from, rcpt gateway.Add
 
 // verify is one call-ahead on one connection.
 func (c *conn) verify(from, rcpt gateway.Address) attempt {
+	if a, ok := c.introduce(gateway.Client{}); !ok {
+		return a
+	}
 	utf8 := from.UTF8 || rcpt.UTF8
 	if utf8 && !c.offer.utf8 {
 		return unable(gateway.Word(gateway.Reject, gateway.NeedsUTF8, nil), "no SMTPUTF8")

@@ -14,6 +14,7 @@ type Route struct {
 	ClientCert   string    `toml:"client_certificate" format:"path" example:"/etc/gatepost/client.pem" rfc:"RFC 5246 section 7.4.6" doc:"A certificate in PEM, with its chain, that is shown to a next hop that asks for one."`
 	ClientKey    string    `toml:"client_key" format:"path" example:"/etc/gatepost/client.key" doc:"The private key of client_certificate, in PEM."`
 	Auth         Auth      `toml:"auth" doc:"Who the gateway is to a smarthost that takes mail only from those it knows. Needs tls = required or fingerprint."`
+	Forward      string    `toml:"forward" enum:"none,xforward,xclient" default:"none" doc:"How next hops are told whom a message came from, where they offer it (Postfix does, to hosts in smtpd_authorized_xforward_hosts or smtpd_authorized_xclient_hosts). xforward: for their log only; xclient: they take the session for one of that client, and their own rules for clients apply to it; Postfix then wants a connection for each message. Use it only towards servers of your own."`
 	RouteRecipients
 	Pool     int      `toml:"pool" unit:"connections" default:"10" min:"1" max:"1000" doc:"Connections to each next hop at the same time."`
 	Queue    int      `toml:"queue" unit:"messages" default:"500" min:"1" max:"10000" doc:"Messages that may wait for a connection to each next hop, at most 30 seconds each. While as many wait, more are deferred at RCPT (451 4.4.5), before their body is taken."`

@@ -69,6 +69,9 @@ func (r *Route) credentials(report func(key, message, instead string)) {
 	case r.TLS != TLSRequired && r.TLS != TLSFingerprint:
 		report("auth.user", "with tls = "+shown(string(r.TLS))+" the password could be told to whoever listens", `write tls = "required" or "fingerprint"`)
 	}
+	if r.Auth.Used() && r.Forward == "xclient" {
+		report("forward", `"xclient" would make the session that of a client who proved nothing`, `write forward = "xforward" or "none", or remove auth`)
+	}
 	switch {
 	case r.ClientCert == "" && r.ClientKey != "":
 		report("client_key", "has no certificate", "write client_certificate, or remove it")
