@@ -16,22 +16,25 @@ const askAtOnce = 4
 
 // askTargets asks about every address that a recipient stands for. It exists when at least one does; those that do not are
 // left out from then on, since the next hop would refuse the message for them. It is refused, postponed or not to be told of
-// when one of the others is: the message would not be delivered to all, and one reply could not be true.
+// when one of the others is: the message would not be delivered to all, and one reply could not be true. One that is taken
+// without being known leaves all of them so.
 func (d *Deps) askTargets(ctx context.Context, in *gateway.Input, to gateway.Destination) gateway.Finding {
 	answers := d.askAll(ctx, in.Envelope.From, to)
 	f := gateway.Passed()
-	worst, known := -1, []gateway.Address(nil)
+	worst, taken := -1, []gateway.Address(nil)
 	for i := range answers {
 		switch k := answers[i].Kind; {
 		case k == recipients.NotAsked:
-			return answered(&answers[i], to.To[i], to.Route).Show("sent on to", sentOn(&to))
+			if taken = append(taken, to.To[i]); f.Result == gateway.Pass {
+				f = answered(&answers[i], to.To[i], to.Route)
+			}
 		case k == recipients.Known:
-			known = append(known, to.To[i])
+			taken = append(taken, to.To[i])
 		case worst < 0 || gravity(k) > gravity(answers[worst].Kind):
 			worst = i
 		}
 	}
-	if worst >= 0 && (len(known) == 0 || answers[worst].Kind != recipients.Unknown) {
+	if worst >= 0 && (len(taken) == 0 || answers[worst].Kind != recipients.Unknown) {
 		f = answered(&answers[worst], to.To[worst], to.Route)
 		if f.Reason == gateway.RcptUnknown {
 			f.Args = []string{in.Recipient().Address.Text} // what it stands for is nobody's business
@@ -47,8 +50,8 @@ func (d *Deps) askTargets(ctx context.Context, in *gateway.Input, to gateway.Des
 			f = showAnswer(f, &answers[i], to.Route)
 		}
 	}
-	if f.Result == gateway.Pass && len(known) < len(to.To) {
-		to.To = slices.Clip(known)
+	if n := len(taken); n > 0 && n < len(to.To) && (f.Result == gateway.Pass || f.Result == gateway.NotRun) {
+		to.To = slices.Clip(taken)
 		f.Instead = &to
 	}
 	return f

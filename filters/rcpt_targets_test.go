@@ -27,7 +27,7 @@ func routedPolicy(t *testing.T) *gateway.Policy {
 		p.Domains["xn--bcher-kva.example"]: way(gateway.CatchAllPlace, "unknown2")}}
 	p.Routing.CatchAlls[p.Domains["wide.example"]].Route = "elsewhere"
 	for name, to := range map[string]string{"all": "known known2", "some": "known unknown known2", "none": "unknown unknown2", "full": "known full unknown",
-		"later": "later known away", "gone": "known away unknown", "list": "listed"} {
+		"later": "later known away", "gone": "known away unknown", "list": "listed", "role": "known listed unknown"} {
 		p.Routing.Aliases[name+"@served.example"] = way(gateway.AliasPlace, strings.Fields(to)...)
 	}
 	return p
@@ -65,6 +65,7 @@ func TestRcptTargets(t *testing.T) {
 		{"later@served.example", gateway.Unknown, "450 4.2.0 Wait", "", "later@served.example: deferred"},
 		{"gone@served.example", gateway.Unknown, "451 4.4.1", "", "away@served.example: away"},
 		{"list@served.example", gateway.NotRun, "", "", "listed@served.example"},
+		{"role@served.example", gateway.NotRun, "", "known@served.example listed@served.example", "known@served.example: known"},
 		{"nobody@served.example", gateway.Fail, "550 5.1.1 No such recipient here: <nobody@served.example>", "", "route in"},
 		{"nobody@wide.example", gateway.Pass, "", "known@served.example", "catch_all policy.toml:7 -> known@served.example"},
 		{"nobody@xn--bcher-kva.example", gateway.Fail, "550 5.1.1 No such recipient here: <nobody@xn--bcher-kva.example>", "", "unknown2@served.example: unknown"},
