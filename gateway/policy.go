@@ -10,7 +10,7 @@ import (
 // Policy is what the operator wants. It is immutable once published: a session keeps the one it began under, and reload
 // publishes another. Its zero value serves no domain and runs no check.
 type Policy struct {
-	Version    string // of the document: the start of its SHA-256, or "builtin"
+	Version    string // of the document: the start of its SHA-256, or "builtin"; behind a "+" that of a file it names
 	Mode       Mode
 	Thresholds Thresholds
 	Checks     map[string]CheckPolicy

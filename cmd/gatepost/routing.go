@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +29,7 @@ func makeRouting(c *config.Config, p *gateway.Policy) error {
 		if err != nil {
 			return err
 		}
+		p.Version = c.PolicyVersion
 		problems = append(problems, more...)
 	}
 	if len(problems) == 0 {
@@ -125,7 +128,7 @@ func (r *ruleReader) address(at gateway.Place, text string) gateway.Address {
 	return a
 }
 
-// readAliases adds what the file of aliases says.
+// readAliases adds what the file of aliases says, and makes it part of the policy's version.
 func readAliases(c *config.Config, in *routing.Input) ([]routing.Problem, error) {
 	const advice = "name a file that the user of the daemon can read"
 	f, err := openRegular(c.Policy.AliasFile)
@@ -133,10 +136,14 @@ func readAliases(c *config.Config, in *routing.Input) ([]routing.Problem, error)
 		return nil, faultAt(c, "alias_file", err, advice)
 	}
 	defer f.Close()
-	aliases, maps, problems, err := routing.ReadFile(c.Policy.AliasFile, io.LimitReader(f, maxAliasFile))
+	sum := sha256.New()
+	aliases, maps, problems, err := routing.ReadFile(c.Policy.AliasFile, io.TeeReader(io.LimitReader(f, maxAliasFile), sum))
 	if err != nil {
 		return nil, faultAt(c, "alias_file", err, advice)
 	}
+	// The file is part of the policy: what is told of mail by its version must not be another tomorrow.
+	version, _, _ := strings.Cut(c.PolicyVersion, "+")
+	c.PolicyVersion = version + "+" + hex.EncodeToString(sum.Sum(nil)[:3])
 	in.Aliases, in.Maps = append(in.Aliases, aliases...), append(in.Maps, maps...)
 	return problems, nil
 }

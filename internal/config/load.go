@@ -21,7 +21,7 @@ type Config struct {
 	BootstrapPath string // "" if the document is missing and every key has its default
 	PolicyPath    string // "" if the built-in policy is used
 	Where         Where  // the places of the policy's keys: "checks.spf.action" -> "policy.toml:12"
-	PolicyVersion string // the first 12 hex digits of the SHA-256 of the document's octets, or BuiltinVersion
+	PolicyVersion string // the first 12 hex digits of the SHA-256 of the document's octets, or BuiltinVersion; whoever reads a file that the document names may add to it
 }
 
 // Load reads gatepost.toml and, beside it, policy.toml. The path is a folder, in which both may be missing, or a file,

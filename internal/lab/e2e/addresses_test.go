@@ -54,11 +54,14 @@ func TestAliasFile(t *testing.T) {
 		return reference
 	}
 	reference := arrives("ann", "ben")
-	w.awaitEvent(t, "transaction", "rcpts=Team@served.test", "sent=ann@served.test,ben@served.test", "relay=delivered")
+	first := w.awaitEvent(t, "transaction", "rcpts=Team@served.test", "sent=ann@served.test,ben@served.test", "relay=delivered")
 
 	put("team@served.test carl@served.test\n")
 	w.reload(t, w.policy, "reload")
 	arrives("carl")
+	if second := w.awaitEvent(t, "transaction", "sent=carl@served.test"); first.text("policy") == second.text("policy") {
+		t.Errorf("both files are told as policy %s", second.text("policy"))
+	}
 
 	put("team@served.test dan@served.test\ndan@served.test Team@served.test\n")
 	_, complaint, code, err := w.daemon.Command(t.Context(), "reload")
