@@ -46,6 +46,9 @@ func TestImportUsage(t *testing.T) {
 		"import postfix --out X --use both":           "--use is",
 		"import postfix --out X --expires today":      "--expires is",
 		"import postfix --out X --expires 2001-01-01": "--expires is",
+		"import pmg --out X":                          "name the backup",
+		"lists import --csv X":                        "name the list and the file",
+		"lists import --csv X --out Y --kind grey":    "--kind is",
 		"import postfix --out X more":                 "is too much",
 	} {
 		if code, _, errOut := gatepost(t, strings.Fields(args)...); code != exitUsage || !strings.Contains(errOut, want) {
@@ -54,5 +57,29 @@ func TestImportUsage(t *testing.T) {
 	}
 	if code, _, errOut := gatepost(t, "import", "postfix", "--out", t.TempDir(), "--config-dir", "/nonexistent"); code != exitFound {
 		t.Errorf("exit %d: %s", code, errOut)
+	}
+}
+
+// TestImportLists shows that each list of the importer's tests becomes entries that policy.toml takes.
+func TestImportLists(t *testing.T) {
+	names, err := filepath.Glob("../../internal/importer/testdata/lists/*.csv")
+	if err != nil || len(names) < 5 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		out := filepath.Join(t.TempDir(), "entries.toml")
+		args := []string{"lists", "import", "--csv", name, "--out", out, "--kind", "block"}
+		if code, report, errOut := gatepost(t, args...); code != exitDone || !strings.Contains(report, " taken, ") {
+			t.Errorf("%s: exit %d: %s%s", name, code, report, errOut)
+		}
+		if code, _, errOut := gatepost(t, args...); code != exitFound || !strings.Contains(errOut, "exists") {
+			t.Errorf("%s: a second time: exit %d: %s", name, code, errOut)
+		}
+	}
+	if code, _, errOut := gatepost(t, "import", "pmg", names[0], "--out", filepath.Join(t.TempDir(), "x")); code != exitFound || !strings.Contains(errOut, "gzip") {
+		t.Errorf("a list as a backup: exit %d: %s", code, errOut)
+	}
+	if code, _, errOut := gatepost(t, "lists", "import", "--csv", "/dev/zero", "--out", filepath.Join(t.TempDir(), "x")); code != exitFound || !strings.Contains(errOut, "no regular file") {
+		t.Errorf("a device: exit %d: %s", code, errOut)
 	}
 }

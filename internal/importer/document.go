@@ -67,7 +67,7 @@ func (t *table) sub(name string) *table {
 func order(header string) int {
 	word := strings.Trim(header, "# []")
 	word, _, _ = strings.Cut(word, ".")
-	i := slices.Index([]string{"listener", "tls", "dns", "clamav", "spamassassin", "trusted", "trusted_relay", "limits", "rate", "smtp",
+	i := slices.Index([]string{"listener", "tls", "dns", "clamav", "spamassassin", "thresholds", "trusted", "trusted_relay", "limits", "rate", "smtp",
 		"directory", "route", "domain", "domain_map", "alias", "recipient", "rbl", "checks"}, word)
 	if i < 0 {
 		return 1000

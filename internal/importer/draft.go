@@ -72,20 +72,21 @@ func (d *Draft) serve(name string, m domain) {
 type hop struct {
 	host string
 	port int
-	mx   bool
+	mx   bool // its MX is asked of DNS
 }
 
 // route is a way to the internal mail server.
 type route struct {
-	name, origin     string
-	hops             []hop
-	lmtp             bool
-	tls, server      string
-	fingerprints     []string
-	recipients       string // "call-ahead" or "none"
-	comments         []string
-	recipientsOrigin string
-	tlsOrigin        string
+	name, origin       string
+	hops               []hop
+	lmtp               bool
+	tls, server        string
+	fingerprints       []string
+	recipients         string // "call-ahead" or "none"
+	login, loginOrigin string // who the gateway is to the next hop
+	comments           []string
+	recipientsOrigin   string
+	tlsOrigin          string
 }
 
 // same reports whether two routes lead the same way.
@@ -132,9 +133,16 @@ func (r *route) write(doc *Document) {
 	if r.recipients != "" {
 		t.set("recipients", text(r.recipients), r.recipientsOrigin)
 	}
+	if r.login != "" {
+		t.off("auth", "{ user = "+text(r.login)+", password_file = "+text("/etc/gatepost/"+r.name+".password")+" }", r.loginOrigin+"; needs tls = required or fingerprint")
+	}
 	for i, h := range r.hops {
 		s := t.sub("route.next_hop")
-		s.set("host", text(h.host), "")
+		if h.mx {
+			s.set("mx", text(h.host), "")
+		} else {
+			s.set("host", text(h.host), "")
+		}
 		if h.port != 25 && !strings.HasPrefix(h.host, "unix:") {
 			s.set("port", number(h.port), "")
 		}

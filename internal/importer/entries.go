@@ -174,7 +174,7 @@ func network(s string) (netip.Prefix, bool) {
 
 // tooWide tells networks that no single organisation has: allowing one would allow strangers.
 func tooWide(n netip.Prefix) bool {
-	if n.Addr().IsPrivate() {
+	if n.Addr().IsPrivate() && lastOf(n).IsPrivate() {
 		return false
 	}
 	return n.Addr().Is4() && n.Bits() < 16 || n.Addr().Is6() && n.Bits() < 32

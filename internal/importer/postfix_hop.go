@@ -40,7 +40,7 @@ func (m *postfixImport) routeTLS(r *route, dest string, hops []postfix.Hop, serv
 		words = []string{"none"}
 	}
 	r.tlsOrigin = at.String()
-	m.level(r, words, hops)
+	m.level(r, words, hops, m.c.Value("smtp_tls_fingerprint_digest"))
 }
 
 // oldLevel is that of the parameters before smtp_tls_security_level.
@@ -70,7 +70,7 @@ func lookupPolicy(t *postfix.Table, dest string) (*postfix.Entry, bool) {
 }
 
 // level writes a TLS level of Postfix (TLS_README) as tls of a route.
-func (m *postfixImport) level(r *route, words []string, hops []postfix.Hop) {
+func (m *Draft) level(r *route, words []string, hops []postfix.Hop, digest string) {
 	what, name := "TLS to "+hops[0].Host+": "+strings.Join(words, " "), ""
 	if len(hops) == 1 && !hops[0].MX {
 		name = hops[0].Host
@@ -93,7 +93,7 @@ func (m *postfixImport) level(r *route, words []string, hops []postfix.Hop) {
 		}
 		m.changed(r.tlsOrigin, what, `tls = "required"`, "encrypt takes any certificate; here it is verified by name, else mail is deferred", `gatepost check --live says whether it verifies; else write tls = "fingerprint"`)
 	case "fingerprint":
-		m.fingerprints(r, words[1:], what)
+		m.fingerprints(r, words[1:], what, digest)
 	case "verify", "secure":
 		r.tls = "required"
 		server := ""
@@ -130,9 +130,8 @@ func allNamed(hops []postfix.Hop) bool {
 	return true
 }
 
-func (m *postfixImport) fingerprints(r *route, words []string, what string) {
+func (m *Draft) fingerprints(r *route, words []string, what, digest string) {
 	var out []string
-	digest := m.c.Value("smtp_tls_fingerprint_digest")
 	for _, w := range words {
 		match, ok := strings.CutPrefix(w, "match=")
 		if !ok {
@@ -178,8 +177,8 @@ func (m *postfixImport) routeAuth(r *route, dest string, service *postfix.Servic
 		}
 		if ok {
 			user, _, _ := strings.Cut(e.Value, ":")
-			r.comments = append(r.comments, "Postfix logs in to this next hop as "+user+" ("+e.At.String()+").")
-			m.leave(e.At.String(), what, "a password is never copied; Postfix logs in as "+short(user), "write the login in the route, with the password in a file of its own")
+			r.login, r.loginOrigin = short(user), e.At.String()
+			m.leave(e.At.String(), what, "a password is never copied; Postfix logs in as "+short(user), "put the password into a file that only the gateway's user can read, and take the # away before auth in the route")
 		}
 	}
 }

@@ -83,7 +83,11 @@ func (m *postfixImport) limits() {
 			m.leave(p.At.String(), written(p), "is no number", "")
 			continue
 		}
-		m.limit(p, b, n)
+		m.limit(p.At.String(), written(p), b, n)
+		if soft, _ := m.get("smtpd_soft_error_limit"); b.key == "errors" && soft.Value == "" && n < 5 {
+			// slow_errors must not be more, and is 5 where it is not written
+			m.Policy.table("limits").set("slow_errors", number(max(n, 1)), p.At.String())
+		}
 	}
 	if _, set := m.get("message_size_limit"); !set {
 		m.changed("main.cf", "message_size_limit is not set", "limits.message_size", "Postfix takes 10240000 octets; Gatepost 50M, or what the next hop and the scanners take", `write message_size = "10240000" in [limits] to keep it`)
@@ -93,7 +97,8 @@ func (m *postfixImport) limits() {
 	m.rates()
 }
 
-func (m *postfixImport) limit(p postfix.Param, b bound, n int) {
+// limit writes one number.
+func (m *Draft) limit(where, what string, b bound, n int) {
 	was, why := n, ""
 	switch {
 	case n == 0 && b.none > 0:
@@ -110,17 +115,12 @@ func (m *postfixImport) limit(p postfix.Param, b bound, n int) {
 			value = text(number(n>>20) + "M")
 		}
 	}
-	m.Policy.table("limits").set(b.key, value, p.At.String())
+	m.Policy.table("limits").set(b.key, value, where)
 	became := "limits." + b.key + " = " + value
 	if n == was {
-		m.taken(p.At.String(), written(p), became)
+		m.taken(where, what, became)
 	} else {
-		m.changed(p.At.String(), written(p), became, why, "")
-	}
-	if b.key == "errors" { // slow_errors must not be more, and is 5 where it is not written
-		if soft, _ := m.get("smtpd_soft_error_limit"); soft.Value == "" && n < 5 {
-			m.Policy.table("limits").set("slow_errors", number(n), p.At.String())
-		}
+		m.changed(where, what, became, why, "")
 	}
 }
 

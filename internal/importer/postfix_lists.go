@@ -71,6 +71,11 @@ func (m *postfixImport) dnsLists() {
 			z.inputs = unique(z.inputs, "client4")
 		}
 	}
+	m.zones(zones, "main.cf")
+}
+
+// zones writes all lists, and what they are used for where that is known.
+func (m *Draft) zones(zones []*zone, where string) {
 	if len(zones) == 0 {
 		return
 	}
@@ -79,7 +84,7 @@ func (m *postfixImport) dnsLists() {
 		t.set("use", text(m.options.Use), "--use")
 	} else {
 		t.off("use", text("commercial"), "or non-commercial: as the terms of the lists call your mail")
-		m.leave("main.cf", "DNS lists", "each has terms for its use, and Postfix does not know yours: no list is asked until rbl.use is set", `write use = "commercial" or "non-commercial" in [rbl], or import again with --use`)
+		m.leave(where, "DNS lists", "each has terms for its use, and it is not said which: no list is asked until rbl.use is set", `write use = "commercial" or "non-commercial" in [rbl], or import again with --use`)
 	}
 	for _, z := range zones {
 		m.zone(z)
@@ -119,7 +124,7 @@ func onOurScale(weight, threshold int) int {
 }
 
 // zone writes a list: of the catalogue, or as one of the operator's own.
-func (m *postfixImport) zone(z *zone) {
+func (m *Draft) zone(z *zone) {
 	where, what := strings.Join(z.where, ", "), "list "+hidden(z.domain)
 	list, keyed := inCatalogue(z.domain)
 	if list != nil {
@@ -160,7 +165,7 @@ func (m *postfixImport) zone(z *zone) {
 }
 
 // catalogued writes a list that the catalogue has: with the catalogue's weights, and Postfix's beside them.
-func (m *postfixImport) catalogued(z *zone, list *rbl.List, keyed bool, where, what string) {
+func (m *Draft) catalogued(z *zone, list *rbl.List, keyed bool, where, what string) {
 	t := m.Policy.each("rbl.list")
 	if keyed || list.NeedsKey() {
 		// Without the key the table would be refused.
@@ -178,9 +183,9 @@ func (m *postfixImport) catalogued(z *zone, list *rbl.List, keyed bool, where, w
 		}
 	}
 	if len(weights) > 0 {
-		t.off("weights", "{ "+strings.Join(weights, ", ")+" }", "as Postfix had them")
+		t.off("weights", "{ "+strings.Join(weights, ", ")+" }", "as they were there")
 	}
-	m.changed(where, what, "rbl.list["+list.Name+"]", "its codes have the weights of the catalogue, by which only listings that are sure refuse alone", "take the # away before weights in policy.toml for those that Postfix had")
+	m.changed(where, what, "rbl.list["+list.Name+"]", "its codes have the weights of the catalogue, by which only listings that are sure refuse alone", "take the # away before weights in policy.toml for those that they had before")
 	if z.inputs != nil && slices.Contains(z.inputs, "reverse") && list.Inputs&rbl.Domains == 0 {
 		m.leave(where, what, "is a list of addresses, and a name is asked about", "")
 	}
