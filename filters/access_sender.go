@@ -140,7 +140,7 @@ func (rules senderRules) find(ctx context.Context, d *Deps, in *gateway.Input) g
 			what = "your HELO name"
 		case r.isAddress && r.matches(in.Envelope.From):
 			what = "the sender address"
-		case r.reverse != "" && d.Resolver != nil && !isInside(client):
+		case r.reverse != "" && d.Resolver != nil && !unjudged(in.Session):
 			switch have := d.reverse(ctx, in.Session); {
 			case have.Status == dns.Found && nameMatches(r.reverse, have.Name):
 				what = "your host name"

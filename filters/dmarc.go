@@ -75,7 +75,7 @@ func (o *DMARCOptions) method() dmarc.Method {
 
 func (d *Deps) runDMARC(ctx context.Context, in *gateway.Input) gateway.Finding {
 	a := d.dmarcOf(ctx, in.Envelope)
-	if a.crowd && !a.inside {
+	if a.crowd && !isInside(in.Session.Client.Addr()) {
 		return a.tell(gateway.Failed(gateway.AuthorAmbiguous, "its From field names more addresses than DMARC looks at"))
 	}
 	if a.Outcome == nil {
@@ -84,6 +84,10 @@ func (d *Deps) runDMARC(ctx context.Context, in *gateway.Input) gateway.Finding 
 	if a.inside && a.Result != dmarc.Pass {
 		// SPF cannot tell: that a signature is missing says nothing of mail that was not sent to us over the Internet.
 		f := gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}
+		if in.Session.Relay {
+			f.Reason = gateway.LeftRelayed
+			return a.asked.show(f.Show("client", "a trusted relay: SPF would speak about it and not about who sent, so that DMARC can pass and not fail"))
+		}
 		return a.asked.show(f.Show("client", "inside: SPF cannot speak about it, so that DMARC can pass and not fail"))
 	}
 	f := a.tell(d.judgeable(ctx, in.Envelope, &a))

@@ -57,7 +57,7 @@ const (
 // dmarcOf tells what DMARC says. The records are asked for while SPF and DKIM are still at work. It is no fact: the check is
 // the only one that asks.
 func (d *Deps) dmarcOf(ctx context.Context, e *gateway.Envelope) dmarcAnswer {
-	a := dmarcAnswer{inside: isInside(e.Session.Client.Addr()), asked: &lookups{r: d.Resolver}}
+	a := dmarcAnswer{inside: unjudged(e.Session), asked: &lookups{r: d.Resolver}}
 	author := authorOf(e)
 	if len(author.Domains) > maxAuthors || len(author.Addresses) > maxAddresses {
 		a.crowd = true

@@ -28,6 +28,7 @@ func (m *memories) Path(p gateway.Path) gateway.KnownPath {
 
 // dmarcCase is a file of testdata/dmarc: what the world is, the message below "---", and what is to be found.
 type dmarcCase struct {
+	relay              bool // the client is a trusted relay
 	client, helo, from string
 	policy             string
 	mode               gateway.Mode
@@ -64,6 +65,8 @@ func readDMARCCase(t *testing.T, file string) *dmarcCase {
 		f := strings.Fields(rest)
 		switch word {
 		case "", "#":
+		case "relay":
+			c.relay, c.client = true, rest
 		case "client":
 			c.client = rest
 		case "helo":
@@ -172,6 +175,7 @@ func (c *dmarcCase) run(t *testing.T, s *signer) {
 	e := dataOf(t, c.message)
 	e.From = mailFrom(t, c.from)
 	session := from(c.client, c.helo)
+	session.Relay = c.relay
 	session.Snapshot = &gateway.Snapshot{Policy: d.Policy, Pipeline: pl}
 	v := pl.Run(t.Context(), gateway.Data, input(session, e))
 	var f gateway.Finding

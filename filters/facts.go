@@ -30,8 +30,8 @@ func (d *Deps) reverseKnown(in *gateway.Input) bool {
 	return fromInside(in) || gateway.Known(&in.Session.Facts, factReverse)
 }
 
-// fromInside reports whether the client is one that the public DNS cannot speak about.
-func fromInside(in *gateway.Input) bool { return isInside(in.Session.Client.Addr()) }
+// fromInside reports whether the client is one that the public DNS cannot speak about, or a trusted relay.
+func fromInside(in *gateway.Input) bool { return unjudged(in.Session) }
 
 // mailHost tells whether the domain of the reverse-path can receive mail, looked up once a transaction.
 func (d *Deps) mailHost(ctx context.Context, e *gateway.Envelope) dns.MailHostResult {
@@ -45,8 +45,16 @@ func (d *Deps) mailHost(ctx context.Context, e *gateway.Envelope) dns.MailHostRe
 // isInside reports whether the public DNS cannot speak about an address.
 func isInside(a netip.Addr) bool { return gateway.Inside(a) || !a.IsValid() }
 
-// inside is the finding about a client that the public DNS cannot speak about.
-func inside(a netip.Addr) gateway.Finding {
+// unjudged reports whether the client's address says nothing of who sent: the public DNS cannot speak about it, or it is that of
+// a trusted relay.
+func unjudged(s *gateway.Session) bool { return s.Relay || isInside(s.Client.Addr()) }
+
+// leftOut is the finding about a client that is unjudged.
+func leftOut(s *gateway.Session) gateway.Finding {
+	if s.Relay {
+		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftRelayed}.
+			Show("client", s.Client.Addr().String()+" is a trusted relay, and not who sent the message")
+	}
 	return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}.
-		Show("client", a.String()+" is a loopback, private or shared address")
+		Show("client", s.Client.Addr().String()+" is a loopback, private or shared address")
 }

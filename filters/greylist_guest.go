@@ -123,7 +123,7 @@ func (d *Deps) waits(ctx context.Context, e *gateway.Envelope, g *guest, m greyM
 
 // neverWaits reports whether a client never waits, whatever it brings: it is trusted, inside, or allowed.
 func (d *Deps) neverWaits(s *gateway.Session) bool {
-	return s.Trusted || isInside(s.Client.Addr()) || d.allowed(s)
+	return s.Trusted || unjudged(s) || d.allowed(s)
 }
 
 // allowed reports whether an entry of the site's own list allows the client.

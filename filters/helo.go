@@ -55,8 +55,8 @@ func (d *Deps) runHelo(ctx context.Context, in *gateway.Input) gateway.Finding {
 	h, addr := in.Session.Helo, in.Session.Client.Addr().Unmap().WithZone("")
 	name := heloText(in.Session)
 	switch {
-	case isInside(addr):
-		return inside(addr)
+	case unjudged(in.Session):
+		return leftOut(in.Session)
 	case name == strings.ToLower(d.Hostname):
 		return gateway.Failed(gateway.HeloOurs, name).With(gateway.Yes("ours")).Show("name", "is this host's own")
 	case h.Literal:

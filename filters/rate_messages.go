@@ -41,7 +41,7 @@ func (d *Deps) runRateMessages(ctx context.Context, in *gateway.Input) gateway.F
 // nobody uses up the limit of another.
 func (d *Deps) organisation(ctx context.Context, in *gateway.Input) string {
 	s := in.Session
-	if isInside(s.Client.Addr()) {
+	if unjudged(s) {
 		return ""
 	}
 	if gateway.Known(&s.Facts, factReverse) {

@@ -87,8 +87,8 @@ func noInput() gateway.Finding {
 func (c *lister) runClient(ctx context.Context, in *gateway.Input) gateway.Finding {
 	addr := in.Session.Client.Addr().Unmap().WithZone("")
 	switch {
-	case isInside(addr):
-		return inside(addr)
+	case unjudged(in.Session):
+		return leftOut(in.Session)
 	case addr.Is4() && c.inputs&rbl.ClientIPv4 == 0, !addr.Is4() && c.inputs&rbl.ClientIPv6 == 0:
 		return noInput()
 	}
@@ -96,15 +96,15 @@ func (c *lister) runClient(ctx context.Context, in *gateway.Input) gateway.Findi
 }
 
 func (c *lister) runHelo(ctx context.Context, in *gateway.Input) gateway.Finding {
-	if addr := in.Session.Client.Addr(); isInside(addr) {
-		return inside(addr)
+	if unjudged(in.Session) {
+		return leftOut(in.Session)
 	}
 	return c.tell(in, heloText(in.Session), c.names(ctx, in.Session), nil)
 }
 
 func (c *lister) runSender(ctx context.Context, in *gateway.Input) gateway.Finding {
-	if addr := in.Session.Client.Addr(); isInside(addr) {
-		return inside(addr)
+	if isInside(in.Session.Client.Addr()) { // a relay's says nothing of names
+		return leftOut(in.Session)
 	}
 	if c.d.leavesSender(in.Envelope) {
 		return noInput()
@@ -113,8 +113,8 @@ func (c *lister) runSender(ctx context.Context, in *gateway.Input) gateway.Findi
 }
 
 func (c *lister) runAuthor(ctx context.Context, in *gateway.Input) gateway.Finding {
-	if addr := in.Session.Client.Addr(); isInside(addr) {
-		return inside(addr)
+	if isInside(in.Session.Client.Addr()) { // a relay's says nothing of names
+		return leftOut(in.Session)
 	}
 	domain := c.authorDomain(in.Envelope)
 	if domain == "" {

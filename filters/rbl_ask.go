@@ -134,7 +134,7 @@ func (c *lister) author(ctx context.Context, e *gateway.Envelope, domain string)
 
 // beginClient starts the lookups with the connection.
 func (c *lister) beginClient(ctx context.Context, s *gateway.Session) (rest func()) {
-	if isInside(s.Client.Addr()) {
+	if unjudged(s) {
 		return nil
 	}
 	if m, ok := c.dns.(rbl.Remembering); ok {
@@ -153,7 +153,7 @@ func clientAsked(s *gateway.Session) rbl.Subject {
 // beginSender starts the lookups while the checks of the name are under way; not of whoever says many names, since what is begun
 // here is begun before the limit on messages.
 func (c *lister) beginSender(ctx context.Context, in *gateway.Input) {
-	if !fromInside(in) && !c.d.leavesSender(in.Envelope) && helosAsked(in.Session).Load() < mostHelos {
+	if !isInside(in.Session.Client.Addr()) && !c.d.leavesSender(in.Envelope) && helosAsked(in.Session).Load() < mostHelos {
 		c.sender(ctx, in.Envelope)
 	}
 }
@@ -167,11 +167,11 @@ func (c *lister) heloReady(in *gateway.Input) bool {
 }
 
 func (c *lister) senderReady(in *gateway.Input) bool {
-	return fromInside(in) || c.d.leavesSender(in.Envelope) || gateway.Known(&in.Envelope.Facts, factListSender)
+	return isInside(in.Session.Client.Addr()) || c.d.leavesSender(in.Envelope) || gateway.Known(&in.Envelope.Facts, factListSender)
 }
 
 func (c *lister) authorReady(in *gateway.Input) bool {
-	return fromInside(in) || c.authorDomain(in.Envelope) == "" || gateway.Known(&in.Envelope.Facts, factListAuthor)
+	return isInside(in.Session.Client.Addr()) || c.authorDomain(in.Envelope) == "" || gateway.Known(&in.Envelope.Facts, factListAuthor)
 }
 
 // priced tells which listings have their price already: those of the client's names, and, for the author, of the sender.

@@ -32,7 +32,7 @@ func rdns() Definition {
 
 // beginRDNS starts the lookups with the connection: their answers are wanted at MAIL.
 func (d *Deps) beginRDNS(ctx context.Context, s *gateway.Session) (rest func()) {
-	if isInside(s.Client.Addr()) {
+	if unjudged(s) {
 		return nil
 	}
 	if m, ok := d.Resolver.(interface {
@@ -48,8 +48,8 @@ func (d *Deps) beginRDNS(ctx context.Context, s *gateway.Session) (rest func()) 
 
 func (d *Deps) runRDNS(ctx context.Context, in *gateway.Input) gateway.Finding {
 	addr := in.Session.Client.Addr().Unmap().WithZone("")
-	if isInside(addr) {
-		return inside(addr)
+	if unjudged(in.Session) {
+		return leftOut(in.Session)
 	}
 	r := d.reverse(ctx, in.Session)
 	f, result := gateway.CouldNotTell(gateway.DNSFailed, addr.String()), "temperror"

@@ -115,7 +115,7 @@ func (d *Deps) namesOf(ctx context.Context, e *gateway.Envelope) []reputation.Su
 
 // beginPast looks with the connection.
 func (d *Deps) beginPast(ctx context.Context, s *gateway.Session) (rest func()) {
-	if s.Trusted || isInside(s.Client.Addr()) {
+	if s.Trusted || unjudged(s) {
 		return nil
 	}
 	return func() { d.pastOf(ctx, s) }
@@ -193,7 +193,7 @@ const taughtBy = ": "
 func (d *Deps) runReputation(ctx context.Context, in *gateway.Input) gateway.Finding {
 	switch {
 	case fromInside(in):
-		return inside(in.Session.Client.Addr())
+		return leftOut(in.Session)
 	case in.Session.Trusted:
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
 	}

@@ -107,7 +107,7 @@ func (d *Deps) spfHelo(ctx context.Context, s *gateway.Session) spfAnswer {
 
 // evaluate asks the engine. For a client that the public DNS cannot speak about there is no answer.
 func (d *Deps) evaluate(ctx context.Context, s *gateway.Session, domain, sender string) spfAnswer {
-	if isInside(s.Client.Addr()) {
+	if unjudged(s) {
 		return spfAnswer{Outcome: spf.Outcome{Result: spf.None, Domain: domain}}
 	}
 	within := gateway.Within(ctx, time.Now().Add(lookupTime))
@@ -162,7 +162,7 @@ func (d *Deps) leftToSPF(in *gateway.Input) bool {
 
 func (d *Deps) runSPF(ctx context.Context, in *gateway.Input) gateway.Finding {
 	if fromInside(in) {
-		return inside(in.Session.Client.Addr())
+		return leftOut(in.Session)
 	}
 	e := in.Envelope
 	prop := gateway.AuthProp{Type: "smtp", Name: "mailfrom", Value: e.From.Text}
@@ -199,7 +199,7 @@ func heloProp(in *gateway.Input) gateway.AuthProp {
 func (d *Deps) runSPFHelo(ctx context.Context, in *gateway.Input) gateway.Finding {
 	switch {
 	case fromInside(in):
-		return inside(in.Session.Client.Addr())
+		return leftOut(in.Session)
 	case d.leftToSPF(in):
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNotNeeded}
 	}

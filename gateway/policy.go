@@ -18,6 +18,7 @@ type Policy struct {
 	Postmaster *Domain            // takes mail for <postmaster> without a domain (RFC 5321 section 4.5.1); nil when none is served
 	Routing    *Routing           // what is said of single addresses; nil: each goes by its domain
 	Trusted    []netip.Prefix
+	Relays     []TrustedRelay
 	Delays     Delays
 	Where      map[string]string // key path -> "policy.toml:12", for keys that the document states
 }
@@ -93,6 +94,25 @@ func (p *Policy) Serves(to Address) *Domain {
 		return p.Postmaster
 	}
 	return p.Domain(to.Domain)
+}
+
+// TrustedRelay is a gateway in front of this one, for a while: its address says nothing of who sent a message.
+type TrustedRelay struct {
+	Networks []netip.Prefix
+	Until    time.Time // it does not count from here on
+}
+
+// Relay reports whether the address is one of a trusted relay at a time.
+func (p *Policy) Relay(a netip.Addr, now time.Time) bool {
+	a = a.Unmap()
+	for i := range p.Relays {
+		for _, n := range p.Relays[i].Networks {
+			if n.Contains(a) && now.Before(p.Relays[i].Until) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Trusts reports whether the address is in a trusted network.

@@ -15,6 +15,7 @@ type Record struct {
 	Listener   string       `json:"listener,omitempty"`
 	Client     netip.Addr   `json:"client"`
 	Trusted    bool         `json:"trusted,omitempty"`
+	Relay      bool         `json:"relay,omitempty"` // the client was a trusted relay
 	TLS        string       `json:"tls,omitempty"`
 	Helo       string       `json:"helo,omitempty"`
 	From       Address      `json:"from"`
@@ -45,7 +46,7 @@ func (r *RecordRcpt) Final() []Address {
 // good until they change.
 func NewRecord(stage Stage, s *Session, e *Envelope) *Record {
 	r := &Record{ID: s.ID, Session: s.ID, Time: s.Started, Stage: stage, Listener: s.Listener,
-		Client: s.Client.Addr(), Trusted: s.Trusted, TLS: s.TLS.Version, Helo: s.Helo.Name}
+		Client: s.Client.Addr(), Trusted: s.Trusted, Relay: s.Relay, TLS: s.TLS.Version, Helo: s.Helo.Name}
 	if e == nil {
 		r.Findings = s.Findings
 		return r

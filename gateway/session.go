@@ -14,6 +14,7 @@ type Session struct {
 	Proxy    netip.AddrPort // the proxy that forwards it; the zero value without one
 	Started  time.Time
 	Trusted  bool // in a trusted network: skips caps and rates, never checks or relay rules
+	Relay    bool // a trusted relay (Policy.Relays): its address says nothing of who sent; Trusted as well
 	TLS      TLS
 	Helo     Hello
 	Conduct  Conduct

@@ -223,7 +223,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 // makePolicy translates the document; filters.Build adds the checks.
 func makePolicy(c *config.Config) *gateway.Policy {
 	p := &gateway.Policy{Version: c.PolicyVersion, Domains: map[string]*gateway.Domain{}, Where: c.Where,
-		Thresholds: thresholds(c.Policy.Thresholds), Trusted: c.Policy.Trusted.Networks,
+		Thresholds: thresholds(c.Policy.Thresholds), Trusted: c.Policy.Trusted.Networks, Relays: relays(c.Policy),
 		Delays: gateway.Delays{UnknownRecipient: c.Policy.Limits.UnknownWait},
 		Mode: map[config.Mode]gateway.Mode{config.ModeObserve: gateway.ObserveOnly, config.ModeSoft: gateway.Soft,
 			config.ModeEnforce: gateway.Enforce}[c.Policy.Mode]}
@@ -240,6 +240,14 @@ func makePolicy(c *config.Config) *gateway.Policy {
 		}
 	}
 	return p
+}
+
+// relays translates the trusted relays.
+func relays(p *config.Policy) (out []gateway.TrustedRelay) {
+	for _, r := range p.Relays {
+		out = append(out, gateway.TrustedRelay{Networks: r.Networks, Until: r.Until.End()})
+	}
+	return out
 }
 
 func thresholds(t config.Thresholds) gateway.Thresholds {

@@ -44,6 +44,7 @@ func authenticate(ctx context.Context, c *config.Config, q *authQuestion, text [
 	now := time.Now()
 	s := &gateway.Session{ID: ids.Next(), Client: netip.AddrPortFrom(q.client, 0), Started: now, Helo: q.helo,
 		Trusted:  slices.ContainsFunc(policy.Trusted, func(n netip.Prefix) bool { return n.Contains(q.client.Unmap()) }),
+		Relay:    policy.Relay(q.client, now),
 		Snapshot: &gateway.Snapshot{Policy: &watching, Pipeline: pipeline, Hostname: c.Bootstrap.Hostname, Limits: gateway.Limits{HeaderSize: int(c.Policy.Limits.Header)}}}
 	env := &gateway.Envelope{ID: ids.Next(), Session: s, Started: now, From: q.from, Options: gateway.MailOptions{UTF8: q.from.UTF8}}
 	in := &gateway.Input{Session: s, Envelope: env, Rcpt: -1}

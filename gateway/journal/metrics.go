@@ -23,6 +23,7 @@ type Metrics struct {
 	early        *prometheus.CounterVec
 	transactions *prometheus.CounterVec
 	recipients   *prometheus.CounterVec
+	behind       prometheus.Counter
 	octets       prometheus.Counter
 	took         prometheus.Histogram
 	checks       *prometheus.CounterVec
@@ -65,8 +66,9 @@ func newMetrics() *Metrics {
 	m.transactions = counter("transactions_total", "Transactions, by verdict and reason.", "verdict", "reason")
 	m.recipients = counter("recipients_total", "Recipients named in RCPT, by the class of the reply.", "reply")
 	m.took = times("transaction_seconds", "Time of transactions, from MAIL to the last word.", 0.004).WithLabelValues().(prometheus.Histogram)
+	m.behind = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "relayed_transactions_total", Help: "Transactions from trusted relays, whose address is not judged."})
 	m.octets = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "message_octets_total", Help: "Octets of messages that came in."})
-	m.registry.MustRegister(m.octets)
+	m.registry.MustRegister(m.octets, m.behind)
 	m.checks = counter("checks_total", "Checks, by name and result.", "check", "result")
 	m.checkTime = times("check_seconds", "Time of checks that ran, by name.", 0.0001, "check")
 	m.relays = counter("relays_total", "Relays to a next hop, by how they ended.", "result")
@@ -175,6 +177,9 @@ func (m *Metrics) observe(e *gateway.Event) {
 		return
 	}
 	m.transactions.WithLabelValues(e.Verdict.Outcome.String(), m.bound("reason", string(e.Verdict.Reason))).Inc()
+	if r.Relay {
+		m.behind.Inc()
+	}
 	m.took.Observe(e.Took.Seconds())
 	m.octets.Add(float64(max(r.Size, 0)))
 	for i := range r.Rcpts {

@@ -56,7 +56,10 @@ func (p *page) who(e *gateway.Event) {
 	if s.Reverse != "" {
 		client += " (" + s.Reverse + ")"
 	}
-	if r.Trusted {
+	switch {
+	case r.Relay:
+		client += ", a trusted relay: its address is not judged"
+	case r.Trusted:
 		client += ", in a trusted network"
 	}
 	p.field("Client", client)

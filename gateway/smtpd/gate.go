@@ -34,7 +34,7 @@ func placesOf(a netip.Addr) (out places) {
 }
 
 // standing is what is known of a client before it says anything.
-type standing struct{ trusted, known, proven, bad bool }
+type standing struct{ trusted, known, proven, bad, relay bool }
 
 // perClient is how many connections the client may have at once.
 func (s standing) perClient(l *gateway.Limits) int {

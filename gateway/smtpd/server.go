@@ -165,6 +165,7 @@ func (s *Server) start(base context.Context, a arrival) {
 	}
 	s.weigh(&snap.Limits)
 	c := newSession(s, a, snap)
+	c.Relay = standing.relay
 	c.Trusted, c.Conduct.Known, c.Conduct.Proven, c.Conduct.Bad = standing.trusted, standing.known, standing.proven, standing.bad
 	c.ctx, c.cancel = context.WithCancel(base)
 	s.mu.Lock()
@@ -207,6 +208,10 @@ func (s *Server) leaving() (leaving, closed bool) {
 // standing is what is known of a client before it says anything.
 func (s *Server) standing(client netip.Addr, snap *gateway.Snapshot) standing {
 	out := standing{trusted: snap.Policy.Trusts(client)}
+	if len(snap.Policy.Relays) > 0 {
+		out.relay = snap.Policy.Relay(client, time.Now())
+		out.trusted = out.trusted || out.relay
+	}
 	if s.Memory != nil {
 		r, now := s.Memory.Recall(client), time.Now()
 		out.known, out.proven, out.bad = r.Known(now), r.Proven(now), r.IsBad(now)

@@ -7,27 +7,28 @@ const PolicyFile = "policy.toml"
 
 // Policy is policy.toml: what the operator wants done with mail.
 type Policy struct {
-	Mode        Mode        `toml:"mode" enum:"observe,soft,enforce" default:"enforce" doc:"observe: everything is judged, and only malware, relaying and recipients that the next hop refuses are refused. soft: also unknown recipients are refused; every other refusal becomes quarantine, and greylisting and rates only count; the limits of the edge hold in every mode. enforce: verdicts are carried out."`
-	Thresholds  Thresholds  `toml:"thresholds" doc:"From how many points something happens to a message. The scale is SpamAssassin's."`
-	Trusted     Trusted     `toml:"trusted" doc:"Clients of our own."`
-	Limits      Limits      `toml:"limits" doc:"What one client, session, transaction and message may take."`
-	Rates       []Rate      `toml:"rate" doc:"How much may come in how much time from one client, network, sender or to one recipient. What is not written is as by default; gatepost limits top shows who is close to a limit, and docs/rates.md has all defaults. Whether a limit refuses is also up to checks.rate.connections, rate.messages, rate.recipients and rate.octets."`
-	Stress      Stress      `toml:"stress" doc:"When the gateway sheds load: as its caps or its memory come near, it waits less and says refusals earlier."`
-	SMTP        SMTP        `toml:"smtp" doc:"How the gateway speaks to clients."`
-	Tag         SubjectTag  `toml:"tag" doc:"What marks mail in the eyes of its readers, besides the X-Spam fields."`
-	ARC         ARC         `toml:"arc" doc:"Seals of this host (Authenticated Received Chain)."`
-	Routes      []Route     `toml:"route" doc:"A way to the internal mail server, for one or more domains."`
-	Directories []Directory `toml:"directory" doc:"A list of the recipients that exist: a file, an export in CSV, or an LDAP directory such as Active Directory. A route or a domain names it in directories; docs/recipients.md tells how to make one."`
-	Domains     []Domain    `toml:"domain" doc:"A domain that the gateway serves. Mail for any other is refused with 550 5.7.1."`
-	Postmaster  string      `toml:"postmaster" format:"mailbox" example:"admin@example.org" rfc:"RFC 5321 section 4.5.1, RFC 2142" doc:"Who gets the mail for postmaster and abuse of every domain that is served, where these are no aliases. Not set: the server behind the domain's route does, and must know both."`
-	AliasFile   string      `toml:"alias_file" format:"path" example:"/etc/gatepost/aliases" doc:"A file with more aliases, in the form of Postfix's virtual(5): an address, white space, and the addresses that it stands for; @old.example @new.example for a domain. At most 1,000,000 lines. It is read at the start and at each reload."`
-	Aliases     []Alias     `toml:"alias" doc:"An address that stands for others (docs/routing.md)."`
-	DomainMaps  []DomainMap `toml:"domain_map" doc:"A domain that stands for another (docs/routing.md)."`
-	Recipients  []Recipient `toml:"recipient" doc:"A route of single addresses that differs from their domain's."`
-	Queue       Queue       `toml:"queue" doc:"Mail that is kept here while its route is down: how it is tried, and what happens to what fails. Only for routes with when_down = spool."`
-	RBL         RBL         `toml:"rbl" doc:"DNS lists of addresses and domains (DNSBL, DNSWL)."`
-	Reports     Reports     `toml:"reports" doc:"What the gateway tells others about."`
-	Checks      Checks      `toml:"checks" doc:"What each check does; gatepost explain NAME says what it looks at."`
+	Mode        Mode           `toml:"mode" enum:"observe,soft,enforce" default:"enforce" doc:"observe: everything is judged, and only malware, relaying and recipients that the next hop refuses are refused. soft: also unknown recipients are refused; every other refusal becomes quarantine, and greylisting and rates only count; the limits of the edge hold in every mode. enforce: verdicts are carried out."`
+	Thresholds  Thresholds     `toml:"thresholds" doc:"From how many points something happens to a message. The scale is SpamAssassin's."`
+	Trusted     Trusted        `toml:"trusted" doc:"Clients of our own."`
+	Relays      []TrustedRelay `toml:"trusted_relay" doc:"A gateway that stood here before and still brings mail, for as long as mail moves from it to this one (docs/cutover.md)."`
+	Limits      Limits         `toml:"limits" doc:"What one client, session, transaction and message may take."`
+	Rates       []Rate         `toml:"rate" doc:"How much may come in how much time from one client, network, sender or to one recipient. What is not written is as by default; gatepost limits top shows who is close to a limit, and docs/rates.md has all defaults. Whether a limit refuses is also up to checks.rate.connections, rate.messages, rate.recipients and rate.octets."`
+	Stress      Stress         `toml:"stress" doc:"When the gateway sheds load: as its caps or its memory come near, it waits less and says refusals earlier."`
+	SMTP        SMTP           `toml:"smtp" doc:"How the gateway speaks to clients."`
+	Tag         SubjectTag     `toml:"tag" doc:"What marks mail in the eyes of its readers, besides the X-Spam fields."`
+	ARC         ARC            `toml:"arc" doc:"Seals of this host (Authenticated Received Chain)."`
+	Routes      []Route        `toml:"route" doc:"A way to the internal mail server, for one or more domains."`
+	Directories []Directory    `toml:"directory" doc:"A list of the recipients that exist: a file, an export in CSV, or an LDAP directory such as Active Directory. A route or a domain names it in directories; docs/recipients.md tells how to make one."`
+	Domains     []Domain       `toml:"domain" doc:"A domain that the gateway serves. Mail for any other is refused with 550 5.7.1."`
+	Postmaster  string         `toml:"postmaster" format:"mailbox" example:"admin@example.org" rfc:"RFC 5321 section 4.5.1, RFC 2142" doc:"Who gets the mail for postmaster and abuse of every domain that is served, where these are no aliases. Not set: the server behind the domain's route does, and must know both."`
+	AliasFile   string         `toml:"alias_file" format:"path" example:"/etc/gatepost/aliases" doc:"A file with more aliases, in the form of Postfix's virtual(5): an address, white space, and the addresses that it stands for; @old.example @new.example for a domain. At most 1,000,000 lines. It is read at the start and at each reload."`
+	Aliases     []Alias        `toml:"alias" doc:"An address that stands for others (docs/routing.md)."`
+	DomainMaps  []DomainMap    `toml:"domain_map" doc:"A domain that stands for another (docs/routing.md)."`
+	Recipients  []Recipient    `toml:"recipient" doc:"A route of single addresses that differs from their domain's."`
+	Queue       Queue          `toml:"queue" doc:"Mail that is kept here while its route is down: how it is tried, and what happens to what fails. Only for routes with when_down = spool."`
+	RBL         RBL            `toml:"rbl" doc:"DNS lists of addresses and domains (DNSBL, DNSWL)."`
+	Reports     Reports        `toml:"reports" doc:"What the gateway tells others about."`
+	Checks      Checks         `toml:"checks" doc:"What each check does; gatepost explain NAME says what it looks at."`
 }
 
 // Mode is how far verdicts are carried out.
