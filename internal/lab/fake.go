@@ -77,11 +77,15 @@ type fake struct {
 	scripts  map[string][]Action
 	conns    map[net.Conn]struct{}
 	accepted int
+	most     int // connections at the same time
 }
 
 // listen starts the fake on a port of the system's choice.
-func (f *fake) listen(serve func(net.Conn)) error {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+func (f *fake) listen(serve func(net.Conn)) error { return f.listenAt("127.0.0.1:0", serve) }
+
+// listenAt starts the fake at a host:port.
+func (f *fake) listenAt(addr string, serve func(net.Conn)) error {
+	l, err := net.Listen("tcp4", addr)
 	if err != nil {
 		return fmt.Errorf("fake server: %w", err)
 	}
@@ -118,6 +122,7 @@ func (f *fake) keep(conn net.Conn) bool {
 	}
 	f.accepted++
 	f.conns[conn] = struct{}{}
+	f.most = max(f.most, len(f.conns))
 	return true
 }
 
@@ -136,6 +141,13 @@ func (f *fake) Connections() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.accepted
+}
+
+// Most is how many connections it had at the same time, at most.
+func (f *fake) Most() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most
 }
 
 // Close ends the server and all its connections, and waits for them.

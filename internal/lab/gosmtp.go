@@ -48,6 +48,9 @@ type GoSMTPOptions struct {
 	TLS        *tls.Config // it offers STARTTLS
 	LMTP       bool        // it speaks LMTP (RFC 2033)
 	Recipients int         // how many it takes in a transaction; 0: any number
+	Port       *Port       // as that of NextHopOptions
+	// Taken gets each message before it is answered, and the server keeps none. It is called from many goroutines.
+	Taken func(GoSMTPMessage)
 	// Rcpt is its answer to RCPT, and After that to each recipient after the end of the message (LMTP alone). Nil, and nil
 	// errors, take everything.
 	Rcpt, After func(to string) error
@@ -61,7 +64,11 @@ func StartGoSMTP(config *tls.Config) (*GoSMTP, error) {
 
 // StartGoSMTPPeer starts a go-smtp server.
 func StartGoSMTPPeer(o GoSMTPOptions) (*GoSMTP, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	addr := "127.0.0.1:0"
+	if o.Port != nil {
+		addr = o.Port.Addr()
+	}
+	l, err := net.Listen("tcp4", addr)
 	if err != nil {
 		return nil, fmt.Errorf("go-smtp: %w", err)
 	}
@@ -216,6 +223,10 @@ func (s *goSMTPSession) take(r io.Reader, to []string) error {
 		return err
 	}
 	message.Body, message.For = body, to
+	if taken := s.to.options.Taken; taken != nil {
+		taken(message)
+		return nil
+	}
 	s.to.mu.Lock()
 	s.to.messages = append(s.to.messages, message)
 	s.to.mu.Unlock()

@@ -24,6 +24,9 @@ type NextHopOptions struct {
 	// Taken gets each message at its end, before its reply is written, and the next hop keeps none: for more mail than
 	// memory holds. It is called from many goroutines.
 	Taken func(Received)
+	// Port is where it listens, kept by the caller, so that another may be started there after a Close. Nil: one that is
+	// free.
+	Port *Port
 }
 
 // NextHop is a fake next hop for faults that a real MTA cannot be made to show. It
@@ -63,7 +66,11 @@ func StartNextHop(o NextHopOptions) (*NextHop, error) {
 		o.Extensions = []string{"PIPELINING", "SIZE 67108864", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "DSN"}
 	}
 	h := &NextHop{options: o}
-	if err := h.listen(h.session); err != nil {
+	addr := "127.0.0.1:0"
+	if o.Port != nil {
+		addr = o.Port.Addr()
+	}
+	if err := h.listenAt(addr, h.session); err != nil {
 		return nil, err
 	}
 	return h, nil
