@@ -37,14 +37,17 @@ const (
 )
 
 // makeParcel makes the mail of a number: from 1 KiB to 2 MiB, small ones more often, to one to three recipients.
-func makeParcel(seed uint64, number int) *parcel {
+func makeParcel(seed uint64, number int) *parcel { return makeParcelUpTo(seed, number, largestParcel) }
+
+// makeParcelUpTo is makeParcel with another largest size.
+func makeParcelUpTo(seed uint64, number, largest int) *parcel {
 	r := rand.New(rand.NewPCG(seed, uint64(number)))
 	p := &parcel{number: number, courier: number%2 == 0, chunked: r.IntN(3) > 0}
 	domain := campaignDomains[number/2%2]
 	for _, i := range r.Perm(len(campaignMailboxes))[:1+r.IntN(len(campaignMailboxes))] {
 		p.to = append(p.to, campaignMailboxes[i]+"@"+domain)
 	}
-	size := int(smallestParcel * math.Exp(r.Float64()*math.Log(largestParcel/smallestParcel)))
+	size := int(smallestParcel * math.Exp(r.Float64()*math.Log(float64(largest)/smallestParcel)))
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s%d\r\nFrom: Anna Berg <%s>\r\nTo: <%s>\r\nDate: %s\r\nSubject: Parcel %d,\r\n\tfolded  here\r\n",
 		campaignField, number, sender, strings.Join(p.to, ">,\r\n <"), time.Unix(1764158400+int64(number), 0).UTC().Format(time.RFC1123Z), number)
