@@ -80,7 +80,7 @@ func TestSections(t *testing.T) {
 		t.Fatal(err)
 	}
 	var p plan
-	args := []string{"-quick", "-rounds", "1", "-length", "100ms", "-idle", "100", "-peers", "postfix-proxy", "-sections", "log,paced,idle,storm,memory,boot", "-write", "-docs", dir}
+	args := []string{"-quick", "-rounds", "1", "-length", "100ms", "-idle", "100", "-peers", "postfix-proxy", "-sections", "log,paced,idle,storm,memory,boot,spool", "-queued", "100", "-write", "-docs", dir}
 	if err := p.parse(args, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,8 @@ func TestSections(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"| 10K | 10 | gatepost without the log |", "| postfix-proxy, the same load |", "| gatepost, half of its own most |",
-		"| 100 | STARTTLS, EHLO | gatepost |", "| gatepost | RCPT |", "| gatepost | connect |", "| postscreen | connect |", "521 5.3.2", "| start to the banner | at most 100 ms |"} {
+		"| 100 | STARTTLS, EHLO | gatepost |", "| gatepost | RCPT |", "| gatepost | connect |", "| postscreen | connect |", "521 5.3.2", "| start to the banner | at most 100 ms |",
+		"| postfix-hold | 50 |", "| gatepost | 50 |", "memory of a message in the spool (100 of them)", "| 100 | "} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %q in\n%s\n%s", want, b, &out)
 		}
@@ -145,7 +146,7 @@ func TestParse(t *testing.T) {
 	if err := p.parse([]string{"--quick", "-sizes", "1,10K,3M", "-gatepost", "old=/a", "-gatepost", "/b"}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	want := plan{sections: words{gridSection}, sizes: list{1, 10 << 10, 3 << 20}, connections: list{10}, idle: list{5000}, rounds: 3, perSession: 20,
+	want := plan{sections: words{gridSection}, sizes: list{1, 10 << 10, 3 << 20}, connections: list{10}, idle: list{5000}, rounds: 3, perSession: 20, queued: 2000,
 		length: 300 * time.Millisecond, quick: true, folder: "docs", limit: 40 * time.Minute, binaries: binaries{{"old", "/a"}, {"gatepost", "/b"}}}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("got  %+v\nwant %+v", p, want)

@@ -35,6 +35,9 @@ type daemon struct {
 	listen string   // empty: a free port
 	env    []string // NAME=VALUE
 	tables string   // sections of policy.toml
+	hop    string   // its next hop; empty: the sink of the run
+	route  string   // lines of the route
+	spools bool     // its spool has room for a run
 }
 
 // plain are all programs as they are shipped.
@@ -70,6 +73,9 @@ addresses = []
 	if d.noLog {
 		text += "[log]\nkeep_bytes = \"16M\"\n"
 	}
+	if d.spools {
+		text += "[spool]\nmax_messages = 1000000\nmax_bytes = \"100G\"\n"
+	}
 	return text
 }
 
@@ -82,7 +88,7 @@ func (d daemon) document(hop string) (string, error) {
 	return fmt.Sprintf(`[[route]]
 name = "internal"
 tls = "none"
-[[route.next_hop]]
+%s[[route.next_hop]]
 host = %q
 port = %s
 [[domain]]
@@ -92,7 +98,7 @@ route = "internal"
 action = "off"
 [checks.spamassassin]
 action = "off"
-`, host, port) + d.tables, nil
+`, d.route, host, port) + d.tables, nil
 }
 
 // fillLog makes today's file of the message log larger than all of it may be, so
@@ -131,7 +137,11 @@ func (b *bench) launchIn(ctx context.Context, d daemon, dir string) (*lab.Gatepo
 			return nil, fmt.Errorf("%s: log: %w", d.name, err)
 		}
 	}
-	text, err := d.document(b.sink.Addr())
+	hop := d.hop
+	if hop == "" {
+		hop = b.sink.Addr()
+	}
+	text, err := d.document(hop)
 	if err != nil {
 		return nil, err
 	}

@@ -124,6 +124,11 @@ func (r report) sections(b *bytes.Buffer) {
 		for _, s := range r.Boot {
 			_ = s.print(b)
 		}
+		b.WriteString("\n")
+	}
+	if len(r.Spool) > 0 {
+		b.WriteString("## The spool\n\n")
+		_ = printSpool(b, r.Spool)
 	}
 }
 

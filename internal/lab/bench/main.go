@@ -53,6 +53,8 @@ func (r role) serve(in io.Reader, out io.Writer) error {
 	switch {
 	case r.sink:
 		return sink.Serve(in, out)
+	case r.sinkAt != "":
+		return sink.ServeAt(r.sinkAt, in, out)
 	case r.hold:
 		return serveHold(in, out)
 	case r.names:
@@ -111,7 +113,7 @@ func (b *bench) measure(ctx context.Context, out io.Writer) error {
 	}
 	sections := map[string]func(context.Context, io.Writer) error{
 		gridSection: b.grid, logSection: b.logCost, pacedSection: b.paced, idleSection: b.idle, stormSection: b.storm, listsSection: b.lists,
-		memorySection: b.memory, bootSection: b.boot,
+		memorySection: b.memory, bootSection: b.boot, spoolSection: b.spool,
 	}
 	var failed error
 	for _, name := range allSections() {

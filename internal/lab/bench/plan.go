@@ -18,6 +18,7 @@ type plan struct {
 	sizes, connections list
 	idle               list // idle connections
 	rounds, perSession int
+	queued             int // messages in the spool
 	count              int // messages in a round at most; 0: no bound
 	length             time.Duration
 	pipeline           bool
@@ -40,21 +41,24 @@ const (
 	listsSection  = "lists"
 	memorySection = "memory"
 	bootSection   = "boot"
+	spoolSection  = "spool"
 )
 
 func allSections() words {
-	return words{gridSection, logSection, pacedSection, idleSection, stormSection, listsSection, memorySection, bootSection}
+	return words{gridSection, logSection, pacedSection, idleSection, stormSection, listsSection, memorySection, bootSection, spoolSection}
 }
 
 // role says what a child process of a run is.
 type role struct {
 	sink, hold, names, lists bool
 	pipe                     string // where to
+	sinkAt                   string // where it listens
 }
 
 // The flags of child processes.
 const (
 	pipeFlag  = "pipe-to"
+	sinkFlag  = "sink-at"
 	namesFlag = "names"
 	listsFlag = "lists-inside"
 )
@@ -73,6 +77,7 @@ func (p *plan) parse(args []string, out io.Writer) error {
 	f.Var(&p.connections, "connections", "connections at the same time")
 	p.idle = list{5000}
 	f.Var(&p.idle, "idle", "idle connections to hold at the same time (full: 5000 and 15000)")
+	f.IntVar(&p.queued, "queued", 20_000, "messages in the spool for its memory and its start (quick: 2000, full: 100000)")
 	f.IntVar(&p.rounds, "rounds", 3, "rounds of each target, in turns; the table shows medians")
 	f.DurationVar(&p.length, "length", 2*time.Second, "length of a round")
 	f.IntVar(&p.count, "count", 0, "messages in a round at most (0: as many as the length allows)")
@@ -89,6 +94,7 @@ func (p *plan) parse(args []string, out io.Writer) error {
 	f.BoolVar(&p.role.hold, "hold", false, "hold idle connections (for the program itself)")
 	f.BoolVar(&p.role.names, namesFlag, false, "be the name server that plays lists (for the program itself)")
 	f.BoolVar(&p.role.lists, listsFlag, false, "measure lists in a network of its own (for the program itself)")
+	f.StringVar(&p.role.sinkAt, sinkFlag, "", "be a sink at this `address` (for the program itself)")
 	f.StringVar(&p.role.pipe, pipeFlag, "", "be the pipe to this `address` (for the program itself)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -99,6 +105,8 @@ func (p *plan) parse(args []string, out io.Writer) error {
 		return fmt.Errorf("unknown argument %q", f.Arg(0))
 	case p.quick && p.full:
 		return errors.New("quick or full, not both")
+	case p.queued < 100 || p.queued > 1_000_000:
+		return errors.New("queued must be from 100 to 1000000")
 	case p.rounds < 1 || p.perSession < 1 || p.count < 0 || p.length <= 0:
 		return errors.New("rounds, length and messages per session must be positive")
 	}
@@ -122,6 +130,7 @@ func (p *plan) adjust(f *flag.FlagSet) {
 	}
 	if p.quick {
 		set("connections", func() { p.connections = list{10} })
+		set("queued", func() { p.queued = 2000 })
 		set("length", func() { p.length = 300 * time.Millisecond })
 	}
 	if p.full {
@@ -131,6 +140,7 @@ func (p *plan) adjust(f *flag.FlagSet) {
 		set("connections", func() { p.connections = list{1, 10, 50, 200} })
 		set("idle", func() { p.idle = list{5000, 15000} })
 		set("rounds", func() { p.rounds = 5 })
+		set("queued", func() { p.queued = 100_000 })
 		set("length", func() { p.length = 700 * time.Millisecond })
 	}
 }

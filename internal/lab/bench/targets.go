@@ -22,6 +22,7 @@ func (r report) goals(program string) []goal {
 	g.latency()
 	g.storms()
 	g.memory()
+	g.spool()
 	return g.list
 }
 

@@ -8,10 +8,13 @@ import (
 	"gatepost/internal/lab/bench/child"
 )
 
-// Serve runs a sink until its input ends, which is when the parent ends it or
+// Serve runs a sink on a free port until its input ends, which is when the parent ends it or
 // ends itself.
-func Serve(in io.Reader, out io.Writer) error {
-	s, err := Start()
+func Serve(in io.Reader, out io.Writer) error { return ServeAt("127.0.0.1:0", in, out) }
+
+// ServeAt is Serve at a host:port.
+func ServeAt(addr string, in io.Reader, out io.Writer) error {
+	s, err := StartAt(addr)
 	if err != nil {
 		return err
 	}

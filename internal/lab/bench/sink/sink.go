@@ -59,8 +59,11 @@ type Sink struct {
 }
 
 // Start listens on a free port of 127.0.0.1.
-func Start() (*Sink, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+func Start() (*Sink, error) { return StartAt("127.0.0.1:0") }
+
+// StartAt listens at a host:port.
+func StartAt(addr string) (*Sink, error) {
+	l, err := net.Listen("tcp4", addr)
 	if err != nil {
 		return nil, fmt.Errorf("sink: %w", err)
 	}
