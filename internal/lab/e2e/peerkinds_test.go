@@ -49,6 +49,7 @@ const (
 	notUTF8  = "`553 5.6.7` at MAIL"
 	notHere  = "`555 5.5.4` at MAIL; `555 5.5.4` at RCPT"
 	said     = "`452 4.5.3` at recipient N+1, then `250 2.0.0`" // it says so in EHLO
+	evenly   = "`451 4.3.0`, then `552 5.2.2` at RCPT for the full one, then `250 2.0.0`"
 	limited  = "`451 4.3.0`, then `452 4.5.3` at recipient N+1, then `250 2.0.0`"
 )
 
@@ -78,13 +79,13 @@ func peerKinds() []peerKind {
 			name: "Dovecot", what: "Dovecot 2.3", lmtp: true, start: startPeer(lab.StartDovecot), learned: "250-8BITMIME", adds: "Return-Path Received",
 			offers: "PIPELINING 8BITMIME CHUNKING ENHANCEDSTATUSCODES",
 			utf8:   notUTF8, notices: notHere, unknown: "`550 5.1.1`",
-			full: none, tooMany: "`250 2.0.0`",
+			full: evenly, tooMany: "`250 2.0.0`",
 		},
 		{
 			name: "go-smtp by LMTP", what: "go-smtp 0.25", lmtp: true, start: startLibrary(true), learned: "250-DSN", adds: "",
 			offers: "PIPELINING SIZE 8BITMIME SMTPUTF8 CHUNKING DSN ENHANCEDSTATUSCODES LIMITS",
 			utf8:   asSent, notices: passedOn, unknown: "`550 5.1.1`",
-			full: none, tooMany: said,
+			full: evenly, tooMany: said,
 		},
 	}
 }
