@@ -46,6 +46,9 @@ func answered(a *recipients.Answer, to gateway.Address, route string) gateway.Fi
 	switch a.Kind {
 	case recipients.NotAsked:
 		f = gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}
+		if a.Everyone {
+			return f.Show("accepts everyone", "the next hop takes every recipient of this domain, so that its yes is worth nothing; gatepost recipients directories tells more")
+		}
 		if !a.Role {
 			return f.Show("route", route+" does not have its recipients checked")
 		}
@@ -77,7 +80,7 @@ func replyArgs(r gateway.Reply) []string {
 
 // showAnswer tells who said it, when, and in what words.
 func showAnswer(f gateway.Finding, a *recipients.Answer, route string) gateway.Finding {
-	if a.Kind == recipients.NotAsked && !a.Role {
+	if a.Kind == recipients.NotAsked && !a.Role && !a.Everyone {
 		return f
 	}
 	if a.Directory != "" {

@@ -119,6 +119,7 @@ func makeSources(c *config.Config, policy *gateway.Policy, ds *directories) (rec
 		if err != nil {
 			return out, nil, err
 		}
+		s.Spare = r.AcceptsAll == "none"
 		out.Routes[r.Name] = s
 	}
 	for i := range c.Policy.Domains {
@@ -130,6 +131,7 @@ func makeSources(c *config.Config, policy *gateway.Policy, ds *directories) (rec
 		if err != nil {
 			return out, nil, err
 		}
+		s.Spare = out.Routes[d.Route].Spare
 		out.Domains[d.Name] = s
 	}
 	return out, all, nil

@@ -21,6 +21,9 @@ type Cache struct {
 	unknown table[refusal] // apart, so that guessing strangers cannot push the known ones out
 	refused table[refusal] // by sender and recipient
 	flights map[string]*flight
+	keeper  Keeper
+	changed map[string]struct{} // keys of known that are to be saved; nil without a keeper
+	open    map[domainOf]Canary // by route and domain
 }
 
 // Counters count answers since the start.
@@ -29,6 +32,7 @@ type Counters struct {
 	Cached                                                atomic.Uint64 // answers without one
 	Stale                                                 atomic.Uint64 // of those, too old, while no next hop could be asked
 	Joined                                                atomic.Uint64 // waited for the question of another session
+	Canaries                                              atomic.Uint64 // questions for recipients that cannot exist
 	KnownTo, UnknownTo, RefusedTo, DeferredTo, AwayAnswer atomic.Uint64 // answers by kind
 }
 
@@ -54,7 +58,7 @@ func NewCache(entries int) *Cache {
 		entries = DefaultEntries
 	}
 	return &Cache{known: newTable[time.Time](entries), unknown: newTable[refusal](max(entries/4, 1)),
-		refused: newTable[refusal](max(entries/4, 1)), flights: make(map[string]*flight)}
+		refused: newTable[refusal](max(entries/4, 1)), flights: make(map[string]*flight), open: make(map[domainOf]Canary)}
 }
 
 // question is one recipient and who writes to it, as keys.
@@ -144,7 +148,7 @@ func (c *Cache) instead(q question, v relay.Verified) Answer {
 			return a
 		}
 	}
-	if at, ok := c.known.get(q.rcpt); ok {
+	if at, ok := c.known.get(q.rcpt); ok && now.Sub(at) < staleFor {
 		a.Kind, a.Age = Known, now.Sub(at)
 		c.count.Stale.Add(1)
 		return a
@@ -183,6 +187,7 @@ func (c *Cache) takes(q question) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known.put(q.rcpt, time.Now())
+	c.touched(q.rcpt)
 	c.unknown.remove(q.rcpt)
 	c.refused.remove(q.both())
 }
@@ -196,6 +201,7 @@ func (c *Cache) refuses(q question, reply gateway.Reply, unknown bool) {
 		return
 	}
 	c.known.remove(q.rcpt)
+	c.touched(q.rcpt)
 	c.unknown.put(q.rcpt, r)
 }
 
@@ -206,6 +212,7 @@ func (c *Cache) doubts(q question) {
 	if at, ok := c.known.get(q.rcpt); ok {
 		if old := time.Now().Add(-takesFor); at.After(old) {
 			c.known.put(q.rcpt, old)
+			c.touched(q.rcpt)
 		}
 	}
 }

@@ -45,6 +45,9 @@ type Answer struct {
 	// Role says that it is postmaster or abuse of a domain of ours, which always exist: whoever was asked said Unknown, and
 	// it is taken all the same (NotAsked).
 	Role bool
+	// Everyone says that the next hop takes every recipient of this domain, so that its yes is worth nothing: it is taken all
+	// the same (NotAsked).
+	Everyone bool
 }
 
 // Verified reports whether somebody who knows was asked, and said that the recipient exists.
@@ -70,6 +73,8 @@ type Source struct {
 	Directories []Directory
 	// ThenAsk has the next hop asked for who is in no directory; else such a recipient does not exist.
 	ThenAsk bool
+	// Spare has a next hop that takes everyone not asked, while it does.
+	Spare bool
 }
 
 // Sources are those of a policy.
@@ -121,10 +126,10 @@ func (r *Recipients) Ask(ctx context.Context, route string, from, rcpt gateway.A
 			return a
 		}
 		if a = find(&source, domain, rcpt); a.Kind != Known && source.ThenAsk {
-			a = r.askHop(ctx, q, from, rcpt)
+			a = r.askHop(ctx, q, from, rcpt, &source, domain)
 		}
 	default:
-		a = r.askHop(ctx, q, from, rcpt)
+		a = r.askHop(ctx, q, from, rcpt, &source, domain)
 	}
 	if a.Kind == Unknown && domain != nil && rcpt.RoleOf() != "" {
 		a.Kind, a.Role = NotAsked, true
@@ -162,8 +167,27 @@ func find(s *Source, domain *gateway.Domain, rcpt gateway.Address) Answer {
 	return a
 }
 
-// askHop tells what the next hop says, or what is remembered of it.
-func (r *Recipients) askHop(ctx context.Context, q question, from, rcpt gateway.Address) Answer {
+// askHop tells what the next hop says, or what is remembered of it, as far as that is worth something.
+func (r *Recipients) askHop(ctx context.Context, q question, from, rcpt gateway.Address, source *Source, domain *gateway.Domain) Answer {
+	if domain == nil || !r.cache.everyone(q.route, domain.Name) {
+		return r.answer(ctx, q, from, rcpt)
+	}
+	a := Answer{Kind: Known}
+	if source.Spare {
+		if told, ok := r.cache.told(q); ok {
+			return told
+		}
+	} else {
+		a = r.answer(ctx, q, from, rcpt)
+	}
+	if a.Kind == Known {
+		a.Kind, a.Everyone = NotAsked, true
+	}
+	return a
+}
+
+// answer tells what the next hop says, or what is remembered of it.
+func (r *Recipients) answer(ctx context.Context, q question, from, rcpt gateway.Address) Answer {
 	for {
 		if a, ok := r.cache.holds(q); ok {
 			return a

@@ -46,6 +46,7 @@ type RouteRecipients struct {
 	Recipients  string   `toml:"recipients" enum:"call-ahead,none,directory" default:"call-ahead" doc:"How recipients are checked. call-ahead: the next hop is asked at RCPT, and answers are remembered; directory: they are looked up in directories; none: every recipient is taken for good."`
 	Directories []string `toml:"directories" format:"word" example:"staff" doc:"The names of the directories for recipients = \"directory\". Who is in one of them exists."`
 	Unlisted    Unlisted `toml:"unlisted" enum:"refuse,call-ahead" default:"refuse" doc:"What becomes of a recipient that is in none of directories: refuse answers 550 5.1.1, call-ahead has the next hop asked."`
+	AcceptsAll  string   `toml:"accepts_all" enum:"ask,none" default:"ask" doc:"What is done with a next hop that was found to take every recipient of a domain, so that its yes says nothing (docs/recipients.md). ask: it is asked all the same, for what else it may refuse; none: it is not. Either way the recipients are taken and count as not verified."`
 }
 
 // DomainRecipients is how the recipients of a domain are checked and found.
