@@ -91,6 +91,7 @@ type answer struct {
 	What, Server string
 	Err          error
 	Said         string
+	Warn         bool // it answered, and what it said is not well
 	Took         time.Duration
 }
 
@@ -110,7 +111,7 @@ func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
 	}
 	wg.Go(func() { b.relay.Learn(ctx) })
 	waitFor(ctx, func() bool { return settled(b, p) })
-	answers := slices.Concat(gather(b, p), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p), listsLive(ctx, b, p))
+	answers := slices.Concat(gather(b, p), recipientsLive(ctx, c, b), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p), listsLive(ctx, b, p))
 	cancel()
 	wg.Wait()
 	good := true
@@ -139,5 +140,9 @@ func printAnswer(w io.Writer, a answer) {
 		fmt.Fprintf(w, "FAIL %-13s %-28s %v\n", a.What, a.Server, a.Err)
 		return
 	}
-	fmt.Fprintf(w, "ok   %-13s %-28s %s\n", a.What, a.Server, a.Said)
+	word := "ok  "
+	if a.Warn {
+		word = "warn"
+	}
+	fmt.Fprintf(w, "%s %-13s %-28s %s\n", word, a.What, a.Server, a.Said)
 }

@@ -106,6 +106,8 @@ func (d *daemon) instruments() {
 	h.Watch("dns", d.parts.dnsHealth)
 	h.Watch("lists", d.listHealth)
 	h.Watch("directories", d.directoryHealth)
+	h.Watch("recipients", d.canaryHealth)
+	d.recipientInstruments(m)
 	h.Watch("sandbox", d.sandboxHealth)
 	h.Watch("descriptors", d.descriptorHealth)
 	h.Watch("log", d.store.Health)

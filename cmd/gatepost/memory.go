@@ -47,6 +47,7 @@ func (d *daemon) openMemory() {
 		d.parts.histories.Keep(past)
 	}
 	d.openGreylist(ctx)
+	d.openRecipients(ctx, filepath.Join(d.bootstrap.StateDir, "recipients.db"))
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -57,6 +58,7 @@ func (d *daemon) openMemory() {
 		d.parts.known.Load(ctx)
 		d.parts.histories.Load(ctx)
 		d.loadGreylist()
+		d.loadRecipients(ctx)
 	}()
 	select {
 	case <-read:

@@ -71,7 +71,7 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	before := d.now.Swap(next)
 	d.learning.with(ctx, next.relay.Tend)
 	d.parts.directories.keep(next.directories)
-	d.following.with(ctx, next.runDirectories)
+	d.following.with(ctx, d.runSources(next))
 	d.reports.Set(next.reports)
 	if d.queue != nil {
 		d.queue.Tune(tuning(c))

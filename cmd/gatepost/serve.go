@@ -79,7 +79,8 @@ type daemon struct {
 	probing      relearn // of the DNS lists
 	stopping     atomic.Bool
 
-	following relearn // of directories
+	following relearn      // of directories
+	rcptFile  *store.Known // of what call-ahead learned; nil where its file cannot be used
 }
 
 // serve runs the gateway: read, build, listen, serve, drain.
@@ -303,6 +304,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"histories", d.parts.histories.Run},
 		loop{"reputation", d.parts.reputation.Run},
 		loop{"greylist", d.runGreylist},
+		loop{"recipients", d.saveRecipients},
 		loop{"dmarc reports", d.reports.Run},
 		loop{"spool", d.runSpool},
 		loop{"garbage collection", paceCollector},
@@ -311,7 +313,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		running.start(l.name, func() { l.run(ctx) })
 	}
 	d.learning.with(ctx, d.now.Load().relay.Tend)
-	d.following.with(ctx, d.now.Load().runDirectories)
+	d.following.with(ctx, d.runSources(d.now.Load()))
 }
 
 // wait returns when it is told to end, or when a listener fails. SIGHUP reloads.

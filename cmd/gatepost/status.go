@@ -68,6 +68,11 @@ func (d *daemon) verbs() http.Handler {
 	mux.Handle("GET /queue/show", control.Verb(d.queueShowVerb))
 	mux.Handle("POST /queue/do", control.Verb(d.queueDoVerb))
 	mux.Handle("POST /queue/clear", control.Verb(d.queueClearVerb))
+	mux.Handle("GET /recipients", control.Verb(d.rcptShow))
+	mux.Handle("GET /recipients/directories", control.Verb(d.rcptSources))
+	mux.Handle("POST /recipients/forget", control.Verb(d.rcptForget))
+	mux.Handle("POST /recipients/import", control.Verb(d.rcptImport))
+	mux.Handle("POST /recipients/sync", control.Verb(d.rcptSync))
 	mux.Handle("POST /drain", control.Verb(d.drainVerb))
 	mux.Handle("POST /resume", control.Verb(d.resumeVerb))
 	return mux

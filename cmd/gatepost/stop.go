@@ -139,6 +139,9 @@ func (d *daemon) close() error {
 		closing("greylist", d.greyFile.Close)
 	}
 	closing("ledger", d.ledger.Close)
+	if d.rcptFile != nil {
+		closing("memory of recipients", d.rcptFile.Close)
+	}
 	d.journal.Daemon(journal.Stop)
 	errs := []error{d.journal.Close(ctx), d.store.Close(ctx)}
 	for _, end := range ends {

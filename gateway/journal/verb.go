@@ -62,13 +62,15 @@ const (
 	Greylist        Verb = "greylist"         // an operator let a stranger pass, or had one forgotten
 	DirectoryRead   Verb = "directory_read"   // a directory of recipients was read, and is not as it was
 	DirectoryFailed Verb = "directory_failed" // one cannot be read, or is held back
+	Recipients      Verb = "recipients"       // an operator had recipients forgotten, known, or read anew
+	Canary          Verb = "canary"           // a next hop takes every recipient, or no postmaster, or no longer so
 	Note            Verb = "note"             // what the parts of the program say while they work
 )
 
 // Verbs returns the list.
 func Verbs() []Verb {
 	return append([]Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Greylist,
-		DirectoryRead, DirectoryFailed, Note},
+		DirectoryRead, DirectoryFailed, Recipients, Canary, Note},
 		spoolVerbs()...)
 }
 
@@ -97,7 +99,7 @@ func (v Verb) severity() severity {
 		return severityError
 	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, SpoolFailed, SpoolNotified, SpoolDead:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, DirectoryRead, SpoolOperator, SpoolCleared:
+	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, Recipients, DirectoryRead, SpoolOperator, SpoolCleared:
 		return severityNotice
 	}
 	return severityInfo

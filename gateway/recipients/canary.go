@@ -16,6 +16,7 @@ type Canary struct {
 	Route  string    `json:"route"`
 	Domain string    `json:"domain"`
 	Asked  time.Time `json:"asked"`
+	Tried  time.Time `json:"-"` // whether it gave a clear answer or not
 	// Everyone says that it takes every recipient, so that its yes is worth nothing.
 	Everyone bool   `json:"everyone"`
 	NextHop  string `json:"next_hop,omitempty"`
@@ -55,32 +56,31 @@ func (s *Sources) asked() []domainOf {
 	return out[:min(len(out), canaryMost)]
 }
 
-// Watch asks the next hops for recipients that cannot exist: at once, every 6 hours, and soon after up has a route that it
-// had not when it was looked at before. It tells of each domain in which that changed, and ends with ctx.
+// Watch asks the next hops for recipients that cannot exist: half a minute after the start, where that was not done in the
+// last 6 hours, every 6 hours, and soon after up has a route that it had not when it was looked at before. It tells of each
+// domain in which that changed, and ends with ctx.
 func (r *Recipients) Watch(ctx context.Context, sender gateway.Address, up func() map[string]bool, tell func(Canary)) {
-	var last map[string]bool
-	next := time.Now()
+	last := up()
 	look := time.NewTicker(canaryLook)
 	defer look.Stop()
 	for {
-		now := up()
-		all := !time.Now().Before(next)
-		for _, d := range r.sources.asked() {
-			if now[d.route] && (all || !last[d.route]) && ctx.Err() == nil {
-				if c, news := r.probe(ctx, d, sender); news {
-					tell(c)
-				}
-				rest(ctx, canaryRest)
-			}
-		}
-		if last = now; all {
-			next = time.Now().Add(canaryEvery)
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
 		}
+		now := up()
+		for _, d := range r.sources.asked() {
+			before, _ := r.cache.canary(d)
+			if ctx.Err() != nil || !now[d.route] || last[d.route] && time.Since(before.Tried) < canaryEvery {
+				continue
+			}
+			if c, news := r.probe(ctx, d, sender); news {
+				tell(c)
+			}
+			rest(ctx, canaryRest)
+		}
+		last = now
 	}
 }
 
@@ -111,7 +111,8 @@ func (r *Recipients) Probe(ctx context.Context, sender gateway.Address) []Canary
 func (r *Recipients) probe(ctx context.Context, d domainOf, sender gateway.Address) (c Canary, news bool) {
 	before, _ := r.cache.canary(d)
 	c = before
-	c.Route, c.Domain = d.route, d.name
+	c.Route, c.Domain, c.Tried = d.route, d.name, time.Now()
+	r.cache.setCanary(d, c)
 	nobody := mailbox("gatepost-canary-"+strings.ToLower(rand.Text()[:16]), d.name)
 	took, refused := false, false
 	for _, from := range []gateway.Address{{}, sender} {
@@ -183,9 +184,8 @@ func (c *Cache) setCanary(key domainOf, x Canary) {
 func (r *Recipients) Canaries() []Canary {
 	var good, bad []Canary
 	for _, d := range r.sources.asked() {
-		x, ok := r.cache.canary(d)
-		switch {
-		case !ok:
+		switch x, _ := r.cache.canary(d); {
+		case x.Asked.IsZero():
 		case x.Everyone || x.NoPostmaster != "":
 			bad = append(bad, x)
 		default:

@@ -143,7 +143,8 @@ func TestWatch(t *testing.T) {
 			}
 		}
 		set := func(is bool) { <-up; up <- is }
-		asked("start", 5*time.Second, once)
+		asked("before the first look", 5*time.Second, 0)
+		asked("start", 30*time.Second, once)
 		asked("five hours later", 5*time.Hour, once)
 		asked("six hours later", 62*time.Minute, 2*once)
 		set(false)

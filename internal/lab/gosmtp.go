@@ -184,6 +184,9 @@ func (s *goSMTPSession) Rcpt(to string, o *smtp.RcptOptions) error {
 			return err
 		}
 	}
+	if s.to.options.Rcpt == nil && isCanary("<"+to) {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such recipient"}
+	}
 	s.message.To = append(s.message.To, to)
 	if o == nil {
 		o = &smtp.RcptOptions{}

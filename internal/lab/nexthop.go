@@ -19,6 +19,9 @@ type NextHopOptions struct {
 	// Extensions are the lines of its EHLO reply. Nil: PIPELINING, SIZE 67108864,
 	// 8BITMIME, ENHANCEDSTATUSCODES, SMTPUTF8, CHUNKING, DSN.
 	Extensions []string
+	// Everyone has it take every recipient. Otherwise it refuses those that begin with gatepost-canary-, and is seen to know
+	// whom it takes.
+	Everyone bool
 	// TLS makes it offer STARTTLS too.
 	TLS *tls.Config
 	// Taken gets each message at its end, before its reply is written, and the next hop keeps none: for more mail than
@@ -30,7 +33,7 @@ type NextHopOptions struct {
 }
 
 // NextHop is a fake next hop for faults that a real MTA cannot be made to show. It
-// takes any address and any order of commands, judges nothing, and notes what it
+// takes any address but a canary's, and any order of commands, judges nothing, and notes what it
 // got octet by octet.
 //
 // Its steps (see On) are CONNECT (the banner), EHLO, HELO, STARTTLS, MAIL, RCPT,
@@ -232,12 +235,19 @@ func (s *hopSession) rcpt(line string) bool {
 	if a.usual() {
 		a = s.hop.next("RCPT")
 	}
-	code, ok := s.answerAction(a, "250 2.1.5 OK")
+	usual := "250 2.1.5 OK"
+	if !s.hop.options.Everyone && isCanary(line) {
+		usual = "550 5.1.1 No such recipient"
+	}
+	code, ok := s.answerAction(a, usual)
 	if strings.HasPrefix(code, "2") {
 		s.tx.Rcpts = append(s.tx.Rcpts, line)
 	}
 	return ok
 }
+
+// isCanary reports whether a recipient is one that a gateway asks for to see whether its next hop takes everyone.
+func isCanary(text string) bool { return strings.Contains(text, "<gatepost-canary-") }
 
 // pathOf is the path of a MAIL or RCPT command, with its angle brackets.
 func pathOf(line string) string {

@@ -41,6 +41,17 @@ func OpenReputation(ctx context.Context, path string, log *slog.Logger) (*Known,
 	return &Known{db}, nil
 }
 
+// OpenRecipients opens a file of the same form that keeps which recipients next hops know: the names are the route, a line
+// end and the address, the values when that was said, in Unix seconds.
+func OpenRecipients(ctx context.Context, path string, log *slog.Logger) (*Known, error) {
+	db, err := openSmall(ctx, path, small{what: "memory of recipients", lost: "next hops are asked again", schema: knownSchema,
+		probe: "SELECT sum(length(kind) + length(name) + length(value)) FROM known"}, log)
+	if err != nil {
+		return nil, err
+	}
+	return &Known{db}, nil
+}
+
 // Load implements memory.Keeper.
 func (k *Known) Load(ctx context.Context, kind string, yield func(name string, value []byte)) error {
 	rows, err := k.db.QueryContext(ctx, "SELECT name, value FROM known WHERE kind = ?", kind)

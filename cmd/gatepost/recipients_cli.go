@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"gatepost/internal/directory"
+)
+
+// recipientsShow shows what is known of one recipient, or what is remembered of all.
+func recipientsShow(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "recipients show")
+	all := f.Bool("all", false, "")
+	limit := f.Int("limit", rcptsShown, "")
+	rest, ok := f.read(e, args, 1)
+	if !ok {
+		return exitUsage
+	}
+	if *all == (len(rest) == 1) || *limit < 1 || *limit > rcptsAtMost {
+		fmt.Fprintf(e.errOut, "gatepost recipients show: write an ADDRESS, or --all, and with that --limit from 1 to %d\n", rcptsAtMost)
+		return exitUsage
+	}
+	v := url.Values{"limit": {strconv.Itoa(*limit)}}
+	if len(rest) == 1 {
+		v.Set("address", rest[0])
+	}
+	var out rcptShown
+	if err := ask(ctx, e, f.config, http.MethodGet, "/recipients?"+v.Encode(), &out); err != nil {
+		return complain(e, "recipients show", err)
+	}
+	if f.json {
+		if *all {
+			return jsonLines(e, out.Remembered)
+		}
+		if json.NewEncoder(e.out).Encode(out) != nil {
+			return exitFound
+		}
+	} else {
+		out.print(e)
+	}
+	if out.More {
+		fmt.Fprintf(e.errOut, "there are more; --limit shows up to %d\n", rcptsAtMost)
+	}
+	if !*all && out.Route == "" {
+		return exitFound
+	}
+	return exitDone
+}
+
+func (r *rcptShown) print(e env) {
+	t := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
+	defer t.Flush()
+	switch {
+	case r.Address == "":
+	case r.Route == "":
+		fmt.Fprintf(t, "served\tno: its mail is refused with 550 5.7.1\n")
+	case len(r.To) > 0:
+		fmt.Fprintf(t, "route\t%s\nsent on to\t%v\n", r.Route, r.To)
+	default:
+		fmt.Fprintf(t, "route\t%s\n", r.Route)
+	}
+	for _, l := range r.Looks {
+		word := map[bool]string{true: "has it", false: "does not have it"}[l.Found]
+		if !l.Ready {
+			word = "was never read"
+		}
+		fmt.Fprintf(t, "directory\t%s %s, as seen %s ago\n", l.Directory, word, l.Age.Round(time.Second))
+	}
+	if r.Address != "" && r.Route != "" && len(r.To) == 0 {
+		fmt.Fprintf(t, "next hop\t%s\n", map[bool]string{true: "is asked", false: "is not asked"}[r.Asks])
+	}
+	for _, x := range r.Remembered {
+		fmt.Fprintf(t, "%s\t%s\t%s\tsince %s\tuntil %s\t%s %s\n", x.Kind, x.Address, x.Route, stamp(x.Since), stamp(x.Until), x.Sender, x.Said)
+	}
+}
+
+// recipientsForget has next hops asked again.
+func recipientsForget(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "recipients forget")
+	route := f.String("route", "", "")
+	rest, ok := f.read(e, args, 1)
+	if !ok {
+		return exitUsage
+	}
+	if (*route == "") == (len(rest) == 0) {
+		fmt.Fprintln(e.errOut, "gatepost recipients forget: write an ADDRESS, or --route NAME for all of a route")
+		return exitUsage
+	}
+	v := url.Values{"route": {*route}}
+	if len(rest) == 1 {
+		v.Set("address", rest[0])
+	}
+	var out changed
+	if err := ask(ctx, e, f.config, http.MethodPost, "/recipients/forget?"+v.Encode(), &out); err != nil {
+		return complain(e, "recipients forget", err)
+	}
+	return tellChanged(e, f.json, out, "answers are forgotten; the next hop is asked again")
+}
+
+func tellChanged(e env, asJSON bool, out changed, done string) int {
+	if asJSON && json.NewEncoder(e.out).Encode(out) != nil {
+		return exitFound
+	}
+	fmt.Fprintf(e.errOut, "%d %s\n", out.Changed, done)
+	if out.Changed == 0 {
+		return exitFound
+	}
+	return exitDone
+}
+
+// recipientsImport has the addresses of a table known, as if their next hops had just said so.
+func recipientsImport(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "recipients import")
+	table := directory.CSV{}
+	f.StringVar(&table.Path, "csv", "", "")
+	f.StringVar(&table.Column, "column", "1", "")
+	separator := f.String("separator", "comma", "")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	comma, known := map[string]rune{"comma": ',', "semicolon": ';', "tab": '\t'}[*separator]
+	if table.Path == "" || !known {
+		fmt.Fprintln(e.errOut, "gatepost recipients import: write --csv FILE, and where needed --column NAME or NUMBER, --separator comma, semicolon or tab")
+		return exitUsage
+	}
+	table.Comma = comma
+	var all []string
+	_, err := table.Read(ctx, func(a string) error {
+		if len(all) == rcptsAtMost {
+			return fmt.Errorf("more than %d addresses: use a [[directory]] of kind csv", rcptsAtMost)
+		}
+		if _, err := directory.Key(a); err != nil {
+			return fmt.Errorf("%q %w; --column names the column", a, err)
+		}
+		all = append(all, a)
+		return nil
+	})
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost recipients import: %v\n", err)
+		return exitFound
+	}
+	var sum changed
+	for rest := all; len(rest) > 0; rest = rest[min(len(rest), importAtOnce):] {
+		var out changed
+		if err := askWith(ctx, e, f.config, "/recipients/import", rest[:min(len(rest), importAtOnce)], &out); err != nil {
+			return complain(e, "recipients import", err)
+		}
+		sum.Changed += out.Changed
+	}
+	return tellChanged(e, f.json, sum, fmt.Sprintf("of %d recipients are known for 24 hours; the others are not of a domain that is served, or are aliases", len(all)))
+}
+
+// recipientsSync has directories read now.
+func recipientsSync(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "recipients sync")
+	force := f.Bool("force", false, "")
+	rest, ok := f.read(e, args, 1)
+	if !ok {
+		return exitUsage
+	}
+	v := url.Values{"force": {strconv.FormatBool(*force)}}
+	if len(rest) == 1 {
+		v.Set("name", rest[0])
+	}
+	var out sourcesShown
+	if err := ask(ctx, e, f.config, http.MethodPost, "/recipients/sync?"+v.Encode(), &out); err != nil {
+		return complain(e, "recipients sync", err)
+	}
+	return out.show(e, f.json)
+}
+
+// recipientsDirectories shows who says which recipients exist, and what that is worth.
+func recipientsDirectories(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "recipients directories")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	var out sourcesShown
+	if err := ask(ctx, e, f.config, http.MethodGet, "/recipients/directories", &out); err != nil {
+		return complain(e, "recipients directories", err)
+	}
+	return out.show(e, f.json)
+}
+
+// show prints directories and canaries, and returns whether all is well.
+func (s *sourcesShown) show(e env, asJSON bool) int {
+	code := exitDone
+	t := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
+	for i := range s.Directories {
+		d, word := &s.Directories[i], "ok"
+		if !d.OK() {
+			code, word = exitFound, "FAIL"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", word, d.Name, d.Kind, directoryWords(d))
+	}
+	for i := range s.Canaries {
+		c, word := &s.Canaries[i], "ok"
+		says, bad := canaryWords(c)
+		if bad {
+			code, word = exitFound, "FAIL"
+		}
+		fmt.Fprintf(t, "%s\t%s\tcall-ahead\t%s\n", word, c.Domain, says)
+	}
+	if asJSON {
+		if json.NewEncoder(e.out).Encode(s) != nil {
+			return exitFound
+		}
+		return code
+	}
+	t.Flush()
+	return code
+}
