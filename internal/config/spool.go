@@ -71,6 +71,11 @@ func (p *Policy) spools(routes map[string]bool, names []string, report func(key,
 	if via := p.Queue.NoticesVia; via != "" && !routes[via] {
 		report("queue.notices_via", "there is no route "+shown(via), routeAdvice(via, names))
 	}
+	for i := range p.Routes {
+		if r := &p.Routes[i]; r.Name == p.Queue.NoticesVia && r.Protocol == ProtocolLMTP {
+			report("queue.notices_via", "route "+shown(r.Name)+" leads to a mail store (LMTP), which relays nothing to the internet", "write a route to a server that does")
+		}
+	}
 }
 
 // warnNoNotices says that mail of a route with a spool that fails for good stays here.

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -41,12 +43,28 @@ func (w *world) offer(t *testing.T, host, mailFrom, rcpt, message string) string
 	}
 	c.want("250", "EHLO mx."+mailFrom[strings.IndexByte(mailFrom, '@')+1:])
 	c.want("250", "MAIL FROM:<"+mailFrom+">")
-	if r := c.say("RCPT TO:<" + rcpt + ">"); !strings.HasPrefix(r, "250") {
-		return r
+	said := c.say("RCPT TO:<" + rcpt + ">")
+	if strings.HasPrefix(said, "250") {
+		c.want("354", "DATA")
+		c.send(message + ".\r\n")
+		said = c.reply()
 	}
-	c.want("354", "DATA")
-	c.send(message + ".\r\n")
-	return c.reply()
+	c.want("221", "QUIT") // it was heard, so that another is no retry
+	return said
+}
+
+// awaitCommand waits until what a command prints has a text.
+func (w *world) awaitCommand(t *testing.T, want string, args ...string) {
+	t.Helper()
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(50 * time.Millisecond) {
+		out, errOut, _, err := w.daemon.Command(t.Context(), args...)
+		if err == nil && strings.Contains(out, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("gatepost %s: no %q, %v, in\n%s%s", strings.Join(args, " "), want, err, out, errOut)
+		}
+	}
 }
 
 // command runs a command with the daemon's configuration and wants its exit code.
@@ -146,6 +164,7 @@ func TestSpoolOutage(t *testing.T) {
 		t.Fatalf("the spool has\n%s", show(all))
 	}
 
+	w.awaitCommand(t, "Afterwards, in the spool", "trace", spooled) // it is in the log, which is not flushed as the spool is
 	if err := w.daemon.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -167,12 +186,8 @@ func TestSpoolOutage(t *testing.T) {
 		t.Errorf("arrived by %s\n%q\nwithout the outage by %s\n%q", after[0].Mail, got, before[len(before)-1].Mail, want)
 	}
 	w.awaitLine(t, "kind=spool_delivered", "id="+spooled)
-	if out, _ := w.command(t, 0, "trace", spooled); !strings.Contains(out, "Afterwards, in the spool") || !strings.Contains(out, "delivered") {
-		t.Errorf("trace:\n%s", out)
-	}
-	if out, _ := w.command(t, 0, "log", "search", "--to", "bob@served.test"); !strings.Contains(out, "spooled: delivered") {
-		t.Errorf("log search:\n%s", out)
-	}
+	w.awaitCommand(t, "delivered for <bob@served.test> by ", "trace", spooled)
+	w.awaitCommand(t, "spooled: delivered", "log", "search", "--to", "bob@served.test")
 }
 
 // TestSpoolFailures: what the next hop refuses when it is back is told to a sender whose domain was authenticated, by the way
@@ -186,7 +201,7 @@ func TestSpoolFailures(t *testing.T) {
 	spoolRef(t, w.offer(t, "198.51.100.20", "news@sends.example", "bob@served.test", mail))
 	down(hop)
 	told := spoolRef(t, w.offer(t, "198.51.100.20", "news@sends.example", "bob@served.test", mail))
-	dead := spoolRef(t, w.offer(t, "203.0.113.20", "eve@nobody.example", "bob@served.test", written("nobody.example", "")))
+	dead := spoolRef(t, w.offer(t, "203.0.113.20", "news@sends.example", "bob@served.test", written("nobody.example", "")))
 	hop.On("DOT", lab.Reply("550 5.7.1 not at mail01.corp.local [10.1.2.3]"))
 	hop.On("CONNECT")
 	w.awaitQueue(t, 1, "--state", "dead")
@@ -259,5 +274,57 @@ func TestSpoolFull(t *testing.T) {
 	w.awaitQueue(t, 0)
 	if n := len(hop.Accepted()); n != 4 {
 		t.Errorf("%d arrived", n)
+	}
+}
+
+// TestSpoolDisk: a disk that is full, or takes nothing any more, is a 451 and an alarm, and never a 250. A disk that failed keeps
+// the spool shut, also when it works again, until a person says so; what lay there before is whole.
+func TestSpoolDisk(t *testing.T) {
+	t.Parallel()
+	folder := func(dir string) string { return filepath.Join(lab.StateDir(dir), "spool") }
+	w, path, remount := onDisk(t, setup{bootstrap: "[spool]\nreserve = \"16M\"\n", policy: noGreylist + "[queue]\nschedule = [\"1s\"]\n",
+		routes: []route{{name: "internal", domains: []string{"served.test"}, lines: "when_down = \"spool\"\n"}}}, folder, "size=64m")
+	hop := w.hop(t)
+	send := func(want string) {
+		t.Helper()
+		c := w.hello(t)
+		if said := c.deliver("bob@served.test", "text").last(); !strings.HasPrefix(said, want) {
+			t.Fatalf("the sender was told %q, not %s", said, want)
+		}
+		c.want("221", "QUIT")
+	}
+	send("250")
+	down(hop)
+	send("250")
+	w.awaitQueue(t, 1)
+
+	ballast := filepath.Join(path, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 50<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitLine(t, "kind=alarm", "part=spool", "detail^full")
+	send("45")
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitLine(t, "kind=alarm_over", "part=spool")
+	send("250")
+
+	remount("ro")
+	send("451")
+	w.awaitLine(t, "kind=spool_latched")
+	w.awaitLine(t, "kind=alarm", "part=spool", "detail^shut since its disk failed")
+	if _, said := w.command(t, 1, "queue", "clear-latch"); !strings.Contains(said, "the disk still fails") {
+		t.Error(said)
+	}
+	remount("rw")
+	send("451")
+	w.command(t, 0, "queue", "clear-latch")
+	w.awaitLine(t, "kind=spool_cleared")
+	send("250")
+	hop.On("CONNECT")
+	w.awaitQueue(t, 0)
+	if n := len(hop.Accepted()); n != 4 {
+		t.Errorf("%d arrived, not 4", n)
 	}
 }
