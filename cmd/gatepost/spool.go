@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -32,7 +33,7 @@ func spooling(p *config.Policy) map[string]bool {
 func (d *daemon) openSpool() {
 	b := &d.bootstrap.Spool
 	var err error
-	if d.spoolLock, err = lockState(b.Dir); err != nil { // it may be that of another state folder
+	if d.spoolLock, err = lockSpool(b.Dir); err != nil { // it may be that of another state folder
 		d.noSpool(err)
 		return
 	}
@@ -56,6 +57,25 @@ func (d *daemon) openSpool() {
 	if where, vanishes := inMemory(b.Dir); vanishes && len(d.now.Load().snapshot.Spools) > 0 {
 		d.log.Warn("spool.dir is in memory: what lies in it is lost at a restart of the machine", "dir", b.Dir, "file_system", where)
 	}
+}
+
+// lockSpool takes the folder of the spool. The file is not open to be written, so that a sick disk can be made read-only.
+func lockSpool(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDONLY|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = errors.New("another gatepost runs with it")
+		}
+		return nil, fmt.Errorf("spool: %s: %w", dir, err)
+	}
+	return f, nil
 }
 
 func (d *daemon) noSpool(err error) {
