@@ -76,12 +76,13 @@ var (
 
 // Queue is the durable spool. One process owns its folder. It is safe for concurrent use.
 type Queue struct {
-	opts  QueueOptions
-	dirs  folders
-	disk  disk
-	log   *slog.Logger
-	wake  chan struct{}
-	pools sync.Pool // *bufio.Writer
+	opts    QueueOptions
+	dirs    folders
+	disk    disk
+	log     *slog.Logger
+	wake    chan struct{}
+	outs    sync.Pool // *bufio.Writer
+	buffers sync.Pool // *[]byte of copyBuffer
 
 	stuck atomic.Int32 // flushes whose callers did not wait for them
 
@@ -104,6 +105,7 @@ type Queue struct {
 	inFlight int
 	turn     int       // of the routes
 	looked   time.Time // when Run last looked at the clock
+	wall     time.Time // what the clock on the wall said then
 }
 
 var _ gateway.Spool = (*Queue)(nil)
@@ -138,7 +140,8 @@ func newQueue(o QueueOptions) *Queue {
 	if q.log == nil {
 		q.log = slog.New(slog.DiscardHandler)
 	}
-	q.pools.New = func() any { return bufio.NewWriterSize(nil, copyBuffer) }
+	q.outs.New = func() any { return bufio.NewWriterSize(nil, copyBuffer) }
+	q.buffers.New = func() any { buf := make([]byte, copyBuffer); return &buf }
 	return q
 }
 

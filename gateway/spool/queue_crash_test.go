@@ -441,7 +441,7 @@ func holds(t *testing.T, dir string, p promised, texts map[gateway.ID]string, wh
 			wrong("%v: %v", l.ID, err)
 			continue
 		}
-		seen, err := m.verify(t.Context())
+		seen, err := m.verify(t.Context(), make([]byte, copyBuffer))
 		text, _ := readAll(m.content(&seen))
 		m.file.Close()
 		if err != nil || text != texts[l.ID] {

@@ -65,7 +65,10 @@ func (q *Queue) open(ctx context.Context, e *entry) (*work, outcome) {
 	m, err := openMessage(name, e.id)
 	var seen lines
 	if err == nil {
-		if seen, err = m.verify(ctx); err != nil {
+		buf := q.buffers.Get().(*[]byte)
+		seen, err = m.verify(ctx, *buf)
+		q.buffers.Put(buf)
+		if err != nil {
 			m.file.Close()
 		}
 	}

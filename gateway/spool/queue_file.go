@@ -306,11 +306,11 @@ func parseEnvelope(head []byte) (*envelope, error) {
 	return e, nil
 }
 
-// verify reads the whole file and holds it against its trailer. On the way it sees what Content.Clean and Dots want to know.
-func (s *stored) verify(ctx context.Context) (lines, error) {
+// verify reads the whole file, through buf, and holds it against its trailer. On the way it sees what Content.Clean and Dots
+// want to know.
+func (s *stored) verify(ctx context.Context, buf []byte) (lines, error) {
 	var seen lines
 	seen.begin()
-	buf := make([]byte, copyBuffer)
 	end := s.start + s.Size
 	var sum uint32
 	for at := int64(0); at < end; {

@@ -135,9 +135,9 @@ func (p *coming) write(ctx context.Context, c *gateway.Content) error {
 	if err != nil {
 		return p.failed("create", err)
 	}
-	out := q.pools.Get().(*bufio.Writer)
+	out := q.outs.Get().(*bufio.Writer)
 	err = writeMessage(ctx, f, p.env, c, out)
-	q.pools.Put(out)
+	q.outs.Put(out)
 	if err == nil {
 		p.file = f
 		return nil

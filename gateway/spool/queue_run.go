@@ -84,12 +84,12 @@ func (q *Queue) begin(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 
 // clock sees a clock that was set back, and lets nobody wait until it is where it was. It is called with the lock held.
 func (q *Queue) clock(now time.Time) {
-	if last := q.looked; !last.IsZero() && now.Round(0).Sub(last.Round(0)) < now.Sub(last)-time.Minute {
+	if !q.looked.IsZero() && now.Round(0).Sub(q.wall) < now.Sub(q.looked)-time.Minute {
 		for _, l := range q.index.names {
 			l.flush(now, true)
 		}
 	}
-	q.looked = now
+	q.looked, q.wall = now, now.Round(0)
 }
 
 // noRoute says that the configuration in force does not have the route.

@@ -72,7 +72,7 @@ func (h *hop) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed {
 	}
 	r := gateway.Relayed{Result: gateway.Delivered, At: gateway.AtDot, NextHop: "hop:25", Reply: gateway.Reply{Code: 250, Enhanced: "2.0.0", Text: "OK"}}
 	if answer != nil {
-		r = answer(d, b.String())
+		r = h.ask(answer, d, b.String())
 	}
 	t := taken{id: d.ID, text: b.String(), at: time.Now()}
 	for i := range d.Rcpts {
@@ -86,6 +86,13 @@ func (h *hop) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed {
 		h.mu.Unlock()
 	}
 	return r
+}
+
+// ask lets one call of answer be made at a time.
+func (h *hop) ask(answer func(*gateway.Delivery, string) gateway.Relayed, d *gateway.Delivery, text string) gateway.Relayed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return answer(d, text)
 }
 
 func (h *hop) has() []taken {
