@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,12 +23,21 @@ import (
 // kills is how often TestKill kills; scripts/soak asks for more.
 var kills = flag.Int("queue-kills", 6, "kills of a process that puts and delivers")
 
-// childDir names the folder to a process that TestKill started.
-const childDir = "GATEPOST_TEST_QUEUE"
+// childDir names the folder to a process that a test started; it may have a queue elsewhere, and put messages from so many
+// callers, with a pause between two.
+const (
+	childDir   = "GATEPOST_TEST_QUEUE"
+	childQueue = "GATEPOST_TEST_QUEUE_DIR"
+	childPuts  = "GATEPOST_TEST_QUEUE_PUTS"
+	childPause = "GATEPOST_TEST_QUEUE_PAUSE"
+	childAway  = "GATEPOST_TEST_QUEUE_AWAY" // a route whose next hop is away
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
-		if err := child(dir, os.Getenv(childDir+"_PUTS") != ""); err != nil {
+		puts, _ := strconv.Atoi(os.Getenv(childPuts))
+		pause, _ := time.ParseDuration(os.Getenv(childPause))
+		if err := child(dir, cmp.Or(os.Getenv(childQueue), filepath.Join(dir, "spool")), puts, pause); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -37,13 +48,13 @@ func TestMain(m *testing.M) {
 
 // child puts messages until it is killed, and says of each on its output that it was taken, while it delivers to a file.
 // Without puts it ends once the queue is empty.
-func child(dir string, puts bool) error {
+func child(dir, queue string, puts int, pause time.Duration) error {
 	out, err := os.OpenFile(filepath.Join(dir, "delivered"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	q, err := OpenQueue(QueueOptions{Dir: filepath.Join(dir, "spool"), Reserve: 1, ReserveInodes: 1, Tuning: Tuning{PerRoute: 3},
+	q, err := OpenQueue(QueueOptions{Dir: queue, Reserve: 1, ReserveInodes: 1, Tuning: Tuning{PerRoute: 3},
 		NextHop: func() gateway.NextHop { return fileHop{out} }})
 	if err != nil {
 		return err
@@ -51,16 +62,17 @@ func child(dir string, puts bool) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var ids gateway.IDs
-	if puts {
-		for n := range 4 {
+	if puts > 0 {
+		for range puts {
 			go func() {
 				for {
-					d := randomMail(ids.Next(), []string{"a", "b"}[n%2])
+					d := randomMail(ids.Next())
 					if err := q.Put(ctx, d, gateway.Custody{}); err != nil {
 						fmt.Println("error", err)
 						return
 					}
 					fmt.Println("+" + d.ID.String())
+					time.Sleep(pause)
 				}
 			}()
 		}
@@ -78,8 +90,9 @@ func child(dir string, puts bool) error {
 }
 
 // randomMail is a message whose text ends with its own digest, larger than a write now and then.
-func randomMail(id gateway.ID, route string) *gateway.Delivery {
+func randomMail(id gateway.ID) *gateway.Delivery {
 	rng := rand.New(rand.NewPCG(uint64(id), 1))
+	route := []string{"a", "b", "b"}[rng.IntN(3)]
 	text := make([]byte, rng.IntN(4)*rng.IntN(60_000)+100)
 	for i := range text {
 		text[i] = 'a' + byte(rng.Uint32()%26)
@@ -96,6 +109,9 @@ type fileHop struct{ out *os.File }
 func (fileHop) Carries(string) gateway.Carries { return gateway.Carries{} }
 
 func (h fileHop) Relay(_ context.Context, d *gateway.Delivery) gateway.Relayed {
+	if d.Route == os.Getenv(childAway) {
+		return unreached(d, "")
+	}
 	text, err := readAll(d.Content)
 	whole := err == nil && len(text) > 64 && text[len(text)-64:] == fmt.Sprintf("%x", sha256.Sum256([]byte(text[:len(text)-64])))
 	if !whole {
@@ -114,7 +130,7 @@ func TestKill(t *testing.T) {
 	for range *kills {
 		last := 20 + rng.IntN(150)
 		c := exec.Command(os.Args[0])
-		c.Env = append(os.Environ(), childDir+"="+dir, childDir+"_PUTS=1")
+		c.Env = append(os.Environ(), childDir+"="+dir, childPuts+"=4")
 		c.Stderr = t.Output()
 		out, err := c.StdoutPipe()
 		if err != nil {
