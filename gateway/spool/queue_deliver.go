@@ -114,6 +114,9 @@ func (w *work) conclude(ctx context.Context, out outcome) outcome {
 	case s.count(n, Pending) > 0 || s.count(n, Failed) > 0:
 	case s.count(n, DeadEnd) > 0:
 		s.Dead, s.Next = true, time.Time{}
+		if now := w.q.now().UTC().Round(0); now.Sub(w.since()) > 10*24*time.Hour {
+			s.Since = now // it was held for long: as a dead letter it is kept from now on
+		}
 	default:
 		gone := w.q.removed(w.e, s)
 		gone.relayed = out.relayed

@@ -169,8 +169,8 @@ func TestNoSuchRoute(t *testing.T) {
 		one, two := w.put(gateway.Custody{}), w.put(gateway.Custody{})
 		stop := w.run()
 		time.Sleep(time.Hour)
-		if r := w.Totals().Routes; len(w.calls) != 0 || len(r) != 1 || r[0].Said != "no such route in the configuration in force" {
-			t.Errorf("%d calls; %+v", len(w.calls), r)
+		if r := w.Totals().Routes; w.tries() != 0 || len(r) != 1 || r[0].Said != "no such route in the configuration in force" {
+			t.Errorf("%d calls; %+v", w.tries(), r)
 		}
 		w.do(Action{Verb: Reroute, Route: "other"}, only(one))
 		time.Sleep(time.Second)
@@ -227,8 +227,8 @@ func TestBusy(t *testing.T) {
 		w.put(gateway.Custody{})
 		stop := w.run()
 		time.Sleep(10 * time.Minute)
-		if r := w.Totals().Routes[0]; len(w.calls) != 0 || !r.Away.IsZero() {
-			t.Errorf("%d calls, %+v", len(w.calls), r)
+		if r := w.Totals().Routes[0]; w.tries() != 0 || !r.Away.IsZero() {
+			t.Errorf("%d calls, %+v", w.tries(), r)
 		}
 		w.away("")
 		time.Sleep(1100 * time.Millisecond)

@@ -95,6 +95,13 @@ func (h *hop) ask(answer func(*gateway.Delivery, string) gateway.Relayed, d *gat
 	return answer(d, text)
 }
 
+// tries is how often it was called.
+func (h *hop) tries() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.calls)
+}
+
 func (h *hop) has() []taken {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -90,6 +90,9 @@ func (q *Queue) do(ctx context.Context, id gateway.ID, a Action) error {
 	})
 	q.mu.Lock()
 	q.giveBack(e, &out, q.now())
+	if a.Verb == Retry || a.Verb == Reroute {
+		e.lane.probe = q.now() // a person who says now means the route as well
+	}
 	if out.state == nil && !out.gone {
 		q.index.change(e, was, q.now()) // it could not be read, and is as it was
 	}

@@ -311,3 +311,37 @@ func TestExpiry(t *testing.T) {
 		}
 	})
 }
+
+// TestRetryOfARouteThatIsAway: a person's word is tried at once, whatever the schedule says.
+func TestRetryOfARouteThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.away(gateway.NextHopAway)
+		w.answer = unreached
+		id := w.put(gateway.Custody{})
+		stop := w.run()
+		time.Sleep(2 * time.Hour)
+		before := w.tries()
+		w.do(Action{Verb: Retry}, only(id))
+		time.Sleep(time.Second)
+		if n := w.tries(); n != before+1 {
+			t.Errorf("%d tries, and %d before", n, before)
+		}
+		stop()
+	})
+}
+
+// TestDeadAfterAHold: a message that was held for a month is not old as a dead letter at once.
+func TestDeadAfterAHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		id := w.put(gateway.Custody{})
+		w.do(Action{Verb: Hold}, only(id))
+		time.Sleep(40 * 24 * time.Hour)
+		w.do(Action{Verb: Bounce}, only(id))
+		w.reopen()
+		if l := must(w.List(&Filter{State: "dead"})); len(l) != 1 || time.Since(l[0].Arrived) > time.Minute {
+			t.Errorf("%+v", l)
+		}
+	})
+}
