@@ -101,7 +101,7 @@ func TestRoutesAreFair(t *testing.T) {
 		for _, m := range order {
 			count[m]++
 		}
-		if w.most > 6 || count["a"] < 35 || count["b"] < 35 || count["a"]-count["b"] > 15 || count["b"]-count["a"] > 15 {
+		if w.most > 6 || count["a"] < 35 || count["b"] < 35 || count["a"]-count["b"] > 20 || count["b"]-count["a"] > 20 {
 			t.Errorf("%d at once; %v", w.most, count)
 		}
 		w.hop.mu.Unlock()

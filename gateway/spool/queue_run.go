@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,15 +68,14 @@ func (q *Queue) begin(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for begun := true; begun; {
+	for begun := true; begun && q.inFlight < q.tuning.together(); {
 		begun = false
+		slices.SortStableFunc(lanes, func(a, b *lane) int { return a.inFlight - b.inFlight }) // who has least goes first
 		for _, l := range lanes {
-			if q.inFlight >= q.tuning.together() {
-				break
-			}
 			if j := q.pick(l, why[l], now); j != nil {
 				begun = true
 				wg.Go(func() { q.work(ctx, hop, j) })
+				break
 			}
 		}
 	}
