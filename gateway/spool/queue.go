@@ -101,7 +101,7 @@ type Queue struct {
 	latched  error                // why it is shut; nil while it is open
 	latchAt  time.Time
 	unsaved  map[gateway.ID]*state // what could not be written; it counts more than what lies there
-	damaged  int                   // files in corrupt
+	unmoved  int                   // damaged files that could not be set aside
 	inFlight int
 	turn     int       // of the routes
 	looked   time.Time // when Run last looked at the clock

@@ -80,6 +80,11 @@ func (q *Queue) open(ctx context.Context, e *entry) (*work, outcome) {
 		q.setAside(name, e.id.String()+".msg", broken.why)
 		_ = q.disk.rename(q.name(e.id, ".st"), filepath.Join(q.dirs.corrupt(), e.id.String()+".msg.st")) // where there is one
 		return nil, outcome{gone: true}
+	case errors.Is(err, os.ErrNotExist) && exists(q.folder(e.id)):
+		// Somebody took it away. Where the folder is gone as well, the disk is, and may come back.
+		q.log.Error("spool: the file of a message is gone", "id", e.id.String(), "file", name)
+		q.tell(&Change{What: "damaged", ID: e.id, Said: "its file is gone"})
+		return nil, outcome{gone: true}
 	}
 	if ctx.Err() == nil {
 		q.log.Error("spool: a message cannot be read; it is tried again", "id", e.id.String(), "error", err)
@@ -88,6 +93,11 @@ func (q *Queue) open(ctx context.Context, e *entry) (*work, outcome) {
 	next := q.now().Add(q.tuning.after(int(e.attempts) + 1))
 	q.mu.Unlock()
 	return nil, outcome{next: next, said: gateway.CleanText(err.Error(), 200)}
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
 }
 
 // stateOf is what is known of a message.

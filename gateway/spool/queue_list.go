@@ -305,9 +305,10 @@ type RouteTotals struct {
 // Totals returns how full the queue is.
 func (q *Queue) Totals() Totals {
 	full := q.roomFor(0) != nil
+	damaged, _ := q.Damaged() // a person may have taken some away
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t := Totals{Messages: len(q.index.all), Octets: q.index.octets, Damaged: q.damaged, Full: full}
+	t := Totals{Messages: len(q.index.all), Octets: q.index.octets, Damaged: len(damaged) + q.unmoved, Full: full}
 	if q.latched != nil {
 		t.Latched, t.LatchedAt = q.latched.Error(), q.latchAt
 	}

@@ -29,20 +29,13 @@ func (q *Queue) prepare() error {
 			q.latch("flush of the folders", err)
 		}
 	}
-	for _, dir := range []string{q.dirs.tmp(), q.dirs.corrupt()} {
-		files, err := os.ReadDir(dir)
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			switch {
-			case dir == q.dirs.tmp():
-				if err := q.disk.remove(filepath.Join(dir, f.Name())); err != nil {
-					q.log.Warn("spool: tmp is not emptied", "file", f.Name(), "error", err)
-				}
-			case isDamaged(f.Name()):
-				q.damaged++
-			}
+	files, err := os.ReadDir(q.dirs.tmp())
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := q.disk.remove(filepath.Join(q.dirs.tmp(), f.Name())); err != nil {
+			q.log.Warn("spool: tmp is not emptied", "file", f.Name(), "error", err)
 		}
 	}
 	return nil
@@ -229,9 +222,11 @@ func (q *Queue) setAside(path, name, why string) {
 		fmt.Fprintf(f, "%s\n%s\nwas %s\n", time.Now().UTC().Format(time.RFC3339), why, path)
 		_ = f.Close()
 	}
-	q.mu.Lock()
-	q.damaged++
-	q.mu.Unlock()
+	if err != nil {
+		q.mu.Lock()
+		q.unmoved++
+		q.mu.Unlock()
+	}
 	q.log.Error("spool: a damaged file was set aside", "file", to, "why", why, "error", err)
 	id, _ := gateway.ParseID(strings.TrimSuffix(strings.TrimSuffix(name, ".msg"), ".st"))
 	q.tell(&Change{What: "damaged", ID: id, Said: gateway.CleanText(why, 300)})

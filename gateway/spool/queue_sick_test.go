@@ -211,6 +211,37 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestFilesTakenAway: a message whose file a person removed is told, and the queue goes on; one whose whole folder is away
+// goes once it is back.
+func TestFilesTakenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		gone, back := w.put(gateway.Custody{}), w.put(gateway.Custody{})
+		for w.folder(back) == w.folder(gone) {
+			back = w.put(gateway.Custody{})
+		}
+		if err := os.Remove(w.name(gone, ".msg")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(w.folder(back), w.folder(back)+".away"); err != nil {
+			t.Fatal(err)
+		}
+		stop := w.run()
+		time.Sleep(30 * time.Second)
+		if w.words(gone) != "queued bob; damaged" || w.left()[gone] != "" || w.left()[back] != "waiting" {
+			t.Errorf("told %s; left %v", w.words(gone), w.left())
+		}
+		if err := os.Rename(w.folder(back)+".away", w.folder(back)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		stop()
+		if len(w.left()) != 0 || w.words(back) != "queued bob; delivered bob" {
+			t.Errorf("told %s; left %v", w.words(back), w.left())
+		}
+	})
+}
+
 // TestDamagedState: a state that is damaged is told and set aside, one that was cut off by a power cut is as none, and in
 // both cases the message is delivered.
 func TestDamagedState(t *testing.T) {
