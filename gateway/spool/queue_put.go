@@ -53,7 +53,7 @@ func (q *Queue) roomFor(size int64) error {
 		}
 		q.room, q.roomAt, q.roomOK = r, now, true
 	}
-	if q.room.octets-size < orElse(q.opts.Reserve, 1<<30) ||
+	if q.room.octets-size < max(orElse(q.opts.Reserve, 1<<30), 3*size) ||
 		q.room.inodes >= 0 && q.room.inodes < orElse(q.opts.ReserveInodes, 10_000) {
 		return fmt.Errorf("spool: %w", ErrNoRoom)
 	}
