@@ -72,6 +72,7 @@ type rcpt struct {
 	Notify   []string  `json:"notify,omitempty"`
 	Original string    `json:"orcpt,omitempty"`
 	To       []mailbox `json:"to,omitempty"`
+	Named    mailbox   `json:"named,omitzero"`
 	Verified bool      `json:"verified,omitempty"`
 }
 
@@ -87,7 +88,7 @@ func newEnvelope(d *gateway.Delivery, c gateway.Custody) (*envelope, error) {
 	e.Custody.Subject, e.Custody.Why = limit(e.Custody.Subject, 1000), limit(e.Custody.Why, 1000)
 	for i := range d.Rcpts {
 		r := &d.Rcpts[i]
-		kept := rcpt{Address: mailbox(r.Address), Notify: r.Options.Notify, Original: r.Options.Original, Verified: r.Verified}
+		kept := rcpt{Address: mailbox(r.Address), Named: mailbox(r.Named), Notify: r.Options.Notify, Original: r.Options.Original, Verified: r.Verified}
 		for _, to := range r.To {
 			kept.To = append(kept.To, mailbox(to))
 		}
@@ -123,7 +124,7 @@ func (e *envelope) check() error {
 	}
 	for i := range e.Rcpts {
 		r := &e.Rcpts[i]
-		if r.Address.Text == "" || !r.Address.plain() || !plain(r.Original) || !plain(strings.Join(r.Notify, "")) {
+		if r.Address.Text == "" || !r.Address.plain() || !r.Named.plain() || !plain(r.Original) || !plain(strings.Join(r.Notify, "")) {
 			return fmt.Errorf("envelope: recipient %d cannot be written", i)
 		}
 	}
@@ -139,7 +140,7 @@ func plain(text string) bool {
 
 // recipient is what a next hop is told.
 func (r *rcpt) recipient(route string) gateway.Recipient {
-	out := gateway.Recipient{Address: gateway.Address(r.Address), Route: route, Verified: r.Verified,
+	out := gateway.Recipient{Address: gateway.Address(r.Address), Named: gateway.Address(r.Named), Route: route, Verified: r.Verified,
 		Options: gateway.RcptOptions{Notify: r.Notify, Original: r.Original}}
 	for _, to := range r.To {
 		out.To = append(out.To, gateway.Address(to))

@@ -62,6 +62,7 @@ func TestEnvelopeComesBack(t *testing.T) {
 	}
 	d.Rcpts[0].Address = gateway.Address{Text: "björn@münchen.example", Local: "björn", Domain: "xn--mnchen-3ya.example", UTF8: true}
 	d.Rcpts[1].Address = gateway.Address{Text: "postmaster", Local: "postmaster"}
+	d.Rcpts[2].Named = addr("info@our.example")
 	d.Rcpts[2].To = []gateway.Address{addr("x@our.example"), addr("y@our.example")}
 	c := gateway.Custody{Arrived: time.Date(2026, 11, 26, 1, 2, 3, 4000, time.UTC), Notify: true, Subject: "Grüße", Why: "away"}
 	e, text, err := readFile(t, d.ID, fileOf(t, d, c))
@@ -80,7 +81,7 @@ func TestEnvelopeComesBack(t *testing.T) {
 	for _, v := range []struct {
 		of   any
 		want int
-	}{{gateway.Delivery{}, 8}, {gateway.Content{}, 6}, {gateway.Recipient{}, 6}, {gateway.Address{}, 4}, {gateway.MailOptions{}, 5}, {gateway.RcptOptions{}, 2}, {gateway.Custody{}, 4}} {
+	}{{gateway.Delivery{}, 8}, {gateway.Content{}, 6}, {gateway.Recipient{}, 7}, {gateway.Address{}, 4}, {gateway.MailOptions{}, 5}, {gateway.RcptOptions{}, 2}, {gateway.Custody{}, 4}} {
 		if n := reflect.TypeOf(v.of).NumField(); n != v.want {
 			t.Errorf("%T has %d fields, and %d are known here", v.of, n, v.want)
 		}
