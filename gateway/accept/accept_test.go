@@ -168,18 +168,18 @@ func (v vault) Prepare(context.Context, *gateway.Envelope, *gateway.Verdict, []g
 func (v vault) Publish() error { *v.order = append(*v.order, "publish"); return nil }
 func (v vault) Drop()          { *v.order = append(*v.order, "drop") }
 
-type ledger struct {
+type fakeLedger struct {
 	order *[]string
 	done  bool
 	err   error
 }
 
-func (l ledger) Begin(_ context.Context, _ [32]byte, rcpts []string) (gateway.Claim, error) {
+func (l fakeLedger) Begin(_ context.Context, _ [32]byte, rcpts []string) (gateway.Claim, error) {
 	return claim{l, len(rcpts)}, l.err
 }
 
 type claim struct {
-	ledger
+	fakeLedger
 	rcpts int
 }
 
@@ -204,19 +204,19 @@ func TestOrderAroundTheDot(t *testing.T) {
 	tests := []struct {
 		name   string
 		vault  error
-		ledger ledger
+		ledger fakeLedger
 		relay  gateway.RelayResult
 		all    bool
 		order  string
 		code   int
 	}{
-		{"delivered", nil, ledger{}, gateway.Delivered, false, "prepare,relay,done,publish", 250},
-		{"quarantined for all", nil, ledger{}, gateway.NotDelivered, true, "prepare,done,publish", 250},
-		{"not delivered", nil, ledger{}, gateway.DeferredByHop, false, "prepare,relay,undone,drop", 451},
-		{"unknown", nil, ledger{}, gateway.OutcomeUnknown, false, "prepare,relay,undone,drop", 451},
-		{"vault fails", fault, ledger{}, gateway.Delivered, false, "prepare,undone", 451},
-		{"delivered before", nil, ledger{done: true}, gateway.Delivered, false, "prepare,done,publish", 250}, // a crash may have hidden the copy
-		{"ledger fails open", nil, ledger{err: fault}, gateway.Delivered, false, "prepare,relay,publish", 250},
+		{"delivered", nil, fakeLedger{}, gateway.Delivered, false, "prepare,relay,done,publish", 250},
+		{"quarantined for all", nil, fakeLedger{}, gateway.NotDelivered, true, "prepare,done,publish", 250},
+		{"not delivered", nil, fakeLedger{}, gateway.DeferredByHop, false, "prepare,relay,undone,drop", 451},
+		{"unknown", nil, fakeLedger{}, gateway.OutcomeUnknown, false, "prepare,relay,undone,drop", 451},
+		{"vault fails", fault, fakeLedger{}, gateway.Delivered, false, "prepare,undone", 451},
+		{"delivered before", nil, fakeLedger{done: true}, gateway.Delivered, false, "prepare,done,publish", 250}, // a crash may have hidden the copy
+		{"ledger fails open", nil, fakeLedger{err: fault}, gateway.Delivered, false, "prepare,relay,publish", 250},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -84,7 +84,7 @@ func TestSealNeverCostsAMessage(t *testing.T) {
 // TestNothingIsSealedInVain shows that what is refused, or was delivered before, is not sealed.
 func TestNothingIsSealedInVain(t *testing.T) {
 	var order []string
-	for name, a := range map[string]*Acceptor{"refused": {}, "delivered before": {Ledger: ledger{order: &order, done: true}}} {
+	for name, a := range map[string]*Acceptor{"refused": {}, "delivered before": {Ledger: fakeLedger{order: &order, done: true}}} {
 		s := &sealer{always: true}
 		e := envelope(&hop{answer: gateway.Relayed{Result: gateway.Delivered}}, message)
 		e.Session.Snapshot.Sealer = s
