@@ -44,7 +44,11 @@ func TestHeard(t *testing.T) {
 		{"QUIT that was sent before", func(c *client) { c.say("text", ".", "QUIT") }, "[false]"},
 		{"the first command behind what was sent before", func(c *client) { c.say("text", ".", "NOOP"); c.say("NOOP"); c.say("QUIT") }, "[true]"},
 		{"a message that was sent before", func(c *client) { c.say("text", ".", begin); c.say("text", "."); c.say("QUIT") }, "[false] [true]"},
-		{"a message by BDAT", func(c *client) { c.say("text", "."); c.say(strings.TrimSuffix(begin, "DATA\r\n") + "BDAT 6 LAST\r\ntext"); c.hangUp() }, "[true] [false]"},
+		{"a message by BDAT", func(c *client) {
+			c.say("text", ".")
+			c.say(strings.TrimSuffix(begin, "DATA\r\n") + "BDAT 6 LAST\r\ntext")
+			c.hangUp()
+		}, "[true] [false]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -107,7 +111,9 @@ func TestSpoolAtRcpt(t *testing.T) {
 				check := &w.snap.Pipeline.Rows[gateway.Rcpt][0].Checks[0]
 				if tt.asked {
 					run := check.Run
-					check.Run = func(ctx context.Context, in *gateway.Input) gateway.Finding { return run(ctx, in).Show("next hop", "remembered") }
+					check.Run = func(ctx context.Context, in *gateway.Input) gateway.Finding {
+						return run(ctx, in).Show("next hop", "remembered")
+					}
 				}
 				var verified []bool
 				w.deliver.do = func(_ context.Context, e *gateway.Envelope) {

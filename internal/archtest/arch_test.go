@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/routing":              {"gateway", "internal/smtpwire"},
 	"greylist/storetest":            {"greylist"},
 	"internal/reputation/storetest": {"internal/reputation"},
-	"internal/redis":                {"greylist", "internal/limit", "internal/reputation"},
+	"internal/redis":                {"gateway/ledger", "greylist", "internal/limit", "internal/reputation"},
 	"internal/memory":               {"gateway", "greylist", "internal/limit", "internal/reputation"},
 	"internal/shaping":              {"greylist", "internal/limit", "internal/redis", "internal/reputation"},
 	"internal/lab":                  {"gateway", "internal/..."},
