@@ -12,6 +12,7 @@ import (
 
 	"gatepost/filters"
 	"gatepost/gateway"
+	"gatepost/gateway/ledger"
 	"gatepost/gateway/recipients"
 	"gatepost/gateway/relay"
 	"gatepost/gateway/reports"
@@ -50,6 +51,7 @@ type parts struct {
 	fronts     fronts
 	bounces    *limit.Learned  // how many usually come to each mailbox
 	redis      *redis.Settings // nil without Redis
+	deliveries ledger.Store    // what nodes know together; nil without Redis
 	sharing    shaping.Options
 	secret     []byte                         // that nodes share; nil: the installation's own
 	scanLimit  atomic.Int64                   // the largest message that every clamd was seen to look through; 0 while it is not known

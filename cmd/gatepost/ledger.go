@@ -14,7 +14,7 @@ func (d *daemon) openLedger(key []byte) {
 	if d.parts.secret != nil {
 		key = d.parts.secret // of all nodes, who name a message alike
 	}
-	d.ledger = ledger.New(ledger.Options{File: filepath.Join(d.bootstrap.StateDir, "ledger"), Key: key, Log: d.log})
+	d.ledger = ledger.New(ledger.Options{File: filepath.Join(d.bootstrap.StateDir, "ledger"), Key: key, Shared: d.parts.deliveries, Log: d.log})
 }
 
 // ledgerInstruments shows what it remembers and what it was good for.

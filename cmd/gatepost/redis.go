@@ -68,6 +68,7 @@ func (p *parts) openRedis(key []byte) error {
 	}
 	p.shaper.Share(c, p.sharing)
 	p.reputation.Share(c)
+	p.deliveries = c
 	return nil
 }
 
