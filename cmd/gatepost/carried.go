@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"gatepost/gateway/relay"
 )
@@ -24,7 +25,8 @@ func carried(h *relay.Health) string {
 	add(c.Chunking, "CHUNKING")
 	add(c.DSN, "DSN")
 	add(h.TLS != "", h.TLS)
-	add(h.TLS == "", "in clear")
+	add(h.TLS == "" && !h.LearnedAt.IsZero(), "in clear")
+	add(!h.RecalledAt.IsZero(), "as it said on "+h.RecalledAt.Format(time.DateOnly))
 	add(h.User != "", "as "+h.User)
 	return strings.Join(words, " ")
 }
@@ -32,6 +34,9 @@ func carried(h *relay.Health) string {
 // pooled tells how busy the connections to a next hop are. What is nothing is left out.
 func pooled(h *relay.Health) string {
 	out := fmt.Sprintf("%d of %d connections busy, %d idle", h.InUse, h.Pool, h.Idle)
+	if h.Starting > 0 {
+		out += fmt.Sprintf(", begun with slowly (%d)", h.Starting)
+	}
 	for _, n := range []struct {
 		count uint64
 		what  string

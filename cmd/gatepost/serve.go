@@ -242,6 +242,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 		return err
 	}
 	d.openLedger(key)
+	recallHops(b.StateDir, d.parts.hops, d.log)
 	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), MaxMemory: int64(b.Body.MaxMemory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
 	d.parts.directories.folder = filepath.Join(b.StateDir, "directories")
 	first, err := assemble(c, d.parts)
@@ -309,6 +310,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"spool", d.runSpool},
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},
+		loop{"memory of next hops", d.keepHops},
 	) {
 		running.start(l.name, func() { l.run(ctx) })
 	}

@@ -19,11 +19,13 @@ type Health struct {
 	RetryAt     time.Time // of an open breaker
 	InUse, Idle int       // connections
 	Pool        int       // connections that there may be
+	Starting    int       // that there may be now, since it was away and is begun with slowly; 0: all
 	Waiting     int       // messages that wait for a connection
 	Asking      int       // questions about recipients that wait for one
 	Resting     bool      // nothing is handed to it now
 	Carries     gateway.Carries
-	LearnedAt   time.Time // zero: it was never reached
+	LearnedAt   time.Time // zero: it was not reached since the start
+	RecalledAt  time.Time // when it said what it carries, where that was before the start
 	TLS         string    // of the last connection; "" in clear
 	User        string    // who we proved to be; "" for nobody
 	LMTP        bool
@@ -57,13 +59,20 @@ func (h *hop) health(route string) Health {
 		Waiting: int(h.slots.waiting[forMail].Load()), Asking: int(h.slots.waiting[forAsking].Load()), Resting: h.resting(),
 		Busy: h.slots.refused.Load()}
 	h.breaker.show(&out)
-	if f := h.facts.Load(); f != nil {
+	switch f := h.facts.Load(); {
+	case f == nil:
+	case f.recalled:
+		out.RecalledAt = f.at
+	default:
 		out.LearnedAt, out.TLS = f.at, f.tls
 	}
 	h.idleMu.Lock()
 	out.Idle = len(h.idle)
 	h.idleMu.Unlock()
 	out.LMTP = h.lmtp
+	if n := int(h.slots.parked.Load()); n > 0 {
+		out.Starting = h.size - n
+	}
 	if h.auth != nil {
 		out.User = h.auth.User
 	}

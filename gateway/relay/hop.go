@@ -30,6 +30,7 @@ type hop struct {
 	pools *Pools
 	users int // of Pools.mu
 	slots *slots
+	pace  pace
 	breaker
 	tripped chan struct{} // tells Tend that the breaker opened
 	facts   atomic.Pointer[learned]
@@ -51,6 +52,14 @@ type learned struct {
 	offer offer
 	tls   string
 	at    time.Time
+
+	recalled bool // from before a restart
+}
+
+// reached reports whether the next hop was reached since the start.
+func (h *hop) reached() bool {
+	f := h.facts.Load()
+	return f != nil && !f.recalled
 }
 
 type counters struct {
@@ -71,6 +80,11 @@ func (n *counters) message(a *attempt) {
 // get takes a connection: an idle one that still lives, or a new one. fresh asks for a new one. The caller gives it back
 // by put or by drop.
 func (h *hop) get(ctx context.Context, l lane, fresh bool) (c *conn, err error) {
+	if l == forMail && !fresh {
+		if err := h.inTurn(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := h.slots.take(ctx, l, h.timeouts.Slot); err != nil {
 		return nil, err
 	}
@@ -250,14 +264,17 @@ func (h *hop) keepClear() {
 
 // well and ill tell the breaker how a call ended; the context of one that was cancelled says nothing about the hop.
 func (h *hop) well() {
-	if h.worked() {
-		h.pools.log.Info("next hop works again", "next_hop", h.address)
+	if !h.worked() {
+		h.slots.widen()
+		return
 	}
+	h.slots.narrow()
+	h.pools.log.Info("next hop works again", "next_hop", h.address)
 }
 
 func (h *hop) ill(ctx context.Context, err error) {
 	h.count.failed.Add(1)
-	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, errBusy) || errors.Is(err, errFull) {
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, errBusy) || errors.Is(err, errFull) || errors.Is(err, errRate) {
 		h.skipped()
 		return
 	}

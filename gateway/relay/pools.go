@@ -28,7 +28,8 @@ type Pools struct {
 
 	mu        sync.Mutex
 	hops      []*hop
-	listening map[*conn]struct{} // to late answers
+	recalled  map[hopName]*learned // from before the start
+	listening map[*conn]struct{}   // to late answers
 	closed    bool
 	listeners sync.WaitGroup
 }
@@ -55,6 +56,7 @@ type settings struct {
 	lmtp         bool
 	found        bool // by name, in DNS
 	forward      Forward
+	rate         Rate
 	tls          Mode
 	fingerprints []Digest
 	roots        *x509.CertPool
@@ -67,7 +69,7 @@ type settings struct {
 }
 
 func (s *settings) equal(o *settings) bool {
-	return s.address == o.address && s.lmtp == o.lmtp && s.found == o.found && s.forward == o.forward && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
+	return s.address == o.address && s.lmtp == o.lmtp && s.found == o.found && s.forward == o.forward && s.rate == o.rate && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
 		s.size == o.size && s.queue == o.queue && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) && same(s.auth, o.auth) && sameCertificate(s.certificate, o.certificate) &&
 		(s.roots == o.roots || s.roots != nil && o.roots != nil && s.roots.Equal(o.roots))
 }
@@ -80,7 +82,7 @@ func sameCertificate(a, b *tls.Certificate) bool {
 }
 
 func newSettings(r *Route, h Hop) settings {
-	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, found: h.found, forward: r.Forward, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
+	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, found: h.found, forward: r.Forward, rate: r.Rate, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
 		size: r.PoolSize, queue: r.Queue, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints),
 		auth: r.Auth, certificate: r.Certificate}
 	if h.unix() {
@@ -103,14 +105,14 @@ func newSettings(r *Route, h Hop) settings {
 func (p *Pools) use(s settings) *hop {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var known *learned
+	known := p.recalled[hopName{s.address, s.lmtp}]
 	for _, h := range p.hops {
 		if h.settings.equal(&s) {
 			h.users++
 			return h
 		}
-		if h.address == s.address && h.lmtp == s.lmtp {
-			known = h.facts.Load()
+		if f := h.facts.Load(); f != nil && h.address == s.address && h.lmtp == s.lmtp {
+			known = f
 		}
 	}
 	h := &hop{settings: s, pools: p, users: 1, slots: newSlots(s.size, s.queue), tripped: make(chan struct{}, 1)}

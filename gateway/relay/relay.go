@@ -65,7 +65,7 @@ func (rt *route) deferred() gateway.Reason {
 	for _, h := range rt.hops() {
 		switch {
 		case h.resting():
-		case h.slots.crowded(h.timeouts.Slot):
+		case h.slots.crowded(h.timeouts.Slot), h.pace.full(h.rate, h.timeouts.Slot):
 			why = gateway.NextHopBusy
 		default:
 			return ""
@@ -185,7 +185,7 @@ func (h *hop) unreached(ctx context.Context, err error) attempt {
 		return a
 	}
 	a := broken(atDial, err)
-	if errors.Is(err, errBusy) || errors.Is(err, errFull) {
+	if errors.Is(err, errBusy) || errors.Is(err, errFull) || errors.Is(err, errRate) {
 		a.Reply = gateway.Word(gateway.Defer, gateway.NextHopBusy, nil)
 	}
 	if ended(ctx) != nil {

@@ -107,6 +107,7 @@ type Route struct {
 	// Queue is how many messages may wait for a connection to a hop, and how many questions about recipients; 0 is
 	// DefaultQueue. What comes beyond is told 451 at once, and at RCPT already (gateway.Carries.Defer).
 	Queue    int
+	Rate     Rate // of messages to each hop; what is over it waits as for a connection
 	Timeouts Timeouts
 	Hostname string // our name in EHLO
 	// Chunking sends bodies by BDAT where the next hop offers it. It is off by default: it saves no round trip and is no
@@ -152,6 +153,8 @@ func (r *Route) check() error {
 		return fmt.Errorf("relay: route %q: no such way to tell of clients", r.Name)
 	case r.PoolSize < 0:
 		return fmt.Errorf("relay: route %q: a pool of %d connections", r.Name, r.PoolSize)
+	case r.Rate.N < 0 || r.Rate.N > 0 && r.Rate.every() <= 0:
+		return fmt.Errorf("relay: route %q: %d messages in %s", r.Name, r.Rate.N, r.Rate.Period)
 	case r.Queue < 0:
 		return fmt.Errorf("relay: route %q: a queue of %d", r.Name, r.Queue)
 	}

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Why no connection was to be had. Neither is a fault of the next hop.
+// Why no connection was to be had. None is a fault of the next hop.
 var (
 	errBusy = errors.New("pool: no connection became free in time")
 	errFull = errors.New("pool: too many messages wait for a connection")
+	errRate = errors.New("rate: more messages than the route hands to this next hop")
 )
 
 // lane is what a connection is taken for. Each lane has only a share of the pool, so that messages and questions about
@@ -40,6 +42,9 @@ type slots struct {
 	waiting [lanes]atomic.Int32
 	moved   atomic.Int64  // when one was last taken or given back, in ns since 1970
 	refused atomic.Uint64 // that got none
+
+	starting sync.Mutex
+	parked   atomic.Int32 // places that nobody gets while a next hop that was away is begun with slowly
 }
 
 func newSlots(size, queue int) *slots {
@@ -51,7 +56,30 @@ func newSlots(size, queue int) *slots {
 }
 
 // used is how many are taken.
-func (s *slots) used() int { return len(s.all) }
+func (s *slots) used() int { return max(len(s.all)-int(s.parked.Load()), 0) }
+
+// narrow leaves one place of those that are free now: a next hop that is back has enough to do.
+func (s *slots) narrow() {
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	for int(s.parked.Load()) < cap(s.all)-1 && put(s.all) {
+		s.parked.Add(1)
+	}
+}
+
+// widen doubles what is left of them, up to all.
+func (s *slots) widen() {
+	if s.parked.Load() == 0 {
+		return
+	}
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	for n := min(cap(s.all)-int(s.parked.Load()), int(s.parked.Load())); n > 0; n-- {
+		s.parked.Add(-1)
+		<-s.all
+	}
+	s.moved.Store(time.Now().UnixNano())
+}
 
 // take waits for the right to have one more connection, at most for that time.
 func (s *slots) take(ctx context.Context, l lane, within time.Duration) error {

@@ -41,8 +41,8 @@ func (h *hop) probe(ctx context.Context) {
 
 // reach connects until it was possible once.
 func (h *hop) reach(ctx context.Context) {
-	for pause := firstPause; h.facts.Load() == nil && ctx.Err() == nil; pause = min(2*pause, longPause) {
-		if h.probe(ctx); h.facts.Load() != nil {
+	for pause := firstPause; !h.reached() && ctx.Err() == nil; pause = min(2*pause, longPause) {
+		if h.probe(ctx); h.reached() {
 			return
 		}
 		sleep(ctx, pause)

@@ -18,6 +18,7 @@ type Route struct {
 	RouteRecipients
 	Pool     int      `toml:"pool" unit:"connections" default:"10" min:"1" max:"1000" doc:"Connections to each next hop at the same time."`
 	Queue    int      `toml:"queue" unit:"messages" default:"500" min:"1" max:"10000" doc:"Messages that may wait for a connection to each next hop, at most 30 seconds each. While as many wait, more are deferred at RCPT (451 4.4.5), before their body is taken."`
+	Rate     RatePer  `toml:"rate" example:"100/1m" doc:"How many messages each next hop is handed in how much time, spread evenly, a tenth of them at once at most. More wait, at most 30 seconds each, or are deferred at RCPT (451 4.4.5). none or not set: no limit."`
 	WhenDown WhenDown `toml:"when_down" enum:"defer,spool" default:"defer" doc:"What becomes of mail while no next hop of the route can be reached. defer: the sender gets 451 and keeps it; nothing can be lost here. spool: mail that passed every check, for verified recipients, is written to the spool of this host and answered with 250. It then lies on one disk, and is lost if that disk is lost before the next hop is back."`
 	Timeouts Timeouts `toml:"timeouts" doc:"How long the next hop may take."`
 }

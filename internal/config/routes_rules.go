@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Validate checks that a route leads somewhere and that what its tls mode needs is there.
@@ -30,6 +31,12 @@ func (r *Route) Validate(report func(key, message, instead string)) {
 	}
 	r.spoolsVerified(report)
 	r.credentials(report)
+	switch n := r.Rate.N; {
+	case r.Rate.Sized:
+		report("rate", "is a size, and messages are a number", rateAdvice)
+	case n > int64(r.Rate.Period/time.Microsecond):
+		report("rate", "is faster than can be counted", `write at most one in a microsecond, or "none"`)
+	}
 	if r.TLS == TLSFingerprint && len(r.Fingerprints) == 0 {
 		report("fingerprints", `tls = "fingerprint" needs at least one`, "write the SHA-256 of the next hop's certificate")
 	}

@@ -35,3 +35,22 @@ func TestNextHopsOfDNS(t *testing.T) {
 		t.Errorf("%d messages arrived", n)
 	}
 }
+
+// TestNextHopRemembered: a gateway that starts while its next hop is away offers what that said before, and a client can
+// hand over 8-bit mail as soon as it is back.
+func TestNextHopRemembered(t *testing.T) {
+	t.Parallel()
+	w := begin(t, setup{})
+	if err := w.daemon.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.hop(t).Close()
+	w.start(t) // and waits for the offer
+	if said := w.dial(t).say("EHLO client.example.org"); !strings.Contains(said, "8BITMIME") || !strings.Contains(said, "DSN") {
+		t.Errorf("while it is away clients are offered %q", said)
+	}
+	out, _, _, err := w.daemon.Command(t.Context(), "status")
+	if err != nil || !strings.Contains(out, "FAIL next hop") {
+		t.Errorf("status: %s, %v", out, err)
+	}
+}
