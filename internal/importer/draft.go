@@ -25,7 +25,15 @@ type Draft struct {
 	options Options
 	routes  []*route
 	domains map[string]*domain
+	aliases []alias
 	entries entries
+}
+
+// alias is an address that stands for others.
+type alias struct {
+	address string
+	to      []string
+	origin  string
 }
 
 func newDraft(from string, o Options) *Draft {
@@ -49,6 +57,15 @@ func (d *Draft) finish() {
 			t.set("subdomains", "true", m.why)
 		}
 		t.set("route", text(m.route), "")
+		if m.listed {
+			t.off("recipients", text("directory"), "with directories, once the file is where [[directory]] says")
+			t.off("directories", texts([]string{directoryName}), "")
+		}
+	}
+	for _, a := range d.aliases {
+		t := d.Policy.each("alias")
+		t.set("address", text(a.address), a.origin)
+		t.set("to", texts(a.to), "")
 	}
 	d.entries.write(&d.Policy)
 }
@@ -57,7 +74,11 @@ func (d *Draft) finish() {
 type domain struct {
 	route, origin, why string
 	subdomains         bool
+	listed             bool // its recipients are in the directory that was made
 }
+
+// directoryName is that of a directory of recipients that an import makes.
+const directoryName = "imported"
 
 // serve adds a domain, once; a second mention only widens it.
 func (d *Draft) serve(name string, m domain) {

@@ -17,7 +17,9 @@ type postfixImport struct {
 	used map[postfix.Place]bool // entries of transport tables that made a route
 	own  []string               // names of the machine itself
 
-	screens bool // postscreen runs
+	screens bool              // postscreen runs
+	mapped  map[string]bool   // domains that stand for others
+	apart   map[string]string // recipients with a route of their own
 }
 
 // FromPostfix maps a Postfix configuration. The draft is complete: its documents are valid, and its report has every

@@ -127,19 +127,21 @@ func serving(route, origin string, subdomains bool) domain {
 // routeOf finds where mail for a domain goes, or why that cannot be.
 func (m *postfixImport) routeOf(c class, domain string) (r route, why string) {
 	found, ok, err := m.c.RouteOf("", domain)
-	t, at := found.Transport, found.At
-	class, _ := m.c.Get(c.transport)
-	way := postfix.ParseTransport(class.Value)
-	switch {
-	case err != nil && !ok:
+	if err != nil && !ok {
 		return r, "a transport table that may have it cannot be read"
-	case !ok:
-		t, at = way, class.At
-	default:
-		m.used[at] = true
-		if t.Channel == "" {
-			t.Channel = way.Channel
-		}
+	}
+	if ok {
+		m.used[found.At] = true
+		return m.routeBy(c, found.Transport, found.At, domain)
+	}
+	class, _ := m.c.Get(c.transport)
+	return m.routeBy(c, postfix.ParseTransport(class.Value), class.At, domain)
+}
+
+// routeBy makes the route of a transport.
+func (m *postfixImport) routeBy(c class, t postfix.Transport, at postfix.Place, domain string) (r route, why string) {
+	if t.Channel == "" {
+		t.Channel = postfix.ParseTransport(m.c.Value(c.transport)).Channel
 	}
 	program, service := m.program(t.Channel)
 	switch program {
