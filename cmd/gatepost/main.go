@@ -86,6 +86,8 @@ func commands() []command {
 		{"handover", "PRODUCT [--route R] [--gateway ADDRESS,...] [--verify [--rcpt A] [--outside HOST:PORT]] [--config PATH] [--json]", "print what to do on the internal mail server, or find out whether it was done", handOver},
 		{"import postfix", "--out DIR [--config-dir /etc/postfix] [--root DIR] [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", "make gatepost.toml and policy.toml of a Postfix configuration, with a report of what became of each thing", importPostfix},
 		{"import pmg", "BACKUP.tgz --out DIR [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", "make gatepost.toml and policy.toml of a backup of Proxmox Mail Gateway, with a report of what became of each thing", importPMG},
+		{"cutover plan", "--domain D [--start DAY] [--dns SERVER] [--config PATH] [--json]", "print step by step, with days, how mail of a domain moves to this gateway", cutoverPlan},
+		{"cutover verify", "--domain D [--listener ADDRESS:PORT] [--dns SERVER] [--config PATH] [--json]", "look at MX, listeners, next hops and SPF of a domain that moves", cutoverVerify},
 		{"lists import", "--csv FILE --out FILE [--kind allow|block] [--expires DAY] [--owner NAME] [--reason TEXT] [--json]", "make entries for policy.toml of an allow or block list that another product exported", listsImport},
 		{"version", "", "print the version", printVersion},
 	}
