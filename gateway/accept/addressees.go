@@ -1,6 +1,10 @@
 package accept
 
-import "gatepost/gateway"
+import (
+	"strings"
+
+	"gatepost/gateway"
+)
 
 // addressees are who of a message's accepted recipients gets it in which way. Their places, those of hop first, are those of
 // their keys in the ledger.
@@ -50,6 +54,17 @@ func (a *addressees) add(seen *seen, r *gateway.Recipient, final gateway.Address
 		out.Address, out.Named, out.To = final, r.Address, nil
 	}
 	a.hop, a.keys = append(a.hop, out), append(a.keys, key)
+}
+
+// discreet takes the addresses out of the next hop's words that the sender did not name: whom a recipient stands for is
+// nobody's business.
+func discreet(r gateway.Reply, rcpts []gateway.Recipient) gateway.Reply {
+	for i := range rcpts {
+		if to := &rcpts[i]; !to.Named.IsNull() {
+			r.Text = strings.ReplaceAll(r.Text, to.Address.Text, to.Named.Text)
+		}
+	}
+	return r
 }
 
 // seen tells whether a key came before. Nearly all messages have few recipients, for which looking is cheaper than a map.

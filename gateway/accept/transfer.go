@@ -100,7 +100,7 @@ func (t *transfer) relay(ctx context.Context, missing []int, took []bool) {
 			relayed.To[i] = d.Rcpts[i].Address
 		}
 	}
-	t.result.Relayed, t.result.Reply = &relayed, told(&relayed)
+	t.result.Relayed, t.result.Reply = &relayed, discreet(told(&relayed), d.Rcpts)
 	for i, at := range missing {
 		took[at] = relayed.TookFor(i)
 	}

@@ -1,0 +1,59 @@
+package accept
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"gatepost/gateway"
+)
+
+func named(local string) gateway.Address {
+	return gateway.Address{Text: local + "@example.org", Local: local, Domain: "example.org"}
+}
+
+// TestWhoGetsIt shows that each address that the recipients stand for gets one copy, with what the sender named beside it,
+// and that no refusal tells an address that the sender does not know.
+func TestWhoGetsIt(t *testing.T) {
+	h := &hop{answer: gateway.Relayed{Result: gateway.RefusedByHop, At: gateway.AtRcpt,
+		Reply: gateway.Reply{Code: 550, Enhanced: "5.1.1", Text: "<y@example.org> and <b@example.org>: no such user; <y@example.org>"}}}
+	e := envelope(h, message)
+	ok := gateway.Reply{Code: 250}
+	e.Rcpts = []gateway.Recipient{
+		{Address: named("team"), To: []gateway.Address{named("x"), named("y")}, Reply: ok},
+		{Address: named("x"), Reply: ok},
+		{Address: named("refused"), To: []gateway.Address{named("z")}, Reply: gateway.Reply{Code: 550}},
+		{Address: named("both"), To: []gateway.Address{named("y"), named("both")}, Reply: ok},
+		{Address: named("b"), Reply: ok},
+	}
+	r := new(Acceptor).Deliver(t.Context(), e, &gateway.Verdict{})
+	if got := strings.Join(h.rcpts, " "); got != "x@example.org y@example.org both@example.org b@example.org" {
+		t.Errorf("it goes to %s", got)
+	}
+	if want := "550 5.1.1 <team@example.org> and <b@example.org>: no such user; <team@example.org>"; !strings.HasPrefix(r.Reply.String(), want) {
+		t.Errorf("told %q, want %q", r.Reply, want)
+	}
+	if r.Relayed == nil || r.Relayed.Reply.Text != h.answer.Reply.Text {
+		t.Errorf("the journal does not have the next hop's own words: %+v", r.Relayed)
+	}
+	to := new(Acceptor).addressees(e, &gateway.Verdict{})
+	if i := slices.IndexFunc(to.hop, func(r gateway.Recipient) bool { return r.Address == named("y") }); i < 0 || to.hop[i].Named != named("team") || to.hop[i].To != nil {
+		t.Errorf("%+v", to.hop)
+	}
+}
+
+// TestWhoGetsItIsBounded gives many recipients that stand for the same many: each once, without looking at all for each.
+func TestWhoGetsItIsBounded(t *testing.T) {
+	e := envelope(&hop{}, message)
+	var all []gateway.Address
+	for i := range gateway.MaxTargets {
+		all = append(all, named("u"+strings.Repeat("x", i)))
+	}
+	e.Rcpts = nil
+	for range 1000 {
+		e.Rcpts = append(e.Rcpts, gateway.Recipient{Address: named("team"), To: all, Reply: gateway.Reply{Code: 250}})
+	}
+	if to := new(Acceptor).addressees(e, &gateway.Verdict{}); len(to.hop) != len(all) {
+		t.Errorf("%d addresses", len(to.hop))
+	}
+}
