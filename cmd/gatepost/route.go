@@ -24,8 +24,8 @@ type routeShown struct {
 	Header   string   `json:"header_domain,omitempty"`
 	Route    string   `json:"route,omitempty"`
 	NextHops []string `json:"next_hops,omitempty"`
-	Asked    bool     `json:"recipients_checked,omitempty"`
-	CatchAll []string `json:"catch_all,omitempty"` // who gets it if the recipient does not exist
+	Checked  string   `json:"recipients,omitempty"` // how it is found out whether it exists: the key recipients
+	CatchAll []string `json:"catch_all,omitempty"`  // who gets it if the recipient does not exist
 	Error    string   `json:"error,omitempty"`
 }
 
@@ -88,16 +88,36 @@ func routeOfAddress(c *config.Config, policy *gateway.Policy, text string) route
 	out.To, out.Header = wireTexts(d.To), policy.HeaderDomain(to)
 	for i := range c.Policy.Routes {
 		if r := &c.Policy.Routes[i]; r.Name == d.Route {
-			out.Asked = r.Recipients != "none"
 			for _, h := range r.NextHops {
 				out.NextHops = append(out.NextHops, hopText(&h))
 			}
 		}
 	}
-	if all := policy.CatchAll(to); all.Route != "" && out.Asked {
+	out.Checked = checkedBy(c, policy, &d, to)
+	if all := policy.CatchAll(to); all.Route != "" && out.Checked != config.RecipientsNone {
 		out.CatchAll = append(wireTexts(all.To), all.Why...)
 	}
 	return out
+}
+
+// checkedBy is how it is found out whether a recipient exists: as the domain of who gets the mail says, else its route.
+func checkedBy(c *config.Config, policy *gateway.Policy, d *gateway.Destination, to gateway.Address) string {
+	if len(d.To) > 0 {
+		to = d.To[0]
+	}
+	if served := policy.Serves(to); served != nil {
+		for i := range c.Policy.Domains {
+			if own := &c.Policy.Domains[i]; own.Name == served.Name && own.Recipients != "" {
+				return own.Recipients
+			}
+		}
+	}
+	for i := range c.Policy.Routes {
+		if r := &c.Policy.Routes[i]; r.Name == d.Route {
+			return r.Recipients
+		}
+	}
+	return ""
 }
 
 func hopText(h *config.NextHop) string {
@@ -136,9 +156,7 @@ func (r *routeShown) print(e env) {
 	field("To and Cc", r.Header)
 	field("route", r.Route)
 	field("next hops", r.NextHops...)
-	if !r.Asked {
-		field("check", "none: every recipient of this route is taken")
-	}
+	field("recipients", r.Checked)
 	if len(r.CatchAll) > 0 {
 		field("if unknown", r.CatchAll...)
 	}
