@@ -81,15 +81,7 @@ func (d *daemon) notice(ctx context.Context, f *spool.Failure) error {
 		UTF8: f.Options.UTF8, Arrived: f.Custody.Arrived, Date: time.Now(), EnvID: f.Options.EnvID, Full: f.Options.Return == "FULL",
 		Drop: ourFields(), Message: f.Message}
 	for i := range f.Rcpts {
-		to := &f.Rcpts[i]
-		failed := dsn.Rcpt{Final: to.Address.Text, Original: to.Options.Original, Status: to.Reply.Enhanced, LastTry: to.At}
-		if to.NextHop != "" {
-			failed.Code, failed.Said = to.Reply.Code, strings.TrimSpace(to.Reply.Enhanced+" "+dsn.Hide(to.Reply.Text, names, slices.Concat(domains, []string{to.Address.Domain})))
-		}
-		if to.Expired {
-			failed.Status = "4.4.7"
-		}
-		report.Rcpts = append(report.Rcpts, failed)
+		report.Rcpts = append(report.Rcpts, failedRcpt(&f.Rcpts[i], names, domains))
 	}
 	made, err := report.Make()
 	if err != nil {
@@ -109,6 +101,24 @@ func (d *daemon) notice(ctx context.Context, f *spool.Failure) error {
 	}
 	d.journal.Fate(&told)
 	return nil
+}
+
+// failedRcpt is a recipient as the sender may read of it: by the address that was named, not by one that stands in for it,
+// and without the names of hosts behind us.
+func failedRcpt(to *spool.FailedRcpt, names, domains []string) dsn.Rcpt {
+	out := dsn.Rcpt{Final: to.Address.Text, Original: to.Options.Original, Status: to.Reply.Enhanced, LastTry: to.At}
+	said := to.Reply.Text
+	if named := to.Named.Text; named != "" {
+		out.Final = named
+		said = strings.NewReplacer(to.Address.Text, named, strings.ToLower(to.Address.Text), named).Replace(said)
+	}
+	if to.NextHop != "" {
+		out.Code, out.Said = to.Reply.Code, strings.TrimSpace(to.Reply.Enhanced+" "+dsn.Hide(said, names, slices.Concat(domains, []string{to.Address.Domain})))
+	}
+	if to.Expired {
+		out.Status = "4.4.7"
+	}
+	return out
 }
 
 // ourFields are the beginnings of the names of fields that are for the inside: a stranger could learn from them how to pass.

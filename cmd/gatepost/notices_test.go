@@ -1,0 +1,26 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"gatepost/gateway"
+	"gatepost/gateway/spool"
+)
+
+// TestNoticeNamesWhomTheSenderNamed: an address that stands in for the one that was named is not told, in no place.
+func TestNoticeNamesWhomTheSenderNamed(t *testing.T) {
+	address := func(local string) gateway.Address {
+		return gateway.Address{Text: local + "@our.example", Local: local, Domain: "our.example"}
+	}
+	to := &spool.FailedRcpt{NextHop: "mail:25", Reply: gateway.Reply{Code: 550, Enhanced: "5.1.1", Text: "<j.doe@our.example>: mailbox of j.doe@our.example is gone"},
+		Recipient: gateway.Recipient{Address: address("j.doe"), Named: address("info")}}
+	got := failedRcpt(to, nil, nil)
+	if got.Final != "info@our.example" || strings.Contains(got.Said, "j.doe") || !strings.Contains(got.Said, "mailbox of info@our.example is gone") || got.Code != 550 {
+		t.Errorf("%+v", got)
+	}
+	to.Named = gateway.Address{}
+	if got := failedRcpt(to, nil, nil); got.Final != "j.doe@our.example" || !strings.Contains(got.Said, "mailbox of j.doe@our.example") {
+		t.Errorf("%+v", got)
+	}
+}
