@@ -237,7 +237,7 @@ func openMessage(name string, id gateway.ID) (*stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := readHead(f, id)
+	s, err := readHead(f, id, nil)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -245,7 +245,8 @@ func openMessage(name string, id gateway.ID) (*stored, error) {
 	return s, nil
 }
 
-func readHead(f *os.File, id gateway.ID) (*stored, error) {
+// readHead reads the envelope, through buf where that is large enough.
+func readHead(f *os.File, id gateway.ID, buf []byte) (*stored, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -253,7 +254,7 @@ func readHead(f *os.File, id gateway.ID) (*stored, error) {
 	if !info.Mode().IsRegular() {
 		return nil, damaged("not a file")
 	}
-	head, err := headOf(f, info.Size())
+	head, err := headOf(f, info.Size(), buf)
 	if err != nil {
 		return nil, err
 	}
@@ -272,10 +273,13 @@ func readHead(f *os.File, id gateway.ID) (*stored, error) {
 }
 
 // headOf reads the two lines before the message.
-func headOf(f io.ReaderAt, size int64) ([]byte, error) {
+func headOf(f io.ReaderAt, size int64, buf []byte) ([]byte, error) {
 	for n := int64(firstRead); ; n *= 8 {
 		n = min(n, size, int64(len(magic)+maxEnvelope))
-		head := make([]byte, n)
+		head := buf[:min(n, int64(len(buf)))]
+		if int64(len(head)) < n {
+			head = make([]byte, n)
+		}
 		if got, err := f.ReadAt(head, 0); err != nil && int64(got) < n && err != io.EOF {
 			return nil, err
 		}

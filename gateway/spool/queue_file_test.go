@@ -178,7 +178,7 @@ func FuzzMessageFile(f *testing.F) {
 	f.Add([]byte(magic + "{}\n"))
 	f.Add(bytes.Replace(whole, []byte("bob"), []byte(`b\n`), 1))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		head, err := headOf(bytes.NewReader(text), int64(len(text)))
+		head, err := headOf(bytes.NewReader(text), int64(len(text)), nil)
 		if err != nil {
 			return
 		}

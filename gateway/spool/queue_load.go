@@ -52,8 +52,9 @@ func (q *Queue) load() error {
 	errs := make(chan error, len(folders))
 	for range 4 * runtime.GOMAXPROCS(0) { // they mostly wait for the disk
 		wg.Go(func() {
+			buf := make([]byte, firstRead) // for all of them: the start leaves little to collect
 			for f := range work {
-				if err := q.loadFolder(f.Name()); err != nil {
+				if err := q.loadFolder(f.Name(), buf); err != nil {
 					errs <- err
 				}
 			}
@@ -70,7 +71,7 @@ func (q *Queue) load() error {
 	return <-errs
 }
 
-func (q *Queue) loadFolder(base string) error {
+func (q *Queue) loadFolder(base string, buf []byte) error {
 	dir := filepath.Join(q.dirs.queue(), base)
 	q.folderMu.Lock()
 	q.made[dir] = true
@@ -100,7 +101,7 @@ func (q *Queue) loadFolder(base string) error {
 			q.setAside(filepath.Join(dir, name), name, "its name is not that of a message of this folder")
 			continue
 		}
-		q.loadMessage(id, states[base])
+		q.loadMessage(id, states[base], buf)
 		delete(states, base)
 	}
 	// A state without its message is what is left of one that was delivered.
@@ -111,9 +112,14 @@ func (q *Queue) loadFolder(base string) error {
 }
 
 // loadMessage takes one message in. One that cannot be read now is in the queue all the same: it is promised.
-func (q *Queue) loadMessage(id gateway.ID, hasState bool) {
+func (q *Queue) loadMessage(id gateway.ID, hasState bool, buf []byte) {
 	name := q.name(id, ".msg")
-	m, err := openMessage(name, id)
+	var m *stored
+	f, err := os.Open(name)
+	if err == nil {
+		m, err = readHead(f, id, buf)
+		f.Close()
+	}
 	var broken *damage
 	switch {
 	case errors.As(err, &broken):
@@ -127,7 +133,6 @@ func (q *Queue) loadMessage(id gateway.ID, hasState bool) {
 		q.mu.Unlock()
 		return
 	}
-	m.file.Close()
 	s := new(state)
 	if hasState {
 		s = q.readState(id, len(m.Rcpts))
