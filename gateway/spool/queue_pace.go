@@ -18,7 +18,8 @@ const (
 // double from round to round up to a bound, half as many after a failure, and none while it is away but for one that finds out.
 type pace struct {
 	window   int // 0 is 1
-	inFlight int
+	inFlight int // of this spell
+	spell    int // how often it was lost: what began before, and hangs, neither counts nor speaks any more
 	away     bool
 	since    time.Time // that it is away
 	tries    int       // since then
@@ -60,6 +61,7 @@ func (p *pace) lost(now time.Time, why string, finding bool, t *Tuning) {
 	}
 	if !p.away {
 		p.away, p.since, p.tries = true, now, 0
+		p.spell, p.inFlight = p.spell+1, 0
 	}
 	p.said, p.silent = why, false
 	p.tries++

@@ -109,6 +109,74 @@ func TestRoutesAreFair(t *testing.T) {
 	})
 }
 
+// TestHungStragglers: a route that was away and is back gets its mail although deliveries from before still hang.
+func TestHungStragglers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		h := &hangs{hop: &w.hop}
+		w.Queue.opts.NextHop = func() gateway.NextHop { return h }
+		stop := w.run()
+		for range 60 {
+			w.put(gateway.Custody{})
+		}
+		time.Sleep(time.Second)
+		h.set("hang")
+		for range 3 {
+			w.put(gateway.Custody{})
+		}
+		time.Sleep(time.Second)
+		h.set("away")
+		w.put(gateway.Custody{})
+		time.Sleep(10 * time.Second)
+		if r := w.Totals().Routes[0]; r.Away.IsZero() {
+			t.Fatalf("%+v", r)
+		}
+		h.set("")
+		var late []gateway.ID
+		for range 20 {
+			late = append(late, w.put(gateway.Custody{}))
+		}
+		time.Sleep(20 * time.Second)
+		left := w.left()
+		for _, id := range late {
+			if left[id] != "" {
+				t.Errorf("%v is %s", id, left[id])
+			}
+		}
+		time.Sleep(time.Hour)
+		stop()
+		if r := w.Totals(); len(r.Routes) != 0 || w.index.lanes["inside"].inFlight != 0 {
+			t.Errorf("%+v, %d on their way", r, w.index.lanes["inside"].inFlight)
+		}
+	})
+}
+
+// hangs is a hop that takes what comes, hangs with it for half an hour, or is not there.
+type hangs struct {
+	*hop
+	how string
+}
+
+func (h *hangs) set(how string) {
+	h.mu.Lock()
+	h.how = how
+	h.mu.Unlock()
+}
+
+func (h *hangs) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relayed {
+	h.mu.Lock()
+	how := h.how
+	h.mu.Unlock()
+	switch how {
+	case "hang":
+		time.Sleep(10 * time.Minute)
+		return gateway.Relayed{At: gateway.AtBody, Reply: reply(451)}
+	case "away":
+		return unreached(d, "")
+	}
+	return h.hop.Relay(ctx, d)
+}
+
 // TestStop: Run ends soon though next hops hang, and what was on its way is still there.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

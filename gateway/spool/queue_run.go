@@ -42,6 +42,7 @@ type job struct {
 	*entry
 	finding bool // it is to find out whether its route is well
 	over    bool // its time is over, and its route is away: it is not tried
+	spell   int  // of its route, when it began
 }
 
 // begin begins what may begin, route by route in turn, and returns when to look again at the latest.
@@ -135,6 +136,7 @@ func (q *Queue) pick(l *lane, why gateway.Reason, now time.Time) *job {
 		j.finding = finding
 	}
 	heap.Pop(&l.due)
+	j.spell = l.spell
 	l.inFlight++
 	q.inFlight++
 	q.index.change(first, Delivering, now)
@@ -161,10 +163,12 @@ func (q *Queue) work(ctx context.Context, hop gateway.NextHop, j *job) {
 	q.mu.Lock()
 	q.inFlight--
 	l := j.lane
-	l.inFlight--
 	now := q.now()
-	if out.relayed != nil {
-		q.follow(l, out.relayed, j.finding, now)
+	if j.spell == l.spell {
+		l.inFlight--
+		if out.relayed != nil {
+			q.follow(l, out.relayed, j.finding, now)
+		}
 	}
 	q.giveBack(j.entry, &out, now)
 	q.mu.Unlock()
