@@ -30,10 +30,10 @@ type Queue struct {
 	AlarmAfter     time.Duration   `toml:"alarm_after" default:"10m" min:"1s" max:"7d" doc:"How old the oldest message may be before it is an alarm."`
 	NoticesVia     string          `toml:"notices_via" format:"word" example:"outbound" rfc:"RFC 3461, RFC 3464" doc:"The route whose next hop relays failure notices to the internet. A notice goes only to a sender whose domain passed SPF or DMARC. Not set: no notices are sent, and mail that failed for good stays as a dead letter until somebody looks at it."`
 	NoticeLanguage string          `toml:"notice_language" enum:"en,de,fr,es,it,pt,nl,pl" default:"en" doc:"The language of failure notices; below it they are always in English too."`
-	DeadKeep       time.Duration   `toml:"dead_keep" default:"30d" min:"1d" max:"3650d" doc:"How long dead letters are kept. While there are any, it is an alarm; the removal of each is told in the journal."`
+	DeadKeep       time.Duration   `toml:"dead_keep" default:"30d" min:"1d" max:"3650d" doc:"How long dead letters are kept, from when their mail came; longer than lifetime. While there are any, it is an alarm; the removal of each is told in the journal."`
 }
 
-// Validate checks that the tries fit into the lifetime.
+// Validate checks that the tries fit into the lifetime, and that somebody can look at what failed after it.
 func (q *Queue) Validate(report func(key, message, instead string)) {
 	if len(q.Schedule) == 0 {
 		report("schedule", "is an empty list", `write for example ["1m", "5m", "30m"], or remove the key for the default`)
@@ -45,6 +45,9 @@ func (q *Queue) Validate(report func(key, message, instead string)) {
 	}
 	if q.Lifetime < all {
 		report("lifetime", "ends before the tries of schedule, which take "+FormatDuration(all), "write at least as long, or a shorter schedule")
+	}
+	if least := q.Lifetime + 24*time.Hour; q.DeadKeep < least {
+		report("dead_keep", "leaves less than a day to look at mail that was tried for its whole lifetime ("+FormatDuration(q.Lifetime)+")", "write at least "+FormatDuration(least))
 	}
 }
 
