@@ -153,10 +153,14 @@ func (d *Directory) Load() error {
 func (d *Directory) Sync(ctx context.Context, force bool) error {
 	d.reading.Lock()
 	defer d.reading.Unlock()
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, d.o.Timeout)
 	defer cancel()
 	state := d.o.Source.Changed()
 	next, told, err := d.read(ctx)
+	if err != nil && whole.Err() != nil { // nobody wants it any more, which says nothing of the source
+		return fmt.Errorf("directory %s: %w", d.o.Name, whole.Err())
+	}
 	now := time.Now()
 	e := Event{Directory: d.o.Name, What: "read"}
 	before := d.now.Load()

@@ -53,7 +53,7 @@ func CheckFilter(filter string) error {
 
 // Bounds of what is believed.
 const (
-	pageSize    = 500
+	pageSize    = 200 // entries: a page must not be more than a server gives at once, 500 or 1000 by default
 	maxEntries  = 5_000_000
 	maxValues   = 10_000    // of an entry
 	maxAddress  = 400       // octets of a value

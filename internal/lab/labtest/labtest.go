@@ -82,6 +82,24 @@ func Spamd(tb testing.TB, o lab.SpamdOptions) *lab.Spamd {
 	return s
 }
 
+// Slapd starts an LDAP server that stops at the end of the test.
+func Slapd(tb testing.TB, o lab.SlapdOptions) *lab.Slapd {
+	tb.Helper()
+	s, err := lab.StartSlapd(Context(tb), Dir(tb), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("stop: %v", err)
+		}
+		if tb.Failed() {
+			tb.Logf("%s", s.Log())
+		}
+	})
+	return s
+}
+
 // Redis starts a redis-server for the test.
 func Redis(tb testing.TB, o lab.RedisOptions) *lab.Redis {
 	tb.Helper()
