@@ -157,11 +157,14 @@ func (o *object) mail(e *gateway.Event, cut bool) {
 	o.text("subject", o.short(e.Subject))
 }
 
-// sent names the addresses that mail was sent on to, where these are others than the recipients, each once.
+// sent names the addresses that the mail of accepted recipients goes on to, where these are others, each once.
 func (o *object) sent(rcpts []gateway.RecordRcpt, most int) {
 	var shown []string
 	more := 0
 	for i := range rcpts {
+		if rcpts[i].Code != 250 {
+			continue
+		}
 		for _, a := range rcpts[i].Sent {
 			switch text := o.short(a.Text); {
 			case slices.Contains(shown, text):
