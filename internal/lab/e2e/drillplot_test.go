@@ -21,12 +21,13 @@ func drillChart(runs map[string]*drill) []byte {
 		end = max(end, slices.Max(d.taken))
 	}
 	c := plot.Chart{
-		Title: fmt.Sprintf("%d mails, a next hop away for %v", *drillMails, *drillOutage), Unit: "mails", Under: "time since the first mail",
+		Title: fmt.Sprintf("%d mails, a next hop away for %v", *drillMails, *drillOutage), Unit: "mails", Under: "minutes since the first mail",
 	}
 	for i := range drillPoints + 1 {
 		label := ""
-		if i%10 == 0 {
-			label = (end * time.Duration(i) / drillPoints).Round(time.Second).String()
+		if i%10 == 0 && i < drillPoints { // the last one would stand in the next panel
+			at := (end * time.Duration(i) / drillPoints).Round(time.Second)
+			label = fmt.Sprintf("%d:%02d", int(at.Minutes()), int(at.Seconds())%60)
 		}
 		c.X = append(c.X, label)
 	}
