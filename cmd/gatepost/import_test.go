@@ -83,3 +83,21 @@ func TestImportLists(t *testing.T) {
 		t.Errorf("a device: exit %d: %s", code, errOut)
 	}
 }
+
+// TestImportPMG shows that check takes what the importer's tests hold a backup against.
+func TestImportPMG(t *testing.T) {
+	const want = "../../internal/importer/testdata/pmg/want"
+	dir := t.TempDir()
+	for _, name := range []string{"gatepost.toml", "policy.toml"} {
+		text, err := os.ReadFile(filepath.Join(want, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, _, errOut := gatepost(t, "check", "--config", dir); code != exitDone {
+		t.Errorf("exit %d: %s", code, errOut)
+	}
+}

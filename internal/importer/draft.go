@@ -26,6 +26,7 @@ type Draft struct {
 	routes  []*route
 	domains map[string]*domain
 	aliases []alias
+	numbers map[string]int // limits that were set
 	entries entries
 }
 
@@ -108,6 +109,13 @@ type route struct {
 	comments           []string
 	recipientsOrigin   string
 	tlsOrigin          string
+}
+
+// add adds a hop that is not there yet.
+func (r *route) add(h hop) {
+	if !slices.Contains(r.hops, h) {
+		r.hops = append(r.hops, h)
+	}
 }
 
 // same reports whether two routes lead the same way.

@@ -102,6 +102,7 @@ func (m *pmgImport) limits() {
 			m.limit(where, what, bound{"", "connections_per_client", 1, 1000, 1000, false}, n)
 		}
 	}
+	m.inOrder()
 	for _, r := range [][2]string{{"conn_rate_limit", "connections"}, {"message_rate_limit", "messages"}} {
 		v, where, what, set := m.get("mail", r[0])
 		n, err := strconv.Atoi(v)
@@ -250,7 +251,7 @@ func (m *pmgImport) way(r *route, hops []postfix.Hop, domain, dest string) (why 
 		if h.Port == 0 {
 			h.Port = map[bool]int{true: 24, false: 25}[r.lmtp]
 		}
-		r.hops = append(r.hops, hop{host, h.Port, h.MX && host == h.Host && !isAddress(host)})
+		r.add(hop{host, h.Port, h.MX && !isAddress(host)})
 	}
 	if len(r.hops) == 0 {
 		return "it has no next hop"

@@ -3,6 +3,7 @@ package importer
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatepost/internal/importer/postfix"
@@ -17,9 +18,10 @@ type postfixImport struct {
 	used map[postfix.Place]bool // entries of transport tables that made a route
 	own  []string               // names of the machine itself
 
-	screens bool              // postscreen runs
-	mapped  map[string]bool   // domains that stand for others
-	apart   map[string]string // recipients with a route of their own
+	listening map[string]bool   // addresses with ports
+	screens   bool              // postscreen runs
+	mapped    map[string]bool   // domains that stand for others
+	apart     map[string]string // recipients with a route of their own
 }
 
 // FromPostfix maps a Postfix configuration. The draft is complete: its documents are valid, and its report has every
@@ -126,8 +128,8 @@ func (m *postfixImport) listener(s *postfix.Service, i int) {
 	if port == "smtp" {
 		port = "25"
 	}
-	if strings.Trim(port, "0123456789") != "" || len(port) > 5 {
-		m.leave(s.At.String(), what, "its port is a name that is not known here", "write the [[listener]] yourself")
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		m.leave(s.At.String(), what, "its port is no number, and no name that is known here", "write the [[listener]] yourself")
 		return
 	}
 	var addresses []string
@@ -141,6 +143,17 @@ func (m *postfixImport) listener(s *postfix.Service, i int) {
 	}
 	for k := range addresses {
 		addresses[k] = strings.TrimSuffix(addresses[k], "0") + port
+	}
+	addresses = slices.DeleteFunc(addresses, func(a string) bool { return m.listening[a] })
+	if len(addresses) == 0 {
+		m.leave(s.At.String(), what, "its addresses are those of a listener before it", "")
+		return
+	}
+	for _, a := range addresses {
+		if m.listening == nil {
+			m.listening = map[string]bool{}
+		}
+		m.listening[a] = true
 	}
 	name := "smtp"
 	if i > 0 {
@@ -270,6 +283,8 @@ func (m *postfixImport) tlsLevel() {
 		m.changed(p.At.String(), written(p), "STARTTLS is offered, not demanded", "a public mail exchanger must not demand it (RFC 3207 section 4), and Gatepost has no such key", "publish MTA-STS and DANE, so that senders insist")
 	case !set:
 		m.changed("main.cf", "smtpd_tls_security_level is not set", "STARTTLS is offered", "Postfix offers none; Gatepost always does, with a self-signed certificate if there is no other", `write smtp.without = ["STARTTLS"] to keep it off`)
+	case p.Value != "none" && p.Value != "":
+		m.leave(p.At.String(), written(p), "is no level that is known", "STARTTLS is offered")
 	default:
 		m.Policy.table("smtp").set("without", texts([]string{"STARTTLS"}), p.At.String())
 		m.taken(p.At.String(), written(p), `smtp.without = ["STARTTLS"]`)

@@ -88,7 +88,7 @@ func (m *Draft) level(r *route, words []string, hops []postfix.Hop, digest strin
 		r.tls = "required"
 		if !allNamed(hops) {
 			r.tls = "opportunistic"
-			m.changed(r.tlsOrigin, what, `tls = "opportunistic"`, "encrypt takes any certificate; here a certificate is verified by name, and the next hop has only an address", `write tls = "fingerprint" with the SHA-256 of its certificate, or server_name with tls = "required"`)
+			m.changed(r.tlsOrigin, what, `tls = "opportunistic"`, "encrypt takes any certificate; here a certificate is verified by name, and the next hop has only an address or an MX", `write tls = "fingerprint" with the SHA-256 of its certificate, or server_name with tls = "required"`)
 			return
 		}
 		m.changed(r.tlsOrigin, what, `tls = "required"`, "encrypt takes any certificate; here it is verified by name, else mail is deferred", `gatepost check --live says whether it verifies; else write tls = "fingerprint"`)
@@ -108,7 +108,7 @@ func (m *Draft) level(r *route, words []string, hops []postfix.Hop, digest strin
 		}
 		if !named && r.server == "" && !allNamed(hops) {
 			r.tls = "opportunistic"
-			m.leave(r.tlsOrigin, what, "a certificate is verified by name, and the next hop has only an address", `write tls = "required" with server_name in its route, before mail passes`)
+			m.leave(r.tlsOrigin, what, "a certificate is verified by name, and the next hop has only an address or an MX", `write tls = "required" with server_name in its route, before mail passes`)
 			return
 		}
 		m.taken(r.tlsOrigin, what, `tls = "required"`)
@@ -121,9 +121,11 @@ func (m *Draft) level(r *route, words []string, hops []postfix.Hop, digest strin
 	}
 }
 
+// allNamed reports whether each hop has a name that a certificate can be verified by: an address has none, and of an MX whoever
+// forges DNS could name his own.
 func allNamed(hops []postfix.Hop) bool {
 	for _, h := range hops {
-		if _, err := netip.ParseAddr(h.Host); err == nil {
+		if _, err := netip.ParseAddr(h.Host); err == nil || h.MX || h.Unix != "" {
 			return false
 		}
 	}

@@ -84,14 +84,11 @@ func (m *postfixImport) limits() {
 			continue
 		}
 		m.limit(p.At.String(), written(p), b, n)
-		if soft, _ := m.get("smtpd_soft_error_limit"); b.key == "errors" && soft.Value == "" && n < 5 {
-			// slow_errors must not be more, and is 5 where it is not written
-			m.Policy.table("limits").set("slow_errors", number(max(n, 1)), p.At.String())
-		}
 	}
 	if _, set := m.get("message_size_limit"); !set {
 		m.changed("main.cf", "message_size_limit is not set", "limits.message_size", "Postfix takes 10240000 octets; Gatepost 50M, or what the next hop and the scanners take", `write message_size = "10240000" in [limits] to keep it`)
 	}
+	m.inOrder()
 	m.recipientLimit()
 	m.times()
 	m.rates()
@@ -116,11 +113,47 @@ func (m *Draft) limit(where, what string, b bound, n int) {
 		}
 	}
 	m.Policy.table("limits").set(b.key, value, where)
+	if m.numbers == nil {
+		m.numbers = map[string]int{}
+	}
+	m.numbers[b.key] = n
 	became := "limits." + b.key + " = " + value
 	if n == was {
 		m.taken(where, what, became)
 	} else {
 		m.changed(where, what, became, why, "")
+	}
+}
+
+// inOrder keeps limits that must not be more than others, also where one of them has its default.
+func (m *Draft) inOrder() {
+	t := m.Policy.table("limits")
+	for _, o := range []struct {
+		lower, higher string
+		low, high     int // their defaults
+		octets        bool
+	}{{"header", "message_size", 256 << 10, 50 << 20, true}, {"slow_errors", "errors", 5, 15, false}} {
+		low, isLow := m.numbers[o.lower]
+		high, isHigh := m.numbers[o.higher]
+		if !isLow {
+			low = o.low
+		}
+		if !isHigh {
+			high = o.high
+		}
+		if low <= high {
+			continue
+		}
+		value := number(high)
+		if o.octets {
+			value = text(value)
+		}
+		t.lines = slices.DeleteFunc(t.lines, func(l keyLine) bool { return l.key == o.lower })
+		t.set(o.lower, value, "not more than "+o.higher)
+		m.changed("limits", o.lower+" = "+number(low), "limits."+o.lower+" = "+value, "it must not be more than "+o.higher, "")
+	}
+	if len(t.lines) == 0 {
+		m.Policy.tables = slices.DeleteFunc(m.Policy.tables, func(o *table) bool { return o == t })
 	}
 }
 
@@ -243,13 +276,10 @@ func (m *postfixImport) speech() {
 			m.taken(p.At.String(), "smtpd_discard_ehlo_keywords: "+w, "it is never offered")
 		}
 	}
-	if tls, _ := m.get("smtpd_tls_security_level"); tls.Value == "none" {
-		without = slices.DeleteFunc(without, func(s string) bool { return s == "STARTTLS" })
-	}
 	if len(without) > 0 {
 		t := m.Policy.table("smtp")
 		if i := slices.IndexFunc(t.lines, func(l keyLine) bool { return l.key == "without" }); i >= 0 {
-			t.lines[i].value, t.lines[i].origin = texts(append(without, "STARTTLS")), t.lines[i].origin+", "+p.At.String()
+			t.lines[i].value, t.lines[i].origin = texts(unique(without, "STARTTLS")), t.lines[i].origin+", "+p.At.String()
 		} else {
 			t.set("without", texts(without), p.At.String())
 		}

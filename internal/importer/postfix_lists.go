@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"math"
 	"net/netip"
 	"slices"
@@ -135,14 +136,10 @@ func (m *Draft) zone(z *zone) {
 		m.leave(where, what, "its name seems to have a key in it, which is never copied", "write it as [[rbl.own]] with {key} in zone, and the key in key_file")
 		return
 	}
-	name := strings.Trim(word(z.domain), "-")
-	t := m.Policy.each("rbl.own")
-	t.set("name", text(name), where)
-	t.set("zone", text(z.domain), "")
-	if z.inputs != nil && !slices.Equal(z.inputs, []string{"client4"}) {
-		t.set("inputs", texts(z.inputs), "")
+	own := rbl.List{Name: strings.Trim(word(z.domain), "-"), Zone: z.domain, Inputs: inputsOf(z.inputs), Listed: []string{"127.0.0.2"}, Free: []string{"127.0.0.1"}}
+	if own.Inputs&rbl.Domains != 0 {
+		own.Listed, own.Free = []string{"test"}, []string{"invalid"}
 	}
-	rules := 0
 	for _, f := range z.filters {
 		patterns, ok := answers(f.filter)
 		if !ok || len(patterns) > 32 {
@@ -150,22 +147,82 @@ func (m *Draft) zone(z *zone) {
 			continue
 		}
 		for _, p := range patterns {
-			r := t.sub("rbl.own.rule")
-			r.set("answer", text(p), "")
-			r.set("label", text("listed"), "")
-			r.set("weight", number(f.weight), "10 refuses alone")
-			rules++
+			if pattern, err := rbl.ParsePattern(p); err == nil {
+				own.Rules = append(own.Rules, rbl.Rule{Answer: pattern, Label: "listed", Weight: f.weight})
+			}
 		}
 	}
-	if rules == 0 {
-		m.Policy.tables = slices.DeleteFunc(m.Policy.tables, func(o *table) bool { return o == t })
+	if len(own.Rules) == 0 {
 		return
 	}
-	m.changed(where, what, "rbl.own["+name+"]", "it is asked only while its test points of RFC 5782 section 5 answer as they should", "look at its documentation: give its codes their own labels and weights, and its test points if they differ")
+	if why := unusable(&own); why != "" {
+		m.leave(where, what, why, "write it as [[rbl.own]] if it is a list")
+		return
+	}
+	m.own(&own, z, where)
+	m.changed(where, what, "rbl.own["+own.Name+"]", "it is asked only while its test points of RFC 5782 section 5 answer as they should", "look at its documentation: give its codes their own labels and weights, and its test points if they differ")
+}
+
+// own writes a list of the operator's own.
+func (m *Draft) own(l *rbl.List, z *zone, where string) {
+	t := m.Policy.each("rbl.own")
+	t.set("name", text(l.Name), where)
+	t.set("zone", text(l.Zone), "")
+	if z.inputs != nil && !slices.Equal(z.inputs, []string{"client4"}) {
+		t.set("inputs", texts(z.inputs), "")
+	}
+	for _, rule := range l.Rules {
+		r := t.sub("rbl.own.rule")
+		r.set("answer", text(rule.Answer.String()), "")
+		r.set("label", text(rule.Label), "")
+		r.set("weight", number(rule.Weight), "10 refuses alone")
+	}
+}
+
+// unusable says why a list cannot be one of the operator's own, as the configuration would.
+func unusable(l *rbl.List) string {
+	if _, ok := domainName(l.Zone); !ok {
+		return "is no domain"
+	}
+	for _, known := range rbl.Catalogue() {
+		if known.Name == l.Name {
+			return "is called as a list of the catalogue"
+		}
+	}
+	for _, r := range l.Rules {
+		if r.Weight < 0 && l.Inputs&(rbl.HeloName|rbl.MailFrom|rbl.From) != 0 {
+			return "speaks for names that anybody can write"
+		}
+	}
+	if err := l.Validate(); err != nil {
+		return short(err.Error())
+	}
+	return ""
+}
+
+// inputsOf is the sum of the inputs of those names; of none, what a list of one's own is asked about.
+func inputsOf(names []string) (in rbl.Input) {
+	for i := rbl.ClientIPv4; i <= rbl.From; i <<= 1 {
+		if slices.Contains(names, i.String()) {
+			in |= i
+		}
+	}
+	if in == 0 {
+		return rbl.Client
+	}
+	return in
 }
 
 // catalogued writes a list that the catalogue has: with the catalogue's weights, and Postfix's beside them.
 func (m *Draft) catalogued(z *zone, list *rbl.List, keyed bool, where, what string) {
+	if m.options.Use == "commercial" && !list.Commercial {
+		do := "remove it, or write use = \"non-commercial\" in it, if that is what it is used for"
+		if _, err := named(list.Name + "-dqs"); err == nil {
+			do = "write [[rbl.list]] " + list.Name + "-dqs with its key"
+		}
+		m.leave(where, what, "may not be used for a company's mail by its terms: "+list.Terms, do)
+		return
+	}
 	t := m.Policy.each("rbl.list")
 	if keyed || list.NeedsKey() {
 		// Without the key the table would be refused.
@@ -189,6 +246,16 @@ func (m *Draft) catalogued(z *zone, list *rbl.List, keyed bool, where, what stri
 	if z.inputs != nil && slices.Contains(z.inputs, "reverse") && list.Inputs&rbl.Domains == 0 {
 		m.leave(where, what, "is a list of addresses, and a name is asked about", "")
 	}
+}
+
+// named finds a list of the catalogue by its name.
+func named(name string) (*rbl.List, error) {
+	for _, l := range rbl.Catalogue() {
+		if l.Name == name {
+			return &l, nil
+		}
+	}
+	return nil, errors.New("no such list")
 }
 
 // inCatalogue finds a zone, also one with a key in it.

@@ -201,7 +201,7 @@ func (m *postfixImport) hops(r *route, hops []postfix.Hop, domain string) (why s
 			if !r.lmtp || len(path) > 100 {
 				return "its next hop is a socket of the machine (" + short(h.Unix) + "), and only LMTP is spoken over one"
 			}
-			r.hops = append(r.hops, hop{host: "unix:" + path})
+			r.add(hop{host: "unix:" + path})
 			continue
 		}
 		host, ok := hostName(h.Host)
@@ -215,7 +215,7 @@ func (m *postfixImport) hops(r *route, hops []postfix.Hop, domain string) (why s
 		if h.MX && host == domain {
 			return "Postfix asks DNS for the domain's own MX, which will be this gateway"
 		}
-		r.hops = append(r.hops, hop{host, port, h.MX && !r.lmtp})
+		r.add(hop{host, port, h.MX && !r.lmtp})
 	}
 	if len(r.hops) == 0 {
 		return "it has no next hop"
