@@ -121,7 +121,7 @@ func TestPMG(t *testing.T) {
 	}
 }
 
-// TestHostileBackups shows that an archive that is none, cut, a bomb, or full of links is an error or nothing, and is never
+// TestHostileBackups shows that an archive that is none, cut, or full of links is an error or nothing, and is never
 // unpacked.
 func TestHostileBackups(t *testing.T) {
 	good := pmgBackup(t)
@@ -134,22 +134,6 @@ func TestHostileBackups(t *testing.T) {
 		}
 	}
 	w.Close()
-	var bomb bytes.Buffer
-	z, err := gzip.NewWriterLevel(&bomb, gzip.BestSpeed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bw := tar.NewWriter(z)
-	if err := bw.WriteHeader(&tar.Header{Name: "Proxmox_statdb.sql", Size: 300 << 20, Typeflag: tar.TypeReg}); err != nil {
-		t.Fatal(err)
-	}
-	zeros := make([]byte, 1<<20)
-	for range 300 {
-		if _, err := bw.Write(zeros); err != nil {
-			t.Fatal(err)
-		}
-	}
-	z.Close()
 	large := zipped(t, tarred(t, map[string]string{"Proxmox_ruledb.sql": strings.Repeat("x", 17<<20)}, "Proxmox_ruledb.sql"))
 	for name, tt := range map[string]struct {
 		data []byte
@@ -159,7 +143,6 @@ func TestHostileBackups(t *testing.T) {
 		"no gzip":     {[]byte("hello, this is no archive at all"), "invalid header"},
 		"cut":         {good[:len(good)/2], "EOF"},
 		"links":       {zipped(t, links.Bytes()), "neither"},
-		"bomb":        {bomb.Bytes(), "larger than 256 MiB"},
 		"large":       {large, "larger than 16 MiB"},
 		"another tar": {zipped(t, tarred(t, map[string]string{"readme": "x"}, "readme")), "neither"},
 		"inner":       {zipped(t, tarred(t, map[string]string{"config_backup.tar": "x"}, "config_backup.tar")), "EOF"},

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,24 @@ func backup(sql, conf, domains string) []byte {
 	_, _ = z.Write(pack([2]string{"Proxmox_ruledb.sql", sql}, [2]string{"config_backup.tar", string(inner)}))
 	_ = z.Close()
 	return out.Bytes()
+}
+
+// TestBomb shows that an archive that grows when it is read is an error, also where what grows is nothing that is kept.
+func TestBomb(t *testing.T) {
+	bomb := backup("", "", "")
+	if _, err := read(bytes.NewReader(bomb), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	w := tar.NewWriter(z)
+	_ = w.WriteHeader(&tar.Header{Name: "Proxmox_statdb.sql", Size: 3 << 20, Typeflag: tar.TypeReg})
+	_, _ = w.Write(make([]byte, 3<<20))
+	_ = w.Close()
+	_ = z.Close()
+	if _, err := read(bytes.NewReader(out.Bytes()), 2<<20); err == nil || !strings.Contains(err.Error(), "larger than 2 MiB") {
+		t.Errorf("%d octets: %v", out.Len(), err)
+	}
 }
 
 // FuzzBackup reads what is in a backup, whatever it is: rows without columns, groups that are not there, escapes that end early.

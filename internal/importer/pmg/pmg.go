@@ -49,13 +49,15 @@ func kept(name string) bool {
 }
 
 // Read reads a backup. Error: it is no such archive, or larger than is read.
-func Read(r io.Reader) (*Backup, error) {
+func Read(r io.Reader) (*Backup, error) { return read(r, maxArchive) }
+
+func read(r io.Reader, most int64) (*Backup, error) {
 	zipped, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, fmt.Errorf("read backup: %w", err)
 	}
 	b := &Backup{Files: map[string][]byte{}}
-	whole := &limited{r: zipped, left: maxArchive}
+	whole := &limited{r: zipped, left: most, most: most}
 	seen := false
 	err = walk(whole, func(name string, data func() ([]byte, error)) error {
 		switch path.Base(path.Clean("/" + name)) {
@@ -99,14 +101,14 @@ func firstLine(text []byte) string {
 
 // limited fails when more comes out than is allowed: an archive of zeros is small.
 type limited struct {
-	r    io.Reader
-	left int64
+	r          io.Reader
+	left, most int64
 }
 
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, errors.New("it is larger than 256 MiB")
+		return 0, fmt.Errorf("it is larger than %d MiB", l.most>>20)
 	}
 	return n, err
 }
