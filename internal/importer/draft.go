@@ -47,6 +47,9 @@ func newDraft(from string, o Options) *Draft {
 
 // finish writes what was collected: routes, domains and entries.
 func (d *Draft) finish() {
+	if len(d.routes) > 0 {
+		d.changed("the queue", "mail is kept there while the next hop is away", `when_down = "defer"`, "here its sender keeps it (451) and comes again, so that nothing can be lost", `write when_down = "spool" in a route whose mail shall be taken and kept all the same`)
+	}
 	for _, r := range d.routes {
 		r.write(&d.Policy)
 	}
