@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -113,6 +114,9 @@ func failedRcpt(to *spool.FailedRcpt, names, domains []string) dsn.Rcpt {
 		said = strings.NewReplacer(to.Address.Text, named, strings.ToLower(to.Address.Text), named).Replace(said)
 	}
 	if to.NextHop != "" {
+		if host, _, err := net.SplitHostPort(to.NextHop); err == nil {
+			names = append(slices.Clone(names), host) // found by MX or SRV, it is not in the configuration
+		}
 		out.Code, out.Said = to.Reply.Code, strings.TrimSpace(to.Reply.Enhanced+" "+dsn.Hide(said, names, slices.Concat(domains, []string{to.Address.Domain})))
 	}
 	if to.Expired {

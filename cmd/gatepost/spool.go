@@ -68,15 +68,24 @@ func lockSpool(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = errors.New("another gatepost runs with it")
+	for range spoolTries {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			break
 		}
-		return nil, fmt.Errorf("spool: %s: %w", dir, err)
+		time.Sleep(lockAgain) // the process before may be at its very end: it gave up the state folder already
 	}
-	return f, nil
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errors.New("another gatepost runs with it")
+	}
+	return nil, fmt.Errorf("spool: %s: %w", dir, err)
 }
+
+// spoolTries is how often the folder of the spool is asked for.
+const spoolTries = 20
 
 func (d *daemon) noSpool(err error) {
 	d.spoolError = err.Error()

@@ -147,6 +147,9 @@ func (d *daemon) close() error {
 	for _, end := range ends {
 		errs = append(errs, end())
 	}
+	if d.spoolLock != nil { // before the state folder, for which the next process waits
+		errs = append(errs, d.spoolLock.Close())
+	}
 	return errors.Join(errs...)
 }
 
