@@ -109,3 +109,22 @@ func compareFile(t *testing.T, path, got string) {
 		t.Errorf("%s: got\n%swant\n%s", path, got, want)
 	}
 }
+
+// The examples of docs/routes.md are good as they stand.
+func TestDocumentedRoutes(t *testing.T) {
+	text, err := os.ReadFile("../../docs/routes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```toml\n")[1:]
+	if len(blocks) < 5 {
+		t.Fatalf("only %d examples", len(blocks))
+	}
+	for _, block := range blocks {
+		doc, _, _ := strings.Cut(block, "```")
+		p, problems := DecodePolicy(PolicyFile, []byte(doc), testSections())
+		if problems.Refused() || len(p.Routes) != 1 {
+			t.Errorf("%s\n%v", doc, problems)
+		}
+	}
+}
