@@ -120,11 +120,12 @@ func (d *daemon) close() error {
 	defer cancel()
 	var ends []func() error
 	closing := func(what string, end func() error) { ends = append(ends, within(ctx, what, end)) }
-	closing("next hops", func() error {
+	// Answers that were still listened for are told as unknown, to a ledger that is open.
+	late := within(ctx, "next hops", func() error {
 		d.now.Load().close()
-		d.parts.hops.Close() // late answers are told as unknown
+		d.parts.hops.Close()
 		return nil
-	})
+	})()
 	closing("redis", d.parts.shaper.Close)
 	if d.clients != nil {
 		closing("memory of clients", d.clients.Close)
@@ -143,7 +144,7 @@ func (d *daemon) close() error {
 		closing("memory of recipients", d.rcptFile.Close)
 	}
 	d.journal.Daemon(journal.Stop)
-	errs := []error{d.journal.Close(ctx), d.store.Close(ctx)}
+	errs := []error{late, d.journal.Close(ctx), d.store.Close(ctx)}
 	for _, end := range ends {
 		errs = append(errs, end())
 	}
