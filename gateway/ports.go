@@ -79,6 +79,9 @@ type Custody struct {
 	Notify  bool   `json:"notify,omitempty"`
 	Subject string `json:"subject,omitempty"` // as the domain's policy lets it be kept
 	Why     string `json:"why,omitempty"`     // why it did not go through
+	// Message is its name in the ledger, in hexadecimal, so that a crash between the spool and the ledger makes no second copy
+	// of a retry; "" for mail that is never in the ledger.
+	Message string `json:"message,omitempty"`
 }
 
 // Ledger remembers to whom a message was delivered, so that a retry of the sender is no second copy. It may forget; then a

@@ -28,8 +28,26 @@ func (d *daemon) ledgerInstruments(m *journal.Metrics) {
 	d.journal.Health().Watch("ledger", d.ledger.Health)
 }
 
+// mostRestored is how many messages of the spool are looked at: those that came in the moment of a crash are the last ones.
+const mostRestored = 1000
+
+// restoreLedger tells the ledger what lies in the spool: a crash may have come between the two.
+func (d *daemon) restoreLedger() {
+	if d.queue == nil {
+		return
+	}
+	d.queue.Recent(mostRestored, func(c gateway.Custody, to []gateway.Address) {
+		rcpts := make([]string, len(to))
+		for i := range to {
+			rcpts[i] = to[i].Key()
+		}
+		d.ledger.Restore(c.Message, rcpts)
+	})
+}
+
 // acceptor is the only one that says 250.
 func (d *daemon) acceptor() *accept.Acceptor {
+	d.restoreLedger()
 	return &accept.Acceptor{Ledger: d.ledger, Spool: d.spoolPort(), Log: d.log}
 }
 

@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"encoding/hex"
 
 	"gatepost/gateway"
 )
@@ -9,7 +10,8 @@ import (
 // claimed is what the ledger knows of a message, and will know. The zero value is that of a ledger that knows nothing.
 type claimed struct {
 	gateway.Claim
-	n     int // of addressees
+	name  [32]byte // of the message
+	n     int      // of addressees
 	ended bool
 	late  bool // an earlier attempt did not end before our own time was over
 }
@@ -28,7 +30,7 @@ func (a *Acceptor) claim(ctx context.Context, e *gateway.Envelope, to *addressee
 		a.fault("ledger", e, err)
 		return claimed{late: ctx.Err() != nil}
 	}
-	return claimed{Claim: claim, n: len(to.keys)}
+	return claimed{Claim: claim, name: digest, n: len(to.keys)}
 }
 
 // before says of each of n addressees whether it has the message from an earlier attempt. What it returns may be changed.
@@ -50,4 +52,12 @@ func (c *claimed) end(took []bool) {
 		took = make([]bool, c.n)
 	}
 	c.End(took)
+}
+
+// message is the name of the message in the ledger; "" where it is not in it.
+func (c *claimed) message() string {
+	if c.Claim == nil {
+		return ""
+	}
+	return hex.EncodeToString(c.name[:])
 }

@@ -46,7 +46,8 @@ func (t *transfer) spool(ctx context.Context, which []int) bool {
 	if t.a.Spool.Takes(d.Content.Size) != "" {
 		return false
 	}
-	err := t.a.Spool.Put(ctx, d, gateway.Custody{Arrived: time.Now(), Notify: authenticated(t.e), Subject: t.e.LoggedSubject(), Why: why})
+	err := t.a.Spool.Put(ctx, d, gateway.Custody{Arrived: time.Now(), Notify: authenticated(t.e), Subject: t.e.LoggedSubject(), Why: why,
+		Message: t.claim.message()})
 	if err != nil {
 		t.a.fault("spool", t.e, err)
 		return false

@@ -2,11 +2,13 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +36,24 @@ func TestKilled(t *testing.T) {
 		if info, err := os.Stat(name); err != nil || info.Size() != 4*recordSize || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v, %v", info, err)
 		}
+	}
+}
+
+// TestRestore shows that what the spool holds is known to a ledger that a crash kept from it, and survives the next one.
+func TestRestore(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "ledger")
+	m := message(1)
+	l := New(Options{Key: key, File: name})
+	l.Restore(hex.EncodeToString(m[:]), []string{"a@x", "b@x"})
+	for _, none := range []string{"", "no digits", hex.EncodeToString(m[:31])} {
+		l.Restore(none, []string{"c@x"})
+	}
+	for range 2 {
+		if got := done(t, l, 1, "a@x", "b@x", "c@x"); !slices.Equal(got, []bool{true, true, false}) || l.Stats().Entries != 2 {
+			t.Errorf("%v, %+v", got, l.Stats())
+		}
+		l.tend()
+		l = New(Options{Key: key, File: name})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"hash"
 	"log/slog"
 	"sync"
@@ -146,6 +147,26 @@ func (l *Ledger) claim(c *claim) (wait <-chan struct{}) {
 		}
 	}
 	return nil
+}
+
+// Restore learns of a message that was taken though the ledger may not know of it: its name is that of Begin, in hexadecimal.
+func (l *Ledger) Restore(message string, rcpts []string) {
+	var c claim
+	name, err := hex.DecodeString(message)
+	if err != nil || len(name) != sha256.Size {
+		return
+	}
+	mac := l.hashes.Get().(hash.Hash)
+	defer l.hashes.Put(mac)
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range rcpts {
+		if k := c.hash(mac, name, r); !l.known.has(k, seconds(now)) {
+			l.known.put(k, seconds(now), seconds(now.Add(Unheard)))
+			l.note(k, seconds(now), delivery)
+		}
+	}
 }
 
 // Stats count since the start, but for Entries and InFlight, which are of the moment.

@@ -64,7 +64,7 @@ func TestEnvelopeComesBack(t *testing.T) {
 	d.Rcpts[1].Address = gateway.Address{Text: "postmaster", Local: "postmaster"}
 	d.Rcpts[2].Named = addr("info@our.example")
 	d.Rcpts[2].To = []gateway.Address{addr("x@our.example"), addr("y@our.example")}
-	c := gateway.Custody{Arrived: time.Date(2026, 11, 26, 1, 2, 3, 4000, time.UTC), Notify: true, Subject: "Grüße", Why: "away"}
+	c := gateway.Custody{Arrived: time.Date(2026, 11, 26, 1, 2, 3, 4000, time.UTC), Notify: true, Subject: "Grüße", Why: "away", Message: "0a0b"}
 	e, text, err := readFile(t, d.ID, fileOf(t, d, c))
 	if err != nil || text != "abc" {
 		t.Fatal(text, err)
@@ -81,7 +81,7 @@ func TestEnvelopeComesBack(t *testing.T) {
 	for _, v := range []struct {
 		of   any
 		want int
-	}{{gateway.Delivery{}, 8}, {gateway.Content{}, 6}, {gateway.Recipient{}, 7}, {gateway.Address{}, 4}, {gateway.MailOptions{}, 5}, {gateway.RcptOptions{}, 2}, {gateway.Custody{}, 4}} {
+	}{{gateway.Delivery{}, 8}, {gateway.Content{}, 6}, {gateway.Recipient{}, 7}, {gateway.Address{}, 4}, {gateway.MailOptions{}, 5}, {gateway.RcptOptions{}, 2}, {gateway.Custody{}, 5}} {
 		if n := reflect.TypeOf(v.of).NumField(); n != v.want {
 			t.Errorf("%T has %d fields, and %d are known here", v.of, n, v.want)
 		}
