@@ -33,6 +33,10 @@ func (l learner) Write(e *gateway.Event) {
 	}
 	rcpts, route := l.d.now.Load().rcpts, routeOf(e.Record)
 	for i, to := range e.Relayed.To[:min(len(e.Relayed.To), len(e.Relayed.Rcpts))] {
+		if e.Relayed.At == gateway.AtDot {
+			rcpts.LearnOfMessage(route, to, e.Record.From, e.Relayed.Rcpts[i])
+			continue
+		}
 		rcpts.Learn(route, to, e.Record.From, e.Relayed.Rcpts[i])
 	}
 }

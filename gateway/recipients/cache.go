@@ -205,6 +205,13 @@ func (c *Cache) refuses(q question, reply gateway.Reply, unknown bool) {
 	c.unknown.put(q.rcpt, r)
 }
 
+// refusesFor remembers a refusal for less time than others.
+func (c *Cache) refusesFor(q question, reply gateway.Reply, holds time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused.put(q.both(), refusal{reply: reply, at: time.Now().Add(holds - refusedFor)})
+}
+
 // doubts lets a known recipient be asked for again; it stays known while no next hop can be asked.
 func (c *Cache) doubts(q question) {
 	c.mu.Lock()

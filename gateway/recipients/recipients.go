@@ -237,6 +237,18 @@ func (r *Recipients) Learn(route string, rcpt, from gateway.Address, reply gatew
 	}
 }
 
+// messageFor is how long a refusal of one message counts: until its sender came again, and was told. It may be about nothing but
+// that message, so that it must not stand for a day as one of RCPT does.
+const messageFor = 2 * time.Hour
+
+// LearnOfMessage takes in what the next hop answered for one recipient after the end of a message (RFC 2033 section 4.2), so
+// that the sender's retry, which is for all recipients again, is told at RCPT.
+func (r *Recipients) LearnOfMessage(route string, rcpt, from gateway.Address, reply gateway.Reply) {
+	if reply.Code >= 500 {
+		r.cache.refusesFor(newQuestion(route, from, rcpt), reply, messageFor)
+	}
+}
+
 // isUnknown reports whether a refusal of RCPT says that there is no such mailbox. 550 alone does not: it may be about the
 // sender, the content rules or a full mailbox.
 func isUnknown(reply gateway.Reply) bool {
