@@ -33,9 +33,9 @@ func (a *Acceptor) claim(ctx context.Context, e *gateway.Envelope, to *addressee
 	return claimed{Claim: claim, name: digest, n: len(to.keys)}
 }
 
-// before says of each of n addressees whether it has the message from an earlier attempt. What it returns may be changed.
-func (c *claimed) before(n int) []bool {
-	took := make([]bool, n)
+// before says, in room where there is enough, of each of n addressees whether it has the message from an earlier attempt. What it returns may be changed.
+func (c *claimed) before(room []bool, n int) []bool {
+	took := append(room[:0], make([]bool, n)...)
 	if c.Claim != nil {
 		copy(took, c.Done())
 	}

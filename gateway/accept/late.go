@@ -2,6 +2,8 @@ package accept
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"gatepost/gateway"
@@ -17,7 +19,11 @@ type late struct {
 	missing []int  // as in transfer.relay
 	took    []bool // likewise
 	hop     int    // how many of took are at the next hop
-	said    chan gateway.Relayed
+
+	mu   sync.Mutex
+	told bool
+	end  gateway.Relayed
+	over chan struct{} // closed when it is told; nil while nobody waits
 }
 
 // listen prepares for an answer that comes late; nil where nobody would care.
@@ -25,15 +31,19 @@ func (t *transfer) listen(missing []int, took []bool) *late {
 	if t.claim.Claim == nil && t.kept == nil {
 		return nil
 	}
-	return &late{a: t.a, id: t.e.ID, claim: t.claim.Claim, kept: t.kept, missing: missing, took: took, hop: len(t.to.hop),
-		said: make(chan gateway.Relayed, 1)}
+	return &late{a: t.a, id: t.e.ID, claim: t.claim.Claim, kept: t.kept, missing: missing, took: took, hop: len(t.to.hop)}
 }
 
 // tell is Delivery.Late. It never waits, and what is said twice counts once.
 func (l *late) tell(r gateway.Relayed) {
-	select {
-	case l.said <- r:
-	default:
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told {
+		return
+	}
+	l.told, l.end = true, r
+	if l.over != nil {
+		close(l.over)
 	}
 }
 
@@ -42,11 +52,19 @@ func (t *transfer) handOver(l *late) {
 	t.claim.ended = true
 	t.result.waits = true
 	t.kept = nil
-	go l.wait()
+	l.missing, l.took = slices.Clone(l.missing), slices.Clone(l.took) // the transaction's memory goes
+	over := make(chan struct{})
+	l.mu.Lock()
+	l.over = over
+	if l.told {
+		close(over)
+	}
+	l.mu.Unlock()
+	go l.wait(over)
 }
 
 // wait ends the claim with the truth, or with nothing when no answer comes.
-func (l *late) wait() {
+func (l *late) wait(over <-chan struct{}) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.fault("late answer: panic", fmt.Errorf("%v", p))
@@ -54,11 +72,14 @@ func (l *late) wait() {
 	}()
 	timer := time.NewTimer(gateway.Listen)
 	defer timer.Stop()
-	var r gateway.Relayed
 	select {
-	case r = <-l.said:
+	case <-over:
 	case <-timer.C:
 	}
+	l.mu.Lock()
+	l.told = true
+	r := l.end
+	l.mu.Unlock()
 	for i, at := range l.missing {
 		l.took[at] = r.TookFor(i)
 	}

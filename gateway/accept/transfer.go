@@ -18,6 +18,9 @@ type transfer struct {
 	claim  claimed
 	kept   gateway.Kept // the copies of the quarantined, which nobody sees yet; nil for none
 	result Result
+
+	few        [fewKeys]bool // room for who took it, of nearly all messages
+	fewMissing [fewKeys]int  // and for the places of those that have not got it
 }
 
 // run decides what becomes of the message, in this order: who has it already, what is to be quarantined on disk, the next
@@ -37,7 +40,7 @@ func (t *transfer) run(ctx context.Context) {
 		t.fails("quarantine", err)
 		return
 	}
-	took := t.claim.before(t.to.len())
+	took := t.claim.before(t.few[:0], t.to.len())
 	missing := t.missing(took)
 	t.result.Again = len(missing) == 0 && len(t.to.hop) > 0
 	if len(missing) > 0 {
@@ -75,7 +78,7 @@ func (t *transfer) end(took []bool) {
 
 // missing are the addresses at the next hop that have not got the message, as places in t.to.hop.
 func (t *transfer) missing(took []bool) []int {
-	out := make([]int, 0, len(t.to.hop))
+	out := t.fewMissing[:0]
 	for i := range t.to.hop {
 		if !took[i] {
 			out = append(out, i)

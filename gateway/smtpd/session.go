@@ -45,6 +45,7 @@ type session struct {
 	refusals    []string         // for Summary.Refused
 	lastReply   gateway.Reply
 	unheard     gateway.Claim // of the last message with a 250, until it is known whether the client read that; nil for none
+	look        look          // at what the client sent before
 	behind      bool          // the command line at hand was sent before that 250
 	greetedOnce bool          // the banner was said
 	joined      bool          // the late checks of the Connect stage ran
