@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"time"
 
 	"gatepost/gateway"
 	"gatepost/gateway/accept"
@@ -36,12 +37,14 @@ func (d *daemon) restoreLedger() {
 	if d.queue == nil {
 		return
 	}
-	d.queue.Recent(mostRestored, func(c gateway.Custody, to []gateway.Address) {
-		rcpts := make([]string, len(to))
-		for i := range to {
-			rcpts[i] = to[i].Key()
-		}
-		d.ledger.Restore(c.Message, rcpts)
+	d.ledger.Restore(func(tell func(time.Time, string, []string)) {
+		d.queue.Recent(mostRestored, func(c gateway.Custody, to []gateway.Address) {
+			rcpts := make([]string, len(to))
+			for i := range to {
+				rcpts[i] = to[i].Key()
+			}
+			tell(c.Arrived, c.Message, rcpts)
+		})
 	})
 }
 

@@ -86,7 +86,9 @@ func child(text string) error {
 		if err != nil {
 			return err
 		}
-		q.Recent(1000, func(c gateway.Custody, to []gateway.Address) { l.Restore(c.Message, []string{to[0].Key()}) }) // as the daemon does
+		l.Restore(func(tell func(time.Time, string, []string)) { // as the daemon does
+			q.Recent(1000, func(c gateway.Custody, to []gateway.Address) { tell(c.Arrived, c.Message, []string{to[0].Key()}) })
+		})
 		go q.Run(ctx)
 		a.Spool, s.Spool = spoolAt{q, &j}, q
 	}

@@ -247,6 +247,7 @@ func (l *Ledger) read(name string) error {
 
 // take reads records until the end, and says how many are damaged; an end that was cut off counts as one.
 func (l *Ledger) take(in io.Reader, now time.Time) (damaged int, err error) {
+	l.told = make(map[Key]struct{})
 	var b [recordSize]byte
 	if _, err := io.ReadFull(in, b[:]); err != nil || !isHeader(b[:], l.mark()) {
 		if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
@@ -265,11 +266,15 @@ func (l *Ledger) take(in io.Reader, now time.Time) (damaged int, err error) {
 			return damaged, err
 		}
 		r, ok := readRecord(b[:])
+		if ok && r.at < youngest {
+			l.last = max(l.last, r.at)
+		}
 		switch {
 		case !ok:
 			damaged++
 		case r.kind == heard:
 			l.known.remove(r.key)
+			l.told[r.key] = struct{}{}
 		case r.at > oldest && r.at < youngest:
 			l.known.put(r.key, r.at, r.at+uint32(Unheard/time.Second)) // whether its sender heard of it is not known
 		}

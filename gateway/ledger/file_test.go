@@ -39,17 +39,31 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestRestore shows that what the spool holds is known to a ledger that a crash kept from it, and survives the next one.
+// TestRestore shows that what the spool holds is known to a ledger that a crash kept from it, and survives the next one; but
+// not what its sender heard of, nor what came long before.
 func TestRestore(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "ledger")
-	m := message(1)
 	l := New(Options{Key: key, File: name})
-	l.Restore(hex.EncodeToString(m[:]), []string{"a@x", "b@x"})
-	for _, none := range []string{"", "no digits", hex.EncodeToString(m[:31])} {
-		l.Restore(none, []string{"c@x"})
-	}
+	deliver(t, l, 2, "a@x").Heard(true)
+	deliver(t, l, 3, "a@x").Heard(false)
+	l = New(Options{Key: key, File: name})
+	hexed := func(n int) string { m := message(n); return hex.EncodeToString(m[:]) }
+	now := time.Now()
+	l.Restore(func(tell func(time.Time, string, []string)) {
+		tell(now, hexed(1), []string{"a@x", "b@x"})
+		tell(now, hexed(2), []string{"a@x"})
+		tell(now.Add(-time.Hour), hexed(4), []string{"a@x"})
+		for _, none := range []string{"", "no digits", hexed(1)[:62]} {
+			tell(now, none, []string{"c@x"})
+		}
+	})
 	for range 2 {
-		if got := done(t, l, 1, "a@x", "b@x", "c@x"); !slices.Equal(got, []bool{true, true, false}) || l.Stats().Entries != 2 {
+		for n, want := range map[int]bool{1: true, 2: false, 3: true, 4: false} {
+			if got := done(t, l, n, "a@x"); got[0] != want {
+				t.Errorf("message %d: %v", n, got)
+			}
+		}
+		if got := done(t, l, 1, "b@x", "c@x"); !slices.Equal(got, []bool{true, false}) || l.Stats().Entries != 3 {
 			t.Errorf("%v, %+v", got, l.Stats())
 		}
 		l.tend()

@@ -71,6 +71,9 @@ type Ledger struct {
 	copied  bool   // the file is being written anew, and tail is what it lacks
 	tail    []byte
 
+	told map[Key]struct{} // what the file says that its sender heard of, until Restore
+	last uint32           // the time of its last record
+
 	joined, again, forgotten, faults atomic.Uint64
 }
 
@@ -149,24 +152,34 @@ func (l *Ledger) claim(c *claim) (wait <-chan struct{}) {
 	return nil
 }
 
-// Restore learns of a message that was taken though the ledger may not know of it: its name is that of Begin, in hexadecimal.
-func (l *Ledger) Restore(message string, rcpts []string) {
-	var c claim
-	name, err := hex.DecodeString(message)
-	if err != nil || len(name) != sha256.Size {
-		return
-	}
+// beforeCrash is how long before the last record of the file a message may have been taken that is not in it: as long as a
+// message may be between the spool and the ledger.
+const beforeCrash = time.Minute
+
+// Restore learns of messages that were taken though a crash kept the ledger from knowing; each tells of them all, with the
+// time of each, its name of Begin in hexadecimal, and its recipients. What its sender heard of is left out, and what came long
+// before the crash: the ledger knew of that.
+func (l *Ledger) Restore(each func(tell func(arrived time.Time, message string, rcpts []string))) {
 	mac := l.hashes.Get().(hash.Hash)
 	defer l.hashes.Put(mac)
+	var c claim
 	now := time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range rcpts {
-		if k := c.hash(mac, name, r); !l.known.has(k, seconds(now)) {
-			l.known.put(k, seconds(now), seconds(now.Add(Unheard)))
-			l.note(k, seconds(now), delivery)
+	each(func(arrived time.Time, message string, rcpts []string) {
+		name, err := hex.DecodeString(message)
+		if err != nil || len(name) != sha256.Size || arrived.Before(time.Unix(int64(l.last), 0).Add(-beforeCrash)) {
+			return
 		}
-	}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, r := range rcpts {
+			k := c.hash(mac, name, r)
+			if _, told := l.told[k]; !told && !l.known.has(k, seconds(now)) {
+				l.known.put(k, seconds(now), seconds(now.Add(Unheard)))
+				l.note(k, seconds(now), delivery)
+			}
+		}
+	})
+	l.told = nil
 }
 
 // Stats count since the start, but for Entries and InFlight, which are of the moment.
