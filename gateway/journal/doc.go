@@ -35,6 +35,8 @@
 //	relay        delivered, refused, deferred, mixed, unknown, not delivered
 //	next_hop     host:port that answered
 //	said         its own reply
+//	spooled      why it went to the spool, which has it
+//	again        true: all recipients have it from an earlier attempt of the sender, and it was not relayed
 //	reply        the last word to the client
 //	transactions, accepted, errors, commands, octets, refused, end   what a connection came to
 //	took_ms      milliseconds from the beginning to the last word

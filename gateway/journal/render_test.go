@@ -78,6 +78,51 @@ func TestWhy(t *testing.T) {
 	}
 }
 
+// TestNotRelayed shows how a message is told of that was not relayed, and yet was taken; and one that some have.
+func TestNotRelayed(t *testing.T) {
+	spooled, again, some := mailEvent(), mailEvent(), mailEvent()
+	spooled.Relayed = &gateway.Relayed{Result: gateway.NotDelivered, At: gateway.AtDial}
+	spooled.Spooled = "dial: connection refused"
+	again.Relayed, again.Again = nil, true
+	some.Relayed = &gateway.Relayed{Result: gateway.MixedByHop, At: gateway.AtDot, To: []gateway.Address{{Text: "one@final.example"}, {Text: "two@final.example"}},
+		Rcpts: []gateway.Reply{{Code: 250}, {Code: 552, Enhanced: "5.2.2", Text: "full"}}}
+	for _, tt := range []struct {
+		e       *gateway.Event
+		why     string
+		line    string
+		page    string
+		outcome gateway.Outcome
+	}{
+		{spooled, "in the spool, which hands it on later: dial: connection refused.", `"spooled":"dial: connection refused"`, "dial: connection refused", spooled.Verdict.Outcome},
+		{again, "The next hop had it from an earlier attempt", `"again":true`, "earlier attempt", again.Verdict.Outcome},
+		{some, "Delivered to some", `"relay":"mixed"`, "<two@final.example>: 552 5.2.2 full", gateway.Defer},
+	} {
+		if s := Why(tt.e); !strings.Contains(s, tt.why) {
+			t.Errorf("%s, want %s", s, tt.why)
+		}
+		if l := newLine(tt.e); !strings.Contains(string(l.JSON), tt.line) {
+			t.Errorf("%s, want %s", l.JSON, tt.line)
+		}
+		if p := string(Render(tt.e, RenderOptions{})); !strings.Contains(p, tt.page) {
+			t.Errorf("%s\nwant %s", p, tt.page)
+		}
+		if o := tt.e.Outcome(); o != tt.outcome {
+			t.Errorf("outcome %s, want %s", o, tt.outcome)
+		}
+		b, err := JSON(tt.e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s Story
+		if err := json.Unmarshal(b, &s); err != nil {
+			t.Fatal(err)
+		}
+		if back, err := s.Event(); err != nil || Why(back) != Why(tt.e) {
+			t.Errorf("%v: %s", err, b)
+		}
+	}
+}
+
 // TestStory shows that what --json tells leads back to the same text.
 func TestStory(t *testing.T) {
 	for _, e := range []*gateway.Event{mailEvent(), virusEvent(), refusedEvent()} {
