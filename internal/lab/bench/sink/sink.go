@@ -165,7 +165,13 @@ func (s *Sink) session(conn net.Conn) error {
 			}
 		case "QUIT":
 			return say("221 2.0.0 bye\r\n")
-		case "HELO", "MAIL", "RCPT", "RSET", "NOOP":
+		case "RCPT":
+			if bytes.Contains(line, []byte("<gatepost-canary-")) { // else its word would be void, and nothing spooled for it
+				err = say("550 5.1.1 no such recipient\r\n")
+				break
+			}
+			err = say("250 2.0.0 ok\r\n")
+		case "HELO", "MAIL", "RSET", "NOOP":
 			err = say("250 2.0.0 ok\r\n")
 		default:
 			err = say("500 5.5.1 what?\r\n")
