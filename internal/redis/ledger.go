@@ -11,10 +11,17 @@ import (
 )
 
 // Client is also what nodes know together of deliveries: one key for each recipient of a message, all keys of a message
-// under one tag, so that a Cluster has them in one place. The names come hashed already.
+// under one tag, so that a Cluster has them in one place. The names come hashed already. The value is the rest of the names,
+// which only who has the secret can know: whoever can write into Redis, or answers in its place, can make a node forget a
+// delivery, and never make it say 250 to mail that nobody has.
 
 // ledgerOctets is how much of a name stands in a key, as of all others.
 const ledgerOctets = 12
+
+// ledgerProof is the value of the key of one recipient of a message.
+func ledgerProof(message, rcpt ledger.Key) string {
+	return base64.RawURLEncoding.EncodeToString(append(message[ledgerOctets:], rcpt[ledgerOctets:]...))
+}
 
 // ledgerKey is the key of one recipient of a message.
 func (c *Client) ledgerKey(message, rcpt ledger.Key) string {
@@ -41,7 +48,8 @@ func (c *Client) Delivered(ctx context.Context, message ledger.Key, rcpts []ledg
 			return err
 		}
 		for i, v := range values {
-			out[i] = v != nil
+			said, _ := v.(string)
+			out[i] = said == ledgerProof(message, rcpts[i])
 		}
 		return nil
 	})
@@ -62,7 +70,7 @@ func (c *Client) Keep(ctx context.Context, all []ledger.Entry) error {
 						p.Del(ctx, key)
 						continue
 					}
-					p.Set(ctx, key, 1, all[i].Holds.Truncate(time.Millisecond))
+					p.Set(ctx, key, ledgerProof(all[i].Message, r), all[i].Holds.Truncate(time.Millisecond))
 				}
 			}
 			return nil

@@ -134,6 +134,33 @@ func TestLedgerKeys(t *testing.T) {
 	ttl(ledger.Unheard-time.Minute, ledger.Unheard)
 }
 
+// TestLedgerBelievesNobody shows that nobody without the secret can make a node take mail for delivered: neither by a value
+// of his own, nor by that of another recipient.
+func TestLedgerBelievesNobody(t *testing.T) {
+	r := labtest.Redis(t, lab.RedisOptions{User: "gatepost", Password: "p-of-a-test"})
+	l := ledgers(t, func() Settings {
+		s := patient(r)
+		s.User, s.Password = "gatepost", "p-of-a-test"
+		return s
+	})
+	begin(t, l[0], 1, "a@x", "b@x").End([]bool{true, true})
+	keys := strings.Fields(do(t, r, "KEYS", "gp:d:*"))
+	if len(keys) != 2 {
+		t.Fatalf("keys %q", keys)
+	}
+	first, second := do(t, r, "GET", keys[0]), do(t, r, "GET", keys[1])
+	for _, lie := range [][2]string{{"1", "1"}, {"", ""}, {second, first}} {
+		for i, key := range keys {
+			do(t, r, "SET", key, lie[i])
+		}
+		c := begin(t, l[1], 1, "a@x", "b@x")
+		if got := c.Done(); slices.Contains(got, true) {
+			t.Errorf("%q: the other node believes %v", lie, got)
+		}
+		c.End(nil)
+	}
+}
+
 // TestLedgerWithoutRedis shows that mail goes on, and what this node knows counts, while Redis is away.
 func TestLedgerWithoutRedis(t *testing.T) {
 	l := ledgers(t, func() Settings {
