@@ -125,8 +125,7 @@ func (q *Queue) each(f *Filter, do func(*Listed) error) error {
 // picked are the messages that the filter picks by what is in memory; those with more recipients than that has are among
 // them where the others are asked for.
 func (q *Queue) picked(f *Filter) []*entry {
-	g := *f
-	g.From, g.To, g.Said = strings.ToLower(f.From), strings.ToLower(f.To), strings.ToLower(f.Said)
+	g := f.folded()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var out []*entry
@@ -147,6 +146,14 @@ func (q *Queue) picked(f *Filter) []*entry {
 	return slices.Compact(out)
 }
 
+// folded is the filter as match wants it.
+func (f *Filter) folded() Filter {
+	g := *f
+	g.From, g.To, g.Said = strings.ToLower(f.From), strings.ToLower(f.To), strings.ToLower(f.Said)
+	return g
+}
+
+// match is called with the lock held, on a folded filter.
 func (f *Filter) match(e *entry) bool {
 	arrived := time.UnixMilli(e.since)
 	switch {

@@ -57,12 +57,14 @@ func (q *Queue) Do(ctx context.Context, f *Filter, a Action, done func(l *Listed
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return done(l, q.do(ctx, l.ID, a))
+		return done(l, q.do(ctx, l.ID, f, a))
 	})
 }
 
-// do does a verb to one message.
-func (q *Queue) do(ctx context.Context, id gateway.ID, a Action) error {
+// do does a verb to one message, if the filter still picks it: a dead letter that somebody lets be tried again, while many
+// are being removed for their age, is one no more.
+func (q *Queue) do(ctx context.Context, id gateway.ID, f *Filter, a Action) error {
+	g := f.folded()
 	q.mu.Lock()
 	e := q.index.all[id]
 	var err error
@@ -71,6 +73,8 @@ func (q *Queue) do(ctx context.Context, id gateway.ID, a Action) error {
 		err = ErrNothing
 	case e.state == Delivering:
 		err = ErrAtWork
+	case !g.match(e):
+		err = ErrNothing
 	case a.Verb == Hold && e.state == Held, a.Verb == Release && e.state != Held, a.Verb == Retry && e.state == Held,
 		a.Verb == Bounce && e.state == Dead, a.Verb == Reroute && a.Route == e.lane.name, e.finished && a.Verb != Delete:
 		err = ErrNothing

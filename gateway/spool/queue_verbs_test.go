@@ -345,3 +345,26 @@ func TestDeadAfterAHold(t *testing.T) {
 		}
 	})
 }
+
+// TestVerbWhileOthersAct: of many dead letters that are removed, one that somebody lets be tried again meanwhile stays.
+func TestVerbWhileOthersAct(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		ids := []gateway.ID{w.put(gateway.Custody{}), w.put(gateway.Custody{})}
+		w.do(Action{Verb: Bounce}, Filter{IDs: ids})
+		old := Filter{State: "dead"}
+		var said []error
+		err := w.Do(t.Context(), &old, Action{Verb: Delete}, func(l *Listed, err error) error {
+			if said = append(said, err); len(said) == 1 {
+				w.do(Action{Verb: Retry}, Filter{IDs: ids})
+			}
+			return nil
+		})
+		if err != nil || len(said) != 2 || said[0] != nil || !errors.Is(said[1], ErrNothing) {
+			t.Errorf("%v: %v", said, err)
+		}
+		if left := w.left(); len(left) != 1 || !slices.Contains(ids, must(w.List(&Filter{}))[0].ID) {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
