@@ -57,3 +57,38 @@ func TestWhoGetsItIsBounded(t *testing.T) {
 		t.Errorf("%d addresses", len(to.hop))
 	}
 }
+
+// TestDigest shows what makes another message: what a reader sees, and not how it came here.
+func TestDigest(t *testing.T) {
+	const plain = "From: a\r\nTo: b\r\nSubject: door 1 is open\r\nMessage-ID: <1@device>\r\nDate: Thu, 01 Jan 1970 00:00:00 +0000\r\n" +
+		"Content-Type: text/plain\r\n\r\nalarm\r\n"
+	of := func(from, text string) [32]byte {
+		t.Helper()
+		e := envelope(nil, text)
+		e.From.Text, e.From.Local, e.From.Domain = from, "a", strings.TrimPrefix(from, "a@")
+		d, ok, err := Digest(e)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		return d
+	}
+	first := of("a@device.example", plain)
+	for _, c := range []struct {
+		name, old, now string
+		same           bool
+	}{
+		{"the way", "From: a", "Received: from x by y; today\r\nDKIM-Signature: v=1; t=2\r\nFrom: a", true},
+		{"subject", "door 1", "door 2", false},
+		{"whom it is written to", "To: b", "To: c", false},
+		{"what the content is", "text/plain", "text/html", false},
+		{"content", "alarm", "alarms", false},
+		{"words moved from one field to the next", "a\r\nTo: b", "\r\nTo: ab", false},
+	} {
+		if got := of("a@device.example", strings.Replace(plain, c.old, c.now, 1)); (got == first) != c.same {
+			t.Errorf("%s: the same message: %v", c.name, !c.same)
+		}
+	}
+	if of("a@other.example", plain) == first {
+		t.Error("another reverse-path makes the same message")
+	}
+}
