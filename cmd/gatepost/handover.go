@@ -4,14 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"gatepost/gateway/relay"
 	"gatepost/internal/config"
+	"gatepost/internal/dns"
 	"gatepost/internal/handover"
 	"gatepost/internal/smtpwire"
 )
@@ -60,13 +62,18 @@ func handOver(ctx context.Context, e env, args []string) int {
 		fmt.Fprintf(e.errOut, "gatepost handover: %v\n", err)
 		return exitUsage
 	}
-	facts, err := handoverFacts(c, r, *gateways)
+	hops, err := handoverHops(ctx, c, r)
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost handover: %v\n", err)
+		return exitFound
+	}
+	facts, err := handoverFacts(c, r, hops, *gateways)
 	if err != nil {
 		fmt.Fprintf(e.errOut, "gatepost handover: %v\n", err)
 		return exitUsage
 	}
 	if *verify {
-		return handoverInside(ctx, e, f, product, r, facts, *rcpt)
+		return handoverInside(ctx, e, f, product, hops, facts, *rcpt)
 	}
 	if f.json {
 		_ = json.NewEncoder(e.out).Encode(facts)
@@ -101,16 +108,49 @@ func routeNamed(c *config.Config, name string) (*config.Route, error) {
 	return nil, fmt.Errorf("there is no route %q; the routes are %s", name, strings.Join(names, ", "))
 }
 
+// handoverHops are the next hops of a route, those that DNS names among them, in their order.
+func handoverHops(ctx context.Context, c *config.Config, r *config.Route) (hops []relay.Hop, err error) {
+	resolver, err := dns.New(resolverOptions(c.Bootstrap, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return nil, fmt.Errorf("dns: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveTime)
+	defer cancel()
+	for _, h := range r.NextHops {
+		found, what := []relay.Hop{{Host: h.Host, Port: h.Port}}, h.Host
+		switch {
+		case h.MX != "":
+			what = "mx " + h.MX
+			found, _, err = finder{resolver}.MX(ctx, h.MX)
+			for i := range found {
+				found[i].Port = h.Port
+			}
+		case h.SRV != "":
+			what = "srv " + h.SRV
+			found, _, err = finder{resolver}.SRV(ctx, h.SRV)
+		}
+		if err != nil || len(found) == 0 {
+			return nil, fmt.Errorf("next hop %s: DNS names none (%v)", what, err)
+		}
+		slices.SortStableFunc(found, func(a, b relay.Hop) int { return a.Order - b.Order })
+		hops = append(hops, found...)
+	}
+	return hops, nil
+}
+
 // handoverFacts gathers what a kit tells.
-func handoverFacts(c *config.Config, r *config.Route, gateways string) (handover.Facts, error) {
+func handoverFacts(c *config.Config, r *config.Route, hops []relay.Hop, gateways string) (handover.Facts, error) {
 	f := handover.Facts{Hostname: c.Bootstrap.Hostname, Route: r.Name, Size: int64(c.Policy.Limits.MessageSize) + handoverRoom,
 		Recipients: c.Policy.Limits.Known, Pool: r.Pool, SealDomain: c.Bootstrap.Hostname}
-	if len(r.NextHops) > 0 {
-		f.HopHost, f.Port = r.NextHops[0].Host, r.NextHops[0].Port
+	if len(hops) > 0 {
+		f.HopHost, f.Port = hops[0].Host, hops[0].Port
+	}
+	if r.Forward != "none" {
+		f.Forward = r.Forward
 	}
 	for _, d := range c.Policy.Domains {
 		if d.Route == r.Name {
-			f.Domains = append(f.Domains, d.Name)
+			f.Domains = append(f.Domains, strings.TrimPrefix(d.Name, "*."))
 		}
 	}
 	if len(f.Domains) == 0 {
@@ -124,7 +164,7 @@ func handoverFacts(c *config.Config, r *config.Route, gateways string) (handover
 		f.Gateways = append(f.Gateways, a.Unmap())
 	}
 	if len(f.Gateways) == 0 {
-		f.Gateways = ownAddresses(r)
+		f.Gateways = ownAddresses(hops)
 	}
 	if len(f.Gateways) == 0 {
 		return f, fmt.Errorf("the address that this host connects from could not be found out; write --gateway ADDRESS")
@@ -136,10 +176,13 @@ func handoverFacts(c *config.Config, r *config.Route, gateways string) (handover
 const handoverRoom = 64 << 10
 
 // ownAddresses are those that the kernel would connect to the next hops from. No packet is sent.
-func ownAddresses(r *config.Route) []netip.Addr {
+func ownAddresses(hops []relay.Hop) []netip.Addr {
 	var out []netip.Addr
-	for _, h := range r.NextHops {
-		c, err := net.DialTimeout("udp", net.JoinHostPort(h.Host, strconv.Itoa(h.Port)), 5*time.Second)
+	for _, h := range hops {
+		if strings.HasPrefix(h.Host, "unix:") {
+			return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+		}
+		c, err := net.DialTimeout("udp", h.Address(), 5*time.Second)
 		if err != nil {
 			continue
 		}
@@ -154,12 +197,12 @@ func ownAddresses(r *config.Route) []netip.Addr {
 }
 
 // handoverInside looks at each next hop as the gateway does.
-func handoverInside(ctx context.Context, e env, f *flags, product handover.Product, r *config.Route, facts handover.Facts, rcpt string) int {
+func handoverInside(ctx context.Context, e env, f *flags, product handover.Product, hops []relay.Hop, facts handover.Facts, rcpt string) int {
 	ctx, cancel := context.WithTimeout(ctx, handoverTime)
 	defer cancel()
 	code := exitDone
-	for _, h := range r.NextHops {
-		p := handover.Probe{Address: net.JoinHostPort(h.Host, strconv.Itoa(h.Port)), Hostname: facts.Hostname, LMTP: product.LMTP,
+	for _, h := range hops {
+		p := handover.Probe{Address: h.Address(), Hostname: facts.Hostname, LMTP: product.LMTP,
 			Late: product.Late, Domain: facts.Domains[0], Recipient: rcpt, Size: facts.Size, Connections: facts.Pool}
 		if tellProbe(e, f, p.Address, p.Inside(ctx)) {
 			code = exitFound

@@ -27,7 +27,11 @@ func (p *Probe) open(ctx context.Context) (*client, error) {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: stepTime}).DialContext
 	}
-	nc, err := dial(ctx, "tcp", p.Address)
+	network, address := "tcp", p.Address
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	nc, err := dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

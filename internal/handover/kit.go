@@ -21,7 +21,7 @@ type Facts struct {
 	Gateways   []netip.Addr // that it connects from; at least one
 	Domains    []string     // that it serves by this route; at least one
 	Route      string
-	HopHost    string // the first next hop of the route
+	HopHost    string // the first next hop of the route: a name, an address, or unix: and a path
 	Port       int
 	Size       int64 // octets of the largest message, with the gateway's own fields
 	Recipients int   // in a transaction
@@ -92,8 +92,22 @@ func (s sheet) SizeKB() int64 { return (s.Size + 1<<10 - 1) >> 10 }
 // gateway takes over from the old one, and some for a person.
 func (s sheet) Connections() int { return 2*s.Pool + 10 }
 
-// HopAddress is host:port of the next hop.
-func (s sheet) HopAddress() string { return net.JoinHostPort(s.HopHost, strconv.Itoa(s.Port)) }
+// Socket is the path of the next hop where it is a socket of the same host; "" elsewhere.
+func (s sheet) Socket() string {
+	path, ok := strings.CutPrefix(s.HopHost, "unix:")
+	if !ok {
+		return ""
+	}
+	return path
+}
+
+// HopAddress is host:port of the next hop, or unix: and a path.
+func (s sheet) HopAddress() string {
+	if s.Socket() != "" {
+		return s.HopHost
+	}
+	return net.JoinHostPort(s.HopHost, strconv.Itoa(s.Port))
+}
 
 // Write prints the kit of a product. Its error says what is missing of the facts.
 func Write(w io.Writer, p Product, f Facts) error {

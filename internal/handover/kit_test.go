@@ -73,6 +73,16 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// TestSocket shows that a next hop on this host is asked for by its path.
+func TestSocket(t *testing.T) {
+	f := facts()
+	f.HopHost = "unix:/run/dovecot/lmtp"
+	text := kit(t, "dovecot", f)
+	if !strings.Contains(text, "unix_listener /run/dovecot/lmtp {") || strings.Contains(text, "inet_listener") || !strings.Contains(text, "--outside unix:/run/dovecot/lmtp") {
+		t.Errorf("%s", text)
+	}
+}
+
 func TestMissingFacts(t *testing.T) {
 	for name, change := range map[string]func(*Facts){
 		"no gateway": func(f *Facts) { f.Gateways = nil }, "no domain": func(f *Facts) { f.Domains = nil },

@@ -34,7 +34,7 @@ type Result struct {
 
 // Probe is a look at one server.
 type Probe struct {
-	Address     string // host:port
+	Address     string // host:port, or unix: and the path of a socket
 	Hostname    string // what EHLO says
 	LMTP        bool
 	Late        bool   // the product answers for recipients only after the message
