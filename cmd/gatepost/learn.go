@@ -6,6 +6,7 @@ import (
 
 	"gatepost/filters"
 	"gatepost/gateway"
+	"gatepost/gateway/recipients"
 )
 
 // learner passes events on to the journal and lets what learns learn from them, after the reply: a next hop that answered
@@ -28,16 +29,21 @@ func (l learner) Write(e *gateway.Event) {
 	l.d.parts.known.Learn(e)
 	l.d.learnRates(e)
 	l.d.guests.learn(e)
-	if e.Kind != gateway.TransactionEvent || e.Relayed == nil || len(e.Relayed.Rcpts) == 0 {
-		return
+	if e.Kind == gateway.TransactionEvent && e.Relayed != nil {
+		learnRcpts(l.d.now.Load().rcpts, routeOf(e.Record), e.Record.From, e.Relayed)
 	}
-	rcpts, route := l.d.now.Load().rcpts, routeOf(e.Record)
-	for i, to := range e.Relayed.To[:min(len(e.Relayed.To), len(e.Relayed.Rcpts))] {
-		if e.Relayed.At == gateway.AtDot {
-			rcpts.LearnOfMessage(route, to, e.Record.From, e.Relayed.Rcpts[i])
-			continue
+}
+
+// learnRcpts takes in what a next hop answered for each recipient. What it refused after the dot is about the message: it is to
+// be told at the retry, and there is none where all of it was refused.
+func learnRcpts(rcpts *recipients.Recipients, route string, from gateway.Address, r *gateway.Relayed) {
+	for i, to := range r.To[:min(len(r.To), len(r.Rcpts))] {
+		switch {
+		case r.At != gateway.AtDot:
+			rcpts.Learn(route, to, from, r.Rcpts[i])
+		case r.Result == gateway.MixedByHop:
+			rcpts.LearnOfMessage(route, to, from, r.Rcpts[i])
 		}
-		rcpts.Learn(route, to, e.Record.From, e.Relayed.Rcpts[i])
 	}
 }
 
