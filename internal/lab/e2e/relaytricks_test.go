@@ -40,6 +40,48 @@ func TestRelayTricks(t *testing.T) {
 	}
 }
 
+// TestRelayTricksOfOtherAddresses offers tricks to addresses that stand for others: what the alias or the domain leads to is
+// ours, and nothing of what the stranger wrote into the local part leads further.
+func TestRelayTricksOfOtherAddresses(t *testing.T) {
+	t.Parallel()
+	w := begin(t, setup{routes: []route{{name: "internal", domains: []string{"served.test", "*.deep.test"}}}, policy: `
+[[domain_map]]
+from = "old.test"
+to = "served.test"
+
+[[alias]]
+address = "team@served.test"
+to = ["bob@served.test"]
+
+[[alias]]
+address = "team@deep.test"
+to = ["team@served.test"]
+`})
+	for _, trick := range []struct{ rcpt, want string }{
+		{"<team@served.test>", "<bob@served.test>"},
+		{"<TEAM@OLD.test>", "<bob@served.test>"},
+		{`<"team"@deep.test>`, "<bob@served.test>"},
+		{"<ann@old.test>", "<ann@served.test>"},
+		{"<team+x@served.test>", "<team+x@served.test>"}, // no sub-addresses here
+		{"<team%elsewhere.test@served.test>", "550 5.7.1"},
+		{"<team%elsewhere.test@old.test>", "550 5.7.1"},
+		{"<elsewhere.test!team@old.test>", "550 5.7.1"},
+		{`<"team@elsewhere.test"@old.test>`, "550 5.7.1"},
+		{`<"bob@elsewhere.test> NOTIFY=NEVER <x"@old.test>`, "550 5.7.1"},
+		{"<@old.test:bob@elsewhere.test>", "553 5.1.3"},
+		{"<bob@a.old.test>", "550 5.7.1"},
+		{"<bob@old.test.elsewhere.test>", "550 5.7.1"},
+		{"<bob@xold.test>", "550 5.7.1"},
+		{"<team@elsewhere.test>", "550 5.7.1"},
+		{"<bob@old.test.>", "501 5.1.3"},
+		{"<team@[127.0.0.1]>", "550 5.7.1"},
+	} {
+		for _, way := range ways[:3] {
+			w.trick(t, way, trick.rcpt, trick.want)
+		}
+	}
+}
+
 // relayTricks are arguments of RCPT TO:, and the path that the next hop may hear for each; none where want is a reply.
 var relayTricks = []struct{ rcpt, want, routed string }{
 	// What must work, in every form.
