@@ -16,6 +16,10 @@ func (d *daemon) openLedger(key []byte) {
 		key = d.parts.secret // of all nodes, who name a message alike
 	}
 	d.ledger = ledger.New(ledger.Options{File: filepath.Join(d.bootstrap.StateDir, "ledger"), Key: key, Shared: d.parts.deliveries, Log: d.log})
+	var err error
+	if d.names, err = accept.NewNames(key); err != nil {
+		d.log.Error("ledger: messages are named without a key, which takes longer", "error", err)
+	}
 }
 
 // ledgerInstruments shows what it remembers and what it was good for.
@@ -51,7 +55,7 @@ func (d *daemon) restoreLedger() {
 // acceptor is the only one that says 250.
 func (d *daemon) acceptor() *accept.Acceptor {
 	d.restoreLedger()
-	return &accept.Acceptor{Ledger: d.ledger, Spool: d.spoolPort(), Log: d.log}
+	return &accept.Acceptor{Ledger: d.ledger, Names: d.names, Spool: d.spoolPort(), Log: d.log}
 }
 
 // spoolPort is the spool as it is asked for; nil where there is none.

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/gateway/accept"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/ledger"
 	"gatepost/gateway/relay"
@@ -65,6 +66,7 @@ type daemon struct {
 	spoolCounts  spoolCounts
 	spoolCounted counted
 	ledger       *ledger.Ledger
+	names        *accept.Names // of messages, for the ledger
 	ids          *gateway.IDs
 	tls          atomic.Pointer[tls.Config]
 	now          atomic.Pointer[built]         // the configuration in force

@@ -15,6 +15,7 @@ type Acceptor struct {
 	Vault  gateway.Vault
 	Spool  gateway.Spool
 	Ledger gateway.Ledger
+	Names  *Names       // of messages in the ledger; nil for those without a key
 	Log    *slog.Logger // faults of ours; nil for none
 }
 

@@ -60,13 +60,18 @@ func TestWhoGetsItIsBounded(t *testing.T) {
 
 // TestDigest shows what makes another message: what a reader sees, and not how it came here.
 func TestDigest(t *testing.T) {
+	t.Run("under a key", func(t *testing.T) { testDigest(t, newNames(t, "key")) })
+	t.Run("without", func(t *testing.T) { testDigest(t, nil) })
+}
+
+func testDigest(t *testing.T, names *Names) {
 	const plain = "From: a\r\nTo: b\r\nSubject: door 1 is open\r\nMessage-ID: <1@device>\r\nDate: Thu, 01 Jan 1970 00:00:00 +0000\r\n" +
 		"Content-Type: text/plain\r\n\r\nalarm\r\n"
 	of := func(from, text string) [32]byte {
 		t.Helper()
 		e := envelope(nil, text)
 		e.From.Text, e.From.Local, e.From.Domain = from, "a", strings.TrimPrefix(from, "a@")
-		d, ok, err := Digest(e)
+		d, ok, err := names.Digest(e)
 		if !ok || err != nil {
 			t.Fatal(ok, err)
 		}
@@ -90,5 +95,56 @@ func TestDigest(t *testing.T) {
 	}
 	if of("a@other.example", plain) == first {
 		t.Error("another reverse-path makes the same message")
+	}
+}
+
+func newNames(tb testing.TB, key string) *Names {
+	tb.Helper()
+	n, err := NewNames([]byte(key))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
+}
+
+// TestNames shows that a name is the same wherever the content lies, that each octet and the length of it count, and that it is
+// another under another key.
+func TestNames(t *testing.T) {
+	head := "From: x@y.example\r\nMessage-ID: <1@y>\r\nDate: now\r\n\r\n"
+	of := func(n *Names, content string, memory bool) [32]byte {
+		t.Helper()
+		e := envelope(nil, head+content)
+		if memory {
+			e.Body = inMemory{e.Body, []byte(head + content)}
+		}
+		d, ok, err := n.Digest(e)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		return d
+	}
+	names, others := newNames(t, "key"), newNames(t, "another key")
+	known := map[[32]byte]string{}
+	for _, size := range []int{0, 1, 16, piece - 1, piece, piece + 1, 3*piece + 100} {
+		plain := strings.Repeat("x", size)
+		all := []string{plain}
+		for _, at := range []int{0, size / 2, size - 1} {
+			if size > 0 {
+				all = append(all, plain[:at]+"y"+plain[at+1:])
+			}
+		}
+		for _, content := range all {
+			name := of(names, content, true)
+			if of(names, content, false) != name {
+				t.Errorf("%d octets have another name when they do not lie in memory", size)
+			}
+			if size > 0 && (of(others, content, true) == name || of(nil, content, true) == name) {
+				t.Errorf("%d octets have one name under two keys", size)
+			}
+			if before, is := known[name]; is && before != content {
+				t.Errorf("two contents of %d and %d octets have one name", len(before), size)
+			}
+			known[name] = content
+		}
 	}
 }

@@ -21,7 +21,7 @@ func (a *Acceptor) claim(ctx context.Context, e *gateway.Envelope, to *addressee
 	if a.Ledger == nil {
 		return claimed{}
 	}
-	digest, ok, err := Digest(e)
+	digest, ok, err := a.Names.Digest(e)
 	if err != nil || !ok {
 		return claimed{}
 	}

@@ -3,8 +3,6 @@ package accept
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
-	"io"
 
 	"gatepost/gateway"
 )
@@ -13,7 +11,7 @@ import (
 // Message-ID, Date and From, and what else a reader sees another message by, without the trace fields and signatures that
 // change between attempts. ok is false for mail without Message-ID or Date: equal alarms of a device must all arrive. So must
 // those of a device that has no clock, always writes one Message-ID, and says what is wrong in the subject.
-func Digest(e *gateway.Envelope) (digest [32]byte, ok bool, err error) {
+func (n *Names) Digest(e *gateway.Envelope) (digest [32]byte, ok bool, err error) {
 	id, date := e.Header.Get("Message-ID"), e.Header.Get("Date")
 	if id == "" || date == "" {
 		return digest, false, nil
@@ -24,21 +22,9 @@ func Digest(e *gateway.Envelope) (digest [32]byte, ok bool, err error) {
 		words = append(binary.BigEndian.AppendUint64(words, uint64(len(s))), s...)
 	}
 	h.Write(words)
-	if err := content(h, e); err != nil {
+	if err := n.content(h, e, words[:0]); err != nil {
 		return digest, false, err
 	}
 	h.Sum(digest[:0])
 	return digest, true, nil
-}
-
-// content writes what stands behind the header section. What lies in memory is read where it lies.
-func content(h hash.Hash, e *gateway.Envelope) error {
-	if m, is := e.Body.(gateway.InMemory); is {
-		if all := m.Memory(); all != nil {
-			h.Write(all[e.Header.BodyStart:])
-			return nil
-		}
-	}
-	_, err := io.Copy(h, gateway.Rest(e.Body, e.Header.BodyStart))
-	return err
 }
