@@ -97,7 +97,8 @@ func TestSpoolAtRcpt(t *testing.T) {
 		{"recipients that nobody was asked about", &spoolPort{}, gateway.NextHopAway, true, false, "451 451"},
 		{"route defers", &spoolPort{}, gateway.NextHopAway, false, true, "451 451"},
 		{"no spool", nil, gateway.NextHopAway, true, true, "451 451"},
-		{"spool full", &spoolPort{gateway.NoStorage}, gateway.NextHopAway, true, true, "451 451"},
+		{"spool full", &spoolPort{gateway.NoStorage}, gateway.NextHopAway, true, true, "452 452"},
+		{"spool full, and recipients that nobody was asked about", &spoolPort{gateway.NoStorage}, gateway.NextHopAway, true, false, "451 451"},
 		{"busy", &spoolPort{}, gateway.NextHopBusy, true, true, "451 451"},
 		{"there", &spoolPort{}, "", true, false, "250 250"},
 	} {

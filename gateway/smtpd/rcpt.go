@@ -123,8 +123,8 @@ func (t *transaction) instead(rcpt int) {
 func (c *session) away(to *gateway.Recipient, hop gateway.Reason) gateway.Reason {
 	switch {
 	case hop == gateway.NextHopAway && c.srv.Spool != nil && c.Snapshot.Spools[to.Route]:
-		if to.Verified && c.srv.Spool.Takes(c.tx.env.Options.Size) == "" {
-			return ""
+		if to.Verified {
+			return c.srv.Spool.Takes(c.tx.env.Options.Size) // where it has no room, that is why
 		}
 		return hop
 	case c.tx.accepted == 0:

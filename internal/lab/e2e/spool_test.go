@@ -243,7 +243,7 @@ func TestSpoolFailures(t *testing.T) {
 	}
 }
 
-// TestSpoolFull: where the disk has no room to spare, mail is deferred as without a spool, and that is an alarm; and with mail
+// TestSpoolFull: where the disk has no room to spare, mail is deferred, and that is an alarm; and with mail
 // in the spool the daemon ends in time.
 func TestSpoolFull(t *testing.T) {
 	t.Parallel()
@@ -277,7 +277,7 @@ func TestSpoolFull(t *testing.T) {
 	}
 }
 
-// TestSpoolDisk: a disk that is full, or takes nothing any more, is a 451 and an alarm, and never a 250. A disk that failed keeps
+// TestSpoolDisk: a disk that is full, or takes nothing any more, is a 452 at RCPT or 451, and an alarm, and never a 250. A disk that failed keeps
 // the spool shut, also when it works again, until a person says so; what lay there before is whole.
 func TestSpoolDisk(t *testing.T) {
 	t.Parallel()
@@ -318,7 +318,7 @@ func TestSpoolDisk(t *testing.T) {
 		t.Error(said)
 	}
 	remount("rw")
-	send("451")
+	send("452")
 	w.command(t, 0, "queue", "clear-latch")
 	w.awaitLine(t, "kind=spool_cleared")
 	send("250")
