@@ -37,11 +37,7 @@ const maxWhy = 300
 // spool gives the message into the spool's keeping, and reports whether that took it.
 func (t *transfer) spool(ctx context.Context, which []int) bool {
 	r := t.result.Relayed
-	why := r.At + ": " + r.Said
-	if r.Said == "" {
-		why = r.At + ": " + r.Reply.Text
-	}
-	why = gateway.CleanText(why, maxWhy)
+	why := gateway.CleanText(reason(r), maxWhy)
 	d := t.delivery(which)
 	if t.a.Spool.Takes(d.Content.Size) != "" {
 		return false
@@ -54,6 +50,18 @@ func (t *transfer) spool(ctx context.Context, which []int) bool {
 	}
 	t.result.Spooled = why
 	return true
+}
+
+// reason says in words at which step a relay ended, and why. What broke names its step itself.
+func reason(r *gateway.Relayed) string {
+	words := r.Said
+	if words == "" {
+		words = r.Reply.Text
+	}
+	if strings.HasPrefix(words, r.At+": ") {
+		return words
+	}
+	return r.At + ": " + words
 }
 
 // authenticated reports whether the owner of the reverse-path's domain is known to have sent the message, so that a notice

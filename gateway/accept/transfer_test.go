@@ -286,6 +286,7 @@ func TestSpools(t *testing.T) {
 		spools bool
 	}{
 		{"away", away, nil, true},
+		{"away, and it says so itself", at(gateway.NotDelivered, gateway.AtDial, "dial: connection refused"), nil, true},
 		{"greets with 4xx", at(gateway.NotDelivered, gateway.AtEHLO, ""), nil, true},
 		{"4xx after the dot", at(gateway.DeferredByHop, gateway.AtDot, "452 4.3.1 full"), nil, true},
 		{"421 in between", at(gateway.DeferredByHop, gateway.AtRcpt, "421 4.3.2 closing"), nil, true},
@@ -321,6 +322,9 @@ func TestSpools(t *testing.T) {
 			}
 			if d := s.put[0]; d.ID != e.ID || len(d.Rcpts) != 3 || d.Rcpts[0].Named != address("team") || d.Late != nil || !strings.HasSuffix(s.text[0], message) {
 				t.Errorf("%+v\n%s", d, s.text[0])
+			}
+			if strings.HasPrefix(r.Spooled, tt.hop.At+": "+tt.hop.At) {
+				t.Errorf("spooled %q names the step twice", r.Spooled)
 			}
 			if c := s.why[0]; c.Arrived.IsZero() || c.Why != r.Spooled || !strings.HasPrefix(c.Why, tt.hop.At+": ") || c.Notify {
 				t.Errorf("%+v", c)

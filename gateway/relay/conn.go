@@ -41,7 +41,8 @@ type failure struct {
 	reply smtpwire.Reply // its Code is 0 when there was none
 }
 
-func (f *failure) Error() string { return f.at + ": " + f.err.Error() }
+// Error names the step once: Go's own word of a connection that was not made begins with dial as well.
+func (f *failure) Error() string { return f.at + ": " + strings.TrimPrefix(f.err.Error(), f.at+" ") }
 func (f *failure) Unwrap() error { return f.err }
 
 // unexpected is a reply that is not the one the step needs.
