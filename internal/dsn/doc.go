@@ -5,5 +5,5 @@
 //
 // It tells nothing of the inside of a site: the only host that it names is its own, and Hide takes the names of inner hosts
 // out of what a next hop said. It decides nothing: whether a notice may be sent at all is its caller's matter (RFC 3834; never
-// about a notice, never to a sender who was not authenticated), but for what NOTIFY says, which Wanted reads.
+// about a notice, never to a sender who was not authenticated, never against NOTIFY).
 package dsn

@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"mime/quotedprintable"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,14 +49,6 @@ const (
 	maxLine = 998      // RFC 5322 section 2.1.1
 	maxSaid = 900
 )
-
-// Wanted reports whether NOTIFY of a recipient lets a failure be told: without it, it does (RFC 3461 section 4.1).
-func Wanted(notify []string) bool {
-	if len(notify) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(notify, func(word string) bool { return strings.EqualFold(word, "FAILURE") })
-}
 
 // Make writes the notice. Its error is one of reading the message.
 func (r *Report) Make() (Notice, error) {

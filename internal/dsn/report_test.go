@@ -198,17 +198,6 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-func TestWanted(t *testing.T) {
-	for _, c := range []struct {
-		notify []string
-		want   bool
-	}{{nil, true}, {[]string{"NEVER"}, false}, {[]string{"SUCCESS", "DELAY"}, false}, {[]string{"SUCCESS", "failure"}, true}} {
-		if got := Wanted(c.notify); got != c.want {
-			t.Errorf("%v: %v", c.notify, got)
-		}
-	}
-}
-
 func TestHide(t *testing.T) {
 	names, domains := []string{"mail01.inside.example", "192.0.2.10", "mail"}, []string{"example.org"}
 	for _, c := range []struct{ said, want string }{

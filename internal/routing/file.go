@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/idna"
-
 	"gatepost/gateway"
 	"gatepost/internal/smtpwire"
 )
@@ -235,14 +233,6 @@ func DomainName(text string) (string, error) {
 		return "", errors.New("no domain")
 	}
 	return a.ASCII, nil
-}
-
-// Unicode returns a domain in the letters that people read; the same where it has no others.
-func Unicode(domain string) string {
-	if u, err := idna.Lookup.ToUnicode(domain); err == nil {
-		return u
-	}
-	return domain
 }
 
 // shown quotes a text of the operator's, on one line and not too long.

@@ -100,9 +100,6 @@ func (c *Config) Value(name string) string {
 	return p.Value
 }
 
-// Yes reports whether a parameter is yes.
-func (c *Config) Yes(name string) bool { return strings.EqualFold(c.Value(name), "yes") }
-
 // defaultOf are the defaults of Postfix 3.7 that an import depends on.
 func defaultOf(name string) string {
 	switch name {
