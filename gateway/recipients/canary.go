@@ -1,6 +1,7 @@
 package recipients
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"slices"
@@ -52,7 +53,10 @@ func (s *Sources) asked() []domainOf {
 			out = append(out, domainOf{d.Route, d.Name})
 		}
 	}
-	slices.SortFunc(out, func(a, b domainOf) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(out, func(a, b domainOf) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.route, b.route))
+	})
+	out = slices.Compact(out) // a domain that stands for another is that one
 	return out[:min(len(out), canaryMost)]
 }
 

@@ -2,6 +2,7 @@ package recipients
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -177,5 +178,15 @@ func TestNoPostmaster(t *testing.T) {
 	policy.Routing = &gateway.Routing{Aliases: map[string]*gateway.Way{"postmaster@example.org": {Route: "inner", To: []gateway.Address{address("admin@example.org")}}}}
 	if list := r.Probe(t.Context(), address("a@example.net")); len(list) != 1 || list[0].NoPostmaster != "" {
 		t.Errorf("with an alias: %+v", list)
+	}
+}
+
+// A domain that another stands for is asked about once.
+func TestAskedOnce(t *testing.T) {
+	d := &gateway.Domain{Name: "example.org", Route: "inner"}
+	s := Sources{Policy: &gateway.Policy{Domains: map[string]*gateway.Domain{"example.org": d, "old.example": d, "example.net": {Name: "example.net", Route: "inner"}}}}
+	want := []domainOf{{"inner", "example.net"}, {"inner", "example.org"}}
+	if got := s.asked(); !slices.Equal(got, want) {
+		t.Errorf("%v", got)
 	}
 }
