@@ -118,6 +118,7 @@ func (f *importFlags) finish(ctx context.Context, e env, d *importer.Draft) int 
 	} else {
 		fmt.Fprint(e.out, report.String())
 	}
+	fmt.Fprintf(e.errOut, "%s: gatepost.toml, policy.toml and report.txt are in %s; read the report, then: gatepost check --live --config %s\n", f.Name(), f.out, f.out)
 	if check(ctx, env{io.Discard, e.errOut}, []string{"--config", f.out}) != exitDone {
 		fmt.Fprintf(e.errOut, "%s: what was written cannot be used as it is, for the reasons above\n", f.Name())
 		return exitFound

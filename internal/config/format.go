@@ -145,7 +145,11 @@ func checkService(text string) (string, *ValueError) {
 
 func checkNextHop(text string) (string, *ValueError) {
 	if strings.HasPrefix(text, unixPrefix) {
-		return checkAddress(text)
+		path, fault := checkAddress(text)
+		if fault != nil {
+			fault = &ValueError{"has no absolute path", `write for example "unix:/run/dovecot/lmtp"`}
+		}
+		return path, fault
 	}
 	return checkHost(text)
 }

@@ -218,7 +218,9 @@ func (m *postfixImport) restriction(r postfix.Restriction, what string) {
 		m.changed(at, what, "rate.messages and greylist.null", "bounces are limited by recipient", "")
 	case "check_policy_service":
 		m.policyService(at, what, r.Arg)
-	case "permit", "sleep", "reject_plaintext_session", "permit_mx_backup":
+	case "permit":
+		m.taken(at, what, "what no check refuses is let in")
+	case "sleep", "reject_plaintext_session", "permit_mx_backup":
 		m.leave(at, what, "has no counterpart", "")
 	default:
 		m.leave(at, what, "is not known to this import", "")

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net/netip"
 	"strings"
@@ -71,7 +72,7 @@ func lookupPolicy(t *postfix.Table, dest string) (*postfix.Entry, bool) {
 
 // level writes a TLS level of Postfix (TLS_README) as tls of a route.
 func (m *Draft) level(r *route, words []string, hops []postfix.Hop, digest string) {
-	what, name := "TLS to "+hops[0].Host+": "+strings.Join(words, " "), ""
+	what, name := "TLS to "+cmp.Or(hops[0].Host, "a socket")+": "+strings.Join(words, " "), ""
 	if len(hops) == 1 && !hops[0].MX {
 		name = hops[0].Host
 	}
