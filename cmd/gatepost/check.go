@@ -111,6 +111,7 @@ func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
 	}
 	wg.Go(func() { b.relay.Learn(ctx) })
 	waitFor(ctx, func() bool { return settled(b, p) })
+	askNotices(ctx, b)
 	answers := slices.Concat(gather(b, p), recipientsLive(ctx, c, b), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p), listsLive(ctx, b, p))
 	cancel()
 	wg.Wait()

@@ -50,13 +50,16 @@ func (m *moving) lookMX(ctx context.Context) (out []found) {
 	own := m.dns.Addrs(ctx, host)
 	switch own.Status {
 	case dns.Found:
-		out = append(out, found{"ok", "DNS", fmt.Sprintf("%s is %v", host, own.Records), ""})
+		out = append(out, found{"ok", "DNS", host + " is " + strings.Trim(fmt.Sprint(own.Records), "[]"), ""})
 	case dns.None:
 		out = append(out, found{"bad", "DNS", host + ", the name of this gateway, has no address", "publish A and AAAA records for it, and the same name for its address (PTR)"})
 	default:
 		out = append(out, found{"bad", "DNS", host + " could not be looked up: " + own.Detail, ""})
 	}
 	mx := m.dns.MX(ctx, m.domain)
+	if mx.Status == dns.None {
+		return append(out, found{"bad", "MX", m.domain + " has no MX record", "write one that names " + host})
+	}
 	if mx.Status != dns.Found {
 		return append(out, found{"bad", "MX", "of " + m.domain + " is not found: " + mx.Status.String() + " " + mx.Detail, ""})
 	}

@@ -63,7 +63,7 @@ func TestCutover(t *testing.T) {
 	}
 
 	code, out, errOut = ask("verify", "--domain", "example.org", "--listener", gate.Addr())
-	for _, want := range []string{"ok   policy: serves example.org by route in", "ok   DNS: nexthop.lab.test is [192.0.2.1]", "note MX: 10 old.example.net", "this gateway is none of them yet",
+	for _, want := range []string{"ok   policy: serves example.org by route in", "ok   DNS: nexthop.lab.test is 192.0.2.1", "note MX: 10 old.example.net", "this gateway is none of them yet",
 		"greets as nexthop.lab.test", "note listener " + gate.Addr() + ": TLS 1.3, certificate until", "takes mail for postmaster@example.org", "bad  SPF: v=spf1 mx -all: mx means"} {
 		if code != exitFound || !strings.Contains(out, want) {
 			t.Errorf("exit %d: %q is not in\n%s%s", code, want, out, errOut)
@@ -81,7 +81,7 @@ func TestCutover(t *testing.T) {
 	}
 	hop.Close()
 	code, out, _ = ask("verify", "--domain", "other.example", "--listener", hop.Addr())
-	if code != exitFound || !strings.Contains(out, "bad  policy: other.example is not served") || !strings.Contains(out, "cannot be reached") || !strings.Contains(out, "bad  MX: of other.example is not found") {
+	if code != exitFound || !strings.Contains(out, "bad  policy: other.example is not served") || !strings.Contains(out, "cannot be reached") || !strings.Contains(out, "bad  MX: other.example has no MX record") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	for _, args := range [][]string{{"plan"}, {"plan", "--domain", "a b"}, {"verify"}, {"plan", "--domain", "example.org", "--start", "soon"}} {

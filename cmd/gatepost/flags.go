@@ -49,6 +49,14 @@ func (f *flags) read(e env, args []string, most int) (rest []string, ok bool) {
 	return rest, true
 }
 
+// plural chooses the words for a number of things.
+func plural[N int | int64](n N, one, more string) string {
+	if n == 1 {
+		return one
+	}
+	return more
+}
+
 // jsonLines writes what a command lists with --json: one object a line. It returns the exit code.
 func jsonLines[T any](e env, list []T) int {
 	enc := json.NewEncoder(e.out)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/gateway/relay"
 	"gatepost/internal/addrpool"
 	"gatepost/internal/clamd"
 	"gatepost/internal/dns"
@@ -133,13 +134,18 @@ func gather(b *built, p *parts) []answer {
 		out = append(out, p.redisAnswer())
 	}
 	for _, h := range b.relay.Health() {
-		a := answer{What: "next hop", Server: h.NextHop, Said: fmt.Sprintf("route %s, %s; %s", h.Route, carried(&h), pooled(&h))}
-		if h.LearnedAt.IsZero() || !h.Usable() || h.LastErrorAt.After(h.LastOKAt) {
-			a.Err = errors.New(orUnknown(h.LastError))
-		}
-		out = append(out, a)
+		out = append(out, hopAnswer("next hop", &h))
 	}
-	return out
+	return append(out, noticeAnswers(b)...)
+}
+
+// hopAnswer tells of one next hop, and of whose route it is, well or not: several routes may lead to the same host.
+func hopAnswer(what string, h *relay.Health) answer {
+	a := answer{What: what, Server: h.NextHop, Said: fmt.Sprintf("route %s, %s; %s", h.Route, carried(h), pooled(h))}
+	if h.LearnedAt.IsZero() || !h.Usable() || h.LastErrorAt.After(h.LastOKAt) {
+		a.Err = fmt.Errorf("route %s, %s", h.Route, orUnknown(h.LastError))
+	}
+	return a
 }
 
 func orUnknown(text string) string {

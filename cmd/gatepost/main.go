@@ -11,8 +11,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-
-	"gatepost/gateway/spool"
 )
 
 // Exit codes of every command.
@@ -32,67 +30,6 @@ type env struct {
 	out, errOut io.Writer
 }
 
-// command is one subcommand: its words, one line of what it does, and how it runs.
-type command struct {
-	words string
-	args  string
-	doc   string
-	run   func(ctx context.Context, e env, args []string) int
-}
-
-// commands is the table that main, the help and the completion read.
-func commands() []command {
-	return []command{
-		{"serve", "[--config PATH]", "run the gateway", serve},
-		{"check", "[--config PATH] [--live] [--json]", "say whether the configuration can be used, and what is wrong", check},
-		{"explain", "NAME", "say what a key, a table or a check does, its default and its RFC", explain},
-		{"config default", "", "print a commented gatepost.toml with every default", configDefault},
-		{"policy default", "", "print a commented policy.toml with every default", policyDefault},
-		{"status", "[--config PATH] [--json]", "show the running daemon: listeners, scanners, next hops, policy", status},
-		{"reload", "[--config PATH]", "have the running daemon read its configuration again, as SIGHUP does", reload},
-		{"drain", "[--after 30s] [--config PATH]", "have the balancer send clients elsewhere, and refuse new ones after a while", drain},
-		{"resume", "[--config PATH]", "take clients again after drain", resume},
-		{"route", "ADDRESS... [--config PATH] [--json]", "tell where the mail of an address goes, by which route and by which lines of the configuration", route},
-		{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
-		{"auth", "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", "tell what sender authentication says of a message, and why; - is the standard input", auth},
-		{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
-		{"dkim key make", "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", "make a key that seals mail, and print the TXT record that publishes it", dkimKeyMake},
-		{"dkim key show", "[--domain D] [--selector S] [--config PATH] [--json]", "print the TXT record of a key, and say whether DNS has it", dkimKeyShow},
-		{"arc sealers", "[--config PATH] [--json]", "list the ARC sealers that are not trusted, and what their word would have rescued", arcSealers},
-		{"greylist list", "[--limit N] [--config PATH] [--json]", "list the strangers that greylisting holds, with the time at which each passes", greylistShow},
-		{"greylist release", "KEY | [--from A] [--to A] [--config PATH] [--json]", "let strangers that wait pass from their next try on", greylistLet},
-		{"greylist forget", "KEY | [--from A] [--to A] | --identity I [--config PATH] [--json]", "make strangers again of a pair, or of all of an organization or network", greylistDrop},
-		{"dmarc report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", "show DMARC reports: what waits, what was sent, and with --dry-run what would be", dmarcReport},
-		{"limits top", "[N] [--config PATH] [--json]", "show who is close to which rate limit now", limitsTop},
-		{"queue list", "[--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--id ID] [--limit N] [--damaged] [--config PATH] [--json]", "list mail in the spool, the oldest first, and how its routes are", queueListing},
-		{"queue show", "ID [--raw] [--config PATH] [--json]", "tell all that is known of a message in the spool; --raw: the message itself", queueShow},
-		{"queue retry", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "try messages now; dead letters begin anew", queueChange(spool.Retry)},
-		{"queue hold", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "do not try messages until they are released", queueChange(spool.Hold)},
-		{"queue release", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "try held messages again", queueChange(spool.Release)},
-		{"queue bounce", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "give messages up: their senders are told where they may be, else they become dead letters", queueChange(spool.Bounce)},
-		{"queue delete", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json]", "remove messages from the spool, and tell nobody but the journal", queueChange(spool.Delete)},
-		{"queue reroute", "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--all] [--dry-run] [--config PATH] [--json] --to-route R", "send messages by another route", queueChange(spool.Reroute)},
-		{"queue clear-latch", "[--config PATH]", "take mail into the spool again after its disk failed and was mended", queueClear},
-		{"rbl status", "[--config PATH] [--json]", "show the DNS lists of the running daemon: whether they work, and how much they are asked", rblStatus},
-		{"rbl test", "ADDRESS|DOMAIN [--config PATH] [--json]", "ask all DNS lists of the policy, without the daemon, and show what each answers", rblTest},
-		{"recipients show", "ADDRESS | --all [--limit N] [--config PATH] [--json]", "show who knows a recipient, and what next hops said of it", recipientsShow},
-		{"recipients forget", "ADDRESS | --route NAME [--config PATH] [--json]", "have the next hop asked again for a recipient, or for all of a route", recipientsForget},
-		{"recipients import", "--csv FILE [--column NAME|N] [--separator comma|semicolon|tab] [--config PATH] [--json]", "have recipients known for 24 hours, as if their next hop had said so", recipientsImport},
-		{"recipients sync", "[DIRECTORY] [--force] [--config PATH] [--json]", "read directories of recipients now; --force takes one that lost more than half", recipientsSync},
-		{"recipients directories", "[--config PATH] [--json]", "show the directories of recipients with their age, and what the word of each next hop is worth", recipientsDirectories},
-		{"reputation show", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "show what came of earlier mail of a client, network, organization or domain", reputationShow},
-		{"reputation top", "[N] [--config PATH] [--json]", "list who brought the most spam, malware and guesses lately", reputationTop},
-		{"reputation reset", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "forget what came of their mail", reputationReset},
-		{"handover", "PRODUCT [--route R] [--gateway ADDRESS,...] [--verify [--rcpt A] [--outside HOST:PORT]] [--config PATH] [--json]", "print what to do on the internal mail server, or find out whether it was done", handOver},
-		{"import postfix", "--out DIR [--config-dir /etc/postfix] [--root DIR] [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", "make gatepost.toml and policy.toml of a Postfix configuration, with a report of what became of each thing", importPostfix},
-		{"import pmg", "BACKUP.tgz --out DIR [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", "make gatepost.toml and policy.toml of a backup of Proxmox Mail Gateway, with a report of what became of each thing", importPMG},
-		{"cutover plan", "--domain D [--start DAY] [--dns SERVER] [--config PATH] [--json]", "print step by step, with days, how mail of a domain moves to this gateway", cutoverPlan},
-		{"cutover verify", "--domain D [--listener ADDRESS:PORT] [--dns SERVER] [--config PATH] [--json]", "look at MX, listeners, next hops and SPF of a domain that moves", cutoverVerify},
-		{"lists import", "--csv FILE --out FILE [--kind allow|block] [--expires DAY] [--owner NAME] [--reason TEXT] [--json]", "make entries for policy.toml of an allow or block list that another product exported", listsImport},
-		{"version", "", "print the version", printVersion},
-	}
-}
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal drains, a second one ends at once
@@ -103,9 +40,16 @@ func main() {
 
 // run finds the longest words of a command that the arguments begin with.
 func run(ctx context.Context, e env, args []string) int {
-	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
-		help(e.out)
+	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
+		args = []string{"help"}
+	}
+	if args[0] == "help" && len(args) == 1 {
+		help(e.out, "")
 		return exitDone
+	}
+	asked := args[0] == "help" // for one command, or for those of a noun
+	if asked {
+		args = args[1:]
 	}
 	for _, c := range commands() {
 		words := strings.Fields(c.words)
@@ -113,23 +57,21 @@ func run(ctx context.Context, e env, args []string) int {
 			continue
 		}
 		rest := args[len(words):]
-		if len(rest) > 0 && (rest[0] == "--help" || rest[0] == "-h") {
-			fmt.Fprintf(e.out, "gatepost %s %s\n\n%s.\n", c.words, c.args, c.doc)
+		if asked || asksForHelp(rest) {
+			c.usage(e.out)
 			return exitDone
 		}
 		return c.run(ctx, e, rest)
 	}
+	if asked || asksForHelp(args) {
+		if help(e.out, args[0]) {
+			return exitDone
+		}
+	} else if len(args) == 1 && help(e.errOut, args[0]) {
+		return exitUsage
+	}
 	fmt.Fprintf(e.errOut, "gatepost: there is no command %q; gatepost help lists them\n", strings.Join(args[:min(len(args), 2)], " "))
 	return exitUsage
-}
-
-func help(w io.Writer) {
-	fmt.Fprint(w, "gatepost is an inbound mail gateway in front of your mail server.\n\n")
-	for _, c := range commands() {
-		fmt.Fprintf(w, "  gatepost %-16s %s\n", c.words, c.doc)
-	}
-	fmt.Fprint(w, "\ngatepost COMMAND --help shows its options. PATH is the folder with gatepost.toml and policy.toml, or gatepost.toml\n"+
-		"itself; by default /etc/gatepost. Exit codes: 0 done, 1 finding or failure, 2 usage, 3 daemon not reachable, 4 not allowed.\n")
 }
 
 func printVersion(_ context.Context, e env, _ []string) int {

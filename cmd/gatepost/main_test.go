@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -133,9 +134,9 @@ func TestCheckBuildsWhatItWouldUse(t *testing.T) {
 
 // TestCheckLiveAsks shows that --live names each server that does not answer.
 func TestCheckLiveAsks(t *testing.T) {
-	dir := documents(t, "[clamav]\naddresses = [\"127.0.0.1:1\"]\n[spamassassin]\naddresses = [\"127.0.0.1:2\"]\n[dns]\nservers = [\"127.0.0.1:3\"]\ntimeout = \"1s\"\n", servesOne)
+	dir := documents(t, "[clamav]\naddresses = [\"127.0.0.1:1\"]\n[spamassassin]\naddresses = [\"127.0.0.1:2\"]\n[dns]\nservers = [\"127.0.0.1:3\"]\ntimeout = \"1s\"\n", servesOne+"[queue]\nnotices_via = \"in\"\n")
 	code, out, _ := gatepost(t, "check", "--live", "--config", dir)
-	for _, line := range []string{"FAIL dns", "FAIL clamav", "FAIL spamassassin", "FAIL next hop      127.0.0.1:1"} {
+	for _, line := range []string{"FAIL dns", "FAIL clamav", "FAIL spamassassin", "FAIL next hop      127.0.0.1:1", "FAIL notices       127.0.0.1:1", "route in, "} {
 		if code != exitFound || !strings.Contains(out, line) {
 			t.Errorf("exit %d, no %q in\n%s", code, line, out)
 		}
@@ -214,5 +215,43 @@ func TestWell(t *testing.T) {
 	part := state{Servers: good.Servers, Parts: []stateLine{{}}}
 	if !good.well() || server.well() || part.well() {
 		t.Errorf("well: %v, a server that is not: %v, a part that is not: %v", good.well(), server.well(), part.well())
+	}
+}
+
+// TestHelpTellsTheOptionsThatThereAre asks every command for each option that its help shows, behind which stands one that
+// no command has: it must be that one which is not known.
+func TestHelpTellsTheOptionsThatThereAre(t *testing.T) {
+	option := regexp.MustCompile(`--[a-z-]+`)
+	for _, c := range commands() {
+		for _, o := range option.FindAllString(c.args, -1) {
+			args := append(strings.Fields(c.words), o+"=1", "--nope")
+			_, _, errOut := gatepost(t, args...)
+			if strings.Contains(errOut, "not defined: -"+strings.TrimPrefix(o, "--")) {
+				t.Errorf("gatepost %s has no %s: %s", c.words, o, errOut)
+			}
+		}
+	}
+}
+
+// TestHelpFindsCommands shows that a person who knows only a part of a command finds it.
+func TestHelpFindsCommands(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+		out  string
+		err  string
+	}{
+		{"queue", exitUsage, "", "gatepost queue hold"},
+		{"queue --help", exitDone, "gatepost queue hold", ""},
+		{"help recipients", exitDone, "gatepost recipients sync", ""},
+		{"help queue list", exitDone, "[--route R]", ""},
+		{"queue list --route x --help", exitDone, "waiting, delivering, held, dead", ""},
+		{"queue frob", exitUsage, "", `no command "queue frob"`},
+		{"help frob", exitUsage, "", `no command "frob"`},
+	} {
+		code, out, errOut := gatepost(t, strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errOut, c.err) {
+			t.Errorf("%s: exit %d\n%s%s", c.args, code, out, errOut)
+		}
 	}
 }

@@ -36,6 +36,36 @@ func makeNotices(c *config.Config, p *parts, routes []relay.Route) (*relay.Relay
 	return way, nil
 }
 
+// noticeAnswers tells of the way out for failure notices. Nobody goes it before there is a notice to send, so that it may be
+// unknown; check --live asks.
+func noticeAnswers(b *built) (out []answer) {
+	if b.notices == nil {
+		return nil
+	}
+	for _, h := range b.notices.Health() {
+		a := hopAnswer("notices", &h)
+		if unasked(h) {
+			a.Err, a.Said = nil, "route "+h.Route+", not needed yet"
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// askNotices goes the way out for failure notices without one, and waits a little for what it finds.
+func askNotices(ctx context.Context, b *built) {
+	if b.notices == nil {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	done := make(chan struct{})
+	go func() { b.notices.Learn(asking); close(done) }()
+	waitFor(asking, func() bool { return !slices.ContainsFunc(b.notices.Health(), unasked) })
+	cancel()
+	<-done
+}
+
 // spoolHop is where the spool's mail goes under a configuration: by its routes, and notices by their own way.
 type spoolHop struct{ *built }
 

@@ -144,7 +144,7 @@ func printQueueTotals(w io.Writer, list *queueList) {
 		}
 		fmt.Fprintln(w, text)
 	}
-	fmt.Fprintf(w, "%d messages, %d octets in all\n", t.Messages, t.Octets)
+	fmt.Fprintf(w, "%d %s, %d octets in all\n", t.Messages, plural(t.Messages, "message", "messages"), t.Octets)
 	if t.Damaged > 0 {
 		fmt.Fprintf(w, "%d damaged files were set aside: gatepost queue list --damaged\n", t.Damaged)
 	}
@@ -293,15 +293,21 @@ func (a *queueDo) run(ctx context.Context, e env, f *flags, v url.Values, all bo
 		for i := range out {
 			if out[i].Error != "" {
 				failed++
-				fmt.Fprintf(e.errOut, "%s: %s\n", out[i].ID, out[i].Error)
+				fmt.Fprintf(e.errOut, "%s: %s; it is %s\n", out[i].ID, out[i].Error, out[i].State)
 				continue
 			}
 			done++
 		}
 		a.print(e, f.json, out)
 	}
-	what := map[bool]string{true: "messages would be changed", false: "messages changed"}[a.DryRun]
-	fmt.Fprintf(e.errOut, "%d %s, %d not\n", done, what, failed)
+	for _, id := range v["id"] {
+		if !slices.ContainsFunc(list.Messages, func(l spool.Listed) bool { return l.ID.String() == id }) {
+			failed++
+			fmt.Fprintf(e.errOut, "%s: not in the spool, or not picked by the filter; gatepost trace %s tells what became of it\n", id, id)
+		}
+	}
+	what := map[bool]string{true: "would be changed", false: "changed"}[a.DryRun]
+	fmt.Fprintf(e.errOut, "%d %s %s, %d not\n", done, plural(done, "message", "messages"), what, failed)
 	if list.More {
 		fmt.Fprintln(e.errOut, "there are more: say it again")
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -61,7 +62,7 @@ func (r *rcptShown) print(e env) {
 	case r.Route == "":
 		fmt.Fprintf(t, "served\tno: its mail is refused with 550 5.7.1\n")
 	case len(r.To) > 0:
-		fmt.Fprintf(t, "route\t%s\nsent on to\t%v\n", r.Route, r.To)
+		fmt.Fprintf(t, "route\t%s\nsent on to\t%s\n", r.Route, strings.Join(r.To, ", "))
 	default:
 		fmt.Fprintf(t, "route\t%s\n", r.Route)
 	}
@@ -100,7 +101,7 @@ func recipientsForget(ctx context.Context, e env, args []string) int {
 	if err := ask(ctx, e, f.config, http.MethodPost, "/recipients/forget?"+v.Encode(), &out); err != nil {
 		return complain(e, "recipients forget", err)
 	}
-	return tellChanged(e, f.json, out, "answers are forgotten; the next hop is asked again")
+	return tellChanged(e, f.json, out, plural(out.Changed, "answer is", "answers are")+" forgotten; the next hop is asked again")
 }
 
 func tellChanged(e env, asJSON bool, out changed, done string) int {
@@ -153,7 +154,11 @@ func recipientsImport(ctx context.Context, e env, args []string) int {
 		}
 		sum.Changed += out.Changed
 	}
-	return tellChanged(e, f.json, sum, fmt.Sprintf("of %d recipients are known for 24 hours; the others are not of a domain that is served, or are aliases", len(all)))
+	words := fmt.Sprintf("of %d recipients are known for 24 hours", len(all))
+	if sum.Changed < len(all) {
+		words += "; the others are not of a domain that is served, or are aliases"
+	}
+	return tellChanged(e, f.json, sum, words)
 }
 
 // recipientsSync has directories read now.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gatepost/gateway"
+	"gatepost/gateway/relay"
 	"gatepost/internal/config"
 	"gatepost/internal/routing"
 )
@@ -121,10 +122,8 @@ func checkedBy(c *config.Config, policy *gateway.Policy, d *gateway.Destination,
 }
 
 func hopText(h *config.NextHop) string {
-	if strings.HasPrefix(h.Host, "unix:") {
-		return fmt.Sprintf("%s (order %d, weight %d)", h.Host, h.Order, h.Weight)
-	}
-	return fmt.Sprintf("%s:%d (order %d, weight %d)", h.Host, h.Port, h.Order, h.Weight)
+	hop := relay.Hop{Host: h.Host, MX: h.MX, SRV: h.SRV, Port: h.Port}
+	return fmt.Sprintf("%s (order %d, weight %d)", hop.Address(), h.Order, h.Weight)
 }
 
 func wireTexts(all []gateway.Address) (out []string) {
