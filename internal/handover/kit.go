@@ -1,7 +1,6 @@
 package handover
 
 import (
-	"bytes"
 	"embed"
 	"fmt"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"text/template"
 )
 
 //go:embed kits/*.txt
@@ -109,53 +107,31 @@ func (s sheet) HopAddress() string {
 	return net.JoinHostPort(s.HopHost, strconv.Itoa(s.Port))
 }
 
+// fields are what the templates can name.
+func (s sheet) fields() map[string]any {
+	return map[string]any{"Hostname": s.Hostname, "Gateways": s.Gateways, "Domains": s.Domains, "Route": s.Route, "HopHost": s.HopHost,
+		"Port": s.Port, "Size": s.Size, "Recipients": s.Recipients, "Pool": s.Pool, "Forward": s.Forward, "SealDomain": s.SealDomain,
+		"Product": s.Product, "Title": s.Title, "Mark": s.Mark, "ForwardKey": s.ForwardKey(), "SizeMB": s.SizeMB(), "SizeKB": s.SizeKB(),
+		"Connections": s.Connections(), "Socket": s.Socket(), "HopAddress": s.HopAddress()}
+}
+
 // Write prints the kit of a product. Its error says what is missing of the facts.
 func Write(w io.Writer, p Product, f Facts) error {
 	if len(f.Gateways) == 0 || len(f.Domains) == 0 {
 		return fmt.Errorf("handover: a kit needs an address of the gateway and a domain")
 	}
-	t, err := template.New("").Option("missingkey=error").Funcs(functions()).ParseFS(kits, "kits/common.txt", "kits/"+p.Name+".txt")
+	common, err := kits.ReadFile("kits/common.txt")
 	if err != nil {
 		return fmt.Errorf("handover: %w", err)
 	}
-	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, p.Name+".txt", sheet{Facts: f, Product: p.Name, Title: p.Title, Mark: p.mark}); err != nil {
+	own, err := kits.ReadFile("kits/" + p.Name + ".txt")
+	if err != nil {
 		return fmt.Errorf("handover: %w", err)
 	}
-	_, err = w.Write(b.Bytes())
+	text, err := fill(string(own), string(common), sheet{Facts: f, Product: p.Name, Title: p.Title, Mark: p.mark}.fields(), functions())
+	if err != nil {
+		return fmt.Errorf("handover: %w", err)
+	}
+	_, err = io.WriteString(w, text)
 	return err
-}
-
-func functions() template.FuncMap {
-	return template.FuncMap{
-		"commas":     func(list any) string { return strings.Join(words(list), ",") },
-		"spaces":     func(list any) string { return strings.Join(words(list), " ") },
-		"semicolons": func(list any) string { return strings.Join(words(list), " ; ") },
-		"quoted":     func(list any) string { return `"` + strings.Join(words(list), `","`) + `"` },
-		"dashed":     func(domain string) string { return strings.ReplaceAll(domain, ".", "-") },
-		"accessform": accessForm,
-	}
-}
-
-// words are the texts of a list of addresses or names.
-func words(list any) []string {
-	switch l := list.(type) {
-	case []string:
-		return l
-	case []netip.Addr:
-		var out []string
-		for _, a := range l {
-			out = append(out, a.String())
-		}
-		return out
-	}
-	return nil
-}
-
-// accessForm is an address as Sendmail's access map wants it.
-func accessForm(a netip.Addr) string {
-	if a.Is4() {
-		return a.String()
-	}
-	return "IPv6:" + a.String()
 }
