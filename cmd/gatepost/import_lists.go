@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -87,17 +88,6 @@ func listsImport(_ context.Context, e env, args []string) int {
 		return exitFound
 	}
 	d := importer.FromLists(rows, importer.ListOptions{Options: o, File: filepath.Base(*name), Kind: *kind, Reason: *reason, Now: time.Now()})
-	text := []byte(d.Policy.Text())
-	out, err := os.OpenFile(f.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
-	}
-	_, err = out.Write(text)
-	if err = errors.Join(err, out.Close()); err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
-	}
 	if f.json {
 		if d.Report.WriteJSON(e.out) != nil {
 			return exitFound
@@ -105,9 +95,31 @@ func listsImport(_ context.Context, e env, args []string) int {
 	} else {
 		d.Report.Write(e.out)
 	}
+	if d.Report.Count(importer.Taken)+d.Report.Count(importer.Changed) == 0 {
+		fmt.Fprintf(e.errOut, "%s: nothing could be taken, so %s was not written\n", f.Name(), f.out)
+		return exitFound
+	}
+	text := []byte(d.Policy.Text())
+	if err := writeNew(f.out, text); err != nil {
+		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
+		return exitFound
+	}
 	if _, problems := config.DecodePolicy(f.out, text, sections()); problems.Refused() {
 		tell(e, problems)
 		return exitFound
 	}
 	return exitDone
+}
+
+// writeNew writes a file that was not there: nothing of anybody's is overwritten.
+func writeNew(name string, text []byte) error {
+	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists already; write to another file", name)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(text)
+	return errors.Join(err, out.Close())
 }

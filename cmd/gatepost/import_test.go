@@ -76,6 +76,11 @@ func TestImportLists(t *testing.T) {
 			t.Errorf("%s: a second time: exit %d: %s", name, code, errOut)
 		}
 	}
+	unsaid := filepath.Join(t.TempDir(), "entries.toml")
+	code, report, errOut := gatepost(t, "lists", "import", "--csv", "../../internal/importer/testdata/lists/05-no-kind.csv", "--out", unsaid)
+	if _, err := os.Stat(unsaid); code != exitFound || !strings.Contains(report, "--kind block") || !strings.Contains(errOut, "was not written") || err == nil {
+		t.Errorf("a list of which nothing is taken: exit %d: %s%s", code, report, errOut)
+	}
 	if code, _, errOut := gatepost(t, "import", "pmg", names[0], "--out", filepath.Join(t.TempDir(), "x")); code != exitFound || !strings.Contains(errOut, "gzip") {
 		t.Errorf("a list as a backup: exit %d: %s", code, errOut)
 	}

@@ -28,7 +28,7 @@ func TestNextHopsOfDNS(t *testing.T) {
 		t.Errorf("into a loop the client was told %q", said.last())
 	}
 	out, _, _, err = w.daemon.Command(t.Context(), "status")
-	if err != nil || !strings.Contains(out, "FAIL next hop      mx:loops.test                the host to send mail to is this one itself") {
+	if err != nil || !strings.Contains(out, "FAIL next hop      mx:loops.test                route internal, the host to send mail to is this one itself") {
 		t.Errorf("status: %s, %v", out, err)
 	}
 	if n := len(w.hop(t).Messages()); n != 1 {
