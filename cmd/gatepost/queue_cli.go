@@ -89,7 +89,13 @@ func queueListing(ctx context.Context, e env, args []string) int {
 	if *damaged {
 		v.Set("damaged", "1")
 	}
-	list, err := readQueue(ctx, e, f.config, "/queue", v, func(q *spool.Queue) (*queueList, error) { return listQueue(q, v) })
+	list, err := readQueue(ctx, e, f.config, "/queue", v, func(q *spool.Queue) (*queueList, error) {
+		list, err := listQueue(q, v)
+		if list != nil {
+			list.Totals.Latched = "" // it is shut because it was opened to be read, which nobody needs to mend
+		}
+		return list, err
+	})
 	if err != nil {
 		return complain(e, "queue list", err)
 	}

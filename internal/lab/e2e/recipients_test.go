@@ -178,7 +178,7 @@ func TestRecipientsRemembered(t *testing.T) {
 	}
 	run(0, "1 of 2 recipients are known", "import", "--csv", table, "--separator", "semicolon", "--column", "mail")
 	run(1, "old.csv:1: ", "import", "--csv", table, "--separator", "semicolon", "--column", "4")
-	run(0, "1 answers are forgotten", "forget", "TWO@served.test")
+	run(0, "1 answer is forgotten", "forget", "TWO@served.test")
 	run(1, "0 answers", "forget", "two@served.test")
 	run(0, "one@served.test", "show", "one@served.test")
 	run(1, "550 5.7.1", "show", "x@elsewhere.test")
