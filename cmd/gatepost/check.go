@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,7 +56,7 @@ func check(ctx context.Context, e env, args []string) int {
 			show(e, config.Problems{at.problem})
 			return exitFound
 		}
-		show(e, config.Problems{{File: f.config, Message: err.Error()}})
+		show(e, unplaced(c, f.config, err))
 		return exitFound
 	}
 	if *live && !askAll(ctx, e, c, p) {
@@ -66,6 +67,18 @@ func check(ctx context.Context, e env, args []string) int {
 			len(c.Policy.Domains), len(c.Policy.Routes), c.Policy.Mode)
 	}
 	return exitDone
+}
+
+// unplaced makes problems of an error of several lines that knows no place. Of what it says of a check the document is known.
+func unplaced(c *config.Config, path string, err error) (out config.Problems) {
+	for text := range strings.Lines(err.Error()) {
+		p := config.Problem{File: path, Message: strings.TrimSpace(text)}
+		if key, rest, ok := strings.Cut(p.Message, ": "); ok && strings.HasPrefix(key, "checks.") {
+			p.File, p.Key, p.Message = c.PolicyPath, key, rest
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // tell prints problems, one a line, on stderr.

@@ -123,6 +123,8 @@ func TestDefaultsPassCheck(t *testing.T) {
 // TestCheckBuildsWhatItWouldUse shows that check finds what only building finds.
 func TestCheckBuildsWhatItWouldUse(t *testing.T) {
 	for what, dir := range map[string]string{
+		"policy.toml: checks.clamav: needs clamav.addresses in gatepost.toml": documents(t, "[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n", servesOne),
+		"policy.toml: checks.spamassassin: needs":                             documents(t, "[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n", servesOne),
 		"tls: certificate": documents(t, "[tls]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n", servesOne),
 		"ca_file":          documents(t, "", strings.Replace(servesOne, "name = \"in\"\n[[", "name = \"in\"\ntls = \"required\"\nca_file = \"/nowhere/ca.pem\"\nserver_name = \"mail.example.org\"\n[[", 1)),
 	} {
