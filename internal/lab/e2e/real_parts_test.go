@@ -46,7 +46,8 @@ const (
 
 // mailboxes are those that the internal MTA has; the daemon serves all their domains.
 func mailboxes() []string {
-	return []string{mailbox, "paul@lab.test", "petra@lab.test", "bulk@lab.test", "big@lab.test", "post@pinned.test", "post@named.test"}
+	return []string{mailbox, "paul@lab.test", "petra@lab.test", "bulk@lab.test", "big@lab.test", "post@pinned.test", "post@named.test",
+		"postmaster@lab.test", "postmaster@pinned.test", "postmaster@named.test"} // the daemon tells of a domain that has none, when it comes to ask
 }
 
 // keptPort is a port that a part may be started at again.
