@@ -127,7 +127,12 @@ func (p *Process) Signal(sig syscall.Signal) error {
 
 // Pause stops the whole process group where it is: connections to it are taken
 // by the kernel and nobody answers. Resume lets it go on.
-func (p *Process) Pause() error { return p.group(syscall.SIGSTOP) }
+func (p *Process) Pause() error {
+	if err := p.group(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return AwaitStopped(p.PID(), true)
+}
 
 // Resume ends a Pause.
 func (p *Process) Resume() error { return p.group(syscall.SIGCONT) }

@@ -117,7 +117,15 @@ func (p *process) start() {
 
 func (p *process) kill() { _ = p.run.cmd.Process.Kill(); _ = p.run.cmd.Wait() }
 
-func (p *process) signal(s syscall.Signal) { _ = p.run.cmd.Process.Signal(s) }
+func (p *process) signal(s syscall.Signal) {
+	_ = p.run.cmd.Process.Signal(s)
+	if s != syscall.SIGSTOP {
+		return
+	}
+	if err := lab.AwaitStopped(p.run.cmd.Process.Pid, false); err != nil {
+		p.t.Error(err)
+	}
+}
 
 func resolverRow(breaks, mends func(*process)) func(*testing.T) {
 	return func(t *testing.T) {
