@@ -41,8 +41,8 @@ func (d *daemon) restoreLedger() {
 	if d.queue == nil {
 		return
 	}
-	d.ledger.Restore(func(tell func(time.Time, string, []string)) {
-		d.queue.Recent(mostRestored, func(c gateway.Custody, to []gateway.Address) {
+	d.ledger.Restore(func(since time.Time, tell func(time.Time, string, []string)) {
+		d.queue.Recent(mostRestored, since, func(c gateway.Custody, to []gateway.Address) {
 			rcpts := make([]string, len(to))
 			for i := range to {
 				rcpts[i] = to[i].Key()

@@ -86,8 +86,8 @@ func child(text string) error {
 		if err != nil {
 			return err
 		}
-		l.Restore(func(tell func(time.Time, string, []string)) { // as the daemon does
-			q.Recent(1000, func(c gateway.Custody, to []gateway.Address) { tell(c.Arrived, c.Message, []string{to[0].Key()}) })
+		l.Restore(func(since time.Time, tell func(time.Time, string, []string)) { // as the daemon does
+			q.Recent(1000, since, func(c gateway.Custody, to []gateway.Address) { tell(c.Arrived, c.Message, []string{to[0].Key()}) })
 		})
 		go q.Run(ctx)
 		a.Spool, s.Spool = spoolAt{q, &j}, q

@@ -49,7 +49,7 @@ func TestRestore(t *testing.T) {
 	l = New(Options{Key: key, File: name})
 	hexed := func(n int) string { m := message(n); return hex.EncodeToString(m[:]) }
 	now := time.Now()
-	l.Restore(func(tell func(time.Time, string, []string)) {
+	l.Restore(func(_ time.Time, tell func(time.Time, string, []string)) {
 		tell(now, hexed(1), []string{"a@x", "b@x"})
 		tell(now, hexed(2), []string{"a@x"})
 		tell(now.Add(-time.Hour), hexed(4), []string{"a@x"})

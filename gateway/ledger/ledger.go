@@ -156,17 +156,18 @@ func (l *Ledger) claim(c *claim) (wait <-chan struct{}) {
 // message may be between the spool and the ledger.
 const beforeCrash = time.Minute
 
-// Restore learns of messages that were taken though a crash kept the ledger from knowing; each tells of them all, with the
-// time of each, its name of Begin in hexadecimal, and its recipients. What its sender heard of is left out, and what came long
-// before the crash: the ledger knew of that.
-func (l *Ledger) Restore(each func(tell func(arrived time.Time, message string, rcpts []string))) {
+// Restore learns of messages that were taken though a crash kept the ledger from knowing; each tells of all that arrived since
+// a time, with the time of each, its name of Begin in hexadecimal, and its recipients. What its sender heard of is left out,
+// and what came long before the crash: the ledger knew of that.
+func (l *Ledger) Restore(each func(since time.Time, tell func(arrived time.Time, message string, rcpts []string))) {
+	since := time.Unix(int64(l.last), 0).Add(-beforeCrash)
 	mac := l.hashes.Get().(hash.Hash)
 	defer l.hashes.Put(mac)
 	var c claim
 	now := time.Now()
-	each(func(arrived time.Time, message string, rcpts []string) {
+	each(since, func(arrived time.Time, message string, rcpts []string) {
 		name, err := hex.DecodeString(message)
-		if err != nil || len(name) != sha256.Size || arrived.Before(time.Unix(int64(l.last), 0).Add(-beforeCrash)) {
+		if err != nil || len(name) != sha256.Size || arrived.Before(since) {
 			return
 		}
 		l.mu.Lock()

@@ -20,7 +20,7 @@ func TestRecent(t *testing.T) {
 	}
 	recent := func(n int) string {
 		var all []string
-		w.Recent(n, func(c gateway.Custody, to []gateway.Address) {
+		w.Recent(n, time.Now().Add(-time.Hour), func(c gateway.Custody, to []gateway.Address) {
 			all = append(all, c.Message+" "+to[0].Key()+" "+to[1].Key())
 		})
 		return strings.Join(all, ", ")
@@ -41,4 +41,20 @@ func TestRecent(t *testing.T) {
 	if n := strings.Count(recent(100), ","); n != 3 {
 		t.Errorf("%d commas in %s", n, recent(100))
 	}
+	// As long as it was, with another octet in it: only its sum tells.
+	name := w.name(ids[3], ".msg")
+	text, err := os.ReadFile(name)
+	if err == nil {
+		text[len(text)/2] ^= 1
+		err = os.WriteFile(name, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(3, "m2 a2@our.example b2@our.example")
+	w.Recent(100, time.Now().Add(-9*time.Minute-30*time.Second), func(c gateway.Custody, _ []gateway.Address) {
+		if c.Message != "m2" && c.Message != "m1" {
+			t.Errorf("%s is told of", c.Message)
+		}
+	})
 }

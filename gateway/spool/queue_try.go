@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"gatepost/gateway"
@@ -147,7 +148,10 @@ func whyNot(r *gateway.Relayed) string {
 	if said == "" {
 		said = r.Reply.String()
 	}
-	return gateway.CleanText(r.At+": "+said, 200)
+	if !strings.HasPrefix(said, r.At+": ") {
+		said = r.At + ": " + said
+	}
+	return gateway.CleanText(said, 200)
 }
 
 // report tells of an attempt, one change for each end that it brought.
