@@ -3,6 +3,7 @@ package gateway
 import (
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -94,6 +95,14 @@ func (r *Relayed) TookFor(i int) bool {
 // spool keeps.
 func (r *Relayed) Unreached() bool {
 	return r.Result == NotDelivered && (r.At == AtDial || r.At == AtEHLO)
+}
+
+// AtStep returns words about the end of the relay with its step in front. What broke names its step itself.
+func (r *Relayed) AtStep(words string) string {
+	if strings.HasPrefix(words, r.At+": ") {
+		return words
+	}
+	return r.At + ": " + words
 }
 
 // The steps of a relay, as Relayed.At names them.

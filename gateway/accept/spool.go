@@ -52,16 +52,13 @@ func (t *transfer) spool(ctx context.Context, which []int) bool {
 	return true
 }
 
-// reason says in words at which step a relay ended, and why. What broke names its step itself.
+// reason says in words at which step a relay ended, and why.
 func reason(r *gateway.Relayed) string {
 	words := r.Said
 	if words == "" {
 		words = r.Reply.Text
 	}
-	if strings.HasPrefix(words, r.At+": ") {
-		return words
-	}
-	return r.At + ": " + words
+	return r.AtStep(words)
 }
 
 // authenticated reports whether the owner of the reverse-path's domain is known to have sent the message, so that a notice

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"gatepost/gateway"
@@ -148,10 +147,7 @@ func whyNot(r *gateway.Relayed) string {
 	if said == "" {
 		said = r.Reply.String()
 	}
-	if !strings.HasPrefix(said, r.At+": ") {
-		said = r.At + ": " + said
-	}
-	return gateway.CleanText(said, 200)
+	return gateway.CleanText(r.AtStep(said), 200)
 }
 
 // report tells of an attempt, one change for each end that it brought.
