@@ -76,20 +76,20 @@ type conn struct {
 
 // connect makes a connection up to and with EHLO, under STARTTLS as the settings ask.
 func (h *hop) connect(ctx context.Context) (*conn, error) {
-	mode := h.settings.tls
-	if mode == Opportunistic && (h.network == "unix" || h.inClear()) { // a socket leads nowhere that others could listen
-		mode = None
+	p, err := h.protect(ctx)
+	if err != nil {
+		return nil, &failure{at: atDial, err: err}
 	}
-	c, err := h.connectAs(ctx, mode)
-	if err != nil && mode == Opportunistic && errors.Is(err, errTLS) && ended(ctx) == nil {
+	c, err := h.connectAs(ctx, &p)
+	if err != nil && p.mode == Opportunistic && errors.Is(err, errTLS) && ended(ctx) == nil {
 		h.pools.log.Warn("next hop is used in clear, since the TLS handshake failed", "next_hop", h.address, "error", err)
 		h.keepClear()
-		return h.connectAs(ctx, None)
+		return h.connectAs(ctx, &protection{mode: None})
 	}
 	return c, err
 }
 
-func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
+func (h *hop) connectAs(ctx context.Context, p *protection) (*conn, error) {
 	h.count.dials.Add(1)
 	dialCtx, cancel := context.WithTimeout(ctx, h.timeouts.Connect)
 	defer cancel()
@@ -105,9 +105,9 @@ func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
 		c.close()
 		return nil, &failure{at: atDial, err: because(ctx, context.Canceled)}
 	}
-	err = c.greet(ctx, mode)
+	err = c.greet(ctx, p)
 	if err == nil {
-		err = c.authenticate(mode)
+		err = c.authenticate(p.mode)
 	}
 	if err != nil {
 		c.unwatch()
@@ -119,7 +119,7 @@ func (h *hop) connectAs(ctx context.Context, mode Mode) (*conn, error) {
 }
 
 // greet reads the banner and says EHLO, before and after STARTTLS.
-func (c *conn) greet(ctx context.Context, mode Mode) error {
+func (c *conn) greet(ctx context.Context, p *protection) error {
 	banner, err := c.reply(c.hop.timeouts.Command)
 	if err != nil {
 		return &failure{at: atDial, err: err}
@@ -133,16 +133,16 @@ func (c *conn) greet(ctx context.Context, mode Mode) error {
 	if err := c.hello(c.hop.hostname); err != nil {
 		return err
 	}
-	if mode == None {
+	if p.mode == None {
 		return nil
 	}
 	if !c.offer.starttls {
-		if mode == Opportunistic {
+		if p.mode == Opportunistic {
 			return nil
 		}
 		return &failure{at: atEHLO, err: errors.New("next hop does not offer STARTTLS, which the route requires")}
 	}
-	return c.startTLS(ctx, mode)
+	return c.startTLS(ctx, p)
 }
 
 // hello says EHLO, and HELO to a next hop that does not know EHLO (RFC 5321 section 3.2); in LMTP, LHLO alone (RFC 2033
@@ -174,18 +174,18 @@ func (c *conn) hello(name string) error {
 
 // startTLS encrypts the connection. A next hop that offers STARTTLS and then refuses it is used in clear in the mode
 // Opportunistic.
-func (c *conn) startTLS(ctx context.Context, mode Mode) error {
+func (c *conn) startTLS(ctx context.Context, p *protection) error {
 	r, err := c.ask("STARTTLS")
 	switch {
 	case err != nil:
 		return &failure{at: atEHLO, err: fmt.Errorf("starttls: %w", err)}
 	case !r.Is(220):
-		if mode == Opportunistic && r.Code >= 400 && r.Code != 421 {
+		if p.mode == Opportunistic && r.Code >= 400 && r.Code != 421 {
 			return nil
 		}
 		return unexpected(atEHLO, r)
 	}
-	secure := tls.Client(c.socket, c.hop.tlsConfig(mode))
+	secure := tls.Client(c.socket, c.hop.tlsConfig(p))
 	handshake, cancel := context.WithTimeout(ctx, c.hop.timeouts.Connect)
 	defer cancel()
 	// From the 220 on, whatever fails is the handshake: a next hop may close before it begins.
@@ -197,7 +197,7 @@ func (c *conn) startTLS(ctx context.Context, mode Mode) error {
 	}
 	c.nc = secure
 	c.in.Reset(secure) // ask made sure that nothing came in clear behind the reply
-	c.tls = describe(secure.ConnectionState(), mode)
+	c.tls = describe(secure.ConnectionState(), p.mode)
 	return c.hello(c.hop.hostname)
 }
 

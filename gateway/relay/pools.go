@@ -26,6 +26,9 @@ type Pools struct {
 	readers  smtpwire.Pool
 	bodies   sync.Pool // *message
 
+	published Published         // nil for nobody
+	watch     func(Negotiation) // nil for nobody
+
 	mu        sync.Mutex
 	hops      []*hop
 	recalled  map[hopName]*learned // from before the start

@@ -7,14 +7,14 @@ import (
 	"slices"
 )
 
-// tlsConfig is what the mode asks of the next hop's certificate.
-func (h *hop) tlsConfig(mode Mode) *tls.Config {
+// tlsConfig is what the protection asks of the next hop's certificate.
+func (h *hop) tlsConfig(p *protection) *tls.Config {
 	cfg := &tls.Config{ServerName: h.serverName, RootCAs: h.roots, MinVersion: tls.VersionTLS12}
 	if h.certificate != nil {
 		// It is shown whatever authorities the next hop names: it may know the certificate itself.
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return h.certificate, nil }
 	}
-	switch mode {
+	switch p.mode {
 	case Opportunistic:
 		cfg.InsecureSkipVerify = true     // any encryption is better than none, and a bad certificate would mean none
 		cfg.MinVersion = tls.VersionTLS10 // for the same reason
