@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"gatepost/internal/config"
-	"gatepost/tls/certs"
 )
 
 // check runs the path of start and reload without opening or changing anything: it reads both documents, and builds all
@@ -42,10 +41,8 @@ func check(ctx context.Context, e env, args []string) int {
 		}
 		show(e, routeWarnings(c))
 	}
-	if err == nil && c.Bootstrap.TLS.Certificate != "" {
-		if _, err = certs.Load(c.Bootstrap.TLS.Certificate, c.Bootstrap.TLS.Key); err != nil {
-			err = fmt.Errorf("tls: %w", err)
-		}
+	if err == nil {
+		_, err = loadPairs(c.Bootstrap)
 	}
 	if err != nil {
 		if several, ok := errors.AsType[config.Problems](err); ok {

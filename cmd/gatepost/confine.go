@@ -34,8 +34,8 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 		file = filepath.Join(file, config.BootstrapFile)
 	}
 	named := []string{file, filepath.Join(filepath.Dir(file), config.PolicyFile)}
-	if b.TLS.Certificate != "" {
-		named = append(named, b.TLS.Certificate, b.TLS.Key)
+	for _, f := range b.TLS.Pairs() {
+		named = append(named, f.Certificate, f.Key)
 	}
 	if key := c.Policy.Reports.DMARC.DKIMKey; key != "" {
 		named = append(named, key)

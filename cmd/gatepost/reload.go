@@ -38,19 +38,19 @@ func (d *daemon) reload(ctx context.Context) error {
 	return nil
 }
 
-// take puts new documents and the certificate they name in force, or nothing of it.
+// take puts new documents and the certificates they name in force, or nothing of it.
 func (d *daemon) take(ctx context.Context, c *config.Config) error {
 	if !reflect.DeepEqual(c.Bootstrap, d.bootstrap) {
 		return errBootstrap
 	}
-	certificate, err := d.certificate()
+	show, err := d.readCertificates()
 	if err != nil {
 		return err
 	}
 	if err := d.swap(ctx, c); err != nil {
 		return err
 	}
-	d.tls.Store(certificate)
+	show()
 	return nil
 }
 

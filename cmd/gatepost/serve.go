@@ -68,7 +68,8 @@ type daemon struct {
 	ledger       *ledger.Ledger
 	names        *accept.Names // of messages, for the ledger
 	ids          *gateway.IDs
-	tls          atomic.Pointer[tls.Config]
+	certificates certs.Set                     // that are shown: of files, of an authority, or one of our own
+	tls          *tls.Config                   // of every listener that speaks TLS
 	now          atomic.Pointer[built]         // the configuration in force
 	document     atomic.Pointer[config.Config] // it was made of
 	swapping     sync.Mutex
@@ -156,7 +157,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
 		Deliver: d.acceptor(), Spool: d.spoolPort(), NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
 		IDs: d.ids, Front: func(client netip.Addr) ([]string, bool) { return d.now.Load().guard.over(client) },
-		TLS: d.tls.Load, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
+		TLS: func() *tls.Config { return d.tls }, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
 	d.where = addressesOf(sockets)
 	d.instruments()
 	failed := make(chan error, len(sockets.smtp)+2)
@@ -258,11 +259,9 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.document.Store(c)
 	d.warnDescriptors()
 	d.tellRoutes(c)
-	certificate, err := d.certificate()
-	if err != nil {
+	if err := d.openCertificates(); err != nil {
 		return err
 	}
-	d.tls.Store(certificate)
 	days := int(b.Log.Keep / (24 * time.Hour))
 	if d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: days, MaxBytes: int64(b.Log.KeepBytes), Log: d.log}); err != nil {
 		return err
@@ -276,26 +275,6 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.parts.directories.listen(d.tellDirectory)
 	d.openSpool()
 	return nil
-}
-
-// certificate reads the certificate of the document, or makes one of our own.
-func (d *daemon) certificate() (*tls.Config, error) {
-	b := d.bootstrap
-	if b.TLS.Certificate != "" {
-		c, err := certs.Load(b.TLS.Certificate, b.TLS.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		return certs.Server(c), nil
-	}
-	c, made, err := certs.SelfSigned(b.StateDir, b.Hostname)
-	if err != nil {
-		return nil, err
-	}
-	if made {
-		d.log.Warn("tls: a self-signed certificate was made; set tls.certificate and tls.key to one that others can verify", "host", b.Hostname)
-	}
-	return certs.Server(c), nil
 }
 
 // work starts what runs beside the sessions: the probes, the learning of the next hops, the limit of clamd.

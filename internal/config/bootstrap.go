@@ -20,7 +20,7 @@ type Bootstrap struct {
 	Hostname     string       `toml:"hostname" format:"hostname" example:"mx.example.org" rfc:"RFC 5321 section 2.3.5" doc:"The name this gateway greets with and writes into Received. Fully qualified; it should resolve to the address that senders connect to. Not set: the machine's name."`
 	StateDir     string       `toml:"state_dir" format:"path" default:"/var/lib/gatepost" doc:"The folder of everything the gateway keeps. One process owns it; a lock says so."`
 	Listeners    []Listener   `toml:"listener" doc:"Where clients connect. Without any: one listener named smtp on port 25 of all addresses."`
-	TLS          TLS          `toml:"tls" doc:"The certificate for STARTTLS."`
+	TLS          TLS          `toml:"tls" doc:"The certificates for STARTTLS and for the web listener public."`
 	DNS          DNS          `toml:"dns" doc:"Who resolves names."`
 	ClamAV       ClamAV       `toml:"clamav" doc:"Where clamd listens. What its findings do is said in the policy."`
 	SpamAssassin SpamAssassin `toml:"spamassassin" doc:"Where spamd listens. What its score does is said in the policy."`
@@ -44,10 +44,25 @@ type Listener struct {
 	ProxyFrom []netip.Prefix   `toml:"proxy_from" example:"10.0.0.8/32" rfc:"haproxy.org, proxy-protocol.txt" doc:"The proxies in front of this listener. Each connection must come from them and begin with a PROXY header, version 1 or 2, which names the client; any other is closed without a word. Empty: there are no proxies, and no header is taken."`
 }
 
-// TLS names the certificate for STARTTLS.
+// TLS names the certificates.
 type TLS struct {
-	Certificate string `toml:"certificate" format:"path" example:"/etc/gatepost/tls/fullchain.pem" doc:"The certificate and its chain in PEM. Not set: a self-signed one is made in the state folder at the first start."`
-	Key         string `toml:"key" format:"path" example:"/etc/gatepost/tls/key.pem" doc:"The private key of the certificate in PEM."`
+	Certificate string    `toml:"certificate" format:"path" example:"/etc/gatepost/tls/fullchain.pem" doc:"The certificate and its chain in PEM. It is read again when it changes. Without any certificate: a self-signed one is made in the state folder at the first start."`
+	Key         string    `toml:"key" format:"path" example:"/etc/gatepost/tls/key.pem" doc:"The private key of the certificate in PEM."`
+	Files       []TLSFile `toml:"file" doc:"More certificates, for other names or with a key of another kind (ECDSA and RSA). A client gets one for the name that it asks for and whose key it can verify; the first of all else."`
+}
+
+// TLSFile is one more certificate.
+type TLSFile struct {
+	Certificate string `toml:"certificate" format:"path" required:"true" example:"/etc/letsencrypt/live/mx.example.net/fullchain.pem" doc:"The certificate and its chain in PEM. It is read again when it changes."`
+	Key         string `toml:"key" format:"path" required:"true" example:"/etc/letsencrypt/live/mx.example.net/privkey.pem" doc:"The private key of the certificate in PEM."`
+}
+
+// Pairs are the files of all certificates, the first one first.
+func (t *TLS) Pairs() []TLSFile {
+	if t.Certificate == "" {
+		return t.Files
+	}
+	return append([]TLSFile{{t.Certificate, t.Key}}, t.Files...)
 }
 
 // DNS names the resolvers.
@@ -166,13 +181,20 @@ func (l *Listener) Validate(report func(key, message, instead string)) {
 	notEverybody("proxy_from", l.ProxyFrom, report)
 }
 
-// Validate checks that certificate and key come together.
+// Validate checks that certificate and key come together, and that no certificate is named twice.
 func (t *TLS) Validate(report func(key, message, instead string)) {
 	switch {
 	case t.Certificate != "" && t.Key == "":
 		report("certificate", "has no key", "write the key too, or neither for a self-signed certificate")
 	case t.Certificate == "" && t.Key != "":
 		report("key", "has no certificate", "write the certificate too, or neither for a self-signed one")
+	}
+	named := map[string]bool{t.Certificate: t.Certificate != ""}
+	for i, f := range t.Files {
+		if named[f.Certificate] {
+			report("file["+strconv.Itoa(i)+"].certificate", shown(f.Certificate)+" is named twice", "remove one of them")
+		}
+		named[f.Certificate] = f.Certificate != ""
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,9 +50,11 @@ func TestServerHandshakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var set Set
+	set.Put("file", c)
 	for version, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
 		a, b := net.Pipe()
-		go tls.Server(b, Server(c)).Handshake()
+		go tls.Server(b, Server(&set)).Handshake()
 		client := tls.Client(a, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
 		if err := client.Handshake(); (err == nil) != ok {
 			t.Errorf("version %x: %v", version, err)
@@ -59,4 +62,37 @@ func TestServerHandshakes(t *testing.T) {
 		a.Close()
 		b.Close()
 	}
+}
+
+func TestFallbackIsShownWhileThereIsNoOther(t *testing.T) {
+	own, _, err := SelfSigned(t.TempDir(), "mx.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := SelfSigned(t.TempDir(), "mx.example.net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s Set
+	sources := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, o := range s.All() {
+			got = append(got, o.Source)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("shown: %q, want %q", got, want)
+		}
+	}
+	sources()
+	s.Fallback("own", own)
+	sources("own")
+	s.Put("acme", other, other)
+	sources("acme", "acme")
+	s.Put("file", own)
+	s.Put("acme", other) // it keeps its place
+	sources("acme", "file")
+	s.Put("acme")
+	s.Put("file")
+	sources("own")
 }

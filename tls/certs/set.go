@@ -12,8 +12,10 @@ import (
 // Set is the certificates that a server shows, from several sources: files, an authority (ACME), one of our own. It is
 // safe for concurrent use; a handshake takes no lock. The zero value is empty.
 type Set struct {
-	mu  sync.Mutex // of writers
-	now atomic.Pointer[[]Shown]
+	mu       sync.Mutex // of writers
+	put      []Shown
+	fallback []Shown // one or none
+	now      atomic.Pointer[[]Shown]
 }
 
 // Shown is one certificate of a Set.
@@ -31,14 +33,31 @@ var errNone = errors.New("there is no certificate")
 func (s *Set) Put(source string, certificates ...*tls.Certificate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := s.All()
-	at := slices.IndexFunc(all, func(o Shown) bool { return o.Source == source })
+	of := func(o Shown) bool { return o.Source == source }
+	at := slices.IndexFunc(s.put, of)
 	if at < 0 {
-		at = len(all)
+		at = len(s.put)
 	}
-	all = slices.DeleteFunc(all, func(o Shown) bool { return o.Source == source })
+	s.put = slices.DeleteFunc(slices.Clone(s.put), of)
 	for i, c := range certificates {
-		all = slices.Insert(all, min(at+i, len(all)), Shown{source, c})
+		s.put = slices.Insert(s.put, at+i, Shown{source, c})
+	}
+	s.show()
+}
+
+// Fallback shows this certificate, with its Leaf, while no source has any: one that nobody but us vouches for.
+func (s *Set) Fallback(source string, c *tls.Certificate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fallback = []Shown{{source, c}}
+	s.show()
+}
+
+// show puts in force what there is. The caller holds the lock.
+func (s *Set) show() {
+	all := s.put
+	if len(all) == 0 {
+		all = s.fallback
 	}
 	s.now.Store(&all)
 }
