@@ -76,6 +76,9 @@ func (d *daemon) instruments() {
 	d.redisInstruments()
 	d.listInstruments(m)
 	d.ledgerInstruments(m)
+	if d.public != nil {
+		d.public.instruments(m)
+	}
 	for name, list := range d.parts.scanners() {
 		for i := range list {
 			health := func() addrpool.Health { return d.parts.scanners()[name][i] }
@@ -200,6 +203,11 @@ func (d *daemon) announce() {
 	}
 	if where.Metrics != "" {
 		attrs = append(attrs, slog.String("metrics", where.Metrics))
+	}
+	for name, at := range map[string][]string{"public_http": where.PublicHTTP, "public_https": where.PublicHTTPS} {
+		if len(at) > 0 {
+			attrs = append(attrs, slog.String(name, strings.Join(at, ", ")))
+		}
 	}
 	d.journal.Daemon(journal.Ready, attrs...)
 }

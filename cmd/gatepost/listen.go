@@ -24,10 +24,18 @@ type smtpListener struct {
 // metricsName is what FileDescriptorName= says for the listener for monitoring, where no [[listener]] has that name.
 const metricsName = "metrics"
 
+// What FileDescriptorName= says for the sockets of the listener public.
+const (
+	publicHTTPName  = "public-http"
+	publicHTTPSName = "public-https"
+)
+
 // listeners are all the sockets of the document.
 type listeners struct {
-	smtp    []smtpListener
-	metrics net.Listener // nil where the document wants none
+	smtp        []smtpListener
+	metrics     net.Listener   // nil where the document wants none
+	publicHTTP  []net.Listener // none where it wants none
+	publicHTTPS []net.Listener
 }
 
 func (l *listeners) close() {
@@ -36,6 +44,9 @@ func (l *listeners) close() {
 	}
 	if l.metrics != nil {
 		l.metrics.Close()
+	}
+	for _, s := range slices.Concat(l.publicHTTP, l.publicHTTPS) {
+		s.Close()
 	}
 }
 
@@ -57,11 +68,17 @@ func listen(b *config.Bootstrap, brought []systemd.Socket) (out listeners, err e
 		if rest, taken = out.takeNamed(rest, &l); taken {
 			continue
 		}
-		if rest, err = out.open(rest, &l); err != nil {
+		if rest, err = out.open(rest, &l, "listener["+l.Name+"].addresses"); err != nil {
 			return out, err
 		}
 	}
 	if rest, err = out.openMetrics(rest, b.Web.Metrics); err != nil {
+		return out, err
+	}
+	if rest, out.publicHTTP, err = openPublic(rest, publicHTTPName, "web.public_http", b.Web.PublicHTTP); err != nil {
+		return out, err
+	}
+	if rest, out.publicHTTPS, err = openPublic(rest, publicHTTPSName, "web.public_https", b.Web.PublicHTTPS); err != nil {
 		return out, err
 	}
 	if len(rest) > 0 {
@@ -83,8 +100,9 @@ func (l *listeners) takeNamed(from []systemd.Socket, of *config.Listener) (rest 
 	return rest, taken
 }
 
-// open opens the addresses of one listener, but for those that a socket without a name serves.
-func (l *listeners) open(from []systemd.Socket, of *config.Listener) (rest []systemd.Socket, err error) {
+// open opens the addresses of one listener, which the document has under a key, but for those that a socket without a name
+// serves.
+func (l *listeners) open(from []systemd.Socket, of *config.Listener, key string) (rest []systemd.Socket, err error) {
 	rest = from
 	var served []systemd.Socket
 	for _, a := range of.Addresses {
@@ -99,7 +117,7 @@ func (l *listeners) open(from []systemd.Socket, of *config.Listener) (rest []sys
 		}
 		s, err := net.Listen("tcp", a.String())
 		if err != nil {
-			return rest, fmt.Errorf("listener[%s].addresses: %w%s", of.Name, err, hint(err, of.Name, a))
+			return rest, fmt.Errorf("%s: %w%s", key, err, hint(err, of.Name, a))
 		}
 		l.smtp = append(l.smtp, smtpListener{of.Name, of.ProxyFrom, s})
 	}
@@ -122,6 +140,24 @@ func (l *listeners) openMetrics(from []systemd.Socket, at netip.AddrPort) (rest 
 	return from, nil
 }
 
+// openPublic opens one half of the listener public where the document wants it: every socket with its name, or else each
+// address, but for those that a socket without a name serves. What it opened it returns beside an error too.
+func openPublic(from []systemd.Socket, name, key string, at []netip.AddrPort) (rest []systemd.Socket, out []net.Listener, err error) {
+	if len(at) == 0 {
+		return from, nil, nil
+	}
+	all := &listeners{}
+	of := &config.Listener{Name: name, Addresses: at}
+	rest, taken := all.takeNamed(from, of)
+	if !taken {
+		rest, err = all.open(from, of, key)
+	}
+	for _, l := range all.smtp {
+		out = append(out, l.Listener)
+	}
+	return rest, out, err
+}
+
 // unclaimed says of each socket that nobody wants what to write: clients would connect to it and never be answered.
 func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 	var names []string
@@ -130,6 +166,12 @@ func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 	}
 	if b.Web.Metrics.IsValid() {
 		names = append(names, metricsName)
+	}
+	if len(b.Web.PublicHTTP) > 0 {
+		names = append(names, publicHTTPName)
+	}
+	if len(b.Web.PublicHTTPS) > 0 {
+		names = append(names, publicHTTPSName)
 	}
 	var all []error
 	for _, s := range rest {
@@ -141,9 +183,13 @@ func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 
 // hint says what to do about the usual reasons why a socket cannot be opened.
 func hint(err error, name string, a netip.AddrPort) string {
+	unit := "gatepost.socket"
+	if name == publicHTTPName || name == publicHTTPSName {
+		unit = "gatepost-" + name + ".socket" // a unit has one name for all of its sockets
+	}
 	switch {
 	case errors.Is(err, unix.EACCES):
-		return fmt.Sprintf("; a port below 1024 needs one of two: AmbientCapabilities=CAP_NET_BIND_SERVICE in gatepost.service, or that systemd opens it: ListenStream=%d and FileDescriptorName=%s in gatepost.socket", a.Port(), name)
+		return fmt.Sprintf("; a port below 1024 needs one of two: AmbientCapabilities=CAP_NET_BIND_SERVICE in gatepost.service, or that systemd opens it: ListenStream=%d and FileDescriptorName=%s in %s", a.Port(), name, unit)
 	case errors.Is(err, unix.EADDRINUSE):
 		return "; another program listens there: ss -ltnp shows which"
 	case errors.Is(err, unix.EADDRNOTAVAIL):

@@ -73,6 +73,7 @@ type daemon struct {
 	now          atomic.Pointer[built]         // the configuration in force
 	document     atomic.Pointer[config.Config] // it was made of
 	swapping     sync.Mutex
+	public       *public // nil where the document wants none
 	server       *smtpd.Server
 	pulses       []*systemd.Pulse
 	started      time.Time
@@ -159,14 +160,21 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		IDs: d.ids, Front: func(client netip.Addr) ([]string, bool) { return d.now.Load().guard.over(client) },
 		TLS: func() *tls.Config { return d.tls }, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
 	d.where = addressesOf(sockets)
+	if len(sockets.publicHTTP)+len(sockets.publicHTTPS) > 0 {
+		d.public = d.newPublic()
+	}
 	d.instruments()
-	failed := make(chan error, len(sockets.smtp)+2)
+	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+2)
 	serving, stopServing := context.WithCancel(background)
 	verbs := d.pulsed(socket)
 	running.start("control socket", func() { failed <- control.Serve(background, verbs, d.verbs()) })
 	if sockets.metrics != nil {
 		web := d.pulsed(sockets.metrics)
 		running.start("web.metrics", func() { failed <- serveWeb(background, web, d.journal.HTTP()) })
+	}
+	for i, l := range slices.Concat(sockets.publicHTTP, sockets.publicHTTPS) {
+		web, secure := d.pulsed(l), i >= len(sockets.publicHTTP)
+		running.start("web.public", func() { failed <- d.public.serve(background, web, secure) })
 	}
 	d.firstLook(ctx)
 	for _, l := range sockets.smtp {

@@ -72,6 +72,9 @@ func awaitState(ctx context.Context, dir string, patience time.Duration, waits f
 type addresses struct {
 	Listeners map[string]string `json:"listeners"`
 	Metrics   string            `json:"metrics,omitempty"`
+
+	PublicHTTP  []string `json:"public_http,omitempty"`
+	PublicHTTPS []string `json:"public_https,omitempty"`
 }
 
 func addressesOf(all listeners) addresses {
@@ -85,6 +88,12 @@ func addressesOf(all listeners) addresses {
 	}
 	if all.metrics != nil {
 		a.Metrics = all.metrics.Addr().String()
+	}
+	for _, l := range all.publicHTTP {
+		a.PublicHTTP = append(a.PublicHTTP, l.Addr().String())
+	}
+	for _, l := range all.publicHTTPS {
+		a.PublicHTTPS = append(a.PublicHTTPS, l.Addr().String())
 	}
 	return a
 }

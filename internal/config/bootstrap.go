@@ -26,7 +26,7 @@ type Bootstrap struct {
 	SpamAssassin SpamAssassin `toml:"spamassassin" doc:"Where spamd listens. What its score does is said in the policy."`
 	Redis        Redis        `toml:"redis" doc:"What all nodes share: limits, the greylist and reputations. Mail goes on without it."`
 	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
-	Web          Web          `toml:"web" doc:"The listener for monitoring: /metrics, /healthz and /readyz."`
+	Web          Web          `toml:"web" doc:"The web listeners: for monitoring, and for what strangers may read."`
 	Control      Control      `toml:"control" doc:"The private socket through which the gatepost command asks the running daemon."`
 	Sandbox      string       `toml:"sandbox" enum:"on,off" default:"on" doc:"Whether the daemon gives up, at its start, every file that it does not need (Landlock), and new privileges. A reload that names another file then needs a restart. Off is told as a warning."`
 	Shutdown     Shutdown     `toml:"shutdown" doc:"How the daemon ends."`
@@ -98,9 +98,11 @@ type Log struct {
 	Level     string        `toml:"level" enum:"debug,info,warn,error" default:"info" doc:"What the daemon says about itself on stderr. Events of the journal do not depend on it."`
 }
 
-// Web is the listener for monitoring.
+// Web is the listener for monitoring, and the one for strangers.
 type Web struct {
-	Metrics netip.AddrPort `toml:"metrics" default:"127.0.0.1:9625" doc:"Address and port of /metrics, /healthz and /readyz. It has no login: keep it on loopback. An empty text: none."`
+	Metrics     netip.AddrPort   `toml:"metrics" default:"127.0.0.1:9625" doc:"Address and port of /metrics, /healthz and /readyz. It has no login: keep it on loopback. An empty text: none."`
+	PublicHTTP  []netip.AddrPort `toml:"public_http" example:"0.0.0.0:80, [::]:80" rfc:"RFC 8555 section 8.3" doc:"Addresses and ports where strangers may read, over HTTP, what proves a name to an authority (ACME, http-01), and nothing else. Authorities ask at port 80. None: no such listener."`
+	PublicHTTPS []netip.AddrPort `toml:"public_https" example:"0.0.0.0:443, [::]:443" rfc:"RFC 8461 section 3.3" doc:"Addresses and ports where strangers may read, over HTTPS, the MTA-STS policies of our domains, and where names are proved to an authority (ACME, tls-alpn-01), and nothing else. Both are asked for at port 443. None: no such listener."`
 }
 
 // Control is the private socket of the command line.
@@ -136,6 +138,11 @@ func (b *Bootstrap) Fill() {
 			l.ProxyFrom = nil // an empty list and none are the same
 		}
 	}
+	for _, at := range []*[]netip.AddrPort{&b.Web.PublicHTTP, &b.Web.PublicHTTPS} {
+		if len(*at) == 0 {
+			*at = nil
+		}
+	}
 	if b.Control.Socket == "" {
 		b.Control.Socket = filepath.Join(b.StateDir, "control.sock")
 	}
@@ -163,6 +170,7 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 			places[a] = true
 		}
 	}
+	b.Web.apart(places, report)
 	if len(b.Listeners) == 0 {
 		report("listener", "is an empty list: no client could connect", "remove the key for the default, or write [[listener]]")
 	}
@@ -170,6 +178,21 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 	b.spoolApart(report)
 	if len(b.Control.Socket) > maxSocketPath {
 		report("control.socket", "the path of a socket may have 107 octets, this one has "+strconv.Itoa(len(b.Control.Socket)), "write a shorter path")
+	}
+}
+
+// apart refuses an address that another listener has as well.
+func (w *Web) apart(places map[netip.AddrPort]bool, report func(key, message, instead string)) {
+	if w.Metrics.Port() != 0 {
+		places[w.Metrics] = true
+	}
+	for i, at := range [][]netip.AddrPort{w.PublicHTTP, w.PublicHTTPS} {
+		for _, a := range at {
+			if a.Port() != 0 && places[a] {
+				report([]string{"web.public_http", "web.public_https"}[i], shown(a.String())+" is in two listeners", "remove it from one of them")
+			}
+			places[a] = true
+		}
 	}
 }
 
