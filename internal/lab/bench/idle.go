@@ -31,7 +31,7 @@ func (p plan) rest() time.Duration {
 	if p.quick {
 		return 200 * time.Millisecond
 	}
-	return 2 * time.Second
+	return 4 * time.Second
 }
 
 // serveHold is the process that holds the clients' side of idle connections: its descriptors are not the server's, nor
