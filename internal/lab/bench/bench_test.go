@@ -80,7 +80,7 @@ func TestSections(t *testing.T) {
 		t.Fatal(err)
 	}
 	var p plan
-	args := []string{"-quick", "-rounds", "1", "-length", "100ms", "-idle", "100", "-peers", "postfix-proxy", "-sections", "log,paced,idle,storm,memory,boot,spool", "-queued", "100", "-write", "-docs", dir}
+	args := []string{"-quick", "-rounds", "1", "-length", "100ms", "-idle", "100", "-peers", "postfix-proxy", "-sections", "log,paced,idle,tls,storm,memory,boot,spool", "-queued", "100", "-write", "-docs", dir}
 	if err := p.parse(args, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestSections(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"| 10K | 10 | gatepost without the log |", "| postfix-proxy, the same load |", "| gatepost, half of its own most |",
-		"| 100 | STARTTLS, EHLO | gatepost |", "| gatepost | RCPT |", "| gatepost | connect |", "| postscreen | connect |", "521 5.3.2", "| start to the banner | at most 100 ms |",
+		"| 100 | STARTTLS, EHLO | gatepost |", "| gatepost | RCPT |", "| resumed | gatepost |", "| full | smtpd |", "TLS 1.3 X25519MLKEM768", "| gatepost | connect |", "| postscreen | connect |", "521 5.3.2", "| start to the banner | at most 100 ms |",
 		"| postfix-hold | 50 |", "| gatepost | 50 |", "memory of a message in the spool (100 of them)", "| 100 | "} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %q in\n%s\n%s", want, b, &out)

@@ -104,6 +104,10 @@ func (r report) sections(b *bytes.Buffer) {
 		}
 		b.WriteString("\n")
 	}
+	if len(r.TLS) > 0 {
+		b.WriteString("## TLS handshakes\n\n")
+		_ = printTLS(b, r.TLS)
+	}
 	if len(r.Storm) > 0 {
 		b.WriteString("## Refused connections\n\n")
 		_ = printStorm(b, r.Storm)

@@ -112,7 +112,7 @@ func (b *bench) measure(ctx context.Context, out io.Writer) error {
 		out = io.Discard
 	}
 	sections := map[string]func(context.Context, io.Writer) error{
-		gridSection: b.grid, logSection: b.logCost, pacedSection: b.paced, idleSection: b.idle, stormSection: b.storm, listsSection: b.lists,
+		gridSection: b.grid, logSection: b.logCost, pacedSection: b.paced, idleSection: b.idle, tlsSection: b.handshakes, stormSection: b.storm, listsSection: b.lists,
 		memorySection: b.memory, bootSection: b.boot, spoolSection: b.spool,
 	}
 	var failed error

@@ -37,6 +37,7 @@ const (
 	logSection    = "log"
 	pacedSection  = "paced"
 	idleSection   = "idle"
+	tlsSection    = "tls"
 	stormSection  = "storm"
 	listsSection  = "lists"
 	memorySection = "memory"
@@ -45,7 +46,7 @@ const (
 )
 
 func allSections() words {
-	return words{gridSection, logSection, pacedSection, idleSection, stormSection, listsSection, memorySection, bootSection, spoolSection}
+	return words{gridSection, logSection, pacedSection, idleSection, tlsSection, stormSection, listsSection, memorySection, bootSection, spoolSection}
 }
 
 // role says what a child process of a run is.

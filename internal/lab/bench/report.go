@@ -24,6 +24,7 @@ type report struct {
 	Memory   []memoryResult `json:"memory,omitempty"`
 	Boot     []bootResult   `json:"boot,omitempty"`
 	Idle     []idleResult   `json:"idle,omitempty"`
+	TLS      []tlsResult    `json:"tls,omitempty"`
 	Spool    []spoolResult  `json:"spool,omitempty"`
 	Failed   []string       `json:"failed,omitempty"` // sections, with why
 }

@@ -20,6 +20,7 @@ func (r report) goals(program string) []goal {
 	g.peers()
 	g.work()
 	g.latency()
+	g.shakes()
 	g.storms()
 	g.memory()
 	g.spool()
@@ -183,6 +184,28 @@ func (g *goals) latency() {
 		g.atMost(fmt.Sprintf("%s (%.0f/s)", what, half.Offered), "ms", 20, 0, half.Median.P99, true)
 	} else {
 		g.atMost(what, "ms", 20, 0, 0, false)
+	}
+}
+
+// shakes holds handshakes against those of Postfix in the same run.
+func (g *goals) shakes() {
+	for _, kind := range []string{fullShake, resumed} {
+		here, peer := 0.0, 0.0
+		for _, r := range g.TLS {
+			switch {
+			case r.Kind != kind:
+			case r.Name == g.program:
+				here = shake(g.TLS, r)
+			case r.Name == smtpdPeer:
+				peer = shake(g.TLS, r)
+			}
+		}
+		what := "CPU a TLS handshake, " + kind
+		if peer > 0 {
+			g.atMost(what+"; at most that of smtpd", "µs", peer, 0, here, here > 0)
+		} else {
+			g.list = append(g.list, goal{what: what, want: "at most that of smtpd"})
+		}
 	}
 }
 

@@ -81,14 +81,16 @@ func (i Idle) open(n int, deadline time.Time) (net.Conn, error) {
 }
 
 // startTLS begins TLS and says EHLO again. The certificate is whatever the server has: this measures.
-func (c *client) startTLS() error {
+func (c *client) startTLS() error { return c.encrypt(&tls.Config{InsecureSkipVerify: true}) }
+
+func (c *client) encrypt(config *tls.Config) error {
 	if err := c.write("STARTTLS\r\n"); err != nil {
 		return err
 	}
 	if err := c.expect("STARTTLS", 220, nil); err != nil {
 		return err
 	}
-	conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+	conn := tls.Client(c.conn, config)
 	if err := conn.Handshake(); err != nil {
 		return fmt.Errorf("STARTTLS: %w", err)
 	}

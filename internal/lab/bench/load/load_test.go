@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
+	"gatepost/internal/lab"
 	"gatepost/internal/lab/bench/mark"
 	"gatepost/internal/lab/bench/sink"
 )
@@ -336,6 +340,51 @@ func TestIdle(t *testing.T) {
 	// A sink offers no STARTTLS.
 	if _, err := (Idle{Addr: startSink(t).Addr(), Count: 1, TLS: true}).Hold(t.Context(), 10*time.Second); err == nil || !strings.Contains(err.Error(), "STARTTLS") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestHandshakes shows that a session that is not encrypted, or not resumed, as was asked is an error.
+func TestHandshakes(t *testing.T) {
+	certificate, key, err := lab.NewCertificate("mx.gatepost.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name        string
+		server      *tls.Config // nil: no STARTTLS
+		tls, resume bool
+		err         string
+		curve       string
+	}{
+		{name: "in clear"},
+		{name: "full", server: &tls.Config{Certificates: []tls.Certificate{pair}}, tls: true, curve: "X25519"},
+		{name: "resumed", server: &tls.Config{Certificates: []tls.Certificate{pair}}, tls: true, resume: true, curve: "X25519"},
+		{name: "without tickets", server: &tls.Config{Certificates: []tls.Certificate{pair}, SessionTicketsDisabled: true}, tls: true, resume: true, err: errNotResumed.Error()},
+		{name: "no STARTTLS", tls: true, err: "STARTTLS"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return nil, nil }))
+			server.Domain, server.TLSConfig = "mx.gatepost.test", c.server
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- server.Serve(l) }()
+			defer func() { _ = server.Close(); <-done }()
+			length := time.Second
+			if c.err != "" {
+				length = time.Minute // it ends at the error
+			}
+			met, err := Handshakes{Addr: l.Addr().String(), Connections: 2, For: length, TLS: c.tls, Resume: c.resume, Timeout: 20 * time.Second}.Run(t.Context())
+			if c.err == "" && (err != nil || met.Sessions == 0 || met.Curve != c.curve) || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("%+v, error %v", met, err)
+			}
+		})
 	}
 }
 
