@@ -44,7 +44,7 @@ var arrows = map[string][]string{
 
 // engines know one subject and nothing of Gatepost.
 var engines = []string{"internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
-	"rbl", "greylist", "tls/certs", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
+	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation"}

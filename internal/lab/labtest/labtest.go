@@ -100,6 +100,14 @@ func Slapd(tb testing.TB, o lab.SlapdOptions) *lab.Slapd {
 	return s
 }
 
+// Pebble starts an ACME server that ends with the test.
+func Pebble(tb testing.TB, o lab.PebbleOptions) *lab.Pebble {
+	tb.Helper()
+	p, err := lab.StartPebble(Context(tb), Dir(tb), o)
+	started(tb, p, err)
+	return p
+}
+
 // Redis starts a redis-server for the test.
 func Redis(tb testing.TB, o lab.RedisOptions) *lab.Redis {
 	tb.Helper()
