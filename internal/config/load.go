@@ -21,6 +21,7 @@ type Config struct {
 	BootstrapPath string // "" if the document is missing and every key has its default
 	PolicyPath    string // "" if the built-in policy is used
 	Where         Where  // the places of the policy's keys: "checks.spf.action" -> "policy.toml:12"
+	BootstrapAt   Where  // those of the keys of gatepost.toml
 	PolicyVersion string // the first 12 hex digits of the SHA-256 of the document's octets, or BuiltinVersion; whoever reads a file that the document names may add to it
 }
 
@@ -43,7 +44,8 @@ func Load(path string, sections Sections) (*Config, Problems) {
 			c.BootstrapPath = bootstrap
 		}
 		var found Problems
-		c.Bootstrap, found = DecodeBootstrap(bootstrap, data)
+		c.BootstrapAt = Where{}
+		c.Bootstrap, found = decodeBootstrap(bootstrap, data, c.BootstrapAt)
 		all = append(all, found...)
 	}
 	policy := filepath.Join(filepath.Dir(bootstrap), PolicyFile)
@@ -96,8 +98,12 @@ func (c *Config) machineName(file string) Problems {
 
 // DecodeBootstrap reads gatepost.toml; the file name is only for the problems. Hostname stays empty if not written.
 func DecodeBootstrap(file string, data []byte) (*Bootstrap, Problems) {
+	return decodeBootstrap(file, data, nil)
+}
+
+func decodeBootstrap(file string, data []byte, where Where) (*Bootstrap, Problems) {
 	b := new(Bootstrap)
-	return b, Decode(file, data, b, Options{Others: map[string]Pointer{PolicyFile: (*Policy)(nil)}})
+	return b, Decode(file, data, b, Options{Where: where, Others: map[string]Pointer{PolicyFile: (*Policy)(nil)}})
 }
 
 // DecodePolicy reads policy.toml; the file name is only for the problems.

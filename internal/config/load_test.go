@@ -121,6 +121,18 @@ func TestWhere(t *testing.T) {
 	}
 }
 
+func TestBootstrapWhere(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, BootstrapFile, "hostname = \"mx.example.org\"\n[dns]\ntrust_ad = \"all\"\n")
+	c, problems := Load(dir, testSections())
+	if problems.Refused() {
+		t.Fatal(problems)
+	}
+	if want := (Where{"hostname": "gatepost.toml:1", "dns.trust_ad": "gatepost.toml:3"}); !reflect.DeepEqual(c.BootstrapAt, want) {
+		t.Errorf("got  %v\nwant %v", c.BootstrapAt, want)
+	}
+}
+
 func TestMachineName(t *testing.T) {
 	c := &Config{Bootstrap: &Bootstrap{Hostname: "mx.example.org"}}
 	if ps := c.machineName("gatepost.toml"); len(ps) > 0 || c.Bootstrap.Hostname != "mx.example.org" {
