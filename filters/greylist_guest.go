@@ -192,7 +192,7 @@ func (d *Deps) lookAt(ctx context.Context, in *gateway.Input) *guest {
 	a := d.spfMail(ctx, e)
 	g := &guest{spf: a.Result}
 	r := d.reverse(ctx, in.Session)
-	generic := r.Status == dns.Found && genericName(r.Name, in.Session.Client.Addr())
+	generic := r.Status == dns.Found && GenericName(r.Name, in.Session.Client.Addr())
 	passes := a.Result == spf.Pass
 	seen := passes && d.seenLately(a.Domain, e.Started) // else anybody may have written the name
 	proven := in.Session.Conduct.Proven || spokenFor(e)
@@ -222,7 +222,7 @@ func (d *Deps) identify(ctx context.Context, in *gateway.Input) greylist.Identit
 	if a := d.spfMail(ctx, in.Envelope); a.Result == spf.Pass {
 		s.SPFDomain, s.SPFNarrow = a.Domain, d.spfBreadth(ctx, in.Envelope, a.Domain).Narrow()
 	}
-	if r := d.reverse(ctx, in.Session); r.Status == dns.Found && !genericName(r.Name, addr) && !rented(r.Name) {
+	if r := d.reverse(ctx, in.Session); r.Status == dns.Found && !GenericName(r.Name, addr) && !rented(r.Name) {
 		s.PTROrg = dmarc.Registered(r.Name)
 	}
 	return s.Identity()
@@ -262,7 +262,7 @@ func (d *Deps) suspicion(in *gateway.Input, result spf.Result, r dns.Reverse, se
 	}
 	sum := add(found, "found")
 	for i := range r.Names {
-		if genericName(r.Names[i].Name, in.Session.Client.Addr()) {
+		if GenericName(r.Names[i].Name, in.Session.Client.Addr()) {
 			sum += add(o.Dynamic, "generic name")
 			break
 		}

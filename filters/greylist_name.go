@@ -34,10 +34,10 @@ var rentOrgs = [...]string{"choopa.net", "clouvider.net", "colocrossing.com", "c
 	"quadranet.com", "racknerd.com", "scaleway.com", "secureserver.net", "serverprofi24.com", "softlayer.com",
 	"stratoserver.net", "unifiedlayer.com", "vultr.com", "worldstream.nl", "your-server.de", "yourvserver.net"}
 
-// genericName reports whether a reverse name looks like one that a provider made for an address, or for the customers'
+// GenericName reports whether a reverse name looks like one that a provider made for an address, or for the customers'
 // lines: at least three of the four octets of an IPv4 address stand in it, or half of the digits of an IPv6 one; or a word
 // such as "dynamic". A name that begins with one for mail is none.
-func genericName(name string, a netip.Addr) bool {
+func GenericName(name string, a netip.Addr) bool {
 	label, _, _ := strings.Cut(name, ".")
 	if beginsWith(label, mailWords[:]) {
 		return false

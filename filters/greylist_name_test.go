@@ -42,7 +42,7 @@ func TestNames(t *testing.T) {
 		{"192.0.2.7", "", false, false},
 	} {
 		a := netip.MustParseAddr(c.addr)
-		if g, r := genericName(c.name, a), rented(c.name); g != c.generic || r != c.rented {
+		if g, r := GenericName(c.name, a), rented(c.name); g != c.generic || r != c.rented {
 			t.Errorf("%s (%s): generic %t, rented %t", c.name, c.addr, g, r)
 		}
 	}
@@ -86,11 +86,11 @@ func FuzzNames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string, n uint32) {
 		a := netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-		genericName(name, a)
-		genericName(name, netip.AddrFrom16([16]byte{0: 0x20, 5: byte(n), 15: byte(n >> 8)}))
+		GenericName(name, a)
+		GenericName(name, netip.AddrFrom16([16]byte{0: 0x20, 5: byte(n), 15: byte(n >> 8)}))
 		rented(name)
 		spelled := "x" + strings.ReplaceAll(a.String(), ".", "-") + ".isp.example"
-		if !genericName(spelled, a) || genericName("mx-"+spelled, a) {
+		if !GenericName(spelled, a) || GenericName("mx-"+spelled, a) {
 			t.Error(spelled)
 		}
 	})

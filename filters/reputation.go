@@ -97,7 +97,7 @@ func (p past) whole() past {
 func (d *Deps) namesOf(ctx context.Context, e *gateway.Envelope) []reputation.Subject {
 	s, out := e.Session, make([]reputation.Subject, 0, 2)
 	if gateway.Known(&s.Facts, factReverse) {
-		if r := d.reverse(ctx, s); r.Status == dns.Found && !genericName(r.Name, s.Client.Addr()) && !rented(r.Name) {
+		if r := d.reverse(ctx, s); r.Status == dns.Found && !GenericName(r.Name, s.Client.Addr()) && !rented(r.Name) {
 			if org := reputation.Named(reputation.Organisation, dmarc.Registered(r.Name)); org.Valid() {
 				out = append(out, org)
 			}
