@@ -36,6 +36,7 @@ func groups() []group {
 		{"The daemon", []command{
 			{"serve", "[--config PATH]", "run the gateway", serve},
 			{"check", "[--config PATH] [--live] [--json]", "say whether the configuration can be used, and what is wrong", check},
+			{"doctor", "[--all] [--only GROUP,...] [--domain D] [--listener HOST:PORT] [--dns SERVER] [--others HOST,...] [--config PATH] [--json]", "look at everything from outside in, with what exactly to do about what is not well", examine},
 			{"status", "[--config PATH] [--json]", "show the running daemon: listeners, scanners, next hops, policy", status},
 			{"reload", "[--config PATH]", "have the running daemon read its configuration again, as SIGHUP does", reload},
 			{"drain", "[--after 30s] [--config PATH]", "have the balancer send clients elsewhere, and refuse new ones after a while", drain},

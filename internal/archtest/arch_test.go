@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"internal/lab":                  {"gateway", "internal/..."},
 	"internal/lab/...":              {"gateway", "internal/..."},
 	"internal/handover":             {"internal/smtpwire"},
+	"internal/doctor":               {"internal/smtpwire"},
 	"internal/archtest":             {},
 }
 
@@ -47,7 +48,7 @@ var engines = []string{"internal/cutover", "internal/importer/postfix", "interna
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
-	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation"}
+	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{

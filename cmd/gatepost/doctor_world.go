@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/internal/config"
+	"gatepost/internal/dns"
+	"gatepost/internal/doctor"
+)
+
+// doctorOptions are those of the command.
+type doctorOptions struct {
+	server, listener, config string
+	domain                   string   // "" for all that are served
+	others                   []string // names of other gateways of ours
+}
+
+// newWorld fills in what the doctor looks at. Its error is of an option.
+func newWorld(c *config.Config, o doctorOptions) (*doctor.World, error) {
+	settings := resolverOptions(c.Bootstrap, slog.New(slog.DiscardHandler))
+	if o.server != "" {
+		settings.Servers = []string{o.server}
+	}
+	resolver, err := dns.New(settings)
+	if err != nil {
+		return nil, fmt.Errorf("dns: %w", err)
+	}
+	servers, err := doctorServers(settings)
+	if err != nil {
+		return nil, err
+	}
+	plain := plainDNS{texts{resolver}}
+	w := &doctor.World{Hostname: c.Bootstrap.Hostname, Others: o.others, Moving: len(c.Policy.Relays) > 0,
+		DNS: doctorDNS{resolver}, Servers: servers, Probes: doctor.DefaultProbes(), Dial: (&net.Dialer{}).DialContext, Now: time.Now,
+		Interfaces: interfaces(), CheckSPF: plain.checkSPF, CheckDMARC: plain.checkDMARC, GenericName: filters.GenericName,
+		At: places{c, o.config}.at}
+	if w.Domains, err = doctorDomains(c, o.domain); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// doctorDomains are the domains that are served, without patterns; only one of them, where that is asked.
+func doctorDomains(c *config.Config, only string) (out []doctor.Domain, err error) {
+	where := places{c: c}
+	for i := range c.Policy.Domains {
+		d := &c.Policy.Domains[i]
+		if only != "" && d.Name != only || only == "" && strings.HasPrefix(d.Name, "*.") {
+			continue
+		}
+		out = append(out, doctor.Domain{Name: d.Name, Where: where.at("domain." + d.Name + ".name")})
+	}
+	if only != "" && len(out) == 0 {
+		if makePolicy(c).Domain(only) == nil {
+			return nil, fmt.Errorf("--domain: %s is not served; write it as [[domain]] in policy.toml first", only)
+		}
+		out = append(out, doctor.Domain{Name: only}) // a name below one that is served
+	}
+	return out, nil
+}
+
+// interfaces are the addresses of this host.
+func interfaces() (out []netip.Addr) {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, x := range all {
+		if p, err := netip.ParsePrefix(x.String()); err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+			out = append(out, p.Addr().Unmap())
+		}
+	}
+	return out
+}
+
+// places tells where keys stand, or could.
+type places struct {
+	c    *config.Config
+	path string // as --config has it
+}
+
+// inBootstrap are the first words of keys of gatepost.toml.
+func inBootstrap() []string {
+	return []string{"hostname", "state_dir", "listener", "tls", "acme", "dns", "clamav", "spamassassin", "redis", "log", "web", "control",
+		"sandbox", "shutdown", "body", "spool"}
+}
+
+// at is "/etc/gatepost/gatepost.toml:12" for a key that is there, else the file that it belongs in.
+func (p places) at(key string) string {
+	where, file, name := p.c.Where, p.c.PolicyPath, config.PolicyFile
+	if word, _, _ := strings.Cut(key, "."); slices.Contains(inBootstrap(), word) {
+		where, file, name = p.c.BootstrapAt, p.c.BootstrapPath, config.BootstrapFile
+	}
+	if file == "" {
+		file = name
+		if p.path != "" {
+			file = filepath.Join(p.path, name)
+		}
+	}
+	if at, ok := where[key]; ok {
+		return filepath.Join(filepath.Dir(file), at)
+	}
+	return file
+}
