@@ -75,6 +75,7 @@ func (d *daemon) instruments() {
 	d.spoolInstruments(m)
 	d.redisInstruments()
 	d.listInstruments(m)
+	d.tlsaInstruments(m)
 	d.ledgerInstruments(m)
 	if d.public != nil {
 		d.public.instruments(m)

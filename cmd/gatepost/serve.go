@@ -70,6 +70,7 @@ type daemon struct {
 	ids          *gateway.IDs
 	certificates certs.Set                     // that are shown: of files, of an authority, or one of our own
 	tls          *tls.Config                   // of every listener that speaks TLS
+	tlsa         ownTLSA                       // what is published of their keys
 	now          atomic.Pointer[built]         // the configuration in force
 	document     atomic.Pointer[config.Config] // it was made of
 	swapping     sync.Mutex
@@ -267,6 +268,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.document.Store(c)
 	d.warnDescriptors()
 	d.tellRoutes(c)
+	d.openTLSA()
 	if err := d.openCertificates(); err != nil {
 		return err
 	}
@@ -297,6 +299,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"recipients", d.saveRecipients},
 		loop{"dmarc reports", d.reports.Run},
 		loop{"spool", d.runSpool},
+		loop{"tlsa", d.watchTLSA},
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},
 		loop{"memory of next hops", d.keepHops},

@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gatepost/gateway/journal"
+	"gatepost/internal/dns"
+	"gatepost/tls/dane"
+)
+
+// ownTLSA watches over the TLSA records of our own mail hosts. The zero value is ready for use.
+type ownTLSA struct {
+	watch dane.Watch
+	// next, if set, are the keys that an authority keeps for the renewal after this one.
+	next func() []dane.Key
+	// usable is asked before a key is shown that is not shown yet, in certificates for names: usableKey.
+	usable func(names []string, public crypto.PublicKey) (bool, string)
+
+	mu      sync.Mutex
+	hosts   []mailName
+	named   time.Time           // when hosts were last looked for
+	whole   bool                // every MX could be told then
+	waiting map[string]dane.Key // keys that were asked for and may not be shown yet, by the names of their certificates
+	wake    chan struct{}
+}
+
+// Bounds and times of the watch.
+const (
+	smtpPort      = 25
+	mostTLSAFile  = 4 << 20          // octets
+	firstTLSALook = 10 * time.Second // after the start, when there is nothing more urgent to ask
+	namesAgain    = time.Hour
+	mostWaiting   = 256
+	lookFresh     = 5 * time.Second // an answer as old as that is one of now
+	lookTime      = 20 * time.Second
+	looksAtOnce   = 8
+)
+
+// tlsaFile is where it is kept since when records are seen. Without it the two TTLs begin anew.
+func tlsaFile(stateDir string) string { return filepath.Join(stateDir, "certs", "tlsa.json") }
+
+// readTLSA reads the file; nothing when there is none.
+func readTLSA(stateDir string) (map[string]dane.Seen, error) {
+	f, err := os.Open(tlsaFile(stateDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > mostTLSAFile {
+		return nil, fmt.Errorf("it has %d octets", info.Size())
+	}
+	var kept map[string]dane.Seen
+	return kept, json.NewDecoder(f).Decode(&kept)
+}
+
+// writeTLSA writes it, whole or not at all: who believed half of it could show a key too early.
+func writeTLSA(stateDir string, kept map[string]dane.Seen) (err error) {
+	text, err := json.Marshal(kept)
+	if err != nil {
+		return err
+	}
+	name := tlsaFile(stateDir)
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// openTLSA reads what was seen before the start.
+func (d *daemon) openTLSA() {
+	d.tlsa.wake, d.tlsa.usable = make(chan struct{}, 1), d.usableKey
+	kept, err := readTLSA(d.bootstrap.StateDir)
+	if err != nil {
+		d.log.Warn("tlsa: since when records are seen is learned anew", "file", tlsaFile(d.bootstrap.StateDir), "error", err)
+	}
+	d.tlsa.watch.Restore(kept, time.Now())
+}
+
+// watchTLSA looks at the records of our hosts as often as their TTL asks, until ctx is done.
+func (d *daemon) watchTLSA(ctx context.Context) {
+	t := &d.tlsa
+	for pause := firstTLSALook; ; {
+		wait := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		case <-t.wake:
+			wait.Stop()
+		case <-wait.C:
+		}
+		looking, cancel := context.WithTimeout(ctx, lookTime)
+		d.nameTLSA(looking, false)
+		var due []string
+		now, soonest := time.Now(), time.Now().Add(namesAgain)
+		for _, h := range t.names() {
+			if at := t.watch.Again(h, now); !at.After(now) {
+				due = append(due, h)
+			}
+		}
+		d.lookTLSA(looking, due)
+		cancel()
+		for _, h := range t.names() {
+			if at := t.watch.Again(h, time.Now()); at.Before(soonest) {
+				soonest = at
+			}
+		}
+		pause = max(time.Until(soonest), time.Second/4)
+	}
+}
+
+// names are the hosts to look at: ours, and those of certificates that wait.
+func (t *ownTLSA) names() (out []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.hosts {
+		out = append(out, t.hosts[i].Host)
+	}
+	for _, k := range t.waiting {
+		out = append(out, plainNames(k.Names)...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// plainNames are those of a certificate that are hosts.
+func plainNames(names []string) (out []string) {
+	for _, n := range names {
+		if n = strings.ToLower(strings.TrimSuffix(n, ".")); dns.ValidName(n) && !strings.Contains(n, "*") {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// nameTLSA finds out which hosts are ours, where that is not known or old.
+func (d *daemon) nameTLSA(ctx context.Context, anew bool) {
+	t := &d.tlsa
+	t.mu.Lock()
+	fresh := !anew && !t.named.IsZero() && time.Since(t.named) < namesAgain
+	before := t.hosts
+	t.mu.Unlock()
+	if fresh {
+		return
+	}
+	hosts, whole := mailNames(ctx, d.parts.resolver, d.document.Load(), d.liveKeys())
+	if !whole { // what cannot be told now was so before
+		for _, h := range before {
+			if !slices.ContainsFunc(hosts, func(o mailName) bool { return o.Host == h.Host }) {
+				hosts = append(hosts, h)
+			}
+		}
+	}
+	t.mu.Lock()
+	t.hosts, t.named, t.whole = hosts, time.Now(), whole
+	t.mu.Unlock()
+	if whole {
+		ours := t.names()
+		t.watch.Forget(func(host string) bool { return slices.Contains(ours, host) })
+	}
+}
+
+// lookTLSA asks for the records of hosts and keeps what was seen.
+func (d *daemon) lookTLSA(ctx context.Context, hosts []string) {
+	if len(hosts) == 0 {
+		return
+	}
+	seeTLSA(ctx, d.parts.resolver, &d.tlsa.watch, hosts)
+	if err := writeTLSA(d.bootstrap.StateDir, d.tlsa.watch.State()); err != nil {
+		d.log.Warn("tlsa: since when records are seen cannot be kept; a restart begins anew", "error", err)
+	}
+}
+
+// seeTLSA asks for the records of hosts, some at a time.
+func seeTLSA(ctx context.Context, r *dns.Resolver, w *dane.Watch, hosts []string) {
+	atOnce(len(hosts), func(i int) {
+		seen := tlsaOf(ctx, r, hosts[i])
+		w.Saw(hosts[i], seen, time.Now())
+	})
+}
+
+// tlsaOf asks the resolver for the records of a host. An answer that is cut short does not tell what there is.
+func tlsaOf(ctx context.Context, r *dns.Resolver, host string) dane.Observed {
+	a := r.Query(ctx, fmt.Sprintf("_%d._tcp.%s", smtpPort, host), dns.TypeTLSA)
+	out := dane.Observed{Secure: a.AD, TTL: a.TTL}
+	switch {
+	case a.Status == dns.Found && a.Cut:
+		out.Detail = "more records than are looked at"
+	case a.Status == dns.Found:
+		out.Outcome = dane.Found
+		for _, rec := range a.Records {
+			out.Records = append(out.Records, dane.Record{Usage: rec.Usage, Selector: rec.Selector, Matching: rec.Matching, Data: rec.Data})
+		}
+	case a.Status == dns.None && a.Kind != dns.InvalidName:
+		out.Outcome = dane.Absent
+	case a.Status == dns.Bogus:
+		out.Outcome, out.Detail = dane.Bogus, a.Detail
+	default:
+		out.Detail = strings.TrimSpace(a.Kind.String() + " " + a.Detail)
+	}
+	return out
+}
+
+// liveKeys are those of the certificates that are shown.
+func (d *daemon) liveKeys() (out []dane.Key) {
+	for _, s := range d.certificates.All() {
+		if chain := chainOf(s.Certificate); chain != nil {
+			out = append(out, dane.KeyOf(chain, true))
+		}
+	}
+	return out
+}
+
+// keys are all of ours: those that are shown, those that wait to be, and those of the renewal after this one.
+func (t *ownTLSA) keys(live []dane.Key) []dane.Key {
+	out := slices.Clone(live)
+	t.mu.Lock()
+	for _, k := range t.waiting {
+		out = append(out, k)
+	}
+	t.mu.Unlock()
+	if t.next != nil {
+		out = append(out, t.next()...)
+	}
+	return out
+}
+
+// mayShow tells whether a key may be shown: whether no TLSA record stands against it. It looks anew, and takes its time. Why it
+// may not is told, and its hosts are looked at until it may.
+func (d *daemon) mayShow(key dane.Key) (bool, string) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	defer cancel()
+	live := d.liveKeys()
+	d.nameTLSA(ctx, false)
+	hosts := d.tlsa.against(&key, live)
+	var stale []string
+	for _, h := range hosts {
+		if seen := d.tlsa.watch.Report(h, smtpPort, nil, time.Now()).At; time.Since(seen) > lookFresh {
+			stale = append(stale, h)
+		}
+	}
+	d.lookTLSA(ctx, stale)
+	ok, why, _ := d.tlsa.watch.Usable(hosts, key, live, time.Now())
+	d.tlsa.hold(&key, !ok)
+	return ok, why
+}
+
+// usableKey is mayShow of a key of which no more is known.
+func (d *daemon) usableKey(names []string, public crypto.PublicKey) (bool, string) {
+	return d.mayShow(dane.Key{Names: names, Public: public})
+}
+
+// against are the hosts at which senders may be shown a key: those that its certificate names, and those of ours that no
+// certificate names.
+func (t *ownTLSA) against(key *dane.Key, live []dane.Key) []string {
+	out := plainNames(key.Names)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.hosts {
+		h := t.hosts[i].Host
+		named := slices.ContainsFunc(live, func(k dane.Key) bool { return dane.Covers(k.Names, h) })
+		if dane.Covers(key.Names, h) || !named {
+			out = append(out, h)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// hold keeps a key that may not be shown yet in sight, or lets it go.
+func (t *ownTLSA) hold(key *dane.Key, held bool) {
+	at := strings.Join(key.Names, " ")
+	if own, err := dane.Own(key.Public); err == nil {
+		at += " " + own.String()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !held {
+		delete(t.waiting, at)
+		return
+	}
+	if t.waiting == nil || len(t.waiting) >= mostWaiting {
+		t.waiting = map[string]dane.Key{}
+	}
+	t.waiting[at] = *key
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tlsaReports is how each of our hosts stands.
+func (d *daemon) tlsaReports() (out []dane.Report) {
+	keys := d.tlsa.keys(d.liveKeys())
+	for _, h := range d.tlsa.names() {
+		if r := d.tlsa.watch.Report(h, smtpPort, keys, time.Now()); !r.At.IsZero() {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// tlsaHealth tells whether mail of senders that verify us by DANE arrives.
+func (d *daemon) tlsaHealth() (bool, string) {
+	published := 0
+	for _, r := range d.tlsaReports() {
+		if r.State.Alarming() {
+			return false, r.Host + ": " + tlsaAlarm(r.State) + "; gatepost tls tlsa shows the lines"
+		}
+		if len(r.Published) > 0 {
+			published++
+		}
+	}
+	if published == 0 {
+		return true, "none is published"
+	}
+	return true, fmt.Sprintf("of %d hosts published, and what they show matches", published)
+}
+
+// tlsaAlarm is what an alarming state means.
+func tlsaAlarm(s dane.State) string {
+	switch s {
+	case dane.BogusZone:
+		return "its TLSA records are bogus: senders that look for them defer all mail to it"
+	case dane.Partly:
+		return "its TLSA records match one of the certificates that it shows and not another: senders that verify and are shown the other one send nothing"
+	}
+	return "its TLSA records match nothing that it shows: senders that verify send nothing, and their mail is lost when they give up"
+}
+
+// tlsaInstruments shows how our hosts stand.
+func (d *daemon) tlsaInstruments(m *journal.Metrics) {
+	d.journal.Health().Watch("tlsa", d.tlsaHealth)
+	m.Gauges("tlsa_state", "1 for how the TLSA records of each of our hosts stand to what it shows.", []string{"host", "state"}, func() (out []journal.Series) {
+		for _, r := range d.tlsaReports() {
+			out = append(out, journal.Series{Labels: []string{r.Host, string(r.State)}, Value: 1})
+		}
+		return out
+	})
+	m.Gauge("tlsa_keys_waiting", "Keys that are held back until their TLSA record has been seen for two TTLs.", func() float64 {
+		d.tlsa.mu.Lock()
+		defer d.tlsa.mu.Unlock()
+		return float64(len(d.tlsa.waiting))
+	})
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+	"gatepost/internal/dns"
+	"gatepost/tls/certs"
+	"gatepost/tls/dane"
+)
+
+// tlsaHost is how one mail host of ours stands, as gatepost tls tlsa shows it.
+type tlsaHost struct {
+	Host      string     `json:"host"`
+	Domains   []string   `json:"domains,omitempty"` // of ours whose MX names it
+	State     dane.State `json:"state"`
+	Alarm     bool       `json:"alarm"`     // mail is being lost, or deferred until it is
+	Validated bool       `json:"validated"` // under DNSSEC
+	TTL       float64    `json:"ttl"`       // seconds, the longest seen
+	Looked    time.Time  `json:"looked"`
+	Lines     []tlsaLine `json:"lines"`            // what should be in the zone
+	Remove    []string   `json:"remove,omitempty"` // what should not
+	Do        []string   `json:"do,omitempty"`     // what to do next, in words
+	Detail    string     `json:"detail,omitempty"` // of the resolver, where there is no answer
+}
+
+// tlsaLine is one record that should be published.
+type tlsaLine struct {
+	Line      string    `json:"line"`
+	Key       string    `json:"key"` // "shown" or "next"
+	Published bool      `json:"published"`
+	Since     time.Time `json:"since,omitzero"` // that it is seen
+	Shown     time.Time `json:"shown,omitzero"` // of a next key: from when on it may be
+}
+
+// tlsaVerb tells of each host of ours, looked at now.
+func (d *daemon) tlsaVerb(ctx context.Context, _ *http.Request) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	d.nameTLSA(ctx, true)
+	d.lookTLSA(ctx, d.tlsa.names())
+	d.tlsa.mu.Lock()
+	hosts := slices.Clone(d.tlsa.hosts)
+	d.tlsa.mu.Unlock()
+	for _, name := range d.tlsa.names() { // of certificates that wait, too
+		if !slices.ContainsFunc(hosts, func(h mailName) bool { return h.Host == name }) {
+			hosts = append(hosts, mailName{Host: name})
+		}
+	}
+	return tlsaHosts(hosts, &d.tlsa.watch, d.tlsa.keys(d.liveKeys())), nil
+}
+
+// tlsaHosts makes the lines of reports.
+func tlsaHosts(hosts []mailName, w *dane.Watch, keys []dane.Key) []tlsaHost {
+	out := []tlsaHost{}
+	for i := range hosts {
+		h := &hosts[i]
+		r := w.Report(h.Host, smtpPort, keys, time.Now())
+		line := tlsaHost{Host: h.Host, Domains: h.Domains, State: r.State, Alarm: r.State.Alarming(), Validated: r.Secure, TTL: r.TTL.Seconds(), Looked: r.At, Detail: r.Detail}
+		for _, want := range r.Wanted {
+			key := "next"
+			if want.Live {
+				key = "shown"
+			}
+			line.Lines = append(line.Lines, tlsaLine{Line: dane.Line(h.Host, smtpPort, want.Record), Key: key, Published: want.Published, Since: want.Since, Shown: want.Shown})
+		}
+		for _, old := range r.Remove {
+			line.Remove = append(line.Remove, dane.Line(h.Host, smtpPort, old))
+		}
+		line.Do = line.advice(h)
+		out = append(out, line)
+	}
+	return out
+}
+
+// longTTL is one that makes every change of keys slow.
+const longTTL = 24 * time.Hour
+
+// advice is what to do next.
+func (h *tlsaHost) advice(n *mailName) (out []string) {
+	if h.Alarm {
+		out = append(out, "NOW: "+tlsaAlarm(h.State))
+	}
+	switch h.State {
+	case dane.CannotTell:
+		out = append(out, "find out why the resolver gives no answer for _25._tcp."+h.Host)
+	case dane.BogusZone:
+		out = append(out, "mend the signatures of the zone of "+h.Host)
+	case dane.NotSigned:
+		out = append(out, "the answer was not validated: the zone of "+h.Host+" is not signed, or the resolver does not validate or is not believed (dns.servers, dns.trust_ad). TLSA counts under DNSSEC only: sign the zone first")
+	case dane.NotPublished:
+		out = append(out, "nothing; to let senders verify this gateway, publish the lines")
+	case dane.NotValidated:
+		out = append(out, "the records are not validated, so that senders do not look at them, or the resolver does not validate or is not believed (dns.servers, dns.trust_ad): sign the zone, or let it be seen that it is")
+	case dane.Unusable:
+		out = append(out, "no sender can match what is published: publish the lines, and take the others away")
+	case dane.Missing:
+		out = append(out, "there is no certificate to compare with")
+	case dane.Wrong, dane.Partly:
+		out = append(out, "publish the line of each key that is shown, or bring back the key that was shown before")
+	}
+	if len(h.Remove) > 0 && h.State == dane.Stale {
+		out = append(out, "what stands for nothing that is shown may be removed")
+	}
+	if h.State == dane.Right || h.State == dane.Stale || h.State == dane.RightNext {
+		for _, l := range h.Lines {
+			switch {
+			case l.Key == "next" && !l.Published:
+				out = append(out, "publish the line of the next key beside that of the key that is shown: it is held back until the line has been seen for two TTLs")
+			case l.Key == "next" && l.Shown.After(time.Now()):
+				out = append(out, "wait: the next key may be shown from "+stamp(l.Shown)+" on")
+			case l.Key == "next":
+				out = append(out, "nothing: the next key may be shown")
+			}
+		}
+	}
+	if h.Validated && len(n.Unsigned) > 0 {
+		out = append(out, "the MX of "+strings.Join(n.Unsigned, ", ")+" was not validated: senders of mail to it do not look for TLSA; sign that zone too")
+	}
+	if time.Duration(h.TTL*float64(time.Second)) > longTTL {
+		out = append(out, fmt.Sprintf("lower the TTL of the records: with %s, a new key waits for twice as long", time.Duration(h.TTL*float64(time.Second))))
+	}
+	return out
+}
+
+// tlsTLSA shows the TLSA records of our mail hosts: what is published, what should be, and what to do next.
+func tlsTLSA(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "tls tlsa")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	c, problems := config.Load(f.config, sections())
+	if c == nil {
+		tell(e, problems)
+		return exitFound
+	}
+	var all []tlsaHost
+	err := control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, http.MethodGet, "/tls/tlsa", nil, &all)
+	if errors.Is(err, control.ErrNotRunning) {
+		fmt.Fprintln(e.errOut, "the daemon does not run: the certificates of the files are compared with DNS")
+		all, err = tlsaOfFiles(ctx, c)
+	}
+	if err != nil {
+		return complain(e, "tls tlsa", err)
+	}
+	if f.json {
+		if code := jsonLines(e, all); code != exitDone {
+			return code
+		}
+	} else {
+		printTLSA(e.out, all)
+	}
+	if slices.ContainsFunc(all, func(h tlsaHost) bool {
+		return h.Alarm || slices.Contains([]dane.State{dane.CannotTell, dane.NotValidated, dane.Unusable, dane.Missing}, h.State)
+	}) {
+		return exitFound
+	}
+	return exitDone
+}
+
+// tlsaOfFiles compares without a daemon: the certificates that lie in files, what was kept of earlier looks, and DNS now.
+func tlsaOfFiles(ctx context.Context, c *config.Config) ([]tlsaHost, error) {
+	keys, err := keysOfFiles(c.Bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	r, err := dns.New(resolverOptions(c.Bootstrap, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return nil, fmt.Errorf("dns: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	hosts, _ := mailNames(ctx, r, c, keys)
+	var w dane.Watch
+	if kept, err := readTLSA(c.Bootstrap.StateDir); err == nil {
+		w.Restore(kept, time.Now())
+	}
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.Host)
+	}
+	seeTLSA(ctx, r, &w, names)
+	return tlsaHosts(hosts, &w, keys), nil
+}
+
+// keysOfFiles are those of the certificates that a daemon would show at its start.
+func keysOfFiles(b *config.Bootstrap) (out []dane.Key, err error) {
+	pairs, err := loadPairs(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pairs {
+		if chain := chainOf(p); chain != nil {
+			out = append(out, dane.KeyOf(chain, true))
+		}
+	}
+	if len(out) == 0 {
+		own, err := certs.Load(filepath.Join(b.StateDir, "self-signed.crt"), filepath.Join(b.StateDir, "self-signed.key"))
+		if err == nil {
+			out = append(out, dane.KeyOf(chainOf(own), true))
+		}
+	}
+	return out, nil
+}
+
+func printTLSA(w io.Writer, all []tlsaHost) {
+	for i := range all {
+		h := &all[i]
+		word := "ok  "
+		switch {
+		case h.Alarm:
+			word = "FAIL"
+		case h.State == dane.CannotTell, h.State == dane.NotValidated, h.State == dane.Unusable, h.State == dane.Missing:
+			word = "WARN"
+		}
+		of := ""
+		if len(h.Domains) > 0 {
+			of = " (MX of " + strings.Join(h.Domains[:min(len(h.Domains), 5)], ", ")
+			if more := len(h.Domains) - 5; more > 0 {
+				of += fmt.Sprintf(" and %d more", more)
+			}
+			of += ")"
+		}
+		fmt.Fprintf(w, "%s %s%s: %s\n", word, h.Host, of, strings.TrimSpace(string(h.State)+" "+h.Detail))
+		for _, l := range h.Lines {
+			at := "missing  "
+			if l.Published {
+				at = "published"
+			}
+			fmt.Fprintf(w, "     %s %-5s %s\n", at, l.Key, l.Line)
+		}
+		for _, l := range h.Remove {
+			fmt.Fprintf(w, "     remove          %s\n", l)
+		}
+		for _, do := range h.Do {
+			fmt.Fprintf(w, "     -> %s\n", do)
+		}
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(w, "no mail host of ours is known: set hostname in gatepost.toml")
+	}
+}
