@@ -86,6 +86,7 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	p.hops.Find(finder{p.resolver})
+	p.hops.Consult(published{p.resolver})
 	p.reportHops.Find(finder{p.resolver})
 	if len(b.ClamAV.Addresses) > 0 {
 		p.clamav, err = addrpool.New(addrpool.Config[*clamd.Client]{Addresses: b.ClamAV.Addresses, PerAddress: b.ClamAV.MaxConnections,

@@ -18,7 +18,7 @@ func (f finder) MX(ctx context.Context, domain string) ([]relay.Hop, time.Durati
 	a := f.Resolver.MX(ctx, domain)
 	hops := make([]relay.Hop, 0, len(a.Records))
 	for _, r := range a.Records {
-		hops = append(hops, relay.Hop{Host: r.Host, Order: int(r.Pref)})
+		hops = append(hops, relay.Hop{Host: r.Host, Order: int(r.Pref), Secure: a.AD})
 	}
 	if a.Status == dns.None && a.Kind == dns.NoData {
 		return nil, a.TTL, nil
@@ -31,7 +31,7 @@ func (f finder) SRV(ctx context.Context, name string) ([]relay.Hop, time.Duratio
 	a := f.Query(ctx, name, dns.TypeSRV)
 	hops := make([]relay.Hop, 0, len(a.Records))
 	for _, r := range a.Records {
-		hops = append(hops, relay.Hop{Host: r.Host, Port: int(r.Port), Order: int(r.Pref), Weight: int(r.Weight)})
+		hops = append(hops, relay.Hop{Host: r.Host, Port: int(r.Port), Order: int(r.Pref), Weight: int(r.Weight), Secure: a.AD})
 	}
 	return hops, a.TTL, lookedUp(a.Status, a.Kind, a.Detail)
 }

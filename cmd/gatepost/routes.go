@@ -18,7 +18,8 @@ func makeRoutes(c *config.Config) (routes []relay.Route, err error) {
 			Rate:     relay.Rate{N: int(r.Rate.N), Period: r.Rate.Period},
 			Timeouts: relay.Timeouts{Connect: r.Timeouts.Connect, Command: r.Timeouts.Command, Write: r.Timeouts.Data, Final: r.Timeouts.Final},
 			TLS: map[config.RouteTLS]relay.Mode{config.TLSNone: relay.None, config.TLSOpportunistic: relay.Opportunistic,
-				config.TLSRequired: relay.Required, config.TLSFingerprint: relay.Fingerprint}[r.TLS]}
+				config.TLSRequired: relay.Required, config.TLSFingerprint: relay.Fingerprint,
+				config.TLSDANE: relay.DANE, config.TLSDANEOnly: relay.DANEOnly}[r.TLS]}
 		for _, h := range r.NextHops {
 			route.Hops = append(route.Hops, relay.Hop{Host: h.Host, MX: h.MX, SRV: h.SRV, Port: h.Port, Order: h.Order, Weight: h.Weight})
 		}

@@ -50,7 +50,7 @@ const mostCredential = 1000
 // check finds what cannot be told.
 func (a *Auth) check(mode Mode) error {
 	switch {
-	case mode != Required && mode != Fingerprint:
+	case mode != Required && mode != Fingerprint && mode != DANEOnly:
 		return errors.New("auth needs TLS that is verified")
 	case a.User == "" || a.Password == "":
 		return errors.New("auth needs a user and a password")
@@ -65,12 +65,12 @@ func (a *Auth) check(mode Mode) error {
 }
 
 // authenticate tells the next hop who we are, where the route says so.
-func (c *conn) authenticate(mode Mode) error {
+func (c *conn) authenticate(p *protection) error {
 	a := c.hop.auth
 	if a == nil {
 		return nil
 	}
-	if c.tls == "" || mode != Required && mode != Fingerprint { // New has refused it: nobody may ever make this possible
+	if c.tls == "" || !p.verified() { // New has refused it: nobody may ever make this possible
 		return &failure{at: atEHLO, err: errors.New(a.Key + ": no password is told without verified TLS")}
 	}
 	m, err := a.choose(c.offer.auth)

@@ -32,6 +32,7 @@ var (
 	errOutOfTurn = errors.New("next hop spoke out of turn")
 	errClosing   = errors.New("next hop closes the connection (421)")
 	errTLS       = errors.New("TLS with the next hop failed")
+	errNoTLS     = errors.New("next hop does not offer STARTTLS")
 )
 
 // failure is an error with the step at which it came and, if there was one, the reply.
@@ -58,7 +59,8 @@ type conn struct {
 	nc     net.Conn        // the socket, or TLS over it
 	in     *smtpwire.Reader
 	offer  offer
-	tls    string // what Relayed.TLS says
+	tls    string     // what Relayed.TLS says
+	held   protection // that it was made under
 	born   time.Time
 	since  time.Time // idle since
 	began  time.Time // since when its message is being relayed
@@ -81,10 +83,14 @@ func (h *hop) connect(ctx context.Context) (*conn, error) {
 		return nil, &failure{at: atDial, err: err}
 	}
 	c, err := h.connectAs(ctx, &p)
+	if err != nil && p.basis != ByRoute && (errors.Is(err, errTLS) || errors.Is(err, errNoTLS)) {
+		return nil, unprotected{err}
+	}
 	if err != nil && p.mode == Opportunistic && errors.Is(err, errTLS) && ended(ctx) == nil {
 		h.pools.log.Warn("next hop is used in clear, since the TLS handshake failed", "next_hop", h.address, "error", err)
 		h.keepClear()
-		return h.connectAs(ctx, &protection{mode: None})
+		p.mode = None
+		return h.connectAs(ctx, &p)
 	}
 	return c, err
 }
@@ -107,13 +113,14 @@ func (h *hop) connectAs(ctx context.Context, p *protection) (*conn, error) {
 	}
 	err = c.greet(ctx, p)
 	if err == nil {
-		err = c.authenticate(p.mode)
+		err = c.authenticate(p)
 	}
 	if err != nil {
 		c.unwatch()
 		c.close()
 		return nil, err
 	}
+	c.held = *p
 	h.learn(c)
 	return c, nil
 }
@@ -140,7 +147,7 @@ func (c *conn) greet(ctx context.Context, p *protection) error {
 		if p.mode == Opportunistic {
 			return nil
 		}
-		return &failure{at: atEHLO, err: errors.New("next hop does not offer STARTTLS, which the route requires")}
+		return &failure{at: atEHLO, err: fmt.Errorf("%w, which %s", errNoTLS, p.who())}
 	}
 	return c.startTLS(ctx, p)
 }
@@ -197,7 +204,7 @@ func (c *conn) startTLS(ctx context.Context, p *protection) error {
 	}
 	c.nc = secure
 	c.in.Reset(secure) // ask made sure that nothing came in clear behind the reply
-	c.tls = describe(secure.ConnectionState(), p.mode)
+	c.tls = describe(secure.ConnectionState(), p)
 	return c.hello(c.hop.hostname)
 }
 
@@ -316,8 +323,11 @@ func (c *conn) close() {
 }
 
 // describe says which TLS it is.
-func describe(s tls.ConnectionState, mode Mode) string {
-	how := map[Mode]string{Opportunistic: "not verified", Required: "verified", Fingerprint: "pinned"}[mode]
+func describe(s tls.ConnectionState, p *protection) string {
+	how := map[Mode]string{Opportunistic: "not verified", Required: "verified", Fingerprint: "pinned", DANE: "not verified, since no TLSA record can be used"}[p.mode]
+	if p.mode == DANE && p.verified() {
+		how = "DANE " + p.proof.Kind() + " verified"
+	}
 	return "TLS" + strconv.Itoa(int(s.Version>>8)-2) + "." + strconv.Itoa(int(s.Version&0xff)-1) + " " +
 		tls.CipherSuiteName(s.CipherSuite) + ", " + how
 }

@@ -27,6 +27,7 @@ type Health struct {
 	LearnedAt   time.Time // zero: it was not reached since the start
 	RecalledAt  time.Time // when it said what it carries, where that was before the start
 	TLS         string    // of the last connection; "" in clear
+	NoDANE      string    // beside the modes DANE and DANEOnly: why it is not verified by DANE; "" where it is
 	User        string    // who we proved to be; "" for nobody
 	LMTP        bool
 	// Since the start:
@@ -70,6 +71,9 @@ func (h *hop) health(route string) Health {
 	out.Idle = len(h.idle)
 	h.idleMu.Unlock()
 	out.LMTP = h.lmtp
+	if why := h.undone.Load(); why != nil {
+		out.NoDANE = *why
+	}
 	if n := int(h.slots.parked.Load()); n > 0 {
 		out.Starting = h.size - n
 	}

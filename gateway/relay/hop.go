@@ -34,6 +34,7 @@ type hop struct {
 	breaker
 	tripped chan struct{} // tells Tend that the breaker opened
 	facts   atomic.Pointer[learned]
+	undone  atomic.Pointer[string] // why there is no DANE with it; "" where there is
 
 	addresses atomic.Pointer[[]netip.Addr] // that were last found
 	count     counters
@@ -100,13 +101,17 @@ func (h *hop) get(ctx context.Context, l lane, fresh bool) (c *conn, err error) 
 			break
 		}
 		if c.alive() && c.watch(ctx) {
-			if time.Since(c.since) < checkAfter || c.works() {
+			switch {
+			case !h.holds(ctx, c):
+				c.unwatch()
+			case time.Since(c.since) < checkAfter || c.works():
 				c.uses++
 				h.count.reused.Add(1)
 				return c, nil
+			default:
+				c.unwatch()
+				h.flush() // the others are older
 			}
-			c.unwatch()
-			h.flush() // the others are older
 		}
 		c.close()
 		c = nil

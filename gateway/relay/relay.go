@@ -179,6 +179,9 @@ func (h *hop) unreached(ctx context.Context, err error) attempt {
 	if errors.As(err, &f) {
 		a := broken(f.at, err)
 		a.Reply = away()
+		if errors.As(err, new(unprotected)) {
+			a.Reply = unsafe()
+		}
 		if why := ended(ctx); why != nil {
 			a.Said = f.at + ": " + gateway.CleanText(why.Error(), maxSaid)
 		}

@@ -73,6 +73,11 @@ func unclear() gateway.Reply {
 		Text: "The mail server behind this host gave no clear answer; try again later"}
 }
 
+func unsafe() gateway.Reply {
+	return gateway.Reply{Code: 451, Enhanced: "4.7.5",
+		Text: "The mail server behind this host cannot be reached as securely as its domain asks for; try again later"}
+}
+
 func lost() gateway.Reply {
 	return gateway.Reply{Code: 451, Enhanced: "4.4.2",
 		Text: "The connection to the mail server behind this host was lost; try again later"}

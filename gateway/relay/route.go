@@ -22,6 +22,8 @@ const (
 	None                      // always in clear
 	Required                  // STARTTLS with a certificate that is valid for the server's name; nothing in clear
 	Fingerprint               // STARTTLS with one of the pinned certificates or keys; nothing in clear
+	DANE                      // as the TLSA records of the next hop say (RFC 7672); without any, Opportunistic
+	DANEOnly                  // as DANE; without any that can be used, nothing is sent
 )
 
 func (m Mode) String() string {
@@ -34,6 +36,10 @@ func (m Mode) String() string {
 		return "required"
 	case Fingerprint:
 		return "fingerprint"
+	case DANE:
+		return "dane"
+	case DANEOnly:
+		return "dane-only"
 	}
 	return "unknown(" + strconv.Itoa(int(m)) + ")"
 }
@@ -46,7 +52,9 @@ type Hop struct {
 	Port   int    // 0 is 25
 	Order  int    // lower ones are tried first
 	Weight int    // share among those of the same order, as in SRV records (RFC 2782); 0 counts as 1
+	Secure bool   // of a Resolver: the records that name it were validated by DNSSEC
 	found  bool   // in DNS, where its addresses are to be looked up as well
+	domain string // whose mail host it is, where that was found by MX
 }
 
 // unixPrefix is what a Host begins with that is the path of a socket.
@@ -143,7 +151,7 @@ func (r *Route) check() error {
 		return fmt.Errorf("relay: route %q has no next hop", r.Name)
 	case r.Hostname == "" || strings.ContainsAny(r.Hostname, " \t\r\n"):
 		return fmt.Errorf("relay: route %q: %q is no name for EHLO", r.Name, r.Hostname)
-	case r.TLS > Fingerprint:
+	case r.TLS > DANEOnly:
 		return fmt.Errorf("relay: route %q: no such TLS mode", r.Name)
 	case r.TLS == Fingerprint && len(r.Fingerprints) == 0:
 		return fmt.Errorf("relay: route %q pins certificates and names no fingerprint", r.Name)

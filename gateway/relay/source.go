@@ -19,6 +19,7 @@ import (
 type Resolver interface {
 	// MX returns the mail hosts of a domain, each as a Hop with Host and, as its Order, the preference; none, without an
 	// error, for a domain that has no such record. The root as Host is "." (RFC 7505). It says for how long that holds.
+	// Each Hop is Secure where the answer was validated.
 	MX(ctx context.Context, domain string) ([]Hop, time.Duration, error)
 	// SRV returns the servers of a service (RFC 2782), each as a Hop with Host, Port, Weight and, as its Order, the priority.
 	SRV(ctx context.Context, name string) ([]Hop, time.Duration, error)
@@ -204,7 +205,7 @@ func (s *source) ask(ctx context.Context, r Resolver, hostname string) (hops []H
 		return nil, 0, err
 	}
 	if len(hops) == 0 && s.MX != "" { // RFC 5321 section 5.1: the domain itself
-		hops = []Hop{{Host: s.MX}}
+		hops = []Hop{{Host: s.MX, Secure: true}} // it is named by the operator (RFC 7672 section 2.2.2)
 	}
 	hops, err = s.usable(hops, hostname)
 	return hops, ttl, err
@@ -220,7 +221,7 @@ func (s *source) usable(hops []Hop, hostname string) ([]Hop, error) {
 		h.Host = strings.ToLower(strings.TrimSuffix(h.Host, "."))
 		h.found = true
 		if s.MX != "" {
-			h.Port = s.Port
+			h.Port, h.domain = s.Port, strings.ToLower(strings.TrimSuffix(s.MX, "."))
 		}
 		if strings.EqualFold(h.Host, hostname) && s.MX != "" {
 			loop = true

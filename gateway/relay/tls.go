@@ -5,6 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"slices"
+	"time"
+
+	"gatepost/tls/dane"
 )
 
 // tlsConfig is what the protection asks of the next hop's certificate.
@@ -21,6 +24,15 @@ func (h *hop) tlsConfig(p *protection) *tls.Config {
 	case Fingerprint:
 		cfg.InsecureSkipVerify = true // the pin takes the place of names, dates and authorities
 		cfg.VerifyConnection = h.pinned
+	case DANE:
+		cfg.InsecureSkipVerify = true // the TLSA records do
+		cfg.ServerName = p.base
+		if len(dane.Usable(p.tlsa)) > 0 {
+			cfg.VerifyConnection = func(s tls.ConnectionState) (err error) {
+				p.proof, err = dane.Verify(p.tlsa, s.PeerCertificates, h.names(p), time.Now())
+				return err
+			}
+		}
 	}
 	return cfg
 }

@@ -7,13 +7,13 @@ type Route struct {
 	Name         string    `toml:"name" format:"word" required:"true" example:"internal" doc:"The name that domains use."`
 	NextHops     []NextHop `toml:"next_hop" doc:"The servers of the route; the lowest order that answers gets the mail."`
 	Protocol     Protocol  `toml:"protocol" enum:"smtp,lmtp" default:"smtp" rfc:"RFC 2033" doc:"How the next hops are spoken to. lmtp is for mail stores (Dovecot, Cyrus): they answer for each recipient after the message, and one with a full mailbox does not keep the others from getting it."`
-	TLS          RouteTLS  `toml:"tls" enum:"none,opportunistic,required,fingerprint" default:"opportunistic" rfc:"RFC 3207" doc:"none: never; opportunistic: where it is offered, unverified; required: verified by name, else the mail is deferred; fingerprint: the certificate must be one of fingerprints."`
+	TLS          RouteTLS  `toml:"tls" enum:"none,opportunistic,required,fingerprint,dane,dane-only" default:"opportunistic" rfc:"RFC 3207, RFC 7672" doc:"none: never; opportunistic: where it is offered, unverified; required: verified by name, else the mail is deferred; fingerprint: the certificate must be one of fingerprints; dane: as the TLSA records of the next hop say, which must be signed by DNSSEC, else the mail is deferred; without such records, opportunistic; dane-only: without such records the mail is deferred."`
 	Fingerprints []string  `toml:"fingerprints" format:"fingerprint" doc:"SHA-256 of the certificates that tls = fingerprint takes. Name the next one before a change."`
 	CAFile       string    `toml:"ca_file" format:"path" example:"/etc/gatepost/internal-ca.pem" doc:"The authorities in PEM that tls = required believes. Not set: those of the system."`
 	ServerName   string    `toml:"server_name" format:"hostname" example:"mail.example.org" rfc:"RFC 6125" doc:"The name that the certificate must have. Not set: the next hop's host."`
 	ClientCert   string    `toml:"client_certificate" format:"path" example:"/etc/gatepost/client.pem" rfc:"RFC 5246 section 7.4.6" doc:"A certificate in PEM, with its chain, that is shown to a next hop that asks for one."`
 	ClientKey    string    `toml:"client_key" format:"path" example:"/etc/gatepost/client.key" doc:"The private key of client_certificate, in PEM."`
-	Auth         Auth      `toml:"auth" doc:"Who the gateway is to a smarthost that takes mail only from those it knows. Needs tls = required or fingerprint."`
+	Auth         Auth      `toml:"auth" doc:"Who the gateway is to a smarthost that takes mail only from those it knows. Needs tls = required, fingerprint or dane-only."`
 	Forward      string    `toml:"forward" enum:"none,xforward,xclient" default:"none" doc:"How next hops are told whom a message came from, where they offer it (Postfix does, to hosts in smtpd_authorized_xforward_hosts or smtpd_authorized_xclient_hosts). xforward: for their log only; xclient: they take the session for one of that client, and their own rules for clients apply to it; Postfix then wants a connection for each message. Use it only towards servers of your own."`
 	RouteRecipients
 	Pool     int      `toml:"pool" unit:"connections" default:"10" min:"1" max:"1000" doc:"Connections to each next hop at the same time."`
@@ -51,6 +51,8 @@ const (
 	TLSOpportunistic RouteTLS = "opportunistic"
 	TLSRequired      RouteTLS = "required"
 	TLSFingerprint   RouteTLS = "fingerprint"
+	TLSDANE          RouteTLS = "dane"
+	TLSDANEOnly      RouteTLS = "dane-only"
 )
 
 // Timeouts bound each stage of a relay.

@@ -23,6 +23,7 @@ func (r *Route) Validate(report func(key, message, instead string)) {
 			report(where+h.key(), shown(h.name())+" with this port is in the route twice", "remove one of them")
 		}
 		r.found(i, report)
+		r.named(i, report)
 		hops[same] = true
 		r.lmtp(i, report)
 		if _, err := netip.ParseAddr(h.Host); err == nil && r.TLS == TLSRequired && r.ServerName == "" {
@@ -58,7 +59,7 @@ func (r *Route) lmtp(i int, report func(key, message, instead string)) {
 	switch {
 	case r.Protocol != ProtocolLMTP && socket:
 		report(at+"host", shown(h.Host)+" is a socket, on which mail is taken by LMTP only", `write protocol = "lmtp" in the route, or the next hop's name`)
-	case socket && (r.TLS == TLSRequired || r.TLS == TLSFingerprint):
+	case socket && (r.TLS == TLSRequired || r.TLS == TLSFingerprint || r.TLS == TLSDANE || r.TLS == TLSDANEOnly):
 		report("tls", shown(string(r.TLS))+" needs a certificate, and "+shown(h.Host)+" is a socket of this host", `leave tls out, or write the next hop's name`)
 	case r.Protocol == ProtocolLMTP && (h.Host != "" || h.MX != "") && !socket && h.Port == 25:
 		report(at+"port", "LMTP is never spoken on port 25 (RFC 2033 section 5)", "write the port that the mail store listens on, as port = 24")
@@ -73,8 +74,8 @@ func (r *Route) credentials(report func(key, message, instead string)) {
 		report("auth.password_file", "is of nobody", "write auth.user, or remove it")
 	case a.PasswordFile == "":
 		report("auth.user", "has no password", "write auth.password_file, or remove it")
-	case r.TLS != TLSRequired && r.TLS != TLSFingerprint:
-		report("auth.user", "with tls = "+shown(string(r.TLS))+" the password could be told to whoever listens", `write tls = "required" or "fingerprint"`)
+	case r.TLS != TLSRequired && r.TLS != TLSFingerprint && r.TLS != TLSDANEOnly:
+		report("auth.user", "with tls = "+shown(string(r.TLS))+" the password could be told to whoever listens", `write tls = "required", "fingerprint" or "dane-only"`)
 	}
 	if r.Auth.Used() && r.Forward == "xclient" {
 		report("forward", `"xclient" would make the session that of a client who proved nothing`, `write forward = "xforward" or "none", or remove auth`)
@@ -100,6 +101,17 @@ func (h *NextHop) key() string {
 		return "mx"
 	}
 	return "srv"
+}
+
+// named checks that DANE has a name to ask for.
+func (r *Route) named(i int, report func(key, message, instead string)) {
+	h := &r.NextHops[i]
+	if r.TLS != TLSDANE && r.TLS != TLSDANEOnly {
+		return
+	}
+	if _, err := netip.ParseAddr(h.Host); err == nil {
+		report("tls", shown(string(r.TLS))+" asks DNS for the TLSA records of a name, but next hop "+h.Host+" has only an address", "write the next hop's name as its host")
+	}
 }
 
 // found checks a next hop that DNS is to name.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,12 @@ func New(opt Options) (*Resolver, error) {
 		cache:    newCache(opt.CacheEntries, opt.CacheOctets),
 		flights:  map[key]*flight{},
 	}, nil
+}
+
+// Trusted reports whether the AD bit of every server counts. Where it does not of some, an answer without it may mean that
+// nothing was validated, and not that there was nothing to validate.
+func (r *Resolver) Trusted() bool {
+	return !slices.ContainsFunc(r.servers, func(s *server) bool { return !s.trusted })
 }
 
 // found is what resolve has for its callers: a shared result and what is true
