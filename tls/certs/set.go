@@ -77,13 +77,15 @@ func (s *Set) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if now == nil || len(*now) == 0 {
 		return nil, errNone
 	}
+	able := *hello
+	able.ServerName = "" // else SupportsCertificate says no to every certificate that is not for the name
 	var first *tls.Certificate
 	if name := strings.TrimSuffix(hello.ServerName, "."); name != "" {
 		for _, o := range *now {
 			if o.Certificate.Leaf.VerifyHostname(name) != nil {
 				continue
 			}
-			if hello.SupportsCertificate(o.Certificate) == nil {
+			if able.SupportsCertificate(o.Certificate) == nil {
 				return o.Certificate, nil
 			}
 			if first == nil {
@@ -92,7 +94,7 @@ func (s *Set) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		}
 	}
 	for _, o := range *now {
-		if hello.SupportsCertificate(o.Certificate) == nil {
+		if able.SupportsCertificate(o.Certificate) == nil {
 			return o.Certificate, nil
 		}
 	}
