@@ -42,7 +42,9 @@ func check(ctx context.Context, e env, args []string) int {
 		show(e, routeWarnings(c))
 	}
 	if err == nil {
-		_, err = loadPairs(c.Bootstrap)
+		var warnings config.Problems
+		warnings, err = checkCertificates(c, f.config, time.Now())
+		show(e, warnings)
 	}
 	if err != nil {
 		if several, ok := errors.AsType[config.Problems](err); ok {

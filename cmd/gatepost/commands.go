@@ -79,6 +79,9 @@ func groups() []group {
 			{"queue reroute", queuePicks + " --to-route R", "send messages by another route", queueChange(spool.Reroute)},
 			{"queue clear-latch", "[--config PATH]", "take mail into the spool again after its disk failed and was mended", queueClear},
 		}},
+		{"Certificates", []command{
+			{"tls status", "[--config PATH] [--json]", "show the certificates: who is shown which, until when, who vouches for them, and what waits", tlsStatus},
+		}},
 		{"Strangers, lists, rates and reputations", []command{
 			{"greylist list", "[--limit N] [--config PATH] [--json]", "list the strangers that greylisting holds, with the time at which each passes", greylistShow},
 			{"greylist release", "KEY | [--from A] [--to A] [--config PATH] [--json]", "let strangers that wait pass from their next try on", greylistLet},

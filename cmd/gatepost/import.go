@@ -39,8 +39,12 @@ const defaultExpiry = 90 * 24 * time.Hour
 func (f *importFlags) options(e env, now time.Time) (o importer.Options, ok bool) {
 	o = importer.Options{Owner: f.owner, Use: f.use, Expires: now.Add(defaultExpiry).UTC().Truncate(24 * time.Hour)}
 	o.Certificate = func(certificate, key string) string {
-		if _, err := certs.Load(certificate, key); err != nil {
+		c, _, err := certs.Pair{Certificate: certificate, Key: key}.Read()
+		if err != nil {
 			return err.Error()
+		}
+		if dates := certs.Dates(c.Leaf, time.Now()); dates != "" {
+			return "certificate " + certificate + ": " + dates
 		}
 		return ""
 	}

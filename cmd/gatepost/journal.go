@@ -77,6 +77,7 @@ func (d *daemon) instruments() {
 	d.listInstruments(m)
 	d.tlsaInstruments(m)
 	d.ledgerInstruments(m)
+	d.certificateInstruments(m)
 	if d.public != nil {
 		d.public.instruments(m)
 	}

@@ -43,9 +43,9 @@ func (d *daemon) take(ctx context.Context, c *config.Config) error {
 	if !reflect.DeepEqual(c.Bootstrap, d.bootstrap) {
 		return errBootstrap
 	}
-	show, err := d.readCertificates()
+	show, err := d.files.Reread()
 	if err != nil {
-		return err
+		return fmt.Errorf("tls: %w", err)
 	}
 	if err := d.swap(ctx, c); err != nil {
 		return err

@@ -86,6 +86,10 @@ type daemon struct {
 
 	following relearn      // of directories
 	rcptFile  *store.Known // of what call-ahead learned; nil where its file cannot be used
+
+	files    certs.Files // that hold certificates
+	examined examined
+	renewal  func(source string) (next time.Time, told string) // of certificates of an authority; nil without
 }
 
 // serve runs the gateway: read, build, listen, serve, drain.
@@ -291,6 +295,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 func (d *daemon) work(ctx context.Context, running *loops) {
 	for _, l := range append(d.parts.loops(),
 		loop{"ledger", d.ledger.Run},
+		loop{"certificates", d.files.Run},
 		loop{"memory of clients", d.memory.Run},
 		loop{"memory of domains and paths", d.parts.known.Run},
 		loop{"histories", d.parts.histories.Run},

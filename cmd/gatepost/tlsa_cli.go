@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/dns"
-	"gatepost/tls/certs"
 	"gatepost/tls/dane"
 )
 
@@ -195,20 +193,12 @@ func tlsaOfFiles(ctx context.Context, c *config.Config) ([]tlsaHost, error) {
 
 // keysOfFiles are those of the certificates that a daemon would show at its start.
 func keysOfFiles(b *config.Bootstrap) (out []dane.Key, err error) {
-	pairs, err := loadPairs(b)
+	set, _, err := setOfFiles(b)
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range pairs {
-		if chain := chainOf(p); chain != nil {
-			out = append(out, dane.KeyOf(chain, true))
-		}
-	}
-	if len(out) == 0 {
-		own, err := certs.Load(filepath.Join(b.StateDir, "self-signed.crt"), filepath.Join(b.StateDir, "self-signed.key"))
-		if err == nil {
-			out = append(out, dane.KeyOf(chainOf(own), true))
-		}
+	for _, o := range set.All() {
+		out = append(out, dane.KeyOf(chainOf(o.Certificate), true))
 	}
 	return out, nil
 }

@@ -45,32 +45,35 @@ func verbOf(what gateway.FateWord) Verb {
 
 // The verbs of the daemon.
 const (
-	Start           Verb = "start"
-	Ready           Verb = "ready"
-	Reload          Verb = "reload"
-	ReloadFailed    Verb = "reload_failed"
-	Drain           Verb = "drain"
-	Resume          Verb = "resume" // an operator ended a drain
-	Stop            Verb = "stop"
-	StressOn        Verb = "stress"
-	StressOver      Verb = "stress_over"
-	Alarm           Verb = "alarm"
-	AlarmOver       Verb = "alarm_over"
-	ListArmed       Verb = "list_armed"       // a DNS list proved that it works, and is used
-	ListAway        Verb = "list_away"        // one does not, or no longer
-	ListQuota       Verb = "list_quota"       // one is asked nearly as often as is free of charge
-	Greylist        Verb = "greylist"         // an operator let a stranger pass, or had one forgotten
-	DirectoryRead   Verb = "directory_read"   // a directory of recipients was read, and is not as it was
-	DirectoryFailed Verb = "directory_failed" // one cannot be read, or is held back
-	Recipients      Verb = "recipients"       // an operator had recipients forgotten, known, or read anew
-	Canary          Verb = "canary"           // a next hop takes every recipient, or no postmaster, or no longer so
-	Note            Verb = "note"             // what the parts of the program say while they work
+	Start             Verb = "start"
+	Ready             Verb = "ready"
+	Reload            Verb = "reload"
+	ReloadFailed      Verb = "reload_failed"
+	Drain             Verb = "drain"
+	Resume            Verb = "resume" // an operator ended a drain
+	Stop              Verb = "stop"
+	StressOn          Verb = "stress"
+	StressOver        Verb = "stress_over"
+	Alarm             Verb = "alarm"
+	AlarmOver         Verb = "alarm_over"
+	ListArmed         Verb = "list_armed"         // a DNS list proved that it works, and is used
+	ListAway          Verb = "list_away"          // one does not, or no longer
+	ListQuota         Verb = "list_quota"         // one is asked nearly as often as is free of charge
+	Greylist          Verb = "greylist"           // an operator let a stranger pass, or had one forgotten
+	DirectoryRead     Verb = "directory_read"     // a directory of recipients was read, and is not as it was
+	DirectoryFailed   Verb = "directory_failed"   // one cannot be read, or is held back
+	Recipients        Verb = "recipients"         // an operator had recipients forgotten, known, or read anew
+	Canary            Verb = "canary"             // a next hop takes every recipient, or no postmaster, or no longer so
+	Certificate       Verb = "certificate"        // another certificate is shown
+	CertificateHeld   Verb = "certificate_held"   // a new one is there, and its key may not be shown yet
+	CertificateFailed Verb = "certificate_failed" // a new one cannot be used, or none was brought
+	Note              Verb = "note"               // what the parts of the program say while they work
 )
 
 // Verbs returns the list.
 func Verbs() []Verb {
 	return append([]Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Greylist,
-		DirectoryRead, DirectoryFailed, Recipients, Canary, Note},
+		DirectoryRead, DirectoryFailed, Recipients, Canary, Certificate, CertificateHeld, CertificateFailed, Note},
 		spoolVerbs()...)
 }
 
@@ -97,9 +100,9 @@ func (v Verb) severity() severity {
 	switch v {
 	case ReloadFailed, SpoolDamaged, SpoolLatched:
 		return severityError
-	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, SpoolFailed, SpoolNotified, SpoolDead:
+	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, CertificateHeld, CertificateFailed, SpoolFailed, SpoolNotified, SpoolDead:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, Recipients, DirectoryRead, SpoolOperator, SpoolCleared:
+	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, Recipients, DirectoryRead, Certificate, SpoolOperator, SpoolCleared:
 		return severityNotice
 	}
 	return severityInfo

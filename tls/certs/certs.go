@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/big"
@@ -25,40 +24,30 @@ import (
 // fingerprint or not at all.
 const selfSignedLife = 10 * 365 * 24 * time.Hour
 
-// Load reads a certificate with its chain and its key from PEM files, and refuses one that does not fit its key or has
-// expired.
-func Load(certificate, key string) (*tls.Certificate, error) {
-	c, err := tls.LoadX509KeyPair(certificate, key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate %s: %w", certificate, err)
-	}
-	if now := time.Now(); now.After(c.Leaf.NotAfter) {
-		return nil, fmt.Errorf("certificate %s: expired on %s", certificate, c.Leaf.NotAfter.Format(time.DateOnly))
-	}
-	return &c, nil
+// SelfSignedPair is where SelfSigned keeps its pair.
+func SelfSignedPair(dir string) Pair {
+	return Pair{filepath.Join(dir, "self-signed.crt"), filepath.Join(dir, "self-signed.key")}
 }
 
 // SelfSigned returns the certificate of our own for hostname, kept in dir; it makes one when there is none or when it is
 // for another name or has expired. made tells whether it did.
 func SelfSigned(dir, hostname string) (c *tls.Certificate, made bool, err error) {
-	certificate, key := filepath.Join(dir, "self-signed.crt"), filepath.Join(dir, "self-signed.key")
-	c, err = Load(certificate, key)
-	switch {
-	case err == nil && c.Leaf.VerifyHostname(hostname) == nil:
+	pair := SelfSignedPair(dir)
+	c, _, err = pair.Read()
+	if err == nil && c.Leaf.VerifyHostname(hostname) == nil && Dates(c.Leaf, time.Now()) == "" {
 		return c, false, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		// Damaged or expired: a new one is as good, since nobody but a fingerprint trusts it.
 	}
-	if err := make509(certificate, key, hostname); err != nil {
+	// Damaged, expired or not there: a new one is as good, since nobody but a fingerprint trusts it.
+	if err := make509(pair, hostname); err != nil {
 		return nil, false, err
 	}
-	c, err = Load(certificate, key)
+	c, _, err = pair.Read()
 	return c, true, err
 }
 
 // make509 writes key and certificate, the key first and each by rename, so that a crash leaves either the old pair or one
 // that does not fit, which is made anew.
-func make509(certificate, key, hostname string) error {
+func make509(pair Pair, hostname string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("self-signed certificate: %w", err)
@@ -79,10 +68,10 @@ func make509(certificate, key, hostname string) error {
 	if err != nil {
 		return fmt.Errorf("self-signed certificate: %w", err)
 	}
-	if err := writePEM(key, "PRIVATE KEY", keyDER, 0o600); err != nil {
+	if err := writePEM(pair.Key, "PRIVATE KEY", keyDER, 0o600); err != nil {
 		return err
 	}
-	return writePEM(certificate, "CERTIFICATE", der, 0o644)
+	return writePEM(pair.Certificate, "CERTIFICATE", der, 0o644)
 }
 
 func writePEM(name, kind string, der []byte, mode fs.FileMode) error {

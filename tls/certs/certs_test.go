@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -32,16 +31,6 @@ func TestSelfSignedIsMadeOnce(t *testing.T) {
 	}
 	if _, _, err := SelfSigned(filepath.Join(dir, "gone"), "mx.example.org"); err == nil {
 		t.Error("no error without the folder")
-	}
-}
-
-func TestLoadRefuses(t *testing.T) {
-	dir := t.TempDir()
-	SelfSigned(dir, "a.example.org")
-	other := t.TempDir()
-	SelfSigned(other, "a.example.org")
-	if _, err := Load(filepath.Join(dir, "self-signed.crt"), filepath.Join(other, "self-signed.key")); err == nil || !strings.Contains(err.Error(), "self-signed.crt") {
-		t.Errorf("a key of another certificate: %v", err)
 	}
 }
 

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+	"gatepost/tls/certs"
+)
+
+// States of a certificate.
+const (
+	certificateOK      = "ok"
+	certificateLate    = "late"    // a third of its life is left, and its successor did not come
+	certificateExpired = "expired" // or not good yet
+	certificateBad     = "bad"     // the files hold another one, which cannot be used
+)
+
+// certificateState is one certificate that is shown.
+type certificateState struct {
+	Source  string   `json:"source"`
+	SNI     []string `json:"sni"`     // names for which it is the first choice
+	Default bool     `json:"default"` // and for clients that ask for no name, or for one that no certificate has
+	State   string   `json:"state"`
+	Days    int      `json:"days_left"`
+	certs.Facts
+	Bad     string           `json:"bad,omitempty"`         // why what its files hold now cannot be used
+	Since   time.Time        `json:"bad_since,omitzero"`    //
+	Next    *nextCertificate `json:"next,omitempty"`        // held back
+	Renewal time.Time        `json:"next_renewal,omitzero"` // when an authority is asked for the next one
+	Told    string           `json:"renewal,omitempty"`     // what came of the last time
+}
+
+// nextCertificate is one that is good, and whose key may not be shown yet.
+type nextCertificate struct {
+	Why   string    `json:"why"`
+	Since time.Time `json:"since"`
+	certs.Facts
+}
+
+// certificateStates tells of each certificate that is shown, the default first.
+func (d *daemon) certificateStates(now time.Time) []certificateState {
+	all, files := d.certificates.All(), d.files.State()
+	looked := slices.Clone(all)
+	for _, f := range files {
+		if f.Next != nil {
+			looked = append(looked, certs.Shown{Source: f.Source, Certificate: f.Next})
+		}
+	}
+	facts := d.examined.of(looked, d.bootstrap.Hostname, now)
+	out, next := statesOf(all, facts[:len(all)], now), facts[len(all):]
+	for _, f := range files {
+		var waits *nextCertificate
+		if f.Next != nil {
+			waits, next = &nextCertificate{f.Why, f.Held, next[0]}, next[1:]
+		}
+		at := slices.IndexFunc(out, func(c certificateState) bool { return c.Source == f.Source })
+		if at < 0 {
+			continue
+		}
+		c := &out[at]
+		c.Next = waits
+		c.Notes = slices.Concat(f.Notes, c.Notes)
+		if f.Bad != "" {
+			c.Bad, c.Since = f.Bad, f.Since
+			if c.State == certificateOK {
+				c.State = certificateBad
+			}
+		}
+	}
+	if d.renewal != nil {
+		for i := range out {
+			out[i].Renewal, out[i].Told = d.renewal(out[i].Source)
+		}
+	}
+	return out
+}
+
+// statesOf tells what follows from the certificates themselves.
+func statesOf(all []certs.Shown, facts []certs.Facts, now time.Time) (out []certificateState) {
+	taken := map[string]bool{}
+	for i, s := range all {
+		c := certificateState{Source: s.Source, SNI: []string{}, Default: i == 0, State: certificateOK, Facts: facts[i],
+			Days: int(facts[i].NotAfter.Sub(now) / (24 * time.Hour))}
+		for _, n := range c.Names {
+			if !taken[n] {
+				c.SNI = append(c.SNI, n)
+			}
+			taken[n] = true
+		}
+		if leaf := s.Certificate.Leaf; s.Source != sourceSelfSigned {
+			switch {
+			case certs.Dates(leaf, now) != "":
+				c.State = certificateExpired
+			case certs.Late(leaf, now):
+				c.State = certificateLate
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// name is the one under which people know it.
+func (c *certificateState) name() string {
+	if len(c.Names) > 0 {
+		return c.Names[0]
+	}
+	return c.Subject
+}
+
+// told says in one line what is wrong.
+func (c *certificateState) told() string {
+	var out string
+	switch c.State {
+	case certificateExpired:
+		out = "expired on " + c.NotAfter.UTC().Format(time.DateOnly)
+		if c.NotBefore.After(time.Now()) {
+			out = "is not good before " + c.NotBefore.UTC().Format(time.DateTime) + ": look at the clock"
+		}
+	case certificateLate:
+		out = fmt.Sprintf("%d days are left, and its successor did not come", c.Days)
+	}
+	for _, more := range []string{c.Bad, c.Told} {
+		if more != "" {
+			out = strings.TrimPrefix(out+"; "+more, "; ")
+		}
+	}
+	if c.Next != nil {
+		out += "; its successor is held back: " + c.Next.Why
+	}
+	return out
+}
+
+// certificatesVerb answers gatepost tls status.
+func (d *daemon) certificatesVerb(context.Context, *http.Request) (any, error) {
+	return d.certificateStates(time.Now()), nil
+}
+
+// tlsStatus shows the certificates of the running daemon, or of the files where it does not run.
+func tlsStatus(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "tls status")
+	if _, ok := f.read(e, args, 0); !ok {
+		return exitUsage
+	}
+	var all []certificateState
+	err := ask(ctx, e, f.config, http.MethodGet, "/tls/status", &all)
+	if errors.Is(err, control.ErrNotRunning) {
+		fmt.Fprintln(e.errOut, "the daemon does not run: this is what the files hold, and what it would show")
+		all, err = certificatesOfFiles(f.config, time.Now())
+	}
+	if err != nil {
+		return complain(e, "tls status", err)
+	}
+	if f.json {
+		if code := jsonLines(e, all); code != exitDone {
+			return code
+		}
+	} else {
+		for i := range all {
+			all[i].print(e.out)
+		}
+		if len(all) == 0 {
+			fmt.Fprintln(e.out, "there is no certificate yet: the daemon makes one of its own at its first start")
+		}
+	}
+	if slices.ContainsFunc(all, func(c certificateState) bool { return c.State != certificateOK }) {
+		return exitFound
+	}
+	return exitDone
+}
+
+// certificatesOfFiles reads what the documents name; of no file, the certificate of our own.
+func certificatesOfFiles(path string, now time.Time) ([]certificateState, error) {
+	c, problems := config.Load(path, sections())
+	if c == nil {
+		return nil, problems.Err()
+	}
+	set, notes, err := setOfFiles(c.Bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	all := set.All()
+	var facts []certs.Facts
+	for i, s := range all {
+		f := certs.Examine(s.Certificate, nil, now, c.Bootstrap.Hostname)
+		f.Notes = slices.Concat(notes[i], f.Notes)
+		facts = append(facts, f)
+	}
+	return statesOf(all, facts, now), nil
+}
+
+// setOfFiles is what a daemon would show that starts with these files, with the notes of each; of no file, the certificate of
+// our own, if there is one by now.
+func setOfFiles(b *config.Bootstrap) (*certs.Set, [][]string, error) {
+	set, notes := new(certs.Set), [][]string{}
+	for _, p := range pairs(b) {
+		c, told, err := p.Read()
+		if err != nil {
+			return nil, nil, err
+		}
+		set.Put(certs.FileSource(p.Certificate), c)
+		notes = append(notes, told)
+	}
+	if len(notes) == 0 {
+		c, told, err := certs.SelfSignedPair(b.StateDir).Read()
+		switch {
+		case err == nil:
+			set.Fallback(sourceSelfSigned, c)
+			notes = append(notes, told)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, nil, err
+		}
+	}
+	return set, notes, nil
+}
+
+// print shows one certificate to people.
+func (c *certificateState) print(w io.Writer) {
+	word := "ok  "
+	if c.State != certificateOK {
+		word = "FAIL"
+	}
+	fmt.Fprintf(w, "%s %s: %s, %s, %d days left, until %s\n", word, c.Source, c.name(), c.Key, c.Days, c.NotAfter.UTC().Format(time.DateTime))
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(w, "     %-13s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	if c.State != certificateOK {
+		line("alarm", "%s", c.told())
+	}
+	who := "clients that cannot verify those above"
+	if len(c.SNI) > 0 {
+		who = "clients that ask for " + strings.Join(c.SNI, ", ")
+	}
+	if c.Default {
+		who += "; and those that ask for no name, or for one that no certificate has"
+	}
+	line("shown to", "%s", who)
+	line("names", "%s", strings.Join(c.Names, ", "))
+	line("issuer", "%s", c.Issuer)
+	line("chain", "%s", strings.TrimSuffix(string(c.Chain)+": "+c.Detail, ": "))
+	line("valid", "%s to %s", c.NotBefore.UTC().Format(time.DateTime), c.NotAfter.UTC().Format(time.DateTime))
+	line("sha256", "%s", c.Fingerprint)
+	line("key sha256", "%s", c.KeyPrint)
+	if !c.Renewal.IsZero() {
+		line("next renewal", "%s", strings.TrimSuffix(c.Renewal.UTC().Format(time.DateTime)+"; "+c.Told, "; "))
+	}
+	if n := c.Next; n != nil {
+		line("held back", "%s, until %s, key %s: %s", n.Key, n.NotAfter.UTC().Format(time.DateTime), n.KeyPrint, n.Why)
+	}
+	for _, n := range c.Notes {
+		line("note", "%s", n)
+	}
+}
