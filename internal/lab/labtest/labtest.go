@@ -108,6 +108,14 @@ func Pebble(tb testing.TB, o lab.PebbleOptions) *lab.Pebble {
 	return p
 }
 
+// Knot starts an authoritative name server that ends with the test.
+func Knot(tb testing.TB, o lab.KnotOptions, port *lab.Port) *lab.Knot {
+	tb.Helper()
+	k, err := lab.StartKnot(Context(tb), Dir(tb), o, port)
+	started(tb, k, err)
+	return k
+}
+
 // Redis starts a redis-server for the test.
 func Redis(tb testing.TB, o lab.RedisOptions) *lab.Redis {
 	tb.Helper()
