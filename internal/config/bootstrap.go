@@ -21,6 +21,7 @@ type Bootstrap struct {
 	StateDir     string       `toml:"state_dir" format:"path" default:"/var/lib/gatepost" doc:"The folder of everything the gateway keeps. One process owns it; a lock says so."`
 	Listeners    []Listener   `toml:"listener" doc:"Where clients connect. Without any: one listener named smtp on port 25 of all addresses."`
 	TLS          TLS          `toml:"tls" doc:"The certificates for STARTTLS and for the web listener public."`
+	ACME         ACME         `toml:"acme" doc:"The authority that gives the certificates of [[tls.acme]], and by what it sees that names are ours."`
 	DNS          DNS          `toml:"dns" doc:"Who resolves names."`
 	ClamAV       ClamAV       `toml:"clamav" doc:"Where clamd listens. What its findings do is said in the policy."`
 	SpamAssassin SpamAssassin `toml:"spamassassin" doc:"Where spamd listens. What its score does is said in the policy."`
@@ -49,6 +50,7 @@ type TLS struct {
 	Certificate string    `toml:"certificate" format:"path" example:"/etc/gatepost/tls/fullchain.pem" doc:"The certificate and its chain in PEM. It is read again when it changes. Without any certificate: a self-signed one is made in the state folder at the first start."`
 	Key         string    `toml:"key" format:"path" example:"/etc/gatepost/tls/key.pem" doc:"The private key of the certificate in PEM."`
 	Files       []TLSFile `toml:"file" doc:"More certificates, for other names or with a key of another kind (ECDSA and RSA). A client gets one for the name that it asks for and whose key it can verify; the first of all else."`
+	ACME        []TLSACME `toml:"acme" doc:"Certificates that are got from the authority of [acme] and renewed in time. Keys and certificates lie in the state folder."`
 }
 
 // TLSFile is one more certificate.
@@ -175,6 +177,7 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 		report("listener", "is an empty list: no client could connect", "remove the key for the default, or write [[listener]]")
 	}
 
+	b.validateACME(report)
 	b.spoolApart(report)
 	if len(b.Control.Socket) > maxSocketPath {
 		report("control.socket", "the path of a socket may have 107 octets, this one has "+strconv.Itoa(len(b.Control.Socket)), "write a shorter path")

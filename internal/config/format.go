@@ -20,6 +20,8 @@ func checkFormat(format, text string) (string, *ValueError) {
 		return checkHostname(text)
 	case "domain":
 		return checkDomain(text)
+	case "certificate-name":
+		return checkCertificateName(text)
 	case "pattern":
 		return checkPattern(text)
 	case "mailbox":

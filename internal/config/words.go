@@ -68,6 +68,8 @@ func (f field) formatNoun() string {
 		return "a host name"
 	case "domain", "pattern":
 		return "a domain name"
+	case "certificate-name":
+		return "a host name, or *. and a host name"
 	case "mailbox", "recipient":
 		return "a mail address"
 	case "service":
