@@ -21,8 +21,6 @@ import (
 	wire "golang.org/x/crypto/acme"
 )
 
-var errNotWaited = errors.New("acme: no challenge is waited for")
-
 // Authority is a certificate authority, and our account there. Its fields are set before its first use.
 type Authority struct {
 	// Directory is its https URL (RFC 8555 section 7.1.1); empty: LetsEncrypt.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -166,7 +167,12 @@ const longest = 10 * time.Minute
 
 // Run gets and renews certificates until ctx is done, one entry after another.
 func (m *Manager) Run(ctx context.Context) {
+	var swept time.Time
 	for ctx.Err() == nil {
+		if now := time.Now(); swept.IsZero() || now.Sub(swept) >= sweepEvery || now.Before(swept) {
+			m.sweepAll(ctx)
+			swept = now
+		}
 		wait := longest
 		for _, k := range m.kept {
 			m.mu.Lock()
@@ -186,6 +192,17 @@ func (m *Manager) Run(ctx context.Context) {
 		case <-t.C:
 		}
 		t.Stop()
+	}
+}
+
+// sweepAll has solvers take away what is left of challenges that are over.
+func (m *Manager) sweepAll(ctx context.Context) {
+	var done []Solver
+	for _, k := range m.kept {
+		if s, ok := k.Solver.(interface{ Sweep(context.Context) }); ok && !slices.Contains(done, k.Solver) {
+			done = append(done, k.Solver)
+			s.Sweep(ctx)
+		}
 	}
 }
 

@@ -7,11 +7,13 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +44,13 @@ func newWorld(t *testing.T, o lab.PebbleOptions) *world {
 	w := &world{http: new(HTTP), alpn: new(ALPN), dns: dnslab.New(t, dnslab.Text("*.example.org. A 127.0.0.1\n"))}
 	w.seen.shown, w.seen.rounds = map[string][]*tls.Certificate{}, map[string]int{}
 	web, secure := listenLocal(t), listenLocal(t)
-	server := &http.Server{Handler: w.http, ReadTimeout: 10 * time.Second}
+	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if text := w.http.Answer(strings.TrimPrefix(r.URL.Path, ChallengePath)); text != nil {
+			rw.Write(text)
+			return
+		}
+		rw.WriteHeader(http.StatusNotFound)
+	}), ReadTimeout: 10 * time.Second}
 	go server.Serve(web)
 	go serveALPN(secure, w.alpn)
 	t.Cleanup(func() { server.Close(); secure.Close() })
@@ -76,7 +84,12 @@ func serveALPN(l net.Listener, a *ALPN) {
 		go func() {
 			defer c.Close()
 			c.SetDeadline(time.Now().Add(10 * time.Second))
-			tls.Server(c, &tls.Config{GetConfigForClient: a.Config}).Handshake()
+			tls.Server(c, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+				if c := a.Config(hello); c != nil && slices.Equal(hello.SupportedProtos, []string{ALPNProtocol}) {
+					return c, nil
+				}
+				return nil, errors.New("nobody waits for this")
+			}}).Handshake()
 		}()
 	}
 }

@@ -3,8 +3,6 @@ package acme
 import (
 	"context"
 	"crypto/tls"
-	"net/http"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -29,14 +27,13 @@ type Solver interface {
 	Remove(ctx context.Context, c Challenge) error
 }
 
-// HTTP answers http-01 (RFC 8555 section 8.3). It is an http.Handler for everything below ChallengePath. The zero value is
-// ready.
+// HTTP answers http-01 (RFC 8555 section 8.3). The zero value is ready.
 type HTTP struct {
 	mu      sync.RWMutex
 	answers map[string]string // by token
 }
 
-// ChallengePath is where an authority asks, on port 80.
+// ChallengePath is where an authority asks over HTTP, on port 80; the token follows.
 const ChallengePath = "/.well-known/acme-challenge/"
 
 // Type is "http-01".
@@ -61,18 +58,14 @@ func (h *HTTP) Remove(_ context.Context, c Challenge) error {
 	return nil
 }
 
-// ServeHTTP tells the answer of a token that is waited for; of any other it says 404 and nothing else.
-func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	token, ok := strings.CutPrefix(r.URL.Path, ChallengePath)
+// Answer is what the page of a token says; nil for a token that is not waited for.
+func (h *HTTP) Answer(token string) []byte {
 	h.mu.RLock()
-	answer, known := h.answers[token]
-	h.mu.RUnlock()
-	if !ok || !known || r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.WriteHeader(http.StatusNotFound)
-		return
+	defer h.mu.RUnlock()
+	if a, ok := h.answers[token]; ok {
+		return []byte(a)
 	}
-	w.Header().Set("Content-Type", "application/octet-stream")
-	_, _ = w.Write([]byte(answer))
+	return nil
 }
 
 // ALPN answers tls-alpn-01 (RFC 8737). The zero value is ready.
@@ -108,19 +101,15 @@ func (a *ALPN) Remove(_ context.Context, c Challenge) error {
 	return nil
 }
 
-// Config is for tls.Config.GetConfigForClient: the configuration for an authority that verifies a name, and nil for anybody
-// else, who gets the listener's own. A client is an authority when acme-tls/1 is all it asks for (RFC 8737 section 3); one
-// that asks for a name that is not waited for is turned away. The connection carries nothing: it ends after the handshake.
-func (a *ALPN) Config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	if !slices.Equal(hello.SupportedProtos, []string{ALPNProtocol}) {
-		return nil, nil
-	}
+// Config is the configuration for a client that asks for acme-tls/1 and nothing else, as an authority does that verifies a name
+// (RFC 8737 section 3); nil where the name that it asks for is not waited for. The connection carries nothing: it ends after the
+// handshake.
+func (a *ALPN) Config(hello *tls.ClientHelloInfo) *tls.Config {
 	a.mu.RLock()
 	c := a.shown[strings.ToLower(hello.ServerName)]
 	a.mu.RUnlock()
 	if c == nil {
-		return nil, errNotWaited
+		return nil
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ALPNProtocol}, Certificates: []tls.Certificate{*c},
-		SessionTicketsDisabled: true}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ALPNProtocol}, Certificates: []tls.Certificate{*c}, SessionTicketsDisabled: true}
 }

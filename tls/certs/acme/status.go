@@ -55,6 +55,7 @@ type PublicKeys struct {
 	Names         []string
 	Kind          KeyType // ECDSA or RSA
 	Current, Next crypto.PublicKey
+	Shown         bool // there is a certificate of Current
 }
 
 // PublicKeys returns the keys of each entry that are shown, or will be with the first certificate, and those that come next.
@@ -63,7 +64,7 @@ func (m *Manager) PublicKeys() (out []PublicKeys) {
 	defer m.mu.Unlock()
 	for _, k := range m.kept {
 		for _, t := range k.Keys.each() {
-			out = append(out, PublicKeys{Names: slices.Clone(k.Names), Kind: t,
+			out = append(out, PublicKeys{Names: slices.Clone(k.Names), Kind: t, Shown: len(k.pairs[t].current.chain) > 0,
 				Current: k.pairs[t].current.key.Public(), Next: k.pairs[t].next.key.Public()})
 		}
 	}
