@@ -46,6 +46,9 @@ func check(ctx context.Context, e env, args []string) int {
 		warnings, err = checkCertificates(c, f.config, time.Now())
 		show(e, warnings)
 	}
+	if err == nil {
+		_, err = newIssuing(c.Bootstrap, p.resolver, slog.New(slog.DiscardHandler))
+	}
 	if err != nil {
 		if several, ok := errors.AsType[config.Problems](err); ok {
 			show(e, several)
@@ -124,7 +127,7 @@ func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
 	wg.Go(func() { b.relay.Learn(ctx) })
 	waitFor(ctx, func() bool { return settled(b, p) })
 	askNotices(ctx, b)
-	answers := slices.Concat(gather(b, p), recipientsLive(ctx, c, b), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p), listsLive(ctx, b, p))
+	answers := slices.Concat(gather(b, p), recipientsLive(ctx, c, b), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p), listsLive(ctx, b, p), acmeLive(ctx, c, p))
 	cancel()
 	wg.Wait()
 	good := true

@@ -95,6 +95,7 @@ func groups() []group {
 		}},
 		{"Encryption", []command{
 			{"tls tlsa", "[--config PATH] [--json]", "show the TLSA records of our mail hosts: what is published, what should be, and what to do next", tlsTLSA},
+			{"tls renew", "[NAME] [--force] [--config PATH] [--json]", "order a certificate of [[tls.acme]] anew, or all; --force: also less than an hour after the last order", tlsRenew},
 		}},
 		{"Seals and reports", []command{
 			{"dkim key make", "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", "make a key that seals mail, and print the TXT record that publishes it", dkimKeyMake},

@@ -76,6 +76,7 @@ func (d *daemon) instruments() {
 	d.redisInstruments()
 	d.listInstruments(m)
 	d.tlsaInstruments(m)
+	d.acmeInstruments(m)
 	d.ledgerInstruments(m)
 	d.certificateInstruments(m)
 	if d.public != nil {

@@ -258,7 +258,12 @@ func (p *public) instruments(m *journal.Metrics) {
 
 // newPublic makes the listener with its pages.
 func (d *daemon) newPublic() *public {
-	return &public{certificate: d.publicCertificate}
+	p := &public{certificate: d.publicCertificate}
+	if d.acme != nil {
+		p.pages = append(p.pages, d.acme.pages()...)
+		p.challenge = d.acme.alpn.Config
+	}
+	return p
 }
 
 // publicCertificate chooses among the certificates that the daemon shows one that is for the name.

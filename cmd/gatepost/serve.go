@@ -74,7 +74,8 @@ type daemon struct {
 	now          atomic.Pointer[built]         // the configuration in force
 	document     atomic.Pointer[config.Config] // it was made of
 	swapping     sync.Mutex
-	public       *public // nil where the document wants none
+	acme         *issuing // nil where no certificate is got from an authority
+	public       *public  // nil where the document wants none
 	server       *smtpd.Server
 	pulses       []*systemd.Pulse
 	started      time.Time
@@ -276,6 +277,9 @@ func (d *daemon) open(c *config.Config) (err error) {
 	if err := d.openCertificates(); err != nil {
 		return err
 	}
+	if err := d.openACME(); err != nil {
+		return err
+	}
 	days := int(b.Log.Keep / (24 * time.Hour))
 	if d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: days, MaxBytes: int64(b.Log.KeepBytes), Log: d.log}); err != nil {
 		return err
@@ -310,6 +314,9 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"memory of next hops", d.keepHops},
 	) {
 		running.start(l.name, func() { l.run(ctx) })
+	}
+	if d.acme != nil {
+		running.start("acme", func() { d.acme.manager.Run(ctx) })
 	}
 	d.learning.with(ctx, d.now.Load().relay.Tend)
 	d.following.with(ctx, d.runSources(d.now.Load()))
