@@ -17,6 +17,8 @@ type Record struct {
 	Trusted    bool         `json:"trusted,omitempty"`
 	Relay      bool         `json:"relay,omitempty"` // the client was a trusted relay
 	TLS        string       `json:"tls,omitempty"`
+	Cert       string       `json:"cert,omitempty"` // SHA-256 of the client's certificate; "" for none
+	CertKey    string       `json:"cert_key,omitempty"`
 	Helo       string       `json:"helo,omitempty"`
 	From       Address      `json:"from"`
 	Rcpts      []RecordRcpt `json:"rcpts,omitempty"`
@@ -46,7 +48,7 @@ func (r *RecordRcpt) Final() []Address {
 // good until they change.
 func NewRecord(stage Stage, s *Session, e *Envelope) *Record {
 	r := &Record{ID: s.ID, Session: s.ID, Time: s.Started, Stage: stage, Listener: s.Listener,
-		Client: s.Client.Addr(), Trusted: s.Trusted, Relay: s.Relay, TLS: s.TLS.Version, Helo: s.Helo.Name}
+		Client: s.Client.Addr(), Trusted: s.Trusted, Relay: s.Relay, TLS: s.TLS.Version, Cert: s.TLS.Certificate, CertKey: s.TLS.Key, Helo: s.Helo.Name}
 	if e == nil {
 		r.Findings = s.Findings
 		return r

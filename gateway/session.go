@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -56,12 +57,50 @@ type Hello struct {
 type TLS struct {
 	Version    string `json:"version,omitempty"` // "TLS1.3"
 	Cipher     string `json:"cipher,omitempty"`
+	Group      string `json:"group,omitempty"`   // of the key agreement: "X25519MLKEM768"; "" where there was none
+	Resumed    bool   `json:"resumed,omitempty"` // by a ticket, without a key agreement of TLS 1.2 or a new certificate
 	ServerName string `json:"sni,omitempty"`
-	Client     string `json:"client,omitempty"` // subject of a client certificate, if one was given
+
+	// Of the certificate of the client; it is asked for one only where policy can use it.
+	Client      string `json:"client,omitempty"` // its subject
+	Issuer      string `json:"issuer,omitempty"`
+	Certificate string `json:"certificate,omitempty"` // its SHA-256 in hexadecimal; "" where none was given
+	Key         string `json:"key,omitempty"`         // the SHA-256 of its public key (SubjectPublicKeyInfo)
+	Doubt       string `json:"doubt,omitempty"`       // why it does not verify; "" where it does
 }
 
 // On reports whether the session is encrypted.
-func (t TLS) On() bool { return t.Version != "" }
+func (t *TLS) On() bool { return t.Version != "" }
+
+// Bits is the strength of the cipher as its name has it; 0 where it does not.
+func (t *TLS) Bits() int {
+	switch {
+	case strings.Contains(t.Cipher, "AES_128"):
+		return 128
+	case strings.Contains(t.Cipher, "AES_256"), strings.Contains(t.Cipher, "CHACHA20"):
+		return 256
+	}
+	return 0
+}
+
+// CommonName is the common name in a distinguished name as RFC 2253 writes it; all of it where it has none.
+func CommonName(name string) string {
+	for i := 0; i < len(name); i++ {
+		if strings.HasPrefix(name[i:], "CN=") && (i == 0 || name[i-1] == ',' || name[i-1] == '+') {
+			end := i + len("CN=")
+			for ; end < len(name) && name[end] != ',' && name[end] != '+'; end++ {
+				if name[end] == '\\' {
+					end++
+				}
+			}
+			return name[i+len("CN=") : min(end, len(name))]
+		}
+		if name[i] == '\\' {
+			i++
+		}
+	}
+	return name
+}
 
 // Protocol returns the "with" word of a Received field (RFC 3848, RFC 6531 section 4.3).
 func (s *Session) Protocol(utf8 bool) string {

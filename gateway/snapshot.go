@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Snapshot is one configuration in force: what a reload swaps as one. A session keeps the snapshot it began under.
 type Snapshot struct {
@@ -17,6 +20,8 @@ type Snapshot struct {
 	// Spools are the routes whose mail is kept in the spool while no next hop of theirs can be reached; for all others the
 	// sender keeps it (451).
 	Spools map[string]bool
+	// AskCertificate says of which clients policy can use a certificate; nil: of none, and none is asked for.
+	AskCertificate func(client netip.Addr) bool
 	// Normalise are networks whose bare CR and LF become CRLF, by exception.
 	Normalise func(*Session) bool
 }

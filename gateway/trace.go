@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,7 +28,7 @@ func AppendReceived(b []byte, e *Envelope, at time.Time) []byte {
 	b = appendLiteral(b, s.Client.Addr())
 	add(")\r\n")
 	if s.TLS.On() {
-		add("\t(using ", traceToken(s.TLS.Version, ""), " with cipher ", traceToken(s.TLS.Cipher, ""), ")\r\n")
+		b = appendTLS(b, &s.TLS)
 	}
 	add("\tby ", traceToken(s.Snapshot.Hostname, "localhost"), " (Gatepost) with ", s.Protocol(e.Options.UTF8), " id ", e.ID.String())
 	if only := e.only(); only != nil && (!only.Address.UTF8 || e.Options.UTF8) {
@@ -36,6 +37,35 @@ func AppendReceived(b []byte, e *Envelope, at time.Time) []byte {
 	add(";\r\n\t")
 	b = at.AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 -0700")
 	return append(b, "\r\n"...)
+}
+
+// appendTLS tells of the encryption, in the words of Postfix: others read them.
+func appendTLS(b []byte, t *TLS) []byte {
+	add := func(words ...string) {
+		for _, w := range words {
+			b = append(b, w...)
+		}
+	}
+	version := t.Version
+	if rest, ok := strings.CutPrefix(version, "TLS"); ok {
+		version = "TLSv" + rest
+	}
+	add("\t(using ", traceToken(version, ""), " with cipher ", traceToken(t.Cipher, ""))
+	if bits := t.Bits(); bits > 0 {
+		add(" (", strconv.Itoa(bits), " bits)")
+	}
+	if t.Group != "" {
+		add(",\r\n\t group ", traceToken(t.Group, ""))
+	}
+	add(")\r\n")
+	if t.Certificate != "" {
+		how := "verified OK"
+		if t.Doubt != "" {
+			how = "not verified"
+		}
+		add("\t(Client CN \"", traceComment(CommonName(t.Client)), "\",\r\n\t Issuer \"", traceComment(CommonName(t.Issuer)), "\" (", how, "))\r\n")
+	}
+	return b
 }
 
 // only is the recipient where exactly one was accepted.
@@ -62,6 +92,16 @@ func appendLiteral(b []byte, a netip.Addr) []byte {
 		return append(b, "invalid IP]"...)
 	}
 	return append(a.AppendTo(b), ']')
+}
+
+// traceComment makes a stranger's words safe within a comment of a trace field: what could end it or the line reads as "?".
+func traceComment(words string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("()\\\"", r) {
+			return '?'
+		}
+		return r
+	}, CleanText(words, 100))
 }
 
 // traceToken makes a stranger's word safe in a trace field: what could end a token, a comment or the line reads as "?".

@@ -28,7 +28,7 @@ func certificateFolder(stateDir string) string { return filepath.Join(stateDir, 
 // other source one of our own is made; it is shown until another source brings one.
 func (d *daemon) openCertificates() error {
 	b := d.bootstrap
-	d.tls = certs.Server(&d.certificates)
+	d.edge = certs.NewEdge(&d.certificates)
 	if err := os.MkdirAll(certificateFolder(b.StateDir), 0o700); err != nil {
 		return fmt.Errorf("tls: %w", err)
 	}

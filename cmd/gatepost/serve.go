@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,8 +68,8 @@ type daemon struct {
 	names        *accept.Names // of messages, for the ledger
 	ids          *gateway.IDs
 	certificates certs.Set                     // that are shown: of files, of an authority, or one of our own
-	tls          *tls.Config                   // of every listener that speaks TLS
 	tlsa         ownTLSA                       // what is published of their keys
+	edge         *certs.Edge                   // what listeners for mail show them by
 	now          atomic.Pointer[built]         // the configuration in force
 	document     atomic.Pointer[config.Config] // it was made of
 	swapping     sync.Mutex
@@ -164,7 +163,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
 		Deliver: d.acceptor(), Spool: d.spoolPort(), NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
 		IDs: d.ids, Front: func(client netip.Addr) ([]string, bool) { return d.now.Load().guard.over(client) },
-		TLS: func() *tls.Config { return d.tls }, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
+		TLS: d.edge.Config, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
 	d.where = addressesOf(sockets)
 	if len(sockets.publicHTTP)+len(sockets.publicHTTPS) > 0 {
 		d.public = d.newPublic()
@@ -298,6 +297,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 // work starts what runs beside the sessions: the probes, the learning of the next hops, the limit of clamd.
 func (d *daemon) work(ctx context.Context, running *loops) {
 	for _, l := range append(d.parts.loops(),
+		loop{"session tickets", d.edge.Run},
 		loop{"ledger", d.ledger.Run},
 		loop{"certificates", d.files.Run},
 		loop{"memory of clients", d.memory.Run},

@@ -17,6 +17,9 @@
 //	client       address; with port where known
 //	reverse      its verified name
 //	helo, tls    what it said of itself; the TLS version
+//	tls_cipher, tls_group   the names of both (connections)
+//	tls_resumed  true: it went on by a session ticket (connections)
+//	tls_cert     SHA-256 of the certificate that the client gave, in hexadecimal
 //	from         reverse-path; "" is the null path (transactions)
 //	rcpts        recipients, at most 50; rcpts_more says how many more
 //	sent         addresses that their mail was sent on to by aliases and the like, each once; sent_more likewise

@@ -92,6 +92,15 @@ func eventJSON(b []byte, e *gateway.Event, cut bool) []byte {
 	o.text("reverse", o.short(e.Session.Reverse))
 	o.text("helo", o.short(r.Helo))
 	o.text("tls", r.TLS)
+	if verb == Connection {
+		o.text("tls_cipher", e.Session.TLS.Cipher)
+		o.text("tls_group", e.Session.TLS.Group)
+		if e.Session.TLS.Resumed {
+			o.key("tls_resumed")
+			o.b = append(o.b, "true"...)
+		}
+	}
+	o.text("tls_cert", r.Cert)
 	if verb == Transaction {
 		o.mail(e, cut)
 	}

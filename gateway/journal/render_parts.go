@@ -72,13 +72,37 @@ func (p *page) who(e *gateway.Event) {
 		tls = "none: the session was in clear"
 	} else if s.TLS.Cipher != "" {
 		tls += ", " + s.TLS.Cipher
+		if s.TLS.Group != "" {
+			tls += ", group " + s.TLS.Group
+		}
+		if s.TLS.Resumed {
+			tls += ", resumed by a ticket"
+		}
+		if s.TLS.ServerName != "" {
+			tls += ", asked for " + s.TLS.ServerName
+		}
 	}
 	p.field("TLS", tls)
-	p.field("Client cert", s.TLS.Client)
+	p.certificate(&s.TLS)
 	p.field("Listener", r.Listener)
 	if e.Kind == gateway.TransactionEvent {
 		p.field("Connection", r.Session.String())
 	}
+}
+
+// certificate tells of that of the client, if it gave one.
+func (p *page) certificate(t *gateway.TLS) {
+	if t.Certificate == "" {
+		p.field("Client cert", t.Client) // of records before it had a digest
+		return
+	}
+	how := "verified"
+	if t.Doubt != "" {
+		how = "not verified: " + t.Doubt
+	}
+	p.field("Client cert", t.Client+", by "+t.Issuer+" ("+how+")")
+	p.field("SHA-256 of it", t.Certificate)
+	p.field("... its key", t.Key)
 }
 
 func (p *page) what(e *gateway.Event) {

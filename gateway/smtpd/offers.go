@@ -68,7 +68,7 @@ func (c *session) offers() offer {
 	allow := c.Snapshot.Offers
 	o := offer{size: c.limits.MessageSize, pipelining: allow.Pipelining, chunking: allow.Chunking,
 		limits: allow.Limits, recipients: c.recipients(), transactions: c.limits.Transactions,
-		startTLS: allow.StartTLS && !c.Session.TLS.On() && c.srv.TLS != nil && c.srv.TLS() != nil}
+		startTLS: allow.StartTLS && !c.Session.TLS.On() && c.srv.TLS != nil && c.srv.TLS(false) != nil}
 	o.wire = smtpwire.Offer{Size: allow.Size, EightBitMIME: allow.EightBitMIME, SMTPUTF8: allow.SMTPUTF8, DSN: allow.DSN}
 	for _, route := range c.srv.routesOf(c.Snapshot.Policy) {
 		hop := c.carries(route)

@@ -32,7 +32,7 @@ type Server struct {
 	NewBody func() gateway.BodyWriter     // where a message goes while it arrives
 	Journal gateway.Journal               //
 	IDs     *gateway.IDs                  //
-	TLS     func() *tls.Config            // for STARTTLS; nil, or a nil result: it is not offered
+	TLS     func(ask bool) *tls.Config    // for STARTTLS, where ask for the client's certificate as well; nil, or a nil result: it is not offered
 	Spool   gateway.Spool                 // what stands in for next hops that are away, as Deliver has it; nil: nothing
 	Memory  gateway.Memory                // what is remembered of clients; nil: nothing
 	Leaving func() (leaving, closed bool) // an operator drains the host: a proxy's health check is told 421, and, once it is closed, each new client; nil: nobody does

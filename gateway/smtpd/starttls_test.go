@@ -28,7 +28,14 @@ func (w *world) offerTLS() {
 		w.t.Fatal(err)
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	w.srv.TLS = func() *tls.Config { return config }
+	asking := config.Clone()
+	asking.ClientAuth = tls.RequestClientCert
+	w.srv.TLS = func(ask bool) *tls.Config {
+		if ask {
+			return asking
+		}
+		return config
+	}
 }
 
 // secure makes a client that speaks by hand, so that the conversation can go on in TLS.
@@ -172,7 +179,7 @@ func TestStartTLSFails(t *testing.T) {
 
 func TestStartTLSNotNow(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.srv.TLS = func() *tls.Config { return nil }
+		w.srv.TLS = func(bool) *tls.Config { return nil }
 		c := w.dial(stranger)
 		c.say("EHLO client.example")
 		if got := c.say("STARTTLS"); !strings.HasPrefix(got, "454 4.7.0 ") {

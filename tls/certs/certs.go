@@ -84,9 +84,3 @@ func writePEM(name, kind string, der []byte, mode fs.FileMode) error {
 	}
 	return nil
 }
-
-// Server is the configuration of a server that shows the certificates of a set, those of the moment of each handshake: TLS
-// 1.2 and later (RFC 8996), the ciphers and curves that the standard library holds for good.
-func Server(s *Set) *tls.Config {
-	return &tls.Config{GetCertificate: s.Get, MinVersion: tls.VersionTLS12}
-}

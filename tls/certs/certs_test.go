@@ -1,8 +1,6 @@
 package certs
 
 import (
-	"crypto/tls"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,25 +29,6 @@ func TestSelfSignedIsMadeOnce(t *testing.T) {
 	}
 	if _, _, err := SelfSigned(filepath.Join(dir, "gone"), "mx.example.org"); err == nil {
 		t.Error("no error without the folder")
-	}
-}
-
-func TestServerHandshakes(t *testing.T) {
-	c, _, err := SelfSigned(t.TempDir(), "mx.example.org")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var set Set
-	set.Put("file", c)
-	for version, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		a, b := net.Pipe()
-		go tls.Server(b, Server(&set)).Handshake()
-		client := tls.Client(a, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
-		if err := client.Handshake(); (err == nil) != ok {
-			t.Errorf("version %x: %v", version, err)
-		}
-		a.Close()
-		b.Close()
 	}
 }
 

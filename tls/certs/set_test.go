@@ -16,7 +16,7 @@ func handshake(t *testing.T, s *Set, client *tls.Config) string {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	go tls.Server(b, Server(s)).Handshake()
+	go tls.Server(b, NewEdge(s).Config(false)).Handshake()
 	client.InsecureSkipVerify = true
 	c := tls.Client(a, client)
 	if err := c.Handshake(); err != nil {
