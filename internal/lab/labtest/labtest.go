@@ -116,6 +116,14 @@ func Knot(tb testing.TB, o lab.KnotOptions, port *lab.Port) *lab.Knot {
 	return k
 }
 
+// Signed starts a name server of signed zones and a resolver that validates them.
+func Signed(tb testing.TB, zones ...lab.Zone) *lab.Signed {
+	tb.Helper()
+	s, err := lab.StartSigned(Context(tb), Dir(tb), zones...)
+	started(tb, s, err)
+	return s
+}
+
 // Redis starts a redis-server for the test.
 func Redis(tb testing.TB, o lab.RedisOptions) *lab.Redis {
 	tb.Helper()
