@@ -58,6 +58,8 @@ type Built struct {
 	Ahead func(ctx context.Context, s *gateway.Session) (rest func())
 	// AheadMail, if set, is started with the Helo stage where that waits for something: see gateway.Pipeline.
 	AheadMail func(ctx context.Context, in *gateway.Input)
+	// AheadData, if set, is started once a recipient is let in: see gateway.Pipeline.
+	AheadData func(ctx context.Context, in *gateway.Input)
 }
 
 // Resolver is the DNS that checks ask.
@@ -158,6 +160,9 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 				}
 				if b.AheadMail != nil {
 					pl.AheadMail = append(pl.AheadMail, b.AheadMail)
+				}
+				if b.AheadData != nil {
+					pl.AheadData = append(pl.AheadData, b.AheadData)
 				}
 			}
 			switch {

@@ -219,7 +219,7 @@ func TestBuild(t *testing.T) {
 		t.Fatal(problems)
 	}
 	_, err := Build(&Deps{Policy: servedPolicy()}, c)
-	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.rate.connections: ", "checks.rate.messages: ", "checks.rate.recipients: ", "checks.rate.octets: ", "checks.reputation: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.greylist: ", "checks.greylist.null: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
+	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.rate.connections: ", "checks.rate.messages: ", "checks.rate.recipients: ", "checks.rate.octets: ", "checks.reputation: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.greylist: ", "checks.greylist.null: ", "checks.posture: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %s in %v", want, err)
 		}
@@ -229,7 +229,7 @@ func TestBuild(t *testing.T) {
 		t.Errorf("%d checks are told as not configured: %v", n, err)
 	}
 	off := ""
-	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "rate.connections", "rate.messages", "rate.recipients", "rate.octets", "reputation", "dkim", "arc", "dmarc", "greylist", "greylist.null", "rcpt", "clamav", "spamassassin"} {
+	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "rate.connections", "rate.messages", "rate.recipients", "rate.octets", "reputation", "dkim", "arc", "dmarc", "greylist", "greylist.null", "posture", "rcpt", "clamav", "spamassassin"} {
 		off += "[checks." + name + "]\naction = \"off\"\n"
 	}
 	c, _ = load(t, off)

@@ -132,6 +132,8 @@ type Envelope struct {
 	Facts    Facts
 	Findings []Finding
 	ahead    sync.WaitGroup // what was begun before its stage; see Pipeline.AheadMail
+	// aheadData says that what the Data stage would like to know was begun; see Pipeline.AheadData.
+	aheadData bool
 }
 
 // Measured is what the reader of the body counted on the way in.

@@ -33,6 +33,10 @@ type Pipeline struct {
 	// AheadMail is started with the Helo stage of a transaction whose checks have something to wait for, so that what the
 	// Mail stage needs is asked for at the same time. Each must only fill facts of the envelope and end soon after ctx.
 	AheadMail []func(ctx context.Context, in *Input)
+	// AheadData is started with the first recipient that is let in, so that what the Data stage would like to know is asked
+	// for while the message comes in. Nobody waits for it: each returns at once, and what it has begun fills facts of the
+	// envelope, reads nothing else of the input, and ends soon. A check finds with Known what has come.
+	AheadData []func(ctx context.Context, in *Input)
 }
 
 // Begin starts what is worth knowing early. ctx is the session's.
@@ -67,6 +71,18 @@ func (pl *Pipeline) beginMail(ctx context.Context, in *Input) {
 	}
 }
 
+// beginData starts what the Data stage would like to know, once a transaction.
+func (pl *Pipeline) beginData(ctx context.Context, in *Input) {
+	if len(pl.AheadData) == 0 || in.Envelope.aheadData {
+		return
+	}
+	in.Envelope.aheadData = true
+	defer forget()
+	for _, f := range pl.AheadData {
+		f(ctx, in)
+	}
+}
+
 // waits reports whether a check of the stage may wait for something.
 func (pl *Pipeline) waits(stage Stage, in *Input) bool {
 	for i := range pl.Rows[stage] {
@@ -98,7 +114,12 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 		defer in.Envelope.ahead.Wait() // nothing that was begun reads the session when this has ended
 	}
 	verdict = j.run(ctx, pl.Rows[stage], verdict)
-	if stage == Data {
+	switch stage {
+	case Rcpt:
+		if !decided(&verdict, in) {
+			pl.beginData(ctx, in)
+		}
+	case Data:
 		return j.judge(true)
 	}
 	return verdict

@@ -253,6 +253,7 @@ func (d *daemon) mayShow(key dane.Key) (bool, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
 	live := d.liveKeys()
+	key.Live = false
 	d.nameTLSA(ctx, false)
 	hosts := d.tlsa.against(&key, live)
 	var stale []string

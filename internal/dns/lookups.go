@@ -32,11 +32,7 @@ func (r *Resolver) Query(ctx context.Context, name string, typ Type) Answer[Reco
 	if typ == 0 || typ == opt || firstMeta <= typ && typ <= lastMeta {
 		return Answer[Record]{Kind: Refused, Name: printable(name, maxName), Detail: "type cannot be looked up"}
 	}
-	return answer(r.resolve(ctx, name, typ), func(rec *Record) Record {
-		own := *rec
-		own.Data = slices.Clone(rec.Data)
-		return own
-	})
+	return answer(r.resolve(ctx, name, typ), (*Record).own)
 }
 
 // A looks up the IPv4 addresses of a name.
@@ -55,39 +51,72 @@ func (r *Resolver) KnownA(name string) (Answer[netip.Addr], bool) {
 
 // KnownReverse is ConfirmedReverse where all answers are remembered; false where somebody would have to be asked.
 func (r *Resolver) KnownReverse(addr netip.Addr) (Reverse, bool) {
-	m := &memory{r: r}
+	m := r.Remembered()
 	out := ConfirmedReverse(context.Background(), m, addr)
-	return out, !m.missed.Load()
+	return out, !m.Missed()
 }
 
-// memory answers from a resolver's cache alone, and notes that something was not there.
-type memory struct {
+// Memory answers from a resolver's cache alone, and notes that something was not there.
+type Memory struct {
 	r      *Resolver
 	missed atomic.Bool
 }
 
-func (m *memory) A(_ context.Context, name string) Answer[netip.Addr] { return m.addrs(name, TypeA) }
+// Remembered returns what answers from the cache, and asks nobody.
+func (r *Resolver) Remembered() *Memory { return &Memory{r: r} }
 
-func (m *memory) AAAA(_ context.Context, name string) Answer[netip.Addr] {
-	return m.addrs(name, TypeAAAA)
-}
+// Missed reports whether somebody would have had to be asked, so that an answer was Failed which need not be.
+func (m *Memory) Missed() bool { return m.missed.Load() }
 
-func (m *memory) addrs(name string, typ Type) Answer[netip.Addr] {
+// remember answers one question.
+func remember[T any](m *Memory, name string, typ Type, pick func(*Record) T) Answer[T] {
 	f, ok := m.r.remembered(name, typ)
 	if !ok {
 		m.missed.Store(true)
-		return Answer[netip.Addr]{}
+		return Answer[T]{}
 	}
-	return answer(f, func(rec *Record) netip.Addr { return rec.Addr })
+	return answer(f, pick)
 }
 
-func (m *memory) PTR(_ context.Context, addr netip.Addr) Answer[string] {
-	f, ok := m.r.remembered(ReverseName(addr), TypePTR)
-	if !ok {
-		m.missed.Store(true)
-		return Answer[string]{}
-	}
-	return answer(f, func(rec *Record) string { return rec.Host })
+// A is that of the Resolver; likewise the others.
+func (m *Memory) A(_ context.Context, name string) Answer[netip.Addr] {
+	return remember(m, name, TypeA, (*Record).addr)
+}
+
+// AAAA is that of the Resolver.
+func (m *Memory) AAAA(_ context.Context, name string) Answer[netip.Addr] {
+	return remember(m, name, TypeAAAA, (*Record).addr)
+}
+
+// PTR is that of the Resolver.
+func (m *Memory) PTR(_ context.Context, addr netip.Addr) Answer[string] {
+	return remember(m, ReverseName(addr), TypePTR, func(rec *Record) string { return rec.Host })
+}
+
+// TXT is that of the Resolver.
+func (m *Memory) TXT(_ context.Context, name string) Answer[string] {
+	return remember(m, name, TypeTXT, func(rec *Record) string { return rec.Text })
+}
+
+// MX is that of the Resolver.
+func (m *Memory) MX(_ context.Context, name string) Answer[MX] {
+	return inOrder(remember(m, name, TypeMX, (*Record).mx))
+}
+
+// Query is that of the Resolver.
+func (m *Memory) Query(_ context.Context, name string, typ Type) Answer[Record] {
+	return remember(m, name, typ, (*Record).own)
+}
+
+func (rec *Record) addr() netip.Addr { return rec.Addr }
+
+func (rec *Record) mx() MX { return MX{Host: rec.Host, Pref: rec.Pref} }
+
+// own is a copy that shares nothing.
+func (rec *Record) own() Record {
+	own := *rec
+	own.Data = slices.Clone(rec.Data)
+	return own
 }
 
 // AAAA looks up the IPv6 addresses of a name.
@@ -103,7 +132,11 @@ func (r *Resolver) TXT(ctx context.Context, name string) Answer[string] {
 // MX looks up the mail exchangers of a domain, most preferred first, those of
 // equal preference by name. NullMX says whether they are a refusal.
 func (r *Resolver) MX(ctx context.Context, name string) Answer[MX] {
-	a := answer(r.resolve(ctx, name, TypeMX), func(rec *Record) MX { return MX{Host: rec.Host, Pref: rec.Pref} })
+	return inOrder(answer(r.resolve(ctx, name, TypeMX), (*Record).mx))
+}
+
+// inOrder sorts mail exchangers.
+func inOrder(a Answer[MX]) Answer[MX] {
 	slices.SortFunc(a.Records, func(x, y MX) int {
 		return cmp.Or(cmp.Compare(x.Pref, y.Pref), cmp.Compare(x.Host, y.Host))
 	})
