@@ -97,6 +97,7 @@ type Deps struct {
 	Bounces      *limit.Learned  // how many bounces usually come to each mailbox; nil: not known
 	Limited      *RateCounts     // how often limits were met; may be nil
 	Reputation   Reputation      // what came of earlier mail; nil: the check fails to build, and limits do without
+	TLSRules     []TLSRule       // what is asked of the encryption of some senders' mail
 	Hostname     string
 	Policy       *gateway.Policy         // domains and networks; its Checks are what Build fills
 	On           func(check string) bool // whether a check prices or decides anything; filled by Build

@@ -28,7 +28,7 @@ func plan() [gateway.Data + 1][]row {
 			{checks: []Definition{helo(), rdns(), spfHeloCheck(), rblHelo()}, deadline: 8 * time.Second},
 		},
 		gateway.Mail: {
-			{checks: []Definition{accessSender(), rateMessages()}, deadline: 8 * time.Second},
+			{checks: []Definition{accessSender(), tlsCheck(), rateMessages()}, deadline: 8 * time.Second},
 			{checks: []Definition{sender(), spfCheck(), rblSender()}, deadline: 8 * time.Second},
 			{checks: []Definition{reputationCheck()}, deadline: 8 * time.Second},
 		},

@@ -218,7 +218,7 @@ func (t *tally) decide(f *Finding, d Decision) {
 	}
 	worse(&t.whole, d)
 	for i := range t.rcpts {
-		if f.Stage < Rcpt && d.class <= ClassLimiting && t.r.Rcpts[i].To.RoleOf() != "" {
+		if f.Stage < Rcpt && d.class <= ClassDemand && t.r.Rcpts[i].To.RoleOf() != "" {
 			continue
 		}
 		worse(&t.rcpts[i], d)

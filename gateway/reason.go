@@ -23,6 +23,7 @@ const (
 	RcptTooBig         Reason = "smtp.too_big_for_recipient"
 	NeedsEightBit      Reason = "smtp.needs_8bitmime"
 	NeedsUTF8          Reason = "smtp.needs_smtputf8"
+	NeedsRequireTLS    Reason = "smtp.needs_requiretls"
 	NoStorage          Reason = "smtp.no_storage"
 	TooManyConnections Reason = "smtp.too_many_connections"
 	TooManyFromClient  Reason = "smtp.too_many_from_client"
@@ -50,70 +51,74 @@ const (
 
 // What checks see.
 const (
-	EarlyTalk        Reason = "pregreet.early_talk"
-	RelayDenied      Reason = "relay.denied"
-	RcptUnknown      Reason = "rcpt.unknown"
-	RcptRefused      Reason = "rcpt.refused"        // the next hop's own words: Args are code, enhanced code and text
-	NextHopAway      Reason = "next_hop.away"       // it cannot be asked
-	NextHopBusy      Reason = "next_hop.busy"       // as much waits for it as may
-	DirectoryAway    Reason = "rcpt.directory_away" // it was never read
-	AccessBlocked    Reason = "access.blocked"
-	PipelinedAhead   Reason = "pipelining.ahead"
-	NewlineBare      Reason = "newline.bare"
-	NewlineMixed     Reason = "newline.mixed"
-	VerbForeign      Reason = "verb.foreign"
-	HeloInvalid      Reason = "helo.invalid"
-	HeloOurs         Reason = "helo.ours"
-	HeloLiteral      Reason = "helo.literal_mismatch"
-	HeloUnresolved   Reason = "helo.unresolved"
-	RDNSNone         Reason = "rdns.none"
-	RDNSUnconfirmed  Reason = "rdns.unconfirmed"
-	SenderNoDomain   Reason = "sender.no_domain"
-	SenderNullMX     Reason = "sender.null_mx"
-	SenderNoMailHost Reason = "sender.no_mail_host"
-	DNSFailed        Reason = "dns.failed"
-	SPFFail          Reason = "spf.fail"
-	SPFNever         Reason = "spf.never" // its record is `v=spf1 -all`: the domain sends no mail at all
-	SPFBroken        Reason = "spf.permerror"
-	AuthorAmbiguous  Reason = "author.ambiguous" // mail clients may show another author than the one that was authenticated
-	AuthorDisguised  Reason = "author.disguised" // a field or name that looks like another
-	DKIMFail         Reason = "dkim.fail"
-	DKIMWeak         Reason = "dkim.weak" // what passes does so by a key or a coverage that local policy does not take
-	ARCFail          Reason = "arc.fail"
-	DMARCReject      Reason = "dmarc.reject"     // fails, and the domain asks for reject
-	DMARCQuarantine  Reason = "dmarc.quarantine" // fails, and the domain asks for quarantine
-	DMARCIndirect    Reason = "dmarc.indirect"   // fails, the domain asks for reject, and something hints at a list or a forwarder
-	DMARCUnasked     Reason = "dmarc.none"       // fails, and the domain asks for nothing
-	DMARCBroken      Reason = "dmarc.permerror"
-	DMARCHeld        Reason = "dmarc.held"       // DNS cannot tell, and the domain was known to ask for reject or quarantine
-	RBLListed        Reason = "rbl.listed"       // of lists whose weights are enough together
-	RBLLate          Reason = "rbl.late"         // a list that could decide did not answer in time
-	RBLAway          Reason = "rbl.away"         // a list that could decide is not used at the moment, or was late with one whose mail was taken lately
-	GreylistWait     Reason = "greylist.wait"    // a stranger, or one that came back too early
-	GreylistAway     Reason = "greylist.away"    // what is remembered cannot be asked
-	RateConnections  Reason = "rate.connections" // over a limit, as the others below
-	RateMessages     Reason = "rate.messages"    //
-	RateRecipients   Reason = "rate.recipients"  //
-	RateNullSender   Reason = "rate.null_sender" // one recipient gets more bounces than it can have caused
-	RateUnknown      Reason = "rate.unknown"     // recipients that do not exist: who harvests addresses
-	RateErrors       Reason = "rate.errors"      // commands that were refused
-	RateOctets       Reason = "rate.octets"      //
-	RateAway         Reason = "rate.away"        // what was counted cannot be asked
-	ReputationBad    Reason = "reputation.bad"   // what it sent before was mostly spam, malware or to nobody
-	ReputationAway   Reason = "reputation.away"  // what is remembered cannot be asked
-	ShapeFrom        Reason = "shape.from"       // of records before author.ambiguous
-	ShapeDate        Reason = "shape.date"
-	ShapeFields      Reason = "shape.fields"
-	ShapeLoop        Reason = "shape.loop"
-	MalwareFound     Reason = "malware.found"
-	MalwareDoubtful  Reason = "malware.doubtful" // unofficial, heuristic or unwanted
-	MalwareLimits    Reason = "malware.limits"   // the scanner gave up inside: never clean
-	SpamRules        Reason = "spam.rules"
-	SpamScore        Reason = "spam.score" // the sum over all checks
-	ScannerFailed    Reason = "scanner.failed"
-	TooBigToScan     Reason = "scanner.too_big"
-	CheckPanicked    Reason = "check.panicked"
-	CheckTimeout     Reason = "check.timeout"
+	EarlyTalk           Reason = "pregreet.early_talk"
+	RelayDenied         Reason = "relay.denied"
+	RcptUnknown         Reason = "rcpt.unknown"
+	RcptRefused         Reason = "rcpt.refused"        // the next hop's own words: Args are code, enhanced code and text
+	NextHopAway         Reason = "next_hop.away"       // it cannot be asked
+	NextHopBusy         Reason = "next_hop.busy"       // as much waits for it as may
+	DirectoryAway       Reason = "rcpt.directory_away" // it was never read
+	AccessBlocked       Reason = "access.blocked"
+	PipelinedAhead      Reason = "pipelining.ahead"
+	NewlineBare         Reason = "newline.bare"
+	NewlineMixed        Reason = "newline.mixed"
+	VerbForeign         Reason = "verb.foreign"
+	HeloInvalid         Reason = "helo.invalid"
+	HeloOurs            Reason = "helo.ours"
+	HeloLiteral         Reason = "helo.literal_mismatch"
+	HeloUnresolved      Reason = "helo.unresolved"
+	RDNSNone            Reason = "rdns.none"
+	RDNSUnconfirmed     Reason = "rdns.unconfirmed"
+	SenderNoDomain      Reason = "sender.no_domain"
+	SenderNullMX        Reason = "sender.null_mx"
+	SenderNoMailHost    Reason = "sender.no_mail_host"
+	TLSNone             Reason = "tls.none"              // it came in clear
+	TLSOld              Reason = "tls.version"           // by an old version
+	TLSNoCertificate    Reason = "tls.no_certificate"    // the client gave none
+	TLSOtherCertificate Reason = "tls.other_certificate" // it gave another than those that are known
+	DNSFailed           Reason = "dns.failed"
+	SPFFail             Reason = "spf.fail"
+	SPFNever            Reason = "spf.never" // its record is `v=spf1 -all`: the domain sends no mail at all
+	SPFBroken           Reason = "spf.permerror"
+	AuthorAmbiguous     Reason = "author.ambiguous" // mail clients may show another author than the one that was authenticated
+	AuthorDisguised     Reason = "author.disguised" // a field or name that looks like another
+	DKIMFail            Reason = "dkim.fail"
+	DKIMWeak            Reason = "dkim.weak" // what passes does so by a key or a coverage that local policy does not take
+	ARCFail             Reason = "arc.fail"
+	DMARCReject         Reason = "dmarc.reject"     // fails, and the domain asks for reject
+	DMARCQuarantine     Reason = "dmarc.quarantine" // fails, and the domain asks for quarantine
+	DMARCIndirect       Reason = "dmarc.indirect"   // fails, the domain asks for reject, and something hints at a list or a forwarder
+	DMARCUnasked        Reason = "dmarc.none"       // fails, and the domain asks for nothing
+	DMARCBroken         Reason = "dmarc.permerror"
+	DMARCHeld           Reason = "dmarc.held"       // DNS cannot tell, and the domain was known to ask for reject or quarantine
+	RBLListed           Reason = "rbl.listed"       // of lists whose weights are enough together
+	RBLLate             Reason = "rbl.late"         // a list that could decide did not answer in time
+	RBLAway             Reason = "rbl.away"         // a list that could decide is not used at the moment, or was late with one whose mail was taken lately
+	GreylistWait        Reason = "greylist.wait"    // a stranger, or one that came back too early
+	GreylistAway        Reason = "greylist.away"    // what is remembered cannot be asked
+	RateConnections     Reason = "rate.connections" // over a limit, as the others below
+	RateMessages        Reason = "rate.messages"    //
+	RateRecipients      Reason = "rate.recipients"  //
+	RateNullSender      Reason = "rate.null_sender" // one recipient gets more bounces than it can have caused
+	RateUnknown         Reason = "rate.unknown"     // recipients that do not exist: who harvests addresses
+	RateErrors          Reason = "rate.errors"      // commands that were refused
+	RateOctets          Reason = "rate.octets"      //
+	RateAway            Reason = "rate.away"        // what was counted cannot be asked
+	ReputationBad       Reason = "reputation.bad"   // what it sent before was mostly spam, malware or to nobody
+	ReputationAway      Reason = "reputation.away"  // what is remembered cannot be asked
+	ShapeFrom           Reason = "shape.from"       // of records before author.ambiguous
+	ShapeDate           Reason = "shape.date"
+	ShapeFields         Reason = "shape.fields"
+	ShapeLoop           Reason = "shape.loop"
+	MalwareFound        Reason = "malware.found"
+	MalwareDoubtful     Reason = "malware.doubtful" // unofficial, heuristic or unwanted
+	MalwareLimits       Reason = "malware.limits"   // the scanner gave up inside: never clean
+	SpamRules           Reason = "spam.rules"
+	SpamScore           Reason = "spam.score" // the sum over all checks
+	ScannerFailed       Reason = "scanner.failed"
+	TooBigToScan        Reason = "scanner.too_big"
+	CheckPanicked       Reason = "check.panicked"
+	CheckTimeout        Reason = "check.timeout"
 )
 
 // Why a check was left out (results NotRun).
@@ -145,6 +150,7 @@ var reasonWords = map[Reason]words{
 	RcptTooBig:         {552, "5.3.4", Reject, "Message too big for this recipient: its mail server takes at most %s octets"},
 	NeedsEightBit:      {554, "5.6.3", Reject, "The mail server of this recipient does not take 8-bit messages; send it encoded as 7-bit"},
 	NeedsUTF8:          {553, "5.6.7", Reject, "The mail server of this recipient does not take internationalized mail (SMTPUTF8)"},
+	NeedsRequireTLS:    {550, "5.7.30", Reject, "REQUIRETLS support required: the mail server of this recipient cannot be told that this message needs verified TLS all the way (RFC 8689)"},
 	NoStorage:          {452, "4.3.1", Defer, "No room to take a message right now; try again later"},
 	TooManyConnections: {421, "4.7.0", Drop, "Too many connections to this host right now; try again later"},
 	TooManyFromClient:  {421, "4.7.0", Drop, "Too many connections at once from your address; at most %s; close some and try again"},
@@ -154,70 +160,74 @@ var reasonWords = map[Reason]words{
 	ShuttingDown:       {421, "4.3.2", Drop, "This host is closing for maintenance; try again in a minute"},
 	OutOfTime:          {421, "4.4.2", Drop, "Timeout: nothing complete arrived in time; connect again"},
 
-	EarlyTalk:        {550, "5.5.1", Reject, "Refused: your host sent something before our greeting; a mail server waits for 220 (RFC 5321 section 3.1)"},
-	RelayDenied:      {550, "5.7.1", Reject, "Relaying denied: this host takes mail for its own domains only, and %s is none of them"},
-	RcptUnknown:      {550, "5.1.1", Reject, "No such recipient here: <%s>; check the address for typing errors"},
-	RcptRefused:      {0, "", Reject, ""},
-	NextHopAway:      {451, "4.4.1", Defer, "The mail server behind this host cannot be reached right now; try again later"},
-	NextHopBusy:      {451, "4.4.5", Defer, "The mail server behind this host takes mail more slowly than it comes; nothing is wrong with yours, try again in a few minutes"},
-	DirectoryAway:    {451, "4.4.3", Defer, "Recipients cannot be verified right now; nothing is wrong with your mail, try again later"},
-	AccessBlocked:    {554, "5.7.1", Reject, "Refused by this site's own block list: %s"},
-	PipelinedAhead:   {550, "5.5.1", Reject, "Refused: your host sent more behind %s and did not wait for our reply (RFC 2920 section 3.1); make it wait"},
-	NewlineBare:      {550, "5.5.2", Reject, "A command ended in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},
-	NewlineMixed:     {550, "5.5.2", Reject, "Some commands ended in CRLF and some in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},
-	VerbForeign:      {550, "5.5.1", Reject, "Refused: your host sent %s, which is no SMTP; this is a mail host"},
-	HeloInvalid:      {550, "5.7.1", Reject, "Refused: the name in your HELO or EHLO (%s) is not a domain name or an address literal (RFC 5321 section 4.1.1.1)"},
-	HeloOurs:         {550, "5.7.1", Reject, "Refused: your HELO or EHLO (%s) claims to be this host; use the name of your own"},
-	HeloLiteral:      {550, "5.7.1", Reject, "Refused: the address literal in your HELO or EHLO (%s) is not the address you connect from"},
-	HeloUnresolved:   {550, "5.7.1", Reject, "Refused: the name in your HELO or EHLO (%s) has no address in DNS"},
-	RDNSNone:         {550, "5.7.25", Reject, "Refused: your address %s has no reverse name (PTR record); ask your network provider for one"},
-	RDNSUnconfirmed:  {550, "5.7.25", Reject, "Refused: the reverse name of your address %s does not lead back to it; set a matching A or AAAA record"},
-	SenderNoDomain:   {550, "5.1.8", Reject, "Sender refused: the domain %s does not exist, so that no reply could reach it"},
-	SenderNullMX:     {550, "5.7.27", Reject, "Sender refused: the domain %s says that it takes no mail (null MX), so that no reply could reach it"},
-	SenderNoMailHost: {550, "5.1.8", Reject, "Sender refused: the domain %s has neither an MX nor an address record, so that no reply could reach it"},
-	DNSFailed:        {451, "4.4.3", Defer, "DNS gave no answer for %s right now; try again later"},
-	SPFFail:          {550, "5.7.23", Reject, "Sender refused: the SPF record of %s does not name your address %s; send from a host that it names, or have the domain's owner add yours (RFC 7208)"},
-	SPFNever:         {550, "5.7.23", Reject, "Sender refused: the SPF record of %s says that this domain sends no mail at all (v=spf1 -all)"},
-	SPFBroken:        {550, "5.7.24", Reject, "Sender refused: the SPF record of %s is broken (%s); its owner must mend it (RFC 7208 section 4.6)"},
-	AuthorAmbiguous:  {550, "5.7.1", Reject, "Message refused: it is not clear who its author is: %s; send it with one From field that names one address (RFC 5322 section 3.6.2)"},
-	AuthorDisguised:  {550, "5.6.0", Reject, "Message refused: its header section is disguised: %s (RFC 5322 section 2.2)"},
-	DKIMFail:         {550, "5.7.20", Reject, "Message refused: its DKIM signature by %s does not hold: %s (RFC 6376)"},
-	DKIMWeak:         {550, "5.7.21", Reject, "Message refused: its DKIM signature by %s is too weak: %s (RFC 8301)"},
-	ARCFail:          {550, "5.7.29", Reject, "Message refused: its ARC chain does not hold: %s (RFC 8617)"},
-	DMARCReject:      {550, "5.7.1", Reject, "Refused: the domain %s asks to reject mail that fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
-	DMARCQuarantine:  {550, "5.7.1", Quarantine, "Refused: the domain %s asks to quarantine mail that fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
-	DMARCIndirect:    {550, "5.7.1", Quarantine, "Refused: the domain %s asks to reject mail that fails DMARC, and the list or forwarder that it came by did not preserve its signature (RFC 9989)"},
-	DMARCUnasked:     {550, "5.7.1", Tag, "Refused: mail of the domain %s fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
-	DMARCBroken:      {550, "5.7.1", Tag, "Refused: the DMARC record of %s is broken (%s); its owner must mend it (RFC 9989 section 4.7)"},
-	DMARCHeld:        {451, "4.4.3", Defer, "DNS gave no answer for %s right now, and this domain asks to refuse mail that fails DMARC; try again later"},
-	RBLListed:        {550, "5.7.1", Reject, "Refused: %s is listed by %s (%s); see %s for why, mend the cause, and have it taken off there"},
-	RBLLate:          {451, "4.4.3", Defer, "A list that this host asks about %s did not answer in time; nothing is known against you, try again in a minute"},
-	RBLAway:          {451, "4.4.3", Defer, "The lists that this host asks about %s cannot be asked right now; try again later"},
-	GreylistWait:     {451, "4.7.1", Defer, "Greylisted: your host is not known here yet; let it try again in %s, as it would by itself (RFC 6647)"},
-	GreylistAway:     {451, "4.3.0", Defer, "What this host remembers of senders cannot be asked right now; try again later"},
-	RateConnections:  {421, "4.7.0", Drop, "Too many connections in a short time %s; at most %s; try again in %s"},
-	RateMessages:     {451, "4.7.1", Defer, "Too many messages in a short time %s; at most %s; try again in %s"},
-	RateRecipients:   {451, "4.7.1", Defer, "Too many recipients in a short time %s; at most %s; try again in %s"},
-	RateNullSender:   {451, "4.7.1", Defer, "Too many bounces in a short time %s; at most %s; try again in %s"},
-	RateUnknown:      {451, "4.7.1", Defer, "Too many recipients that do not exist, in a short time %s; at most %s; look at your list of addresses, and try again in %s"},
-	RateErrors:       {421, "4.7.0", Drop, "Too many errors in a short time %s; at most %s; try again in %s"},
-	RateOctets:       {451, "4.7.1", Defer, "Too much mail in a short time %s; at most %s; try again in %s"},
-	RateAway:         {451, "4.3.0", Defer, "How much came from your host lately cannot be told right now; try again later"},
-	ReputationBad:    {550, "5.7.1", Reject, "Refused: most of what %s sent to this host lately was spam, malware or for nobody; find out what sends it, and tell us by other means when it is mended"},
-	ReputationAway:   {451, "4.3.0", Defer, "What this host remembers of yours cannot be asked right now; try again later"},
-	ShapeFrom:        {550, "5.6.0", Reject, "Message refused: it must have exactly one From field that names somebody, and has %s (RFC 5322 section 3.6)"},
-	ShapeDate:        {550, "5.6.0", Reject, "Message refused: it must have exactly one Date field, and has %s (RFC 5322 section 3.6)"},
-	ShapeFields:      {550, "5.6.0", Reject, "Message refused: its header section is malformed: %s (RFC 5322)"},
-	ShapeLoop:        {554, "5.4.6", Reject, "Message refused: it has passed this host before (%s); this is a mail loop"},
-	MalwareFound:     {550, "5.7.1", Reject, "Message refused: malware was found in it (%s)"},
-	MalwareDoubtful:  {550, "5.7.1", Reject, "Message refused: it looks like malware (%s)"},
-	MalwareLimits:    {550, "5.7.1", Reject, "Message refused: its attachments are too deeply packed or too big to be scanned (%s)"},
-	SpamRules:        {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
-	SpamScore:        {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
-	ScannerFailed:    {451, "4.7.1", Defer, "The message cannot be scanned right now; try again later"},
-	TooBigToScan:     {552, "5.3.4", Reject, "Message too big to be scanned: at most %s octets"},
-	CheckPanicked:    {451, "4.3.0", Defer, "The message cannot be checked right now; try again later"},
-	CheckTimeout:     {451, "4.4.5", Defer, "The message cannot be checked in time right now; try again later"},
+	EarlyTalk:           {550, "5.5.1", Reject, "Refused: your host sent something before our greeting; a mail server waits for 220 (RFC 5321 section 3.1)"},
+	RelayDenied:         {550, "5.7.1", Reject, "Relaying denied: this host takes mail for its own domains only, and %s is none of them"},
+	RcptUnknown:         {550, "5.1.1", Reject, "No such recipient here: <%s>; check the address for typing errors"},
+	RcptRefused:         {0, "", Reject, ""},
+	NextHopAway:         {451, "4.4.1", Defer, "The mail server behind this host cannot be reached right now; try again later"},
+	NextHopBusy:         {451, "4.4.5", Defer, "The mail server behind this host takes mail more slowly than it comes; nothing is wrong with yours, try again in a few minutes"},
+	DirectoryAway:       {451, "4.4.3", Defer, "Recipients cannot be verified right now; nothing is wrong with your mail, try again later"},
+	AccessBlocked:       {554, "5.7.1", Reject, "Refused by this site's own block list: %s"},
+	PipelinedAhead:      {550, "5.5.1", Reject, "Refused: your host sent more behind %s and did not wait for our reply (RFC 2920 section 3.1); make it wait"},
+	NewlineBare:         {550, "5.5.2", Reject, "A command ended in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},
+	NewlineMixed:        {550, "5.5.2", Reject, "Some commands ended in CRLF and some in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},
+	VerbForeign:         {550, "5.5.1", Reject, "Refused: your host sent %s, which is no SMTP; this is a mail host"},
+	HeloInvalid:         {550, "5.7.1", Reject, "Refused: the name in your HELO or EHLO (%s) is not a domain name or an address literal (RFC 5321 section 4.1.1.1)"},
+	HeloOurs:            {550, "5.7.1", Reject, "Refused: your HELO or EHLO (%s) claims to be this host; use the name of your own"},
+	HeloLiteral:         {550, "5.7.1", Reject, "Refused: the address literal in your HELO or EHLO (%s) is not the address you connect from"},
+	HeloUnresolved:      {550, "5.7.1", Reject, "Refused: the name in your HELO or EHLO (%s) has no address in DNS"},
+	RDNSNone:            {550, "5.7.25", Reject, "Refused: your address %s has no reverse name (PTR record); ask your network provider for one"},
+	RDNSUnconfirmed:     {550, "5.7.25", Reject, "Refused: the reverse name of your address %s does not lead back to it; set a matching A or AAAA record"},
+	SenderNoDomain:      {550, "5.1.8", Reject, "Sender refused: the domain %s does not exist, so that no reply could reach it"},
+	SenderNullMX:        {550, "5.7.27", Reject, "Sender refused: the domain %s says that it takes no mail (null MX), so that no reply could reach it"},
+	SenderNoMailHost:    {550, "5.1.8", Reject, "Sender refused: the domain %s has neither an MX nor an address record, so that no reply could reach it"},
+	TLSNone:             {530, "5.7.10", Reject, "Must issue a STARTTLS command first: %s is taken only over TLS; turn on STARTTLS in your mail server, for this domain at least (RFC 3207)"},
+	TLSOld:              {550, "5.7.10", Reject, "Refused: %s is taken only over %s or later, and your mail server used %s; update it, or its TLS library"},
+	TLSNoCertificate:    {550, "5.7.1", Reject, "Refused: %s is taken only with a client certificate that this site knows, and your mail server gave none when it was asked; set the one that was agreed on"},
+	TLSOtherCertificate: {550, "5.7.1", Reject, "Refused: %s is taken only with a client certificate that this site knows, and yours (SHA-256 %s) is none; tell this site of it, or set the one that was agreed on"},
+	DNSFailed:           {451, "4.4.3", Defer, "DNS gave no answer for %s right now; try again later"},
+	SPFFail:             {550, "5.7.23", Reject, "Sender refused: the SPF record of %s does not name your address %s; send from a host that it names, or have the domain's owner add yours (RFC 7208)"},
+	SPFNever:            {550, "5.7.23", Reject, "Sender refused: the SPF record of %s says that this domain sends no mail at all (v=spf1 -all)"},
+	SPFBroken:           {550, "5.7.24", Reject, "Sender refused: the SPF record of %s is broken (%s); its owner must mend it (RFC 7208 section 4.6)"},
+	AuthorAmbiguous:     {550, "5.7.1", Reject, "Message refused: it is not clear who its author is: %s; send it with one From field that names one address (RFC 5322 section 3.6.2)"},
+	AuthorDisguised:     {550, "5.6.0", Reject, "Message refused: its header section is disguised: %s (RFC 5322 section 2.2)"},
+	DKIMFail:            {550, "5.7.20", Reject, "Message refused: its DKIM signature by %s does not hold: %s (RFC 6376)"},
+	DKIMWeak:            {550, "5.7.21", Reject, "Message refused: its DKIM signature by %s is too weak: %s (RFC 8301)"},
+	ARCFail:             {550, "5.7.29", Reject, "Message refused: its ARC chain does not hold: %s (RFC 8617)"},
+	DMARCReject:         {550, "5.7.1", Reject, "Refused: the domain %s asks to reject mail that fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
+	DMARCQuarantine:     {550, "5.7.1", Quarantine, "Refused: the domain %s asks to quarantine mail that fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
+	DMARCIndirect:       {550, "5.7.1", Quarantine, "Refused: the domain %s asks to reject mail that fails DMARC, and the list or forwarder that it came by did not preserve its signature (RFC 9989)"},
+	DMARCUnasked:        {550, "5.7.1", Tag, "Refused: mail of the domain %s fails DMARC; send it by a host that its SPF names, or with its DKIM signature (RFC 9989)"},
+	DMARCBroken:         {550, "5.7.1", Tag, "Refused: the DMARC record of %s is broken (%s); its owner must mend it (RFC 9989 section 4.7)"},
+	DMARCHeld:           {451, "4.4.3", Defer, "DNS gave no answer for %s right now, and this domain asks to refuse mail that fails DMARC; try again later"},
+	RBLListed:           {550, "5.7.1", Reject, "Refused: %s is listed by %s (%s); see %s for why, mend the cause, and have it taken off there"},
+	RBLLate:             {451, "4.4.3", Defer, "A list that this host asks about %s did not answer in time; nothing is known against you, try again in a minute"},
+	RBLAway:             {451, "4.4.3", Defer, "The lists that this host asks about %s cannot be asked right now; try again later"},
+	GreylistWait:        {451, "4.7.1", Defer, "Greylisted: your host is not known here yet; let it try again in %s, as it would by itself (RFC 6647)"},
+	GreylistAway:        {451, "4.3.0", Defer, "What this host remembers of senders cannot be asked right now; try again later"},
+	RateConnections:     {421, "4.7.0", Drop, "Too many connections in a short time %s; at most %s; try again in %s"},
+	RateMessages:        {451, "4.7.1", Defer, "Too many messages in a short time %s; at most %s; try again in %s"},
+	RateRecipients:      {451, "4.7.1", Defer, "Too many recipients in a short time %s; at most %s; try again in %s"},
+	RateNullSender:      {451, "4.7.1", Defer, "Too many bounces in a short time %s; at most %s; try again in %s"},
+	RateUnknown:         {451, "4.7.1", Defer, "Too many recipients that do not exist, in a short time %s; at most %s; look at your list of addresses, and try again in %s"},
+	RateErrors:          {421, "4.7.0", Drop, "Too many errors in a short time %s; at most %s; try again in %s"},
+	RateOctets:          {451, "4.7.1", Defer, "Too much mail in a short time %s; at most %s; try again in %s"},
+	RateAway:            {451, "4.3.0", Defer, "How much came from your host lately cannot be told right now; try again later"},
+	ReputationBad:       {550, "5.7.1", Reject, "Refused: most of what %s sent to this host lately was spam, malware or for nobody; find out what sends it, and tell us by other means when it is mended"},
+	ReputationAway:      {451, "4.3.0", Defer, "What this host remembers of yours cannot be asked right now; try again later"},
+	ShapeFrom:           {550, "5.6.0", Reject, "Message refused: it must have exactly one From field that names somebody, and has %s (RFC 5322 section 3.6)"},
+	ShapeDate:           {550, "5.6.0", Reject, "Message refused: it must have exactly one Date field, and has %s (RFC 5322 section 3.6)"},
+	ShapeFields:         {550, "5.6.0", Reject, "Message refused: its header section is malformed: %s (RFC 5322)"},
+	ShapeLoop:           {554, "5.4.6", Reject, "Message refused: it has passed this host before (%s); this is a mail loop"},
+	MalwareFound:        {550, "5.7.1", Reject, "Message refused: malware was found in it (%s)"},
+	MalwareDoubtful:     {550, "5.7.1", Reject, "Message refused: it looks like malware (%s)"},
+	MalwareLimits:       {550, "5.7.1", Reject, "Message refused: its attachments are too deeply packed or too big to be scanned (%s)"},
+	SpamRules:           {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
+	SpamScore:           {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
+	ScannerFailed:       {451, "4.7.1", Defer, "The message cannot be scanned right now; try again later"},
+	TooBigToScan:        {552, "5.3.4", Reject, "Message too big to be scanned: at most %s octets"},
+	CheckPanicked:       {451, "4.3.0", Defer, "The message cannot be checked right now; try again later"},
+	CheckTimeout:        {451, "4.4.5", Defer, "The message cannot be checked in time right now; try again later"},
 }
 
 // Reasons returns every reason that has words for the sender.

@@ -11,6 +11,7 @@ type Policy struct {
 	Thresholds  Thresholds     `toml:"thresholds" doc:"From how many points something happens to a message. The scale is SpamAssassin's."`
 	Trusted     Trusted        `toml:"trusted" doc:"Clients of our own."`
 	Relays      []TrustedRelay `toml:"trusted_relay" doc:"A gateway that stood here before and still brings mail, for as long as mail moves from it to this one (docs/cutover.md)."`
+	RequiredTLS []RequiredTLS  `toml:"tls_required" doc:"Senders whose mail is taken only over TLS. Their own servers must be able to: look at what they send first (gatepost log search), since all other mail of theirs is refused. checks.tls says what happens to it."`
 	Limits      Limits         `toml:"limits" doc:"What one client, session, transaction and message may take."`
 	Rates       []Rate         `toml:"rate" doc:"How much may come in how much time from one client, network, sender or to one recipient. What is not written is as by default; gatepost limits top shows who is close to a limit, and docs/rates.md has all defaults. Whether a limit refuses is also up to checks.rate.connections, rate.messages, rate.recipients and rate.octets."`
 	Stress      Stress         `toml:"stress" doc:"When the gateway sheds load: as its caps or its memory come near, it waits less and says refusals earlier."`

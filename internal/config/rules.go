@@ -61,6 +61,7 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 	p.reportsVia(routes, names, report)
 	p.spools(routes, names, report)
 	p.ratesOnce(report)
+	p.tlsRequiredOnce(report)
 	p.addressRoutes(routes, names, report)
 	p.directoriesNamed(report)
 	domains := map[string]bool{}
