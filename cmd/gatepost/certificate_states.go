@@ -22,6 +22,7 @@ const (
 	certificateLate    = "late"    // a third of its life is left, and its successor did not come
 	certificateExpired = "expired" // or not good yet
 	certificateBad     = "bad"     // the files hold another one, which cannot be used
+	certificateNames   = "names"   // senders are led here by a name that no certificate covers
 )
 
 // certificateState is one certificate that is shown.
@@ -32,6 +33,7 @@ type certificateState struct {
 	State   string   `json:"state"`
 	Days    int      `json:"days_left"`
 	certs.Facts
+	Missing []string         `json:"missing,omitempty"`     // of the default: names at which senders come, and which no certificate covers
 	Bad     string           `json:"bad,omitempty"`         // why what its files hold now cannot be used
 	Since   time.Time        `json:"bad_since,omitzero"`    //
 	Next    *nextCertificate `json:"next,omitempty"`        // held back
@@ -55,7 +57,7 @@ func (d *daemon) certificateStates(now time.Time) []certificateState {
 			looked = append(looked, certs.Shown{Source: f.Source, Certificate: f.Next})
 		}
 	}
-	facts := d.examined.of(looked, d.bootstrap.Hostname, now)
+	facts := d.examined.of(looked, now)
 	out, next := statesOf(all, facts[:len(all)], now), facts[len(all):]
 	for _, f := range files {
 		var waits *nextCertificate
@@ -69,13 +71,14 @@ func (d *daemon) certificateStates(now time.Time) []certificateState {
 		c := &out[at]
 		c.Next = waits
 		c.Notes = slices.Concat(f.Notes, c.Notes)
-		if f.Bad != "" {
-			c.Bad, c.Since = f.Bad, f.Since
+		if f.Bad != nil {
+			c.Bad, c.Since = outside(f.Bad).Error(), f.Since
 			if c.State == certificateOK {
 				c.State = certificateBad
 			}
 		}
 	}
+	d.findMissing(out)
 	if d.renewal != nil {
 		for i := range out {
 			out[i].Renewal, out[i].Told = d.renewal(out[i].Source)
@@ -109,6 +112,28 @@ func statesOf(all []certs.Shown, facts []certs.Facts, now time.Time) (out []cert
 	return out
 }
 
+// findMissing looks for hosts of ours that MX records name and no certificate covers: who verifies us sends them nothing.
+func (d *daemon) findMissing(all []certificateState) {
+	if len(all) == 0 || all[0].Source == sourceSelfSigned {
+		return
+	}
+	d.tlsa.mu.Lock()
+	hosts := d.tlsa.hosts
+	d.tlsa.mu.Unlock()
+	c := &all[0]
+	for i := range hosts {
+		if h := &hosts[i]; len(h.Domains) > 0 && !d.certificates.Covers(h.Host) {
+			c.Missing = append(c.Missing, h.Host)
+		}
+	}
+	if len(c.Missing) > 0 && c.State == certificateOK {
+		c.State = certificateNames
+	}
+	if own := d.bootstrap.Hostname; !d.certificates.Covers(own) && !slices.Contains(c.Missing, own) {
+		c.Notes = append(slices.Clone(c.Notes), uncovered(own))
+	}
+}
+
 // name is the one under which people know it.
 func (c *certificateState) name() string {
 	if len(c.Names) > 0 {
@@ -128,6 +153,9 @@ func (c *certificateState) told() string {
 		}
 	case certificateLate:
 		out = fmt.Sprintf("%d days are left, and its successor did not come", c.Days)
+	}
+	if len(c.Missing) > 0 {
+		out = strings.TrimPrefix(out+"; MX records lead senders here by "+strings.Join(c.Missing, ", ")+", and no certificate covers that", "; ")
 	}
 	for _, more := range []string{c.Bad, c.Told} {
 		if more != "" {
@@ -191,11 +219,15 @@ func certificatesOfFiles(path string, now time.Time) ([]certificateState, error)
 	all := set.All()
 	var facts []certs.Facts
 	for i, s := range all {
-		f := certs.Examine(s.Certificate, nil, now, c.Bootstrap.Hostname)
+		f := certs.Examine(s.Certificate, nil, now)
 		f.Notes = slices.Concat(notes[i], f.Notes)
 		facts = append(facts, f)
 	}
-	return statesOf(all, facts, now), nil
+	out := statesOf(all, facts, now)
+	if len(out) > 0 && !set.Covers(c.Bootstrap.Hostname) {
+		out[0].Notes = append(out[0].Notes, uncovered(c.Bootstrap.Hostname))
+	}
+	return out, nil
 }
 
 // setOfFiles is what a daemon would show that starts with these files, with the notes of each; of no file, the certificate of

@@ -41,6 +41,9 @@ func (d *daemon) openCertificates() error {
 		d.noteCertificate(f.Notes, f.Source, f.Shown)
 	}
 	if len(d.files.Pairs) > 0 {
+		if !d.certificates.Covers(b.Hostname) {
+			d.log.Warn("tls: " + uncovered(b.Hostname))
+		}
 		return nil
 	}
 	c, made, err := certs.SelfSigned(b.StateDir, b.Hostname)
@@ -70,9 +73,9 @@ func (d *daemon) tellCertificate(c certs.Change) {
 	case certs.Held:
 		verb, attrs = journal.CertificateHeld, append(attrs, slog.Time("next_until", c.Next.Leaf.NotAfter))
 	case certs.Failed:
-		verb = journal.CertificateFailed
+		verb, c.Why = journal.CertificateFailed, outside(c.Err).Error()
 	case certs.Replaced:
-		go d.noteCertificate(d.notesOf(c.Source), c.Source, c.Leaf)
+		d.noteCertificate(c.Notes, c.Source, c.Leaf)
 	}
 	if c.Why != "" {
 		attrs = append(attrs, slog.String("detail", c.Why))
@@ -82,19 +85,9 @@ func (d *daemon) tellCertificate(c certs.Change) {
 	}
 }
 
-// notesOf is what reading the files of a source told.
-func (d *daemon) notesOf(source string) []string {
-	for _, f := range d.files.State() {
-		if f.Source == source {
-			return f.Notes
-		}
-	}
-	return nil
-}
-
 // noteCertificate logs what works and should not stay so.
 func (d *daemon) noteCertificate(notes []string, source string, c *tls.Certificate) {
-	for _, n := range append(notes, certs.Examine(c, nil, time.Now(), d.bootstrap.Hostname).Notes...) {
+	for _, n := range append(notes, certs.Examine(c, nil, time.Now()).Notes...) {
 		d.log.Warn("tls: "+n, "source", source)
 	}
 }
@@ -102,19 +95,32 @@ func (d *daemon) noteCertificate(notes []string, source string, c *tls.Certifica
 // checkCertificates reads the certificates of the document as the daemon does at its start. What can be used and should not
 // stay so becomes warnings.
 func checkCertificates(c *config.Config, path string, now time.Time) (warnings config.Problems, err error) {
+	var set certs.Set
+	warn := func(n string) {
+		warnings = append(warnings, config.Problem{File: path, Key: "tls", Message: n, Warning: true})
+	}
 	for _, p := range pairs(c.Bootstrap) {
 		read, notes, problem := p.Read()
 		if problem != nil {
 			return warnings, fmt.Errorf("tls: %w", problem)
 		}
-		for _, n := range certs.Examine(read, nil, now, c.Bootstrap.Hostname).Notes {
-			notes = append(notes, "certificate "+p.Certificate+": "+n)
-		}
+		set.Put(certs.FileSource(p.Certificate), read)
 		for _, n := range notes {
-			warnings = append(warnings, config.Problem{File: path, Key: "tls", Message: n, Warning: true})
+			warn(n)
+		}
+		for _, n := range certs.Examine(read, nil, now).Notes {
+			warn("certificate " + p.Certificate + ": " + n)
 		}
 	}
+	if len(set.All()) > 0 && !set.Covers(c.Bootstrap.Hostname) {
+		warn(uncovered(c.Bootstrap.Hostname))
+	}
 	return warnings, nil
+}
+
+// uncovered is what to say of our own name where no certificate is for it.
+func uncovered(hostname string) string {
+	return "no certificate covers " + hostname + ", the name that this gateway greets with; have one issued that does"
 }
 
 // examined keeps what was found out of certificates: to verify a chain takes milliseconds, and health is asked every second.
@@ -128,7 +134,7 @@ type examined struct {
 const examineAgain = time.Hour
 
 // of returns the facts of certificates, in their order.
-func (x *examined) of(all []certs.Shown, hostname string, now time.Time) []certs.Facts {
+func (x *examined) of(all []certs.Shown, now time.Time) []certs.Facts {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	old := x.facts
@@ -140,7 +146,7 @@ func (x *examined) of(all []certs.Shown, hostname string, now time.Time) []certs
 	for _, s := range all {
 		f, ok := old[s.Certificate]
 		if !ok {
-			f = certs.Examine(s.Certificate, nil, now, hostname)
+			f = certs.Examine(s.Certificate, nil, now)
 		}
 		x.facts[s.Certificate] = f
 		out = append(out, f)

@@ -116,13 +116,31 @@ func rule(name string, file, folder landlock.AccessFSSet) landlock.Rule {
 	return nil
 }
 
-// Beside returns what to give so that a file can be read, and one that takes its place later: its folder, and that of the
-// file it links to. In a folder that holds much else, such as /etc, it is the file alone; see Held.
+// Beside returns what to give so that a file can be read, and one that takes its place later: its folder, that of the file it
+// links to, and where a folder on the way is a link, the folders in which that link and what it leads to are. In a folder that
+// holds much else, such as /etc, it is the file alone; see Held.
 func Beside(name string) []string {
 	out := []string{about(name)}
+	add := func(name string) {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
 	if real, err := filepath.EvalSymlinks(name); err == nil && real != name {
-		if to := about(real); to != out[0] {
-			out = append(out, to)
+		add(about(real))
+	}
+	for dir := filepath.Dir(name); filepath.IsAbs(dir) && dir != "/"; dir = filepath.Dir(dir) {
+		to, err := os.Readlink(dir)
+		if err != nil {
+			continue
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(dir), to)
+		}
+		for _, in := range []string{filepath.Dir(dir), filepath.Dir(to)} {
+			if !broad(in) {
+				add(in)
+			}
 		}
 	}
 	return out

@@ -175,13 +175,28 @@ func TestBeside(t *testing.T) {
 	if err := os.Symlink("../archive/key3.pem", filepath.Join(dir, "live/key.pem")); err != nil {
 		t.Fatal(err)
 	}
+	for _, sub := range []string{"tls/2026-11", "store/2026-11"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, sub, "key.pem"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"tls/current": "2026-11", "tls/far": filepath.Join(dir, "store/2026-11")} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, want := range map[string][]string{
-		filepath.Join(dir, "live/key.pem"): {filepath.Join(dir, "live"), filepath.Join(dir, "archive")}, // as certbot has it
-		"/etc/gatepost/gatepost.toml":      {"/etc/gatepost"},
-		"/etc/no-such-ca.pem":              {"/etc/no-such-ca.pem"},
-		"/etc/ssl/no-such.pem":             {"/etc/ssl/no-such.pem"},
-		"/home/anna/no-such.pem":           {"/home/anna/no-such.pem"},
-		"/no-such.pem":                     {"/no-such.pem"},
+		filepath.Join(dir, "tls/current/key.pem"): {filepath.Join(dir, "tls/current"), filepath.Join(dir, "tls/2026-11"), filepath.Join(dir, "tls")}, // led to another folder at each renewal
+		filepath.Join(dir, "tls/far/key.pem"):     {filepath.Join(dir, "tls/far"), filepath.Join(dir, "store/2026-11"), filepath.Join(dir, "tls"), filepath.Join(dir, "store")},
+		filepath.Join(dir, "live/key.pem"):        {filepath.Join(dir, "live"), filepath.Join(dir, "archive")}, // as certbot has it
+		"/etc/gatepost/gatepost.toml":             {"/etc/gatepost"},
+		"/etc/no-such-ca.pem":                     {"/etc/no-such-ca.pem"},
+		"/etc/ssl/no-such.pem":                    {"/etc/ssl/no-such.pem"},
+		"/home/anna/no-such.pem":                  {"/home/anna/no-such.pem"},
+		"/no-such.pem":                            {"/no-such.pem"},
 	} {
 		if got := Beside(name); !slices.Equal(got, want) {
 			t.Errorf("Beside(%s) = %v, want %v", name, got, want)

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -45,8 +44,7 @@ type Facts struct {
 }
 
 // Examine tells the facts of a certificate at a moment. roots are the authorities that count, nil for those of the system.
-// Names that the certificate should cover and does not become a note.
-func Examine(c *tls.Certificate, roots *x509.CertPool, now time.Time, names ...string) Facts {
+func Examine(c *tls.Certificate, roots *x509.CertPool, now time.Time) Facts {
 	leaf := c.Leaf
 	f := Facts{Names: namesOf(leaf), Key: KeyKind(leaf.PublicKey), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 		Fingerprint: print256(leaf.Raw), KeyPrint: print256(leaf.RawSubjectPublicKeyInfo)}
@@ -57,9 +55,6 @@ func Examine(c *tls.Certificate, roots *x509.CertPool, now time.Time, names ...s
 	}
 	if f.Chain == ChainIncomplete || f.Chain == ChainInvalid {
 		note("%s", f.Detail)
-	}
-	if missing := Missing(leaf, names...); len(missing) > 0 {
-		note("does not cover %s", strings.Join(missing, ", "))
 	}
 	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
 		note("has no name that counts: only names in subjectAltName do (RFC 9525)")
@@ -82,11 +77,6 @@ func Dates(c *x509.Certificate, now time.Time) string {
 		return "is not good before " + c.NotBefore.UTC().Format(time.RFC3339) + "; look at the clock"
 	}
 	return ""
-}
-
-// Missing returns the names that a certificate does not cover.
-func Missing(c *x509.Certificate, names ...string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return c.VerifyHostname(strings.TrimSuffix(n, ".")) == nil })
 }
 
 // Late reports whether a certificate should have been replaced by now: a third of its life is left, less the days that a

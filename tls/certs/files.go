@@ -28,12 +28,13 @@ type Files struct {
 	// Usable tells whether a certificate with a new key may be shown, and if not, why. It is told all that would be shown, the
 	// certificate of the server first. It may ask others, and take its time. nil: always.
 	Usable func(chain []*x509.Certificate) (bool, string)
-	// Tell is told what becomes of files; it must not ask Files anything. nil: nobody.
+	// Tell is told what becomes of files. nil: nobody.
 	Tell func(Change)
 
 	looking sync.Mutex // one look at a time
 	mu      sync.Mutex // of what follows
 	files   []*file
+	untold  []Change
 	once    sync.Once
 	soon    chan struct{} // a look is wanted now
 }
@@ -54,7 +55,9 @@ type Change struct {
 	What   What
 	Leaf   *tls.Certificate // shown by now
 	Next   *tls.Certificate // of Held
-	Why    string           // of Held and Failed; of Replaced where the old one had to go
+	Why    string           // of Held; of Replaced where the old one had to go
+	Err    error            // of Failed
+	Notes  []string         // of Replaced: those of Pair.Read
 }
 
 // FileState is how a pair of files is.
@@ -66,7 +69,7 @@ type FileState struct {
 	Next   *tls.Certificate // good, and not shown yet; nil without
 	Why    string           // its key is held back
 	Held   time.Time        // since when
-	Bad    string           // why what the files hold now cannot be used; empty while it can, and while it may be half written
+	Bad    error            // why what the files hold now cannot be used; nil while it can, and while it may be half written
 	Since  time.Time        // of Bad
 }
 
@@ -113,7 +116,7 @@ func (f *Files) Reread() (show func(), err error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return func() { f.put(list, now) }, nil
+	return func() { f.put(list, now); f.tell() }, nil
 }
 
 // put takes what was read in place of what is known.
@@ -191,6 +194,7 @@ func (f *Files) look(now time.Time) {
 	for _, n := range list {
 		f.lookAt(n, now)
 		f.offer(n, now)
+		f.tell()
 	}
 }
 
@@ -224,7 +228,7 @@ func (f *Files) lookAt(n *file, now time.Time) {
 		return
 	}
 	n.taken, n.Notes = at, notes
-	n.unfit, n.Bad = time.Time{}, ""
+	n.unfit, n.Bad = time.Time{}, nil
 	n.Next, n.Why, n.Held, n.asked = c, "", time.Time{}, time.Time{}
 	if same(n.Shown, c) {
 		n.Next = nil
@@ -245,7 +249,7 @@ func worse(p Pair, shown, next *tls.Certificate, now time.Time) error {
 func (f *Files) mend(n *file) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n.unfit, n.Bad = time.Time{}, ""
+	n.unfit, n.Bad = time.Time{}, nil
 }
 
 // fail remembers that a pair cannot be used, and tells it once that cannot be because one file is written after the other.
@@ -256,10 +260,10 @@ func (f *Files) fail(n *file, err error, now time.Time) {
 	if now.Sub(n.unfit) < halfWritten {
 		return
 	}
-	first := n.Bad == ""
-	n.Bad, n.Since = err.Error(), n.unfit
+	first := n.Bad == nil
+	n.Bad, n.Since = err, n.unfit
 	if first {
-		f.tell(Change{Source: n.Source, What: Failed, Leaf: n.Shown, Why: n.Bad})
+		f.untold = append(f.untold, Change{Source: n.Source, What: Failed, Leaf: n.Shown, Err: err})
 	}
 }
 
@@ -307,7 +311,7 @@ func (f *Files) hold(n *file, why string, now time.Time) {
 	if err := f.remember(n); err != nil {
 		n.Why += "; " + err.Error()
 	}
-	f.tell(Change{Source: n.Source, What: Held, Leaf: n.Shown, Next: n.Next, Why: n.Why})
+	f.untold = append(f.untold, Change{Source: n.Source, What: Held, Leaf: n.Shown, Next: n.Next, Why: n.Why})
 }
 
 // show puts the next certificate of a pair in the place of the old one.
@@ -315,12 +319,19 @@ func (f *Files) show(n *file, why string) {
 	n.Shown, n.Next, n.Why, n.Held = n.Next, nil, "", time.Time{}
 	f.Set.Put(n.Source, n.Shown)
 	f.forget(n.Pair)
-	f.tell(Change{Source: n.Source, What: Replaced, Leaf: n.Shown, Why: why})
+	f.untold = append(f.untold, Change{Source: n.Source, What: Replaced, Leaf: n.Shown, Why: why, Notes: n.Notes})
 }
 
-func (f *Files) tell(c Change) {
-	if f.Tell != nil {
-		f.Tell(c)
+// tell tells what became of files, without the lock: who is told may ask.
+func (f *Files) tell() {
+	f.mu.Lock()
+	list := f.untold
+	f.untold = nil
+	f.mu.Unlock()
+	for _, c := range list {
+		if f.Tell != nil {
+			f.Tell(c)
+		}
 	}
 }
 

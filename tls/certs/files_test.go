@@ -26,6 +26,7 @@ func watch(t *testing.T, set *Set, keep string, usable func([]*x509.Certificate)
 	t.Helper()
 	w := &watched{}
 	w.Files = &Files{Set: set, Keep: keep, Pairs: pairs, Usable: usable, Tell: func(c Change) {
+		w.State() // whoever is told may ask
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.told, w.last = append(w.told, string(c.What)), c
@@ -80,13 +81,13 @@ func TestFilesAreReadAgain(t *testing.T) {
 		w.after(t, time.Minute, b)
 		w.after(t, 2*time.Minute, b, "failed")
 		w.after(t, time.Hour, b)
-		if s := w.State()[0]; !strings.Contains(s.Bad, "none of it is that of the key") || time.Since(s.Since) < time.Hour {
-			t.Errorf("bad is %q since %s", s.Bad, s.Since)
+		if s := w.State()[0]; s.Bad == nil || !strings.Contains(s.Bad.Error(), "none of it is that of the key") || time.Since(s.Since) < time.Hour {
+			t.Errorf("bad is %v since %s", s.Bad, s.Since)
 		}
 		writeTo(t, p.Certificate, chainPEM(c))
 		w.after(t, 11*time.Second, c, "replaced")
-		if s := w.State()[0]; s.Bad != "" {
-			t.Errorf("still bad: %q", s.Bad)
+		if s := w.State()[0]; s.Bad != nil {
+			t.Errorf("still bad: %v", s.Bad)
 		}
 
 		// Taken away, and brought back as it was.
@@ -98,8 +99,8 @@ func TestFilesAreReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.after(t, 11*time.Second, c)
-		if s := w.State()[0]; s.Bad != "" {
-			t.Errorf("still bad: %q", s.Bad)
+		if s := w.State()[0]; s.Bad != nil {
+			t.Errorf("still bad: %v", s.Bad)
 		}
 
 		// One that is no good yet, or no more, does not take the place of one that is.
@@ -107,8 +108,8 @@ func TestFilesAreReadAgain(t *testing.T) {
 		writeTo(t, p.Certificate, chainPEM(gone))
 		writeTo(t, p.Key, keyPEM(t, gone.key))
 		w.after(t, 3*time.Minute, c, "failed")
-		if s := w.State()[0]; !strings.Contains(s.Bad, "expired on ") {
-			t.Errorf("bad is %q", s.Bad)
+		if s := w.State()[0]; s.Bad == nil || !strings.Contains(s.Bad.Error(), "expired on ") {
+			t.Errorf("bad is %v", s.Bad)
 		}
 	})
 }

@@ -70,6 +70,11 @@ func (s *Set) All() []Shown {
 	return nil
 }
 
+// Covers reports whether one of the certificates is for a name.
+func (s *Set) Covers(name string) bool {
+	return slices.ContainsFunc(s.All(), func(o Shown) bool { return o.Certificate.Leaf.VerifyHostname(strings.TrimSuffix(name, ".")) == nil })
+}
+
 // Get chooses for a client (tls.Config.GetCertificate): of those for the name it asks for, the first whose key it can verify;
 // else of all. A client that can use none gets the first, and ends the handshake itself.
 func (s *Set) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -36,6 +36,11 @@ func TestWhoIsShownWhat(t *testing.T) {
 		shownAs(issue(t, wish{subject: "org rsa", names: []string{"mx.example.org"}, key: rsa})))
 	s.Put("second", shownAs(issue(t, wish{subject: "net rsa", names: []string{"*.example.net"}, key: rsa})))
 	s.Put("third", shownAs(issue(t, wish{subject: "net ecdsa", names: []string{"mx.example.net"}})))
+	for name, want := range map[string]bool{"mx.example.org": true, "mx.example.net.": true, "a.example.net": true, "example.net": false, "mx.example.com": false} {
+		if s.Covers(name) != want {
+			t.Errorf("covers %s: %v", name, !want)
+		}
+	}
 	old := []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
 	young := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
 	for _, tt := range []struct {
