@@ -106,7 +106,8 @@ func (d *daemon) openACME() (err error) {
 	m.Show = func(entry string, c []*tls.Certificate) { d.certificates.Put(sourceACME+entry, c...) }
 	m.Usable = d.usableKey
 	d.tlsa.next = d.acme.nextKeys
-	return m.Load()
+	m.Load()
+	return nil
 }
 
 // nextKeys are the keys that no certificate has been shown of, for TLSA records that are published before there is one.

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -42,11 +41,12 @@ type Manager struct {
 // kept is what is known of an entry.
 type kept struct {
 	*Entry
-	dir   string
+	dir   string // empty while it cannot be made
 	pairs map[KeyType]*held
 	memory
-	asked bool // by a person
-	busy  bool
+	asked  bool // by a person
+	busy   bool
+	broken bool // its keys cannot be read
 }
 
 // held is the key that is shown, with its certificate once there is one, and the key that comes next.
@@ -61,64 +61,6 @@ var (
 
 // askedPause is how long a person waits between two orders of an entry, unless he insists.
 const askedPause = time.Hour
-
-// Load reads what is kept, makes the keys that are missing, and shows the certificates that are there, without asking
-// anybody. Error: the folder cannot be written, or a key cannot be read; what is damaged is for a person to decide about.
-func (m *Manager) Load() error {
-	m.wake = make(chan struct{}, 1)
-	if m.get == nil {
-		m.get = m.Authority.order
-	}
-	sweep(m.Dir)
-	for i := range m.Entries {
-		e := &m.Entries[i]
-		dir, err := entryFolder(m.Dir, e)
-		if err != nil {
-			return fmt.Errorf("acme: %s: %w", e.Name(), err)
-		}
-		sweep(dir)
-		k := &kept{Entry: e, dir: dir, pairs: map[KeyType]*held{}, memory: readMemory(dir)}
-		for _, t := range e.Keys.each() {
-			if k.pairs[t], err = loadHeld(dir, t); err != nil {
-				return fmt.Errorf("acme: %s: %w", e.Name(), err)
-			}
-		}
-		m.kept = append(m.kept, k)
-		m.show(k)
-	}
-	return nil
-}
-
-// loadHeld reads both keys of a kind, and makes those that are missing. A next key that is the current one is what a crash
-// leaves between its use and the making of another.
-func loadHeld(dir string, t KeyType) (h *held, err error) {
-	h = new(held)
-	for _, x := range []struct {
-		name string
-		at   **pair
-	}{{currentFile(dir, t), &h.current}, {nextFile(dir, t), &h.next}} {
-		*x.at, err = readPair(x.name)
-		switch {
-		case err == nil && (x.at == &h.current || !sameKey(h.next.key.Public(), h.current.key.Public())):
-			continue
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return nil, err
-		}
-		if *x.at, err = makePair(x.name, t); err != nil {
-			return nil, err
-		}
-	}
-	return h, nil
-}
-
-func makePair(name string, t KeyType) (*pair, error) {
-	key, err := newKey(t)
-	if err != nil {
-		return nil, err
-	}
-	p := &pair{key: key}
-	return p, writePair(name, p)
-}
 
 // show tells what an entry shows. A certificate that has expired is shown on: what verifies by TLSA or not at all looks at the
 // key, and for the rest another is no better.
@@ -137,11 +79,15 @@ func (m *Manager) show(k *kept) {
 
 // when is the time of an entry's next try; the zero time is now. Called with the lock.
 func (k *kept) when(now time.Time) time.Time {
+	far := now.Add(100 * 365 * 24 * time.Hour)
+	if k.broken {
+		return far
+	}
 	allowed := k.notBefore(now)
 	if k.asked && len(recent(k.Orders, now)) < maxOrders {
 		return time.Time{}
 	}
-	at := now.Add(100 * 365 * 24 * time.Hour)
+	at := far
 	for _, t := range k.Keys.each() {
 		if d := k.dueOf(t); d.Before(at) {
 			at = d
@@ -342,6 +288,9 @@ func (m *Manager) Renew(name string, force bool) (asked []string, err error) {
 		now := time.Now()
 		orders := recent(k.Orders, now)
 		switch {
+		case k.broken:
+			err = errors.New(k.Error)
+			continue
 		case len(orders) >= maxOrders:
 			err = ErrTooMany
 			continue

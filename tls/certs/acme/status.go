@@ -36,7 +36,7 @@ func (m *Manager) Status() (out []Status) {
 		s := Status{Name: k.Name(), Names: slices.Clone(k.Names), Challenge: k.Solver.Type(), Keys: k.Keys, Next: k.when(now), Busy: k.busy,
 			Done: k.Done, Error: k.Error, ErrorAt: k.ErrorAt, Failures: k.Failures, Orders: len(recent(k.Orders, now)), KeptKey: k.KeptKey}
 		for i, t := range k.Keys.each() {
-			c, err := k.pairs[t].current.certificate()
+			c, err := k.certificate(t)
 			if err != nil {
 				s.NotAfter = time.Time{}
 				break
@@ -48,6 +48,14 @@ func (m *Manager) Status() (out []Status) {
 		out = append(out, s)
 	}
 	return out
+}
+
+// certificate is the one of a kind of key.
+func (k *kept) certificate(t KeyType) (*tls.Certificate, error) {
+	if k.broken {
+		return nil, errors.New(k.Error)
+	}
+	return k.pairs[t].current.certificate()
 }
 
 // PublicKeys are those of an entry, of one kind: what TLSA records are made of.
@@ -63,6 +71,9 @@ func (m *Manager) PublicKeys() (out []PublicKeys) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, k := range m.kept {
+		if k.broken {
+			continue
+		}
 		for _, t := range k.Keys.each() {
 			out = append(out, PublicKeys{Names: slices.Clone(k.Names), Kind: t, Shown: len(k.pairs[t].current.chain) > 0,
 				Current: k.pairs[t].current.key.Public(), Next: k.pairs[t].next.key.Public()})
