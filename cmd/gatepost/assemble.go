@@ -28,6 +28,7 @@ import (
 	"gatepost/internal/shaping"
 	"gatepost/internal/spamd"
 	"gatepost/rbl"
+	"gatepost/tls/mtasts"
 )
 
 // parts are what outlives a policy: connections, caches and what was learned. check makes the same ones, and uses none.
@@ -54,6 +55,7 @@ type parts struct {
 	deliveries ledger.Store    // what nodes know together; nil without Redis
 	sharing    shaping.Options
 	secret     []byte                         // that nodes share; nil: the installation's own
+	policies   *mtasts.Cache                  // of next hops
 	scanLimit  atomic.Int64                   // the largest message that every clamd was seen to look through; 0 while it is not known
 	lists      atomic.Pointer[rbl.Supervisor] // in force; nil for none
 	listHeld   filters.Held
@@ -86,7 +88,7 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	p.hops.Find(finder{p.resolver})
-	p.hops.Consult(published{p.resolver})
+	p.usePolicies("", log)
 	p.reportHops.Find(finder{p.resolver})
 	if len(b.ClamAV.Addresses) > 0 {
 		p.clamav, err = addrpool.New(addrpool.Config[*clamd.Client]{Addresses: b.ClamAV.Addresses, PerAddress: b.ClamAV.MaxConnections,

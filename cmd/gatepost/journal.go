@@ -79,6 +79,7 @@ func (d *daemon) instruments() {
 	d.acmeInstruments(m)
 	d.ledgerInstruments(m)
 	d.certificateInstruments(m)
+	d.policyInstruments(m)
 	if d.public != nil {
 		d.public.instruments(m)
 	}

@@ -5,27 +5,24 @@ import (
 	"fmt"
 	"net/netip"
 
-	"gatepost/gateway/relay"
 	"gatepost/internal/dns"
 	"gatepost/tls/dane"
 	"gatepost/tls/mtasts"
 )
 
 // published asks what next hops publish about their encryption.
-type published struct{ *dns.Resolver }
-
-var _ relay.Published = published{}
+type published struct {
+	*dns.Resolver
+	policies *mtasts.Cache
+}
 
 // TLSA implements relay.Published. Of a resolver whose word does not count nothing can be known.
 func (p published) TLSA(ctx context.Context, host string, port int) (dane.Published, error) {
 	if !p.Trusted() {
 		return dane.Published{Why: "a resolver is not trusted to have validated its answers (dns.trust_ad)"}, nil
 	}
-	return dane.Lookup(ctx, validated(p), host, port)
+	return dane.Lookup(ctx, validated{p.Resolver}, host, port)
 }
-
-// MTASTS implements relay.Published.
-func (p published) MTASTS(context.Context, string) *mtasts.Policy { return nil }
 
 // validated implements dane.Resolver.
 type validated struct{ *dns.Resolver }

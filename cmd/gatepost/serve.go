@@ -260,6 +260,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.openLedger(key)
 	recallHops(b.StateDir, d.parts.hops, d.log)
 	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), MaxMemory: int64(b.Body.MaxMemory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
+	d.parts.usePolicies(policyFolder(b.StateDir), d.log)
 	d.parts.directories.folder = filepath.Join(b.StateDir, "directories")
 	first, err := assemble(c, d.parts)
 	if err != nil {
@@ -312,12 +313,14 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},
 		loop{"memory of next hops", d.keepHops},
+		loop{"mta-sts policies", d.parts.policies.Run},
 	) {
 		running.start(l.name, func() { l.run(ctx) })
 	}
 	if d.acme != nil {
 		running.start("acme", func() { d.acme.manager.Run(ctx) })
 	}
+	d.parts.policies.Want(policyDomains(d.document.Load().Policy)...)
 	d.learning.with(ctx, d.now.Load().relay.Tend)
 	d.following.with(ctx, d.runSources(d.now.Load()))
 }

@@ -83,13 +83,16 @@ func (h *hop) connect(ctx context.Context) (*conn, error) {
 		return nil, &failure{at: atDial, err: err}
 	}
 	c, err := h.connectAs(ctx, &p)
-	if err != nil && p.basis != ByRoute && (errors.Is(err, errTLS) || errors.Is(err, errNoTLS)) {
+	if err != nil && p.binding() && (errors.Is(err, errTLS) || errors.Is(err, errNoTLS)) {
+		if p.basis == BySTS {
+			h.pools.published.Doubt(h.domain)
+		}
 		return nil, unprotected{err}
 	}
 	if err != nil && p.mode == Opportunistic && errors.Is(err, errTLS) && ended(ctx) == nil {
 		h.pools.log.Warn("next hop is used in clear, since the TLS handshake failed", "next_hop", h.address, "error", err)
 		h.keepClear()
-		p.mode = None
+		p.mode, p.flaw = None, err
 		return h.connectAs(ctx, &p)
 	}
 	return c, err
@@ -145,6 +148,7 @@ func (c *conn) greet(ctx context.Context, p *protection) error {
 	}
 	if !c.offer.starttls {
 		if p.mode == Opportunistic {
+			p.flaw = errNoTLS // of account by MTA-STS in testing
 			return nil
 		}
 		return &failure{at: atEHLO, err: fmt.Errorf("%w, which %s", errNoTLS, p.who())}
@@ -327,6 +331,9 @@ func describe(s tls.ConnectionState, p *protection) string {
 	how := map[Mode]string{Opportunistic: "not verified", Required: "verified", Fingerprint: "pinned", DANE: "not verified, since no TLSA record can be used"}[p.mode]
 	if p.mode == DANE && p.verified() {
 		how = "DANE " + p.proof.Kind() + " verified"
+	}
+	if p.basis == BySTS {
+		how += ", MTA-STS " + string(p.sts.Mode)
 	}
 	return "TLS" + strconv.Itoa(int(s.Version>>8)-2) + "." + strconv.Itoa(int(s.Version&0xff)-1) + " " +
 		tls.CipherSuiteName(s.CipherSuite) + ", " + how

@@ -25,6 +25,9 @@ type publisher struct {
 	tlsa  map[string]dane.Published // by host
 	err   map[string]error
 	asked []string
+
+	sts     map[string]*mtasts.Policy // by domain
+	doubted []string
 }
 
 func (p *publisher) TLSA(_ context.Context, host string, _ int) (dane.Published, error) {
@@ -34,7 +37,15 @@ func (p *publisher) TLSA(_ context.Context, host string, _ int) (dane.Published,
 	return p.tlsa[host], p.err[host]
 }
 
-func (p *publisher) MTASTS(context.Context, string) *mtasts.Policy { return nil }
+func (p *publisher) MTASTS(_ context.Context, domain string) *mtasts.Policy {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sts[domain]
+}
+
+func (p *publisher) Doubt(domain string) {
+	p.change(func() { p.doubted = append(p.doubted, domain) })
+}
 
 func (p *publisher) change(f func()) {
 	p.mu.Lock()

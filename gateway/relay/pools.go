@@ -60,6 +60,7 @@ type settings struct {
 	found        bool   // by name, in DNS
 	secure       bool   // beside found: by records that were validated; kept for DANE alone
 	domain       string // whose mail host it is, where it was found by MX
+	sts          bool   // the MTA-STS policy of domain counts
 	forward      Forward
 	rate         Rate
 	tls          Mode
@@ -74,7 +75,7 @@ type settings struct {
 }
 
 func (s *settings) equal(o *settings) bool {
-	return s.address == o.address && s.lmtp == o.lmtp && s.found == o.found && s.secure == o.secure && s.domain == o.domain && s.forward == o.forward && s.rate == o.rate && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
+	return s.address == o.address && s.lmtp == o.lmtp && s.found == o.found && s.secure == o.secure && s.domain == o.domain && s.sts == o.sts && s.forward == o.forward && s.rate == o.rate && s.tls == o.tls && s.serverName == o.serverName && s.hostname == o.hostname &&
 		s.size == o.size && s.queue == o.queue && s.timeouts == o.timeouts && slices.Equal(s.fingerprints, o.fingerprints) && same(s.auth, o.auth) && sameCertificate(s.certificate, o.certificate) &&
 		(s.roots == o.roots || s.roots != nil && o.roots != nil && s.roots.Equal(o.roots))
 }
@@ -87,7 +88,7 @@ func sameCertificate(a, b *tls.Certificate) bool {
 }
 
 func newSettings(r *Route, h Hop) settings {
-	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, found: h.found, secure: h.found && h.Secure && (r.TLS == DANE || r.TLS == DANEOnly), domain: h.domain, forward: r.Forward, rate: r.Rate, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
+	s := settings{network: "tcp", address: h.Address(), lmtp: r.LMTP, found: h.found, secure: h.found && h.Secure && (r.TLS == DANE || r.TLS == DANEOnly), domain: h.domain, sts: r.MTASTS && h.domain != "" && !r.LMTP && (r.TLS == Opportunistic || r.TLS == DANE), forward: r.Forward, rate: r.Rate, tls: r.TLS, roots: r.RootCAs, serverName: r.ServerName, hostname: r.Hostname,
 		size: r.PoolSize, queue: r.Queue, timeouts: r.Timeouts.withDefaults(), fingerprints: slices.Clone(r.Fingerprints),
 		auth: r.Auth, certificate: r.Certificate}
 	if h.unix() {

@@ -25,6 +25,9 @@ type Published interface {
 	// known. It has no error: a policy that cannot be fetched is as if there were none, or as the one that is still kept
 	// (RFC 8461 section 3.3).
 	MTASTS(ctx context.Context, domain string) *mtasts.Policy
+	// Doubt says that a host could not be used since it is not as the policy of its domain asks: there may be a new one by now
+	// (RFC 8461 section 5.1). It does not wait.
+	Doubt(domain string)
 }
 
 // Basis is whose word a connection's protection is (RFC 8460 section 4.2, policy-type).
@@ -42,9 +45,11 @@ const (
 type protection struct {
 	mode  Mode // what is asked in the end: DANE is there only by TLSA
 	basis Basis
-	base  string        // by TLSA: the name to ask for
-	tlsa  []dane.Record // by TLSA: as published
-	proof dane.Record   // the one that matched
+	base  string         // by TLSA: the name to ask for
+	tlsa  []dane.Record  // by TLSA: as published
+	proof dane.Record    // the one that matched
+	sts   *mtasts.Policy // by MTA-STS: enforce where the mode is Required, else testing
+	flaw  error          // beside testing: why enforce would not have the connection; nil for nothing wrong
 	// until is when what was published must be looked at again, and with it whether a connection that was made so may still
 	// be used; the zero time for never.
 	until time.Time
@@ -58,13 +63,23 @@ func (p *protection) verified() bool {
 // same reports whether a connection made under o is one as p asks for. Which record matched is of no account: as long as
 // the same records are published it still would.
 func (p *protection) same(o *protection) bool {
-	return p.mode == o.mode && p.basis == o.basis && p.base == o.base && slices.EqualFunc(p.tlsa, o.tlsa, dane.Record.Equal)
+	return p.mode == o.mode && p.basis == o.basis && p.base == o.base && slices.EqualFunc(p.tlsa, o.tlsa, dane.Record.Equal) &&
+		samePolicy(p.sts, o.sts)
+}
+
+// binding reports whether something that the domain publishes asks for what the connection must have: nothing less may be used
+// in its place.
+func (p *protection) binding() bool {
+	return p.basis != ByRoute && (p.mode == Required || p.mode == DANE)
 }
 
 // who says who asks for the encryption, for errors.
 func (p *protection) who() string {
-	if p.basis == ByTLSA {
+	switch p.basis {
+	case ByTLSA:
 		return "its TLSA records require"
+	case BySTS:
+		return "the MTA-STS policy of its domain requires"
 	}
 	return "the route requires"
 }
@@ -92,6 +107,9 @@ func (h *hop) protect(ctx context.Context) (protection, error) {
 		if err := h.byTLSA(ctx, &p); err != nil {
 			return p, err
 		}
+	}
+	if err := h.bySTS(ctx, &p); err != nil {
+		return p, err
 	}
 	if p.mode == Opportunistic && (h.network == "unix" || h.inClear()) { // a socket leads nowhere that others could listen
 		p.mode = None
@@ -165,14 +183,14 @@ func (h *hop) tell(why string) {
 // holds reports whether a connection that was made earlier is still what would be made now: a domain may have published
 // something since, or something else. Where that cannot be told it does not hold.
 func (h *hop) holds(ctx context.Context, c *conn) bool {
-	if c.held.until.IsZero() || time.Now().Before(c.held.until) {
+	if (c.held.until.IsZero() || time.Now().Before(c.held.until)) && !h.republished(ctx, &c.held) {
 		return true
 	}
 	p, err := h.protect(ctx)
 	if err != nil || !p.same(&c.held) {
 		return false
 	}
-	c.held.until = p.until
+	c.held.until, c.held.sts = p.until, p.sts
 	return true
 }
 

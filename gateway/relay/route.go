@@ -106,12 +106,14 @@ type Route struct {
 	// Fingerprints are those pinned by the mode Fingerprint. Each is the SHA-256 of the whole certificate (DER) or of
 	// its public key (SubjectPublicKeyInfo); the one of a key survives a renewal. Names and dates do not matter then.
 	Fingerprints []Digest
-	RootCAs      *x509.CertPool   // for the mode Required; nil are the system's
-	ServerName   string           // the name that the certificate must have; "" is the hop's host
-	Certificate  *tls.Certificate // shown where the hop asks who we are; nil for none
-	Auth         *Auth            // nil for none
-	Forward      Forward          // how hops are told whom a message came from
-	PoolSize     int              // connections to each hop, at most; 0 is DefaultPoolSize
+	// MTASTS has the MTA-STS policy of a domain whose mail hosts are found by MX count, in the modes Opportunistic and DANE.
+	MTASTS      bool
+	RootCAs     *x509.CertPool   // for the mode Required; nil are the system's
+	ServerName  string           // the name that the certificate must have; "" is the hop's host
+	Certificate *tls.Certificate // shown where the hop asks who we are; nil for none
+	Auth        *Auth            // nil for none
+	Forward     Forward          // how hops are told whom a message came from
+	PoolSize    int              // connections to each hop, at most; 0 is DefaultPoolSize
 	// Queue is how many messages may wait for a connection to a hop, and how many questions about recipients; 0 is
 	// DefaultQueue. What comes beyond is told 451 at once, and at RCPT already (gateway.Carries.Defer).
 	Queue    int

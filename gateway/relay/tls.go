@@ -21,6 +21,9 @@ func (h *hop) tlsConfig(p *protection) *tls.Config {
 	case Opportunistic:
 		cfg.InsecureSkipVerify = true     // any encryption is better than none, and a bad certificate would mean none
 		cfg.MinVersion = tls.VersionTLS10 // for the same reason
+		if p.basis == BySTS {
+			cfg.VerifyConnection = h.noteFlaw(p)
+		}
 	case Fingerprint:
 		cfg.InsecureSkipVerify = true // the pin takes the place of names, dates and authorities
 		cfg.VerifyConnection = h.pinned
