@@ -2,7 +2,6 @@ package reports
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 )
 
@@ -19,15 +18,11 @@ type pending struct {
 	all   []Counted
 }
 
-// add counts a message. It reports false when there is no room.
+// add counts a line. It reports false when there is no room.
 func (p *pending) add(c Counted) bool {
-	line, err := json.Marshal(&c.Line)
-	if err != nil {
-		return false
-	}
-	key := c.Day.String() + c.Domain + "\x00" + c.Method + "\x00" + c.Record + "\x00" + string(line)
+	key := c.Day.String() + c.Domain + "\x00" + c.Method + "\x00" + c.Record + "\x00" + c.Key
 	if at, ok := p.lines[key]; ok {
-		p.all[at].Line.Count += c.Line.Count
+		p.all[at].Count += c.Count
 		return true
 	}
 	if len(p.all) == maxPending {
@@ -89,7 +84,7 @@ func (r *Reports) addTo(p *pending, s seen) {
 	if set == nil {
 		return
 	}
-	if c, ok := count(s.e, s.at, set); ok && !p.add(c) {
+	if c, ok := r.kind.count(s.what, s.at, set); ok && !p.add(c) {
 		r.lose(1)
 	}
 }
@@ -109,7 +104,7 @@ func (r *Reports) flush(ctx context.Context, p *pending) bool {
 	r.tell(counting, "")
 	var n int64
 	for i := range p.all {
-		n += p.all[i].Line.Count
+		n += p.all[i].Count
 	}
 	r.counted.Add(n - lost)
 	if lost > 0 {

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -30,8 +31,24 @@ func wanted(e *gateway.Event) bool {
 	return d != nil && d.Record != ""
 }
 
+func (dmarcKind) count(what any, at time.Time, s *Settings) (c Counted, ok bool) {
+	m, ok := count(what.(*gateway.Event), at, s)
+	if !ok {
+		return c, false
+	}
+	c.Subject = m.Subject
+	c.Line, _ = DMARCLine(m.Line) // a struct of texts and numbers
+	return c, true
+}
+
+// message is one that is counted.
+type message struct {
+	Subject
+	Line dmarcreport.Record
+}
+
 // count makes the line of a message. Not ok: it is not reported about.
-func count(e *gateway.Event, at time.Time, s *Settings) (c Counted, ok bool) {
+func count(e *gateway.Event, at time.Time, s *Settings) (c message, ok bool) {
 	d, pass := resultOf(e.Record)
 	// A message that was deferred comes again, and is counted when it comes to an end.
 	if d == nil || len(d.Record) > MaxRecord || !dmarcreport.ValidDomain(d.PolicyDomain) || e.Outcome() == gateway.Defer || aboutReports(e, pass, s) {
@@ -49,6 +66,24 @@ func count(e *gateway.Event, at time.Time, s *Settings) (c Counted, ok bool) {
 	c.Line.Signatures = signatures(results, d.Author)
 	c.Line.Checked = checked(results)
 	return c, true
+}
+
+// DMARCLine is a line as the Store keeps it.
+func DMARCLine(r dmarcreport.Record) (Line, error) {
+	key, err := json.Marshal(&r)
+	return Line{string(key), r.Count}, err
+}
+
+// dmarcRecords are the lines that can be read.
+func dmarcRecords(lines []Line) (out []dmarcreport.Record) {
+	for _, l := range lines {
+		var r dmarcreport.Record
+		if json.Unmarshal([]byte(l.Key), &r) == nil {
+			r.Count = l.Count
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // cut bounds what a sender brings.

@@ -42,7 +42,7 @@ func TestCount(t *testing.T) {
 	e, _ := event()
 	at := time.Date(2026, 11, 25, 23, 59, 59, 0, time.UTC)
 	got, ok := count(e, at, own)
-	want := Counted{Subject: Subject{Day: DayOf(at), Domain: "a.example", Record: "v=DMARC1; p=reject; rua=mailto:d@a.example", Method: "treewalk"},
+	want := message{Subject: Subject{Day: DayOf(at), Domain: "a.example", Record: "v=DMARC1; p=reject; rua=mailto:d@a.example", Method: "treewalk"},
 		Line: dmarcreport.Record{Source: netip.MustParseAddr("192.0.2.1"), Disposition: "none", Reasons: []dmarcreport.Reason{{Type: "local_policy"}},
 			HeaderFrom: "sub.a.example", EnvelopeFrom: "bounce.example", Count: 1, Checked: dmarcreport.SPFResult{Domain: "bounce.example", Result: "pass"},
 			Signatures: []dmarcreport.Signature{{Domain: "list.example", Result: "pass"}, {Domain: "a.example", Selector: "s1", Result: "fail"}}}}
@@ -183,7 +183,7 @@ func BenchmarkCount(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		c, ok := count(e, now, own)
+		c, ok := dmarcKind{}.count(e, now, own)
 		if !ok || !p.add(c) {
 			b.Fatal("not counted")
 		}

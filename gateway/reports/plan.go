@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,9 +28,9 @@ func (s *Settings) due(u *Subject) time.Time {
 }
 
 // feedback makes the report of some lines of a subject; upto is not among them.
-func (s *Settings) feedback(u *Stored, lines []dmarcreport.Record, first, upto int) *dmarcreport.Feedback {
+func (s *Settings) feedback(u *Stored, lines []Line, first, upto int) *dmarcreport.Feedback {
 	f := &dmarcreport.Feedback{Org: s.Org, Email: s.From, Contact: s.Contact, Generator: s.Generator, Begin: u.Day.Begin(),
-		End: (u.Day + 1).Begin().Add(-time.Second), Records: lines[first:upto],
+		End: (u.Day + 1).Begin().Add(-time.Second), Records: dmarcRecords(lines[first:upto]),
 		ID: dmarcreport.ID(s.Receiver, u.Day.String(), u.Domain, u.Method, u.Record, strconv.Itoa(first), strconv.Itoa(upto))}
 	f.Policy, _ = dmarcreport.ParsePublished(u.Domain, u.Method, u.Record) // what does not parse is never counted
 	_, bad := dmarcreport.ParseRUA(f.Policy.RUA)
@@ -42,22 +43,25 @@ func (s *Settings) feedback(u *Stored, lines []dmarcreport.Record, first, upto i
 	return f
 }
 
-// mail makes the mail of a report to an address, and signs it.
-func (s *Settings) mail(f *dmarcreport.Feedback, to string, now time.Time) ([]byte, error) {
+// feedbackMail makes the mail of a report to an address, and signs it.
+func (s *Settings) feedbackMail(f *dmarcreport.Feedback, to string, now time.Time) ([]byte, error) {
 	m := &dmarcreport.Mail{From: s.From, To: to, Receiver: s.Receiver, Date: now, Packed: dmarcreport.Gzip(f.XML(s.Format))}
-	out := m.Write(f)
+	return s.signed(m.Write(f))
+}
+
+func (s *Settings) signed(mail []byte) ([]byte, error) {
 	if s.Sign == nil {
-		return out, nil
+		return mail, nil
 	}
-	return s.Sign(out)
+	return s.Sign(mail)
 }
 
 // parts cuts the lines of a subject into reports whose mails are not larger than limit octets.
-func (s *Settings) parts(u *Stored, lines []dmarcreport.Record, to string, limit int64, now time.Time) (out []Delivery, err error) {
+func (s *Settings) parts(u *Stored, lines []Line, to string, limit int64, now time.Time) (out []Delivery, err error) {
 	var cut func(first, upto int) error
 	cut = func(first, upto int) error {
 		f := s.feedback(u, lines, first, upto)
-		mail, err := s.mail(f, to, now)
+		mail, err := s.feedbackMail(f, to, now)
 		switch {
 		case err != nil:
 			return fmt.Errorf("signing: %w", err)
@@ -85,13 +89,14 @@ var errTooBig = errors.New("too big")
 
 // target decides about one address of a record: the deliveries to it, dropped ones with their reason among them. The error
 // is that of DNS, which could not tell whether it wants reports, or of the store.
-func (r *Reports) target(ctx context.Context, s *Settings, u *Stored, lines []dmarcreport.Record, d dmarcreport.Destination, now time.Time) ([]Delivery, error) {
+func (dmarcKind) target(ctx context.Context, r *Reports, s *Settings, u *Stored, lines []Line, address string, now time.Time) ([]Delivery, error) {
+	d, ok := destinationOf(u, address)
+	if !ok {
+		return nil, fmt.Errorf("%s is not in the record", address)
+	}
 	asking, cancel := context.WithTimeout(ctx, permitTime)
 	to, err := dmarcreport.Permitted(asking, r.o.Resolver, u.Domain, d)
 	cancel()
-	drop := func(address, why string) Delivery {
-		return Delivery{Address: address, First: -1, State: Dropped, Said: why}
-	}
 	if errors.Is(err, dmarcreport.ErrNotAllowed) {
 		return []Delivery{drop(d.Address(), err.Error())}, nil
 	}
@@ -104,12 +109,12 @@ func (r *Reports) target(ctx context.Context, s *Settings, u *Stored, lines []dm
 		if o.MaxSize > 0 {
 			limit = min(limit, o.MaxSize)
 		}
-		rest, err := r.store().Rest(ctx, s.restKey(o.Domain))
+		resting, err := r.resting(ctx, s, o.Domain, now)
 		if err != nil {
 			return nil, err
 		}
-		if rest.Until.After(now) {
-			out = append(out, drop(o.Address(), fmt.Sprintf(restingText, rest.Until.UTC().Format(time.DateTime), rest.Failures)))
+		if resting != "" {
+			out = append(out, drop(o.Address(), resting))
 			continue
 		}
 		parts, err := s.parts(u, lines, o.Address(), limit, now)
@@ -119,6 +124,31 @@ func (r *Reports) target(ctx context.Context, s *Settings, u *Stored, lines []dm
 		out = append(out, parts...)
 	}
 	return out, nil
+}
+
+// drop is a delivery that is not tried.
+func drop(address, why string) Delivery {
+	return Delivery{Address: address, First: -1, State: Dropped, Said: why}
+}
+
+// destinationOf finds an address among those of the record.
+func destinationOf(u *Stored, address string) (dmarcreport.Destination, bool) {
+	p, _ := dmarcreport.ParsePublished(u.Domain, u.Method, u.Record)
+	use, _ := dmarcreport.ParseRUA(p.RUA)
+	at := slices.IndexFunc(use, func(d dmarcreport.Destination) bool { return d.Address() == address })
+	if at < 0 {
+		return dmarcreport.Destination{}, false
+	}
+	return use[at], true
+}
+
+// resting says that a destination is left in peace; "" where it is not.
+func (r *Reports) resting(ctx context.Context, s *Settings, destination string, now time.Time) (string, error) {
+	rest, err := r.store().Rest(ctx, s.restKey(destination))
+	if err != nil || !rest.Until.After(now) {
+		return "", err
+	}
+	return fmt.Sprintf(restingText, rest.Until.UTC().Format(time.DateTime), rest.Failures), nil
 }
 
 // restKey names a destination and the way there: when the way is another, a refusal says nothing any more.

@@ -10,6 +10,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/internal/dmarcreport"
+	"gatepost/tls/tlsrpt"
 )
 
 // Settings are what the operator wants. They are not changed once they are set.
@@ -26,6 +27,7 @@ type Settings struct {
 	Hop       NextHop
 	Route     string                            // its route
 	Sign      func(mail []byte) ([]byte, error) // nil: mail is not signed
+	Web       Web                               // how reports go by https; nil: not at all
 }
 
 // NextHop is how mail goes out, as gateway.NextHop.
@@ -46,34 +48,40 @@ type Options struct {
 // Reports counts and sends. Its methods are safe for concurrent use. The zero settings are none: it is off.
 type Reports struct {
 	o        Options
+	kind     kind
 	settings atomic.Pointer[Settings]
 	kept     atomic.Pointer[Store] // nil before it is open
 	queue    chan seen
 	changed  chan struct{} // tells Run that the settings did
 
-	lost, counted     atomic.Int64 // messages
-	sent, undelivered atomic.Int64 // mails
+	lost, counted     atomic.Int64 // messages or sessions
+	sent, undelivered atomic.Int64 // mails and posts
 	lastLoss          atomic.Int64 // Unix seconds
 
 	mu      sync.Mutex
 	trouble [2]string // by part; "" for none
 }
 
-// seen is an event that waits for being counted, and when it came.
+// seen is what waits for being counted, as its kind knows it, and when it came.
 type seen struct {
-	e  *gateway.Event
-	at time.Time
+	what any
+	at   time.Time
 }
 
-// New returns Reports that are off.
-func New(o Options) *Reports {
+// New returns DMARC reports that are off.
+func New(o Options) *Reports { return newReports(o, dmarcKind{}) }
+
+// NewTLS returns TLS reports that are off.
+func NewTLS(o Options) *Reports { return newReports(o, tlsKind{}) }
+
+func newReports(o Options, k kind) *Reports {
 	if o.Queue <= 0 {
 		o.Queue = 4096
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Reports{o: o, queue: make(chan seen, o.Queue), changed: make(chan struct{}, 1)}
+	return &Reports{o: o, kind: k, queue: make(chan seen, o.Queue), changed: make(chan struct{}, 1)}
 }
 
 // Set puts settings in force; nil switches reports off. What was counted waits, and is sent or forgotten with its age.
@@ -85,13 +93,23 @@ func (r *Reports) Set(s *Settings) {
 	}
 }
 
-// Take takes an event that the journal has. It never waits, and does not change it.
+// Take takes an event that the journal has, for DMARC reports. It never waits, and does not change it.
 func (r *Reports) Take(e *gateway.Event) {
-	if r.settings.Load() == nil || !wanted(e) {
-		return
+	if r.settings.Load() != nil && wanted(e) {
+		r.take(seen{e, time.Now()})
 	}
+}
+
+// TakeSession takes how one connection came out, for TLS reports: Count of them that were alike. It never waits.
+func (r *Reports) TakeSession(at time.Time, l *tlsrpt.Line) {
+	if r.settings.Load() != nil {
+		r.take(seen{l, at})
+	}
+}
+
+func (r *Reports) take(s seen) {
 	select {
-	case r.queue <- seen{e, time.Now()}:
+	case r.queue <- s:
 	default:
 		r.lose(1)
 	}
@@ -119,7 +137,7 @@ func (r *Reports) Run(ctx context.Context) {
 	r.send(ctx)
 	collecting.Wait()
 	if err := store.Close(); err != nil {
-		r.o.Log.Error("dmarc reports: store", "error", err)
+		r.o.Log.Error(r.kind.name()+" reports: store", "error", err)
 	}
 }
 
@@ -152,8 +170,8 @@ func (r *Reports) store() Store { return *r.kept.Load() }
 
 // Stats are counts since the start.
 type Stats struct {
-	Counted, Lost     int64 // messages
-	Sent, Undelivered int64 // mails that the next hop took, and that are given up
+	Counted, Lost     int64 // messages or sessions
+	Sent, Undelivered int64 // mails and posts that were taken, and that are given up
 }
 
 // Stats returns them.
@@ -167,7 +185,7 @@ func (r *Reports) Health() (bool, string) {
 		return true, "off"
 	}
 	if time.Now().Unix()-r.lastLoss.Load() < 60 {
-		return false, "messages found no room to be counted"
+		return false, r.kind.counts() + " found no room to be counted"
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,9 +207,9 @@ func (r *Reports) tell(p part, trouble string) {
 	before := r.trouble[p]
 	r.trouble[p] = trouble
 	r.mu.Unlock()
-	stopped, again := "dmarc reports: nothing is counted", "dmarc reports: messages are counted again"
+	stopped, again := r.kind.name()+" reports: nothing is counted", r.kind.name()+" reports: "+r.kind.counts()+" are counted again"
 	if p == sending {
-		stopped, again = "dmarc reports: nothing is sent", "dmarc reports: they are sent again"
+		stopped, again = r.kind.name()+" reports: nothing is sent", r.kind.name()+" reports: they are sent again"
 	}
 	switch {
 	case trouble != "" && trouble != before:

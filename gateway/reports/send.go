@@ -124,7 +124,7 @@ func (r *Reports) round(ctx context.Context, s *Settings, own *memo) (next time.
 		}
 		at := s.due(&u.Subject)
 		if !at.After(time.Now()) {
-			if err := own.asked(ctx, r, s, time.Now()); err != nil {
+			if err := r.kind.ready(ctx, r, s, own, time.Now()); err != nil {
 				return next, err
 			}
 			if at, err = r.attend(ctx, s, &u, own); err != nil {
@@ -187,27 +187,26 @@ func soonest(all []Delivery) (next time.Time) {
 }
 
 // plan decides about each address of the record of which that is not done, and returns all deliveries.
-func (r *Reports) plan(ctx context.Context, s *Settings, u *Stored, lines []dmarcreport.Record, all []Delivery) ([]Delivery, error) {
-	p, _ := dmarcreport.ParsePublished(u.Domain, u.Method, u.Record)
-	use, _ := dmarcreport.ParseRUA(p.RUA)
+func (r *Reports) plan(ctx context.Context, s *Settings, u *Stored, lines []Line, all []Delivery) ([]Delivery, error) {
+	use, _ := r.kind.addresses(u)
 	if len(all) == 0 { // all at once, so that none is forgotten when we end in between
-		for _, d := range use {
-			all = append(all, Delivery{Address: d.Address(), First: -1, State: Waiting, Next: u.First})
+		for _, address := range use {
+			all = append(all, Delivery{Address: address, First: -1, State: Waiting, Next: u.First})
 		}
 		if err := r.store().Plan(ctx, u.ID, "", u.First, all); err != nil {
 			return nil, err
 		}
 	}
 	use = unasked(use, all)
-	for _, d := range use {
-		made, err := r.target(ctx, s, u, lines, d, time.Now())
+	for _, address := range use {
+		made, err := r.kind.target(ctx, r, s, u, lines, address, time.Now())
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, err
 			}
-			made = []Delivery{retry(Delivery{Address: d.Address(), First: -1, State: Waiting, Attempts: attempts(all, d.Address())}, u, err.Error())}
+			made = []Delivery{retry(Delivery{Address: address, First: -1, State: Waiting, Attempts: attempts(all, address)}, u, err.Error())}
 		}
-		if err := r.store().Plan(ctx, u.ID, d.Address(), u.First, made); err != nil {
+		if err := r.store().Plan(ctx, u.ID, address, u.First, made); err != nil {
 			return nil, err
 		}
 	}
@@ -218,11 +217,11 @@ func (r *Reports) plan(ctx context.Context, s *Settings, u *Stored, lines []dmar
 }
 
 // unasked are the addresses of which it is not known whether they may be sent to, and whose time has come.
-func unasked(use []dmarcreport.Destination, all []Delivery) (out []dmarcreport.Destination) {
-	for _, d := range use {
+func unasked(use []string, all []Delivery) (out []string) {
+	for _, address := range use {
 		for i := range all {
-			if o := &all[i]; o.Address == d.Address() && o.First < 0 && o.State == Waiting && !o.Next.After(time.Now()) {
-				out = append(out, d)
+			if o := &all[i]; o.Address == address && o.First < 0 && o.State == Waiting && !o.Next.After(time.Now()) {
+				out = append(out, address)
 			}
 		}
 	}
@@ -254,15 +253,20 @@ func retry(d Delivery, u *Stored, said string) Delivery {
 }
 
 // deliver tries one mail and keeps what became of it. The error is one that others would have too.
-func (r *Reports) deliver(ctx context.Context, s *Settings, u *Stored, lines []dmarcreport.Record, d *Delivery) error {
-	mail, err := s.mail(s.feedback(u, lines, d.First, d.Upto), d.Address, time.Now())
+func (r *Reports) deliver(ctx context.Context, s *Settings, u *Stored, lines []Line, d *Delivery) error {
+	content, err := r.kind.content(s, u, lines, d, time.Now())
 	if err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
 	bounded, cancel := context.WithTimeout(ctx, sendTime)
-	said := s.Hop.Relay(bounded, &gateway.Delivery{ID: r.o.IDs.Next(), Route: s.Route, From: address(s.From),
-		Rcpts:   []gateway.Recipient{{Address: address(d.Address), Route: s.Route}},
-		Content: gateway.Content{Parts: []io.Reader{bytes.NewReader(mail)}, Size: int64(len(mail))}})
+	var said gateway.Relayed
+	if d.byWeb() {
+		said = s.post(bounded, d.Address, content)
+	} else {
+		said = s.Hop.Relay(bounded, &gateway.Delivery{ID: r.o.IDs.Next(), Route: s.Route, From: address(s.From),
+			Rcpts:   []gateway.Recipient{{Address: address(d.Address), Route: s.Route}},
+			Content: gateway.Content{Parts: []io.Reader{bytes.NewReader(content)}, Size: int64(len(content))}})
+	}
 	cancel()
 	switch {
 	case said.Result == gateway.NotDelivered && ctx.Err() != nil:
@@ -278,7 +282,7 @@ func (r *Reports) deliver(ctx context.Context, s *Settings, u *Stored, lines []d
 	default:
 		*d = retry(*d, u, said.Said)
 	}
-	d.Octets = len(mail)
+	d.Octets = len(content)
 	r.told(u, d)
 	// What was sent is kept even when we are to end now: else it would be sent twice.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), saveTime)
@@ -297,10 +301,10 @@ func (r *Reports) told(u *Stored, d *Delivery) {
 	switch d.State {
 	case Sent:
 		r.sent.Add(1)
-		r.o.Log.Info("dmarc report sent", "domain", u.Domain, "day", u.Day.String(), "to", d.Address, "report_id", d.ReportID, "messages", u.Messages)
+		r.o.Log.Info(r.kind.name()+" report sent", "domain", u.Domain, "day", u.Day.String(), "to", d.Address, "report_id", d.ReportID, r.kind.counts(), u.Messages)
 	case Refused, Expired:
 		r.undelivered.Add(1)
-		r.o.Log.Warn("dmarc report not sent", "domain", u.Domain, "day", u.Day.String(), "to", d.Address, "report_id", d.ReportID, "said", d.Said)
+		r.o.Log.Warn(r.kind.name()+" report not sent", "domain", u.Domain, "day", u.Day.String(), "to", d.Address, "report_id", d.ReportID, "said", d.Said)
 	}
 }
 
@@ -309,7 +313,7 @@ func (r *Reports) remember(ctx context.Context, s *Settings, u *Stored, d *Deliv
 	if d.State == Waiting {
 		return nil
 	}
-	rest, err := r.store().Rest(ctx, s.restKey(d.Address[strings.LastIndexByte(d.Address, '@')+1:]))
+	rest, err := r.store().Rest(ctx, s.restKey(d.destination()))
 	if err != nil {
 		return err
 	}
@@ -328,6 +332,18 @@ func (r *Reports) remember(ctx context.Context, s *Settings, u *Stored, d *Deliv
 		rest.Until = time.Now().Add(restFor)
 	}
 	return r.store().SaveRest(ctx, rest)
+}
+
+// byWeb reports whether it goes by https and not by mail.
+func (d *Delivery) byWeb() bool { return strings.HasPrefix(d.Address, "https://") }
+
+// destination is who fails when it does: the domain of an address, or the host of a URL.
+func (d *Delivery) destination() string {
+	if d.byWeb() {
+		host, _, _ := strings.Cut(d.Address[len("https://"):], "/")
+		return "https://" + host
+	}
+	return d.Address[strings.LastIndexByte(d.Address, '@')+1:]
 }
 
 // address is one that ParseRUA or the configuration has read: it needs no quotes.

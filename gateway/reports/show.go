@@ -2,6 +2,7 @@ package reports
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -19,18 +20,20 @@ type Query struct {
 
 // Shown is one subject as people see it.
 type Shown struct {
-	Day        string     `json:"day"`
-	Domain     string     `json:"domain"`
-	Record     string     `json:"record"`
-	Method     string     `json:"discovery_method,omitempty"`
-	Messages   int64      `json:"messages"`
-	Lines      int        `json:"lines"`
-	Lost       int64      `json:"lost,omitempty"`
-	Due        time.Time  `json:"due"`
-	Done       bool       `json:"done,omitempty"`
-	Deliveries []Delivery `json:"deliveries,omitempty"` // those that were made, or with DryRun those that would be
-	Bad        []string   `json:"bad,omitempty"`        // addresses that cannot be used, and why
-	XML        string     `json:"xml,omitempty"`
+	Day        string          `json:"day"`
+	Domain     string          `json:"domain"`
+	Record     string          `json:"record,omitempty"`
+	Method     string          `json:"discovery_method,omitempty"`
+	Messages   int64           `json:"messages,omitempty"` // of DMARC
+	Sessions   int64           `json:"sessions,omitempty"` // of TLS
+	Lines      int             `json:"lines"`
+	Lost       int64           `json:"lost,omitempty"`
+	Due        time.Time       `json:"due"`
+	Done       bool            `json:"done,omitempty"`
+	Deliveries []Delivery      `json:"deliveries,omitempty"` // those that were made, or with DryRun those that would be
+	Bad        []string        `json:"bad,omitempty"`        // addresses that cannot be used, and why
+	XML        string          `json:"xml,omitempty"`        // of DMARC, with DryRun
+	Report     json.RawMessage `json:"report,omitempty"`     // of TLS, likewise
 }
 
 // Overview is the answer to a Query.
@@ -91,8 +94,8 @@ func (r *Reports) Show(ctx context.Context, q Query) (*Overview, error) {
 		if err != nil {
 			return nil, err
 		}
-		if octets += len(one.XML); octets > maxShown {
-			one.XML, o.More = "", true
+		if octets += len(one.XML) + len(one.Report); octets > maxShown {
+			one.XML, one.Report, o.More = "", nil, true
 		}
 		o.Subjects = append(o.Subjects, one)
 	}
@@ -105,13 +108,11 @@ func (r *Reports) shown(ctx, asking context.Context, s *Settings, id int64, dry 
 	if err != nil {
 		return one, err
 	}
-	one = Shown{Day: u.Day.String(), Domain: u.Domain, Record: u.Record, Method: u.Method, Messages: u.Messages, Lines: u.Lines,
+	one = Shown{Day: u.Day.String(), Domain: u.Domain, Record: u.Record, Method: u.Method, Lines: u.Lines,
 		Lost: u.Lost, Due: s.due(&u.Subject), Done: u.Done}
-	p, _ := dmarcreport.ParsePublished(u.Domain, u.Method, u.Record)
-	use, bad := dmarcreport.ParseRUA(p.RUA)
-	for _, b := range bad {
-		one.Bad = append(one.Bad, b.Error())
-	}
+	use, bad := r.kind.addresses(&u)
+	one.Bad = bad
+	r.kind.counted(&u, &one)
 	if one.Deliveries, err = r.store().Deliveries(ctx, id); err != nil || !dry || u.Done {
 		return one, err
 	}
@@ -119,17 +120,17 @@ func (r *Reports) shown(ctx, asking context.Context, s *Settings, id int64, dry 
 	if err != nil || len(lines) == 0 {
 		return one, err
 	}
-	one.XML = string(s.feedback(&u, lines, 0, len(lines)).XML(s.Format))
+	r.kind.preview(s, &u, lines, &one)
 	if len(one.Deliveries) > 0 {
 		return one, nil // it is decided already
 	}
-	for _, d := range use {
-		made, err := r.target(asking, s, &u, lines, d, time.Now())
+	for _, address := range use {
+		made, err := r.kind.target(asking, r, s, &u, lines, address, time.Now())
 		if err != nil {
 			if ctx.Err() != nil {
 				return one, err
 			}
-			made = []Delivery{{Address: d.Address(), State: Waiting, Said: err.Error()}}
+			made = []Delivery{{Address: address, State: Waiting, Said: err.Error()}}
 		}
 		for i := range made {
 			if made[i].State == Waiting {

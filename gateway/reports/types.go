@@ -3,15 +3,13 @@ package reports
 import (
 	"context"
 	"time"
-
-	"gatepost/internal/dmarcreport"
 )
 
-// Subject is what one report is about: one policy record in one day.
+// Subject is what one report is about: of DMARC one policy record in one day, of TLS one policy domain.
 type Subject struct {
 	Day    Day
-	Domain string // where the record was found
-	Record string // its text
+	Domain string // where the record was found; of TLS the policy domain
+	Record string // its text; of TLS "", since it is asked for when the report is due
 	Method string // how it was found: "psl", "treewalk" or ""
 }
 
@@ -26,10 +24,16 @@ func (d Day) Begin() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
 
 func (d Day) String() string { return d.Begin().Format(time.DateOnly) }
 
-// Counted are messages that were alike: Line.Count of them.
+// Line are messages, or sessions, that were alike. Key says what they were, in the JSON of their kind.
+type Line struct {
+	Key   string
+	Count int64
+}
+
+// Counted is a line of a subject.
 type Counted struct {
 	Subject
-	Line dmarcreport.Record
+	Line
 }
 
 // Stored is a subject in the store.
@@ -55,7 +59,7 @@ const (
 	Dropped State = "dropped" // it was not tried, as Said says: not allowed, too big, the destination rests
 )
 
-// Delivery is one mail of a report, or of a part of it, to one address.
+// Delivery is one mail or post of a report, or of a part of it, to one address.
 type Delivery struct {
 	Address     string    `json:"to"`
 	First, Upto int       `json:"-"` // the lines in it, counted from 0; none while it is not known whether it may be sent
@@ -87,7 +91,7 @@ type Store interface {
 	// Subject reads one.
 	Subject(ctx context.Context, id int64) (Stored, error)
 	// Lines reads its lines, always in the same order.
-	Lines(ctx context.Context, id int64) ([]dmarcreport.Record, error)
+	Lines(ctx context.Context, id int64) ([]Line, error)
 	Deliveries(ctx context.Context, id int64) ([]Delivery, error)
 	// Plan puts deliveries in the place of the one that waited to be allowed to an address, or of none.
 	Plan(ctx context.Context, id int64, address string, first time.Time, all []Delivery) error

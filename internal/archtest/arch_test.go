@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"gateway/smtpd":                 {"gateway", "gateway/accept", "internal/smtpwire"},
 	"gateway/relay":                 {"gateway", "tls/...", "internal/smtpwire"},
 	"gateway/recipients":            {"gateway", "gateway/relay"},
-	"gateway/reports":               {"gateway", "internal/dmarcreport"},
+	"gateway/reports":               {"gateway", "internal/dmarcreport", "tls/tlsrpt"},
 	"internal/store":                {"gateway", "gateway/reports", "greylist", "internal/dmarcreport"},
 	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
 	"console":                       {"gateway", "internal/config", "internal/control"},

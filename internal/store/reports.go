@@ -3,18 +3,16 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
 	"time"
 
 	"gatepost/gateway/reports"
-	"gatepost/internal/dmarcreport"
 )
 
-// Reports keeps what DMARC reports are made of until they are sent, and what became of them (reports.Store), in one SQLite
-// file. It is safe for concurrent use.
+// Reports keeps what reports of one kind are made of until they are sent, and what became of them (reports.Store), in one
+// SQLite file. It is safe for concurrent use.
 type Reports struct{ db *sql.DB }
 
 const reportsSchema = `CREATE TABLE IF NOT EXISTS subject (
@@ -32,7 +30,7 @@ const reportsSchema = `CREATE TABLE IF NOT EXISTS subject (
 );
 CREATE TABLE IF NOT EXISTS line (
   subject INTEGER NOT NULL,
-  key     TEXT NOT NULL, -- dmarcreport.Record as JSON
+  key     TEXT NOT NULL, -- JSON of the kind of report
   n       INTEGER NOT NULL,
   PRIMARY KEY (subject, key)
 ) WITHOUT ROWID;
@@ -57,10 +55,19 @@ CREATE TABLE IF NOT EXISTS rest (
   until    INTEGER NOT NULL
 ) WITHOUT ROWID`
 
-// OpenReports opens the file, making it when it is not there. One that is damaged is set aside, and an empty one takes its
-// place: the reports of some days are not sent, and that is all.
+// OpenReports opens the file of DMARC reports, making it when it is not there. One that is damaged is set aside, and an empty
+// one takes its place: the reports of some days are not sent, and that is all.
 func OpenReports(ctx context.Context, path string, log *slog.Logger) (*Reports, error) {
-	db, err := openSmall(ctx, path, small{what: "dmarc reports", lost: "reports that were not sent are lost", schema: reportsSchema,
+	return openKind(ctx, path, "dmarc reports", log)
+}
+
+// OpenTLSReports opens that of TLS reports.
+func OpenTLSReports(ctx context.Context, path string, log *slog.Logger) (*Reports, error) {
+	return openKind(ctx, path, "tls reports", log)
+}
+
+func openKind(ctx context.Context, path, what string, log *slog.Logger) (*Reports, error) {
+	db, err := openSmall(ctx, path, small{what: what, lost: "reports that were not sent are lost", schema: reportsSchema,
 		probe: "SELECT sum(lines) FROM subject UNION ALL SELECT sum(n) + sum(length(key)) FROM line UNION ALL SELECT sum(attempts) FROM delivery"}, log)
 	if err != nil {
 		return nil, err
@@ -88,7 +95,7 @@ func (s *Reports) Count(ctx context.Context, all []reports.Counted) (lost int64,
 			return 0, err
 		}
 		if !kept {
-			lost += all[i].Line.Count
+			lost += all[i].Count
 		}
 	}
 	for _, u := range c.subjects {
@@ -169,27 +176,23 @@ func (c *counting) add(in *reports.Counted) (kept bool, err error) {
 	if err != nil || u.id == 0 || u.done {
 		return false, err
 	}
-	key, err := json.Marshal(&in.Line)
-	if err != nil {
-		return false, err
-	}
 	put := c.add1
 	if u.lines >= reports.MaxLines || day.lines >= reports.MaxDayLines {
 		put = c.more
 	}
 	var n int64
-	err = put.QueryRowContext(c.ctx, u.id, string(key), in.Line.Count).Scan(&n)
+	err = put.QueryRowContext(c.ctx, u.id, in.Key, in.Count).Scan(&n)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		u.lost += in.Line.Count
+		u.lost += in.Count
 		return false, nil
 	case err != nil:
 		return false, err
-	case n == in.Line.Count: // it is new
+	case n == in.Count: // it is new
 		u.lines++
 		day.lines++
 	}
-	u.messages += in.Line.Count
+	u.messages += in.Count
 	return true, nil
 }
 
@@ -236,24 +239,19 @@ func (s *Reports) Subject(ctx context.Context, id int64) (reports.Stored, error)
 	return u, err
 }
 
-// Lines implements reports.Store. A line that cannot be read is left out.
-func (s *Reports) Lines(ctx context.Context, id int64) (out []dmarcreport.Record, err error) {
+// Lines implements reports.Store.
+func (s *Reports) Lines(ctx context.Context, id int64) (out []reports.Line, err error) {
 	rows, err := s.db.QueryContext(ctx, "SELECT key, n FROM line WHERE subject = ? ORDER BY key", id)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var key []byte
-		var r dmarcreport.Record
-		var n int64
-		if err := rows.Scan(&key, &n); err != nil {
+		var l reports.Line
+		if err := rows.Scan(&l.Key, &l.Count); err != nil {
 			return nil, err
 		}
-		if json.Unmarshal(key, &r) == nil {
-			r.Count = n
-			out = append(out, r)
-		}
+		out = append(out, l)
 	}
 	return out, rows.Err()
 }

@@ -67,9 +67,13 @@ func reportsWorld(ctx context.Context, t *testing.T, format string) (w *world, s
 	}
 	day := reports.DayOf(time.Now()) - 2 // whatever the time of day, its report is due
 	for i := range 3 {
+		line, err := reports.DMARCLine(dmarcreport.Record{Source: netip.MustParseAddr("192.0.2.1"), Disposition: "reject", HeaderFrom: "owner.test", EnvelopeFrom: fmt.Sprintf("x%d.test", i), Count: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
 		one := reports.Counted{Subject: reports.Subject{Day: day, Domain: "owner.test", Method: "treewalk",
 			Record: "v=DMARC1; p=reject; rua=mailto:d@owner.test,mailto:nobody@owner.test,mailto:d@refusing.test,mailto:d@allowing.test"},
-			Line: dmarcreport.Record{Source: netip.MustParseAddr("192.0.2.1"), Disposition: "reject", HeaderFrom: "owner.test", EnvelopeFrom: fmt.Sprintf("x%d.test", i), Count: 2}}
+			Line: line}
 		if lost, err := s.Count(ctx, []reports.Counted{one}); err != nil || lost > 0 {
 			t.Fatal(lost, err)
 		}
