@@ -29,6 +29,7 @@ type Policy struct {
 	Queue       Queue          `toml:"queue" doc:"Mail that is kept here while its route is down: how it is tried, and what happens to what fails. Only for routes with when_down = spool."`
 	RBL         RBL            `toml:"rbl" doc:"DNS lists of addresses and domains (DNSBL, DNSWL)."`
 	Reports     Reports        `toml:"reports" doc:"What the gateway tells others about."`
+	TLSReports  TLSReports     `toml:"tlsrpt" doc:"Reports to the domains of next hops: how connections to them were encrypted."`
 	Checks      Checks         `toml:"checks" doc:"What each check does; gatepost explain NAME says what it looks at."`
 }
 

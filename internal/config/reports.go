@@ -85,8 +85,14 @@ func plainAddress(text string) bool {
 
 // reportsVia checks that the way out of reports is there.
 func (p *Policy) reportsVia(routes map[string]bool, names []string, report func(key, message, instead string)) {
-	d := &p.Reports.DMARC
-	if d.On() && d.Via != "" && !strings.Contains(d.Via, ":") && !routes[d.Via] {
-		report("reports.dmarc.via", "there is no route "+shown(d.Via), routeAdvice(d.Via, names)+`; a server that relays is written as host:port`)
+	if d := &p.Reports.DMARC; d.On() {
+		p.viaRoute("reports.dmarc.via", d.Via, routes, names, report)
+	}
+}
+
+// viaRoute checks that a way out is a route that is there, unless it is a server.
+func (p *Policy) viaRoute(key, via string, routes map[string]bool, names []string, report func(key, message, instead string)) {
+	if via != "" && !strings.Contains(via, ":") && !routes[via] {
+		report(key, "there is no route "+shown(via), routeAdvice(via, names)+`; a server that relays is written as host:port`)
 	}
 }

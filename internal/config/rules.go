@@ -59,6 +59,7 @@ func (p *Policy) Validate(report func(key, message, instead string)) {
 		names = append(names, r.Name)
 	}
 	p.reportsVia(routes, names, report)
+	p.tlsReports(routes, names, report)
 	p.spools(routes, names, report)
 	p.ratesOnce(report)
 	p.tlsRequiredOnce(report)
@@ -112,6 +113,9 @@ func (p *Policy) Warn(report func(key, message, instead string)) {
 	}
 	if p.Reports.DMARC.On() {
 		used[p.Reports.DMARC.Via] = true
+	}
+	if t := p.TLSReporting(); t.On() {
+		used[t.Via] = true
 	}
 	for _, r := range p.Recipients {
 		used[r.Route] = true
