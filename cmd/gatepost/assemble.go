@@ -137,10 +137,14 @@ type built struct {
 	greylist greylist.Settings
 	reports  *reports.Settings // nil while they are off
 	outward  *relay.Relay      // the way out for them; nil as well
-	notices  *relay.Relay      // the way out for failure notices; nil while there are none
-	routes   map[string]bool   // names of those that there are
-	rates    limit.Limits
-	guard    guard
+
+	tlsReports *reports.Settings // about TLS; nil while they are off
+	tlsOutward *relay.Relay      // the way out for them; nil as well
+
+	notices *relay.Relay    // the way out for failure notices; nil while there are none
+	routes  map[string]bool // names of those that there are
+	rates   limit.Limits
+	guard   guard
 
 	directories []*directory.Directory // that rcpts asks
 }
@@ -150,6 +154,9 @@ func (b *built) close() {
 	b.relay.Close()
 	if b.outward != nil {
 		b.outward.Close()
+	}
+	if b.tlsOutward != nil {
+		b.tlsOutward.Close()
 	}
 	if b.notices != nil {
 		b.notices.Close()
@@ -171,6 +178,10 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, fmt.Errorf("route: %w", err)
 	}
 	if b.reports, b.outward, err = makeReports(c, p, routes); err != nil {
+		b.close()
+		return nil, err
+	}
+	if b.tlsReports, b.tlsOutward, err = makeTLSReports(c, p, routes); err != nil {
 		b.close()
 		return nil, err
 	}

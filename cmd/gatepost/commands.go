@@ -102,6 +102,7 @@ func groups() []group {
 			{"dkim key show", "[--domain D] [--selector S] [--config PATH] [--json]", "print the TXT record of a key, and say whether DNS has it", dkimKeyShow},
 			{"arc sealers", "[--config PATH] [--json]", "list the ARC sealers that are not trusted, and what their word would have rescued", arcSealers},
 			{"dmarc report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", "show DMARC reports: what waits, what was sent, and with --dry-run what would be", dmarcReport},
+			{"tlsrpt report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--config PATH] [--json]", "show reports about TLS to next hops: what waits, what was sent, and with --dry-run what would be", tlsReport},
 		}},
 		{"Else", []command{
 			{"version", "", "print the version", printVersion},

@@ -37,10 +37,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	for _, f := range b.TLS.Pairs() {
 		named = append(named, f.Certificate, f.Key)
 	}
-	named = append(named, b.ACME.CAFile, b.ACME.EABKeyFile, b.ACME.TSIGSecretFile)
-	if key := c.Policy.Reports.DMARC.DKIMKey; key != "" {
-		named = append(named, key)
-	}
+	named = append(named, b.ACME.CAFile, b.ACME.EABKeyFile, b.ACME.TSIGSecretFile, c.Policy.Reports.DMARC.DKIMKey, c.Policy.TLSReporting().DKIMKey)
 	if r := &b.Redis; r.Used() { // a socket needs no right
 		for _, name := range [...]string{r.PasswordFile, r.SentinelPasswordFile, r.CAFile, r.SecretFile} {
 			if name != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,11 +19,20 @@ import (
 
 // reportVerb answers gatepost dmarc report.
 func (d *daemon) reportVerb(ctx context.Context, r *http.Request) (any, error) {
+	return showReports(ctx, d.reports, r)
+}
+
+// tlsReportVerb answers gatepost tlsrpt report.
+func (d *daemon) tlsReportVerb(ctx context.Context, r *http.Request) (any, error) {
+	return showReports(ctx, d.tlsReports, r)
+}
+
+func showReports(ctx context.Context, of *reports.Reports, r *http.Request) (any, error) {
 	q, err := reportQuery(r.URL.Query())
 	if err != nil {
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: err.Error()}
 	}
-	o, err := d.reports.Show(ctx, q)
+	o, err := of.Show(ctx, q)
 	if err != nil {
 		return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error()}
 	}
@@ -54,12 +64,21 @@ func reportQuery(v url.Values) (q reports.Query, err error) {
 	return q, nil
 }
 
-// dmarcReport shows what waits to be reported, what was sent, and what would be.
+// dmarcReport and tlsReport show what waits to be reported, what was sent, and what would be.
 func dmarcReport(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "dmarc report")
+	return askForReports(ctx, e, args, "dmarc", "reports.dmarc.from", "domain", "day", "format")
+}
+
+func tlsReport(ctx context.Context, e env, args []string) int {
+	return askForReports(ctx, e, args, "tlsrpt", "tlsrpt.from or reports.dmarc.from", "domain", "day")
+}
+
+// askForReports shows the reports of one kind, which key switches on.
+func askForReports(ctx context.Context, e env, args []string, kind, key string, options ...string) int {
+	f := newFlags(e, kind+" report")
 	v := url.Values{}
 	dry := f.Bool("dry-run", false, "")
-	for _, name := range []string{"domain", "day", "format"} {
+	for _, name := range options {
 		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
 	}
 	if _, ok := f.read(e, args, 0); !ok {
@@ -69,12 +88,12 @@ func dmarcReport(ctx context.Context, e env, args []string) int {
 		v.Set("dry", "1")
 	}
 	if _, err := reportQuery(v); err != nil {
-		fmt.Fprintf(e.errOut, "gatepost dmarc report: %v\n", err)
+		fmt.Fprintf(e.errOut, "gatepost %s report: %v\n", kind, err)
 		return exitUsage
 	}
 	var o reports.Overview
-	if err := ask(ctx, e, f.config, http.MethodGet, "/dmarc/report?"+v.Encode(), &o); err != nil {
-		return complain(e, "dmarc report", err)
+	if err := ask(ctx, e, f.config, http.MethodGet, "/"+kind+"/report?"+v.Encode(), &o); err != nil {
+		return complain(e, kind+" report", err)
 	}
 	if f.json {
 		if json.NewEncoder(e.out).Encode(o) != nil {
@@ -85,7 +104,7 @@ func dmarcReport(ctx context.Context, e env, args []string) int {
 	}
 	switch {
 	case o.Off:
-		fmt.Fprintln(e.errOut, "reports are off: nothing is counted or sent until reports.dmarc.from is set")
+		fmt.Fprintln(e.errOut, "reports are off: nothing is counted or sent until "+key+" is set")
 	case o.Trouble != "":
 		fmt.Fprintln(e.errOut, "nothing is sent:", o.Trouble)
 	case len(o.Subjects) == 0:
@@ -104,9 +123,13 @@ func dmarcReport(ctx context.Context, e env, args []string) int {
 func printReports(w io.Writer, o *reports.Overview) {
 	for i := range o.Subjects {
 		s := &o.Subjects[i]
-		fmt.Fprintf(w, "%s %s: %d messages in %d lines%s\n", s.Day, s.Domain, s.Messages, s.Lines, progress(s))
+		n, what := s.Messages, "messages"
+		if s.Sessions > 0 {
+			n, what = s.Sessions, "sessions"
+		}
+		fmt.Fprintf(w, "%s %s: %d %s in %d lines%s\n", s.Day, s.Domain, n, what, s.Lines, progress(s))
 		if s.Lost > 0 {
-			fmt.Fprintf(w, "  and %d messages that found no room\n", s.Lost)
+			fmt.Fprintf(w, "  and %d %s that found no room\n", s.Lost, what)
 		}
 		t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 		for k := range s.Deliveries {
@@ -123,17 +146,24 @@ func printReports(w io.Writer, o *reports.Overview) {
 		for _, bad := range s.Bad {
 			fmt.Fprintf(w, "  not used: %s\n", bad)
 		}
-		if s.XML != "" {
-			fmt.Fprint(w, s.XML)
-		}
+		fmt.Fprint(w, s.XML, indented(s.Report))
 	}
+}
+
+// indented is a report as a file has it; through the socket it came in one line.
+func indented(report json.RawMessage) string {
+	var b bytes.Buffer
+	if len(report) == 0 || json.Indent(&b, report, "", "  ") != nil {
+		return ""
+	}
+	return b.String() + "\n"
 }
 
 func progress(s *reports.Shown) string {
 	switch {
 	case s.Done:
 		return ", done"
-	case len(s.Deliveries) > 0 && s.XML == "":
+	case len(s.Deliveries) > 0 && s.XML == "" && s.Report == nil:
 		return ""
 	}
 	return ", due at " + stamp(s.Due)

@@ -72,6 +72,7 @@ func (d *daemon) instruments() {
 	d.hopInstruments(m)
 	d.rateInstruments(m)
 	d.reportInstruments()
+	d.tlsReportInstruments()
 	d.spoolInstruments(m)
 	d.redisInstruments()
 	d.listInstruments(m)

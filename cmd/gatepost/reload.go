@@ -74,6 +74,7 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	d.parts.directories.keep(next.directories)
 	d.following.with(ctx, d.runSources(next))
 	d.reports.Set(next.reports)
+	d.tlsReports.Set(next.tlsReports)
 	if d.queue != nil {
 		d.queue.Tune(tuning(c))
 	}

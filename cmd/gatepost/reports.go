@@ -29,15 +29,20 @@ func (t texts) LookupTXT(ctx context.Context, name string) ([]string, error) {
 // reportRoute is the name of the way out for reports.
 const reportRoute = "dmarc reports"
 
-// makeReports translates reports.dmarc; nil for off. The way out has connections of its own, one at a time, so that a report
-// never takes one from mail.
+// makeReports translates reports.dmarc; nil for off.
 func makeReports(c *config.Config, p *parts, routes []relay.Route) (*reports.Settings, *relay.Relay, error) {
 	d := &c.Policy.Reports.DMARC
 	if !d.On() {
 		return nil, nil, nil
 	}
+	return makeReporting(c, p, routes, d, reportRoute, "reports.dmarc")
+}
+
+// makeReporting makes the settings of one kind of report, whose keys stand in table. The way out has connections of its own,
+// one at a time, so that a report never takes one from mail.
+func makeReporting(c *config.Config, p *parts, routes []relay.Route, d *config.DMARCReports, name, table string) (*reports.Settings, *relay.Relay, error) {
 	s := &reports.Settings{From: d.From, Org: cmp.Or(d.Org, c.Bootstrap.Hostname), Contact: d.Contact, Receiver: c.Bootstrap.Hostname, Generator: "Gatepost " + version,
-		Window: d.Window, MaxSize: int64(d.MaxSize), Via: d.Via, Route: reportRoute}
+		Window: d.Window, MaxSize: int64(d.MaxSize), Via: d.Via, Route: name}
 	if d.Format == dmarcreport.RFC7489.String() {
 		s.Format = dmarcreport.RFC7489
 	}
@@ -45,7 +50,7 @@ func makeReports(c *config.Config, p *parts, routes []relay.Route) (*reports.Set
 		domain := cmp.Or(d.DKIMDomain, d.FromDomain())
 		key, err := readSigningKey(cmp.Or(d.DKIMKey, c.Bootstrap.SigningKey(domain, d.DKIMSelector)))
 		if err != nil {
-			return nil, nil, fmt.Errorf("reports.dmarc.dkim_key: %w", err)
+			return nil, nil, fmt.Errorf("%s.dkim_key: %w", table, err)
 		}
 		s.Sign = reports.Signer(domain, d.DKIMSelector, key)
 	}
@@ -55,10 +60,10 @@ func makeReports(c *config.Config, p *parts, routes []relay.Route) (*reports.Set
 	} else if host, port, ok := d.Smarthost(); ok {
 		route.Hops = []relay.Hop{{Host: host, Port: port}}
 	}
-	route.Name, route.PoolSize, route.Queue = reportRoute, 1, 1
+	route.Name, route.PoolSize, route.Queue = name, 1, 1
 	way, err := relay.New(p.reportHops, []relay.Route{route})
 	if err != nil {
-		return nil, nil, fmt.Errorf("reports.dmarc.via: %w", err)
+		return nil, nil, fmt.Errorf("%s.via: %w", table, err)
 	}
 	s.Hop = way
 	return s, way, nil

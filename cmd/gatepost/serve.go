@@ -57,6 +57,7 @@ type daemon struct {
 	greyFile     *store.Greylist // likewise: of strangers
 	memory       *memory.Clients
 	reports      *reports.Reports
+	tlsReports   *reports.Reports
 	journal      *journal.Journal
 	bodies       *spool.Bodies
 	queue        *spool.Queue // nil where its folder cannot be used
@@ -262,6 +263,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.bodies = &spool.Bodies{Dir: b.Body.Dir, Memory: int64(b.Body.Memory), MaxMemory: int64(b.Body.MaxMemory), Disk: int64(b.Body.MaxDisk), Reserve: 256 << 20}
 	d.parts.usePolicies(policyFolder(b.StateDir), d.log)
 	d.parts.directories.folder = filepath.Join(b.StateDir, "directories")
+	d.openTLSReports()
 	first, err := assemble(c, d.parts)
 	if err != nil {
 		return err
@@ -286,6 +288,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	}
 	d.openMemory()
 	d.openReports()
+	d.tlsReports.Set(first.tlsReports)
 	if d.journal, err = openJournal(d); err != nil {
 		return err
 	}
@@ -308,6 +311,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"greylist", d.runGreylist},
 		loop{"recipients", d.saveRecipients},
 		loop{"dmarc reports", d.reports.Run},
+		loop{"tls reports", d.tlsReports.Run},
 		loop{"spool", d.runSpool},
 		loop{"tlsa", d.watchTLSA},
 		loop{"garbage collection", paceCollector},

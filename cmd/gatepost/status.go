@@ -62,6 +62,7 @@ func (d *daemon) verbs() http.Handler {
 	mux.Handle("GET /rbl/status", control.Verb(d.listVerb))
 	mux.Handle("GET /dmarc/report", control.Verb(d.reportVerb))
 	mux.Handle("GET /tls/status", control.Verb(d.certificatesVerb))
+	mux.Handle("GET /tlsrpt/report", control.Verb(d.tlsReportVerb))
 	mux.Handle("GET /greylist", control.Verb(d.greylistList))
 	mux.Handle("POST /greylist/release", control.Verb(d.greylistRelease))
 	mux.Handle("POST /greylist/forget", control.Verb(d.greylistForget))

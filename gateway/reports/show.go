@@ -51,7 +51,7 @@ const (
 )
 
 // errOff says that nothing can be previewed.
-var errOff = errors.New("reports are off: set reports.dmarc.from")
+var errOff = errors.New("reports are off: no address is set to send from")
 
 // Show tells what waits, what was sent, and what would be. It changes nothing.
 func (r *Reports) Show(ctx context.Context, q Query) (*Overview, error) {
