@@ -213,16 +213,21 @@ func cutoverVerify(ctx context.Context, e env, args []string) int {
 func listenerAddresses(c *config.Config) (out []string) {
 	for _, l := range c.Bootstrap.Listeners {
 		for _, a := range l.Addresses {
-			switch a.Addr() {
-			case netip.IPv4Unspecified():
-				a = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
-			case netip.IPv6Unspecified():
-				a = netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
-			}
 			if len(l.ProxyFrom) == 0 { // behind a proxy nobody else is heard
-				out = append(out, a.String())
+				out = append(out, fromHere(a).String())
 			}
 		}
 	}
 	return out
+}
+
+// fromHere is an address as it is reached from this host.
+func fromHere(a netip.AddrPort) netip.AddrPort {
+	switch a.Addr() {
+	case netip.IPv4Unspecified():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
+	case netip.IPv6Unspecified():
+		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
+	}
+	return a
 }

@@ -149,10 +149,22 @@ func printLine(w io.Writer, l *doctor.Line) {
 	if l.About != "" {
 		about = l.About + ": "
 	}
-	fmt.Fprintf(w, "%-4s %-16s %s%s\n", l.Verdict, l.ID, about, l.Saw)
-	for _, x := range l.Fix {
+	fmt.Fprintf(w, "%-4s %-20s %s\n", l.Verdict, l.ID, strings.Join(folded(about+l.Saw, 90), "\n"+strings.Repeat(" ", 26)))
+	for _, x := range l.Fix { // never folded: it is to be pasted
 		fmt.Fprintf(w, "     -> %s\n", x)
 	}
+}
+
+// folded breaks a text at blanks into lines of about so many octets.
+func folded(text string, width int) (lines []string) {
+	for len(text) > width {
+		at := strings.LastIndexByte(text[:width], ' ')
+		if at < width/2 {
+			break // one long word
+		}
+		lines, text = append(lines, text[:at]), text[at+1:]
+	}
+	return append(lines, text)
 }
 
 // passes names what is well, with how many of each there are.

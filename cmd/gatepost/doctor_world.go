@@ -37,11 +37,20 @@ func newWorld(c *config.Config, o doctorOptions) (*doctor.World, error) {
 	if err != nil {
 		return nil, err
 	}
+	b, err := behindOf(c, o.server)
+	if err != nil {
+		return nil, err
+	}
+	policy := makePolicy(c)
 	plain := plainDNS{texts{resolver}}
 	w := &doctor.World{Hostname: c.Bootstrap.Hostname, Others: o.others, Moving: len(c.Policy.Relays) > 0,
 		DNS: doctorDNS{resolver}, Servers: servers, Probes: doctor.DefaultProbes(), Dial: (&net.Dialer{}).DialContext, Now: time.Now,
 		Interfaces: interfaces(), CheckSPF: plain.checkSPF, CheckDMARC: plain.checkDMARC, GenericName: filters.GenericName,
-		At: places{c, o.config}.at}
+		Validating: hopNeeds(c), MessageSize: int64(c.Policy.Limits.MessageSize), ListsNamed: len(c.Policy.RBL.Used()), Folders: folders(c.Bootstrap),
+		Statfs: doctor.Statfs, Kernel: doctor.KernelClock, AskDaemon: b.daemon, AskLists: b.lists, AskHops: b.hops, AskScanners: b.scanners,
+		Listener: doctor.Listener{Named: o.listener, Find: b.listeners, Without: c.Policy.SMTP.Without},
+		Serves:   func(name string) bool { return policy.Domain(name) != nil },
+		At:       places{c, o.config}.at}
 	if w.Domains, err = doctorDomains(c, o.domain); err != nil {
 		return nil, err
 	}

@@ -7,5 +7,12 @@ func IDs() []string {
 		"domain.served", "domain.mx_host", "domain.mx", "domain.spf", "domain.dmarc", "domain.tlsa", "domain.mta_sts", "domain.tlsrpt",
 		"domain.rest", "domain.unfinished",
 		"host.name", "host.fcrdns", "host.unfinished",
+		"listener.reach", "listener.banner", "listener.offers", "listener.starttls", "listener.certificate", "listener.relay", "listener.unfinished",
+		"daemon.running", "daemon.policy", "daemon.drain", "daemon.memory", "daemon.part", "daemon.unfinished",
+		"lists.used", "lists.works", "lists.listed", "lists.unfinished",
+		"clock.synchronised", "clock.unfinished",
+		"nexthops.reach", "nexthops.tls", "nexthops.size", "nexthops.offers", "nexthops.recipients", "nexthops.unfinished",
+		"scanners.clamd", "scanners.signatures", "scanners.limit", "scanners.spamd", "scanners.rules", "scanners.redis", "scanners.unfinished",
+		"disk.folder", "disk.space", "disk.inodes", "disk.fsync", "disk.unfinished",
 	}
 }

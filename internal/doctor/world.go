@@ -126,6 +126,19 @@ type World struct {
 	CheckDMARC  func(ctx context.Context, domain string) DMARC
 	GenericName func(name string, a netip.Addr) bool // whether it looks like one that a provider made
 
+	MessageSize int64 // limits.message_size
+	ListsNamed  int   // in the policy, used or not
+	Folders     []Folder
+	Statfs      func(path string) (free int64, inodes bool, share float64, err error)
+	Kernel      func() (Kernel, error)
+	AskDaemon   func(ctx context.Context) (*Daemon, error) // the error is ErrNotRunning, or why it could not be asked
+	AskLists    func(ctx context.Context, about []netip.Addr) ([]List, error)
+	AskHops     func(ctx context.Context) ([]Hop, []Knows, error)
+	AskScanners func(ctx context.Context) []Scanner
+
+	Listener Listener
+	Serves   func(name string) bool // whether mail for a domain is taken
+
 	// At tells where a key is, or could be written: "gatepost.toml:12" for one that is there, else the name of its file.
 	At func(key string) string
 }
@@ -135,6 +148,7 @@ type Probes struct {
 	Signed []string // with addresses and valid signatures
 	Bogus  []string // with addresses and signatures that do not hold
 	Lists  []ListProbe
+	Time   []string // time servers, host:port
 }
 
 // ListProbe is a name of a DNS list that answers differently to resolvers that it does not serve.
@@ -151,6 +165,7 @@ func DefaultProbes() Probes {
 		Bogus:  []string{"dnssec-failed.org", "www.rhybar.cz"},
 		Lists: []ListProbe{{Name: "2.0.0.127.zen.spamhaus.org", Refused: []netip.Addr{
 			netip.AddrFrom4([4]byte{127, 255, 255, 254}), netip.AddrFrom4([4]byte{127, 255, 255, 255})}}},
+		Time: []string{"pool.ntp.org:123"},
 	}
 }
 
@@ -160,6 +175,13 @@ func (w *World) Groups() []Group {
 		{"dns", w.dns},
 		{"domain", w.domains},
 		{"host", w.host},
+		{"listener", w.lookListener},
+		{"daemon", w.lookDaemon},
+		{"lists", w.lookLists},
+		{"clock", w.clock},
+		{"nexthops", w.nextHops},
+		{"scanners", w.scanners},
+		{"disk", w.disk},
 	}
 }
 

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/gateway"
+	"gatepost/gateway/relay"
+	"gatepost/internal/clamd"
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+	"gatepost/internal/doctor"
+	"gatepost/internal/spamd"
+	"gatepost/rbl"
+)
+
+// behind is what stands behind the listener, as the doctor asks it: with parts of its own, so that it runs without the daemon.
+type behind struct {
+	c *config.Config
+	p *parts
+
+	once   sync.Once
+	status state // of the daemon
+	err    error
+}
+
+// ask asks the daemon for its state, once.
+func (b *behind) ask(ctx context.Context) (*state, error) {
+	b.once.Do(func() {
+		ctx, cancel := context.WithTimeout(ctx, statusTime)
+		defer cancel()
+		b.err = control.NewClient(b.c.Bootstrap.Control.Socket).Do(ctx, http.MethodGet, "/status", nil, &b.status)
+		if errors.Is(b.err, control.ErrNotRunning) {
+			b.err = doctor.ErrNotRunning
+		}
+	})
+	return &b.status, b.err
+}
+
+// statusTime bounds the question for the state: a daemon that hangs must not hide what else there is to see.
+const statusTime = 8 * time.Second
+
+// daemon is what the daemon says of itself.
+func (b *behind) daemon(ctx context.Context) (*doctor.Daemon, error) {
+	s, err := b.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &doctor.Daemon{Version: s.Version, Up: time.Since(s.Since), Mode: s.Mode, Policy: s.Policy, OnDisk: b.c.PolicyVersion, Memory: s.Memory}
+	if s.Drain != nil {
+		out.Drained = s.Drain.String()
+	}
+	for _, p := range s.Parts {
+		out.Parts = append(out.Parts, doctor.Part{Name: p.Part, OK: p.OK, Detail: p.Detail})
+	}
+	return out, nil
+}
+
+// listeners are this host's own, as they are reached from here: where the daemon says that it listens, else by the document.
+// Behind a proxy nobody else is heard.
+func (b *behind) listeners(ctx context.Context) []string {
+	s, err := b.ask(ctx)
+	if err != nil {
+		return listenerAddresses(b.c)
+	}
+	var out []string
+	for _, l := range b.c.Bootstrap.Listeners {
+		if len(l.ProxyFrom) > 0 {
+			continue
+		}
+		for _, text := range words(s.Addresses.Listeners[l.Name]) {
+			if at, err := netip.ParseAddrPort(text); err == nil {
+				out = append(out, fromHere(at).String())
+			}
+		}
+	}
+	return out
+}
+
+// lists are the DNS lists, and what they say of addresses.
+func (b *behind) lists(ctx context.Context, about []netip.Addr) ([]doctor.List, error) {
+	entries, err := listEntries(b.c)
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	watch, err := rbl.NewSupervisor(entries, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := filters.ListDNS(b.p.resolver)
+	watch.Probe(ctx, r, time.Now())
+	out, at := make([]doctor.List, len(entries)), map[string]int{}
+	for i, s := range watch.Status(time.Now()) {
+		at[s.Name] = i
+		out[i] = doctor.List{Name: s.Name, Armed: s.State == rbl.Armed, Why: strings.TrimSpace(s.Cause.String() + " " + s.Detail), Website: s.Website}
+	}
+	for _, a := range about {
+		if gateway.Inside(a) {
+			continue
+		}
+		for _, res := range rbl.Check(ctx, r, entries, rbl.Subject{Client: a}) {
+			l := &out[at[res.List]]
+			switch {
+			case res.Verdict == rbl.Listed && res.Weight > 0:
+				l.Listed = append(l.Listed, a)
+			case res.Verdict == rbl.Unknown:
+				l.Unknown = append(l.Unknown, a)
+			}
+		}
+	}
+	return out, nil
+}
+
+// hops connects to every next hop as the relay does, and asks each for recipients that cannot exist.
+func (b *behind) hops(ctx context.Context) ([]doctor.Hop, []doctor.Knows, error) {
+	built, err := assemble(b.c, b.p)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer built.close()
+	if err := built.readFiles(ctx); err != nil {
+		return nil, nil, err
+	}
+	learn, cancel := context.WithTimeout(ctx, hopTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { built.relay.Learn(learn) })
+	waitFor(learn, func() bool {
+		for _, h := range built.relay.Health() {
+			if unasked(h) {
+				return false
+			}
+		}
+		return true
+	})
+	var hops []doctor.Hop
+	for _, h := range built.relay.Health() {
+		hops = append(hops, hopOf(b.c, &h))
+	}
+	var knows []doctor.Knows
+	for _, k := range built.rcpts.Probe(ctx, rcptSenderOf(b.c.Bootstrap.Hostname)) {
+		knows = append(knows, doctor.Knows{Domain: k.Domain, Route: k.Route, NextHop: k.NextHop, Asked: !k.Asked.IsZero(), Everyone: k.Everyone,
+			NoPostmaster: gateway.CleanText(k.NoPostmaster, 200)})
+	}
+	cancel()
+	wg.Wait()
+	return hops, knows, nil
+}
+
+// hopTime is for next hops to be reached; recipients are asked for in what is left of the group's time.
+const hopTime = 12 * time.Second
+
+func hopOf(c *config.Config, h *relay.Health) doctor.Hop {
+	out := doctor.Hop{Route: h.Route, Address: h.NextHop, TLS: h.TLS, Inside: insideHost(h.NextHop), Size: h.Carries.Size, EightBit: h.Carries.EightBit,
+		UTF8: h.Carries.UTF8, Chunking: h.Carries.Chunking, DSN: h.Carries.DSN, LMTP: h.LMTP, Pool: h.Pool}
+	for i := range c.Policy.Routes {
+		if r := &c.Policy.Routes[i]; r.Name == h.Route {
+			out.Mode = string(r.TLS)
+		}
+	}
+	if h.LearnedAt.IsZero() || !h.Usable() || h.LastErrorAt.After(h.LastOKAt) {
+		out.Said = errors.New(orUnknown(h.LastError))
+	}
+	return out
+}
+
+// insideHost reports whether a next hop is on this host.
+func insideHost(address string) bool {
+	if strings.HasPrefix(address, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(address)
+	a, bad := netip.ParseAddr(host)
+	return err == nil && (host == "localhost" || bad == nil && a.IsLoopback())
+}
+
+// scanners asks each scanner, and Redis, as their probes do.
+func (b *behind) scanners(ctx context.Context) []doctor.Scanner {
+	boot := b.c.Bootstrap
+	checks := makePolicy(b.c).Checks
+	needed := func(name string) bool {
+		return checks[name].Action > gateway.ActionObserve && checks[name].Unknown >= gateway.ActionDefer
+	}
+	var all sync.WaitGroup
+	// It is not moved while the looks write into it.
+	out := make([]doctor.Scanner, 0, len(boot.ClamAV.Addresses)+len(boot.SpamAssassin.Addresses)+1)
+	add := func(s doctor.Scanner, look func(s *doctor.Scanner)) {
+		out = append(out, s)
+		at := len(out) - 1
+		all.Go(func() {
+			one := s
+			look(&one)
+			out[at] = one
+		})
+	}
+	for _, a := range boot.ClamAV.Addresses {
+		add(doctor.Scanner{Kind: "clamd", Address: a, LocalOnly: boot.ClamAV.LocalOnly, Needed: needed("clamav")}, func(s *doctor.Scanner) { b.clamd(ctx, s) })
+	}
+	for _, a := range boot.SpamAssassin.Addresses {
+		add(doctor.Scanner{Kind: "spamd", Address: a, Needed: needed("spamassassin")}, func(s *doctor.Scanner) { b.spamd(ctx, s) })
+	}
+	if b.p.redis != nil {
+		add(doctor.Scanner{Kind: "redis", Address: b.p.redisName()}, func(s *doctor.Scanner) { b.redis(ctx, s) })
+	}
+	all.Wait()
+	return out
+}
+
+func (b *behind) clamd(ctx context.Context, s *doctor.Scanner) {
+	client, err := clamd.New(clamd.Config{Address: s.Address, Timeout: b.c.Bootstrap.ClamAV.Timeout})
+	if err != nil {
+		s.Err = err
+		return
+	}
+	if s.Said, s.Err = client.Probe(ctx); s.Err != nil {
+		return
+	}
+	if v, err := client.Version(ctx); err == nil {
+		s.Database, s.Date = v.Database, v.Date
+	}
+	want := int64(b.c.Policy.Limits.MessageSize) + scanReserve
+	found, err := client.ProbeLimit(ctx, want)
+	s.Limit, s.LimitErr = max(found-scanReserve, 0), err
+}
+
+func (b *behind) spamd(ctx context.Context, s *doctor.Scanner) {
+	client, err := spamd.New(spamd.Config{Address: s.Address, Timeout: b.c.Bootstrap.SpamAssassin.Timeout, MaxSize: int64(b.c.Bootstrap.SpamAssassin.MaxSize)})
+	if err != nil {
+		s.Err = err
+		return
+	}
+	s.Said, s.Err = client.Probe(ctx)
+	if insideHost(s.Address) {
+		s.RulesWhere = rulesFolder
+		s.Rules = rulesOf(rulesFolder)
+	}
+}
+
+// rulesFolder is where sa-update leaves its rules.
+const rulesFolder = "/var/lib/spamassassin"
+
+// rulesOf is when the rules below a folder were last updated.
+func rulesOf(folder string) (newest time.Time) {
+	found, _ := filepath.Glob(filepath.Join(folder, "*", "updates_spamassassin_org.cf")) // the pattern is good
+	for _, name := range found {
+		if info, err := os.Stat(name); err == nil && info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+	}
+	return newest
+}
+
+func (b *behind) redis(ctx context.Context, s *doctor.Scanner) {
+	run, cancel := context.WithTimeout(ctx, liveTime)
+	var wg sync.WaitGroup
+	wg.Go(func() { b.p.shaper.Run(run) })
+	waitFor(run, func() bool { _, asked := b.p.shaper.Health(); return asked })
+	if a := b.p.redisAnswer(); a.Err != nil {
+		s.Err = a.Err
+	} else {
+		s.Said = "answers"
+	}
+	cancel()
+	wg.Wait()
+}
+
+// folders are those that the daemon keeps something in.
+func folders(b *config.Bootstrap) []doctor.Folder {
+	spool := int64(b.Spool.Reserve)
+	return []doctor.Folder{
+		{What: "state", Path: b.StateDir, Reserve: logReserve, Key: "state_dir", Secret: true, Durable: true},
+		{What: "spool", Path: b.Spool.Dir, Reserve: spool, Key: "spool.dir", Secret: true, Durable: true},
+		{What: "bodies", Path: b.Body.Dir, Reserve: bodyReserve, Key: "body.dir", Secret: true},
+	}
+}
+
+// What must stay free in folders that have no reserve of their own.
+const (
+	logReserve  = 256 << 20
+	bodyReserve = 256 << 20
+)
+
+// hopNeeds is what needs a validating resolver; "" for nothing.
+func hopNeeds(c *config.Config) string {
+	for i := range c.Policy.Routes {
+		if r := &c.Policy.Routes[i]; r.TLS == config.TLSDANE || r.TLS == config.TLSDANEOnly {
+			return fmt.Sprintf("route %s (tls = %s)", r.Name, r.TLS)
+		}
+	}
+	return ""
+}
+
+// behindOf makes what is asked behind the listener.
+func behindOf(c *config.Config, server string) (*behind, error) {
+	boot := *c.Bootstrap
+	if server != "" {
+		boot.DNS.Servers = []string{server}
+	}
+	p, err := newParts(&boot, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return &behind{c: c, p: p}, nil
+}
