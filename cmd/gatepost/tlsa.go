@@ -27,6 +27,7 @@ type ownTLSA struct {
 	// usable is asked before a key is shown that is not shown yet, in certificates for names: usableKey.
 	usable func(names []string, public crypto.PublicKey) (bool, string)
 
+	writing sync.Mutex // of the file: the watch and a key that may be shown are looked at at the same time
 	mu      sync.Mutex
 	hosts   []mailName
 	named   time.Time           // when hosts were last looked for
@@ -188,6 +189,8 @@ func (d *daemon) lookTLSA(ctx context.Context, hosts []string) {
 		return
 	}
 	seeTLSA(ctx, d.parts.resolver, &d.tlsa.watch, hosts)
+	d.tlsa.writing.Lock()
+	defer d.tlsa.writing.Unlock()
 	if err := writeTLSA(d.bootstrap.StateDir, d.tlsa.watch.State()); err != nil {
 		d.log.Warn("tlsa: since when records are seen cannot be kept; a restart begins anew", "error", err)
 	}
