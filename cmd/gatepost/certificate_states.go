@@ -72,7 +72,7 @@ func (d *daemon) certificateStates(now time.Time) []certificateState {
 		c.Next = waits
 		c.Notes = slices.Concat(f.Notes, c.Notes)
 		if f.Bad != nil {
-			c.Bad, c.Since = outside(f.Bad).Error(), f.Since
+			c.Bad, c.Since = outside(unreadable(f.Bad)).Error(), f.Since
 			if c.State == certificateOK {
 				c.State = certificateBad
 			}

@@ -3,7 +3,9 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 
 	"gatepost/gateway/journal"
 	"gatepost/internal/config"
+	"gatepost/internal/sandbox"
 	"gatepost/tls/certs"
 	"gatepost/tls/dane"
 )
@@ -35,7 +38,7 @@ func (d *daemon) openCertificates() error {
 	d.files.Set, d.files.Keep, d.files.Pairs, d.files.Tell = &d.certificates, certificateFolder(b.StateDir), pairs(b), d.tellCertificate
 	d.files.Usable = func(chain []*x509.Certificate) (bool, string) { return d.mayShow(dane.KeyOf(chain, true)) }
 	if err := d.files.Open(); err != nil {
-		return fmt.Errorf("tls: %w", err)
+		return fmt.Errorf("tls: %w", unreadable(err))
 	}
 	for _, f := range d.files.State() {
 		d.noteCertificate(f.Notes, f.Source, f.Shown)
@@ -65,6 +68,14 @@ func pairs(b *config.Bootstrap) (out []certs.Pair) {
 	return out
 }
 
+// unreadable says what to do about a file that the daemon's user may not read: check, which root runs, cannot see that.
+func unreadable(err error) error {
+	if errors.Is(err, fs.ErrPermission) && !sandbox.Held(err) {
+		return fmt.Errorf("%w; the user of the daemon must be able to read it, and to enter its folders", err)
+	}
+	return err
+}
+
 // tellCertificate tells the journal what became of the files of a certificate.
 func (d *daemon) tellCertificate(c certs.Change) {
 	verb := journal.Certificate
@@ -73,7 +84,7 @@ func (d *daemon) tellCertificate(c certs.Change) {
 	case certs.Held:
 		verb, attrs = journal.CertificateHeld, append(attrs, slog.Time("next_until", c.Next.Leaf.NotAfter))
 	case certs.Failed:
-		verb, c.Why = journal.CertificateFailed, outside(c.Err).Error()
+		verb, c.Why = journal.CertificateFailed, outside(unreadable(c.Err)).Error()
 	case certs.Replaced:
 		d.noteCertificate(c.Notes, c.Source, c.Leaf)
 	}

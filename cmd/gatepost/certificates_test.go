@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/big"
 	"net/http/httptest"
@@ -225,5 +226,16 @@ func TestCertificateMetricsAndJournal(t *testing.T) {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("no %s in\n%s", want, said.String())
 		}
+	}
+}
+
+// TestUnreadable shows what is said of a file that only root may read.
+func TestUnreadable(t *testing.T) {
+	err := unreadable(fmt.Errorf("key /nowhere/key.pem: %w", &fs.PathError{Op: "open", Path: "/nowhere/key.pem", Err: fs.ErrPermission}))
+	if want := "key /nowhere/key.pem: open /nowhere/key.pem: permission denied; the user of the daemon must be able to read it, and to enter its folders"; err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("%v", err)
+	}
+	if err := unreadable(fs.ErrNotExist); err != fs.ErrNotExist {
+		t.Errorf("%v", err)
 	}
 }

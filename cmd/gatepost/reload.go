@@ -45,7 +45,7 @@ func (d *daemon) take(ctx context.Context, c *config.Config) error {
 	}
 	show, err := d.files.Reread()
 	if err != nil {
-		return fmt.Errorf("tls: %w", err)
+		return fmt.Errorf("tls: %w", unreadable(err))
 	}
 	if err := d.swap(ctx, c); err != nil {
 		return err
