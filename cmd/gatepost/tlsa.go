@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,10 +31,16 @@ type ownTLSA struct {
 	writing sync.Mutex // of the file: the watch and a key that may be shown are looked at at the same time
 	mu      sync.Mutex
 	hosts   []mailName
-	named   time.Time           // when hosts were last looked for
-	whole   bool                // every MX could be told then
-	waiting map[string]dane.Key // keys that were asked for and may not be shown yet, by the names of their certificates
+	named   time.Time             // when hosts were last looked for
+	whole   bool                  // every MX could be told then
+	waiting map[string]waitingKey // that were asked for and may not be shown yet, by names and key
 	wake    chan struct{}
+}
+
+// waitingKey is a key that is held back.
+type waitingKey struct {
+	dane.Key
+	asked time.Time // when somebody last wanted to show it
 }
 
 // Bounds and times of the watch.
@@ -43,6 +50,7 @@ const (
 	firstTLSALook = 10 * time.Second // after the start, when there is nothing more urgent to ask
 	namesAgain    = time.Hour
 	mostWaiting   = 256
+	waitingFor    = time.Hour       // whoever does not ask again for that long has another key by now
 	lookFresh     = 5 * time.Second // an answer as old as that is one of now
 	lookTime      = 20 * time.Second
 	looksAtOnce   = 8
@@ -123,6 +131,7 @@ func (d *daemon) watchTLSA(ctx context.Context) {
 		}
 		d.lookTLSA(looking, due)
 		cancel()
+		d.letTLSA()
 		for _, h := range t.names() {
 			if at := t.watch.Again(h, time.Now()); at.Before(soonest) {
 				soonest = at
@@ -130,6 +139,29 @@ func (d *daemon) watchTLSA(ctx context.Context) {
 		}
 		pause = max(time.Until(soonest), time.Second/4)
 	}
+}
+
+// letTLSA has those asked again whose keys were held back and may be shown by now.
+func (d *daemon) letTLSA() {
+	live, now, free := d.liveKeys(), time.Now(), false
+	for _, k := range d.tlsa.held(now) {
+		ok, _, _ := d.tlsa.watch.Usable(d.tlsa.against(&k, live), k, live, now)
+		free = free || ok
+	}
+	if free {
+		d.files.Again()
+	}
+}
+
+// held are the keys that are held back.
+func (t *ownTLSA) held(now time.Time) (out []dane.Key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.waiting, func(_ string, k waitingKey) bool { return now.Sub(k.asked) > waitingFor })
+	for _, k := range t.waiting {
+		out = append(out, k.Key)
+	}
+	return out
 }
 
 // names are the hosts to look at: ours, and those of certificates that wait.
@@ -239,11 +271,7 @@ func (d *daemon) liveKeys() (out []dane.Key) {
 // keys are all of ours: those that are shown, those that wait to be, and those of the renewal after this one.
 func (t *ownTLSA) keys(live []dane.Key) []dane.Key {
 	out := slices.Clone(live)
-	t.mu.Lock()
-	for _, k := range t.waiting {
-		out = append(out, k)
-	}
-	t.mu.Unlock()
+	out = append(out, t.held(time.Now())...)
 	if t.next != nil {
 		out = append(out, t.next()...)
 	}
@@ -306,9 +334,9 @@ func (t *ownTLSA) hold(key *dane.Key, held bool) {
 		return
 	}
 	if t.waiting == nil || len(t.waiting) >= mostWaiting {
-		t.waiting = map[string]dane.Key{}
+		t.waiting = map[string]waitingKey{}
 	}
-	t.waiting[at] = *key
+	t.waiting[at] = waitingKey{*key, time.Now()}
 	select {
 	case t.wake <- struct{}{}:
 	default:

@@ -169,6 +169,19 @@ func (f *Files) Run(ctx context.Context) {
 	}
 }
 
+// Again asks anew, and soon, whether the keys that are held back may be shown.
+func (f *Files) Again() {
+	f.mu.Lock()
+	for _, n := range f.files {
+		n.asked = time.Time{}
+	}
+	f.mu.Unlock()
+	select {
+	case f.wake() <- struct{}{}:
+	default:
+	}
+}
+
 func (f *Files) wake() chan struct{} {
 	f.once.Do(func() { f.soon = make(chan struct{}, 1) })
 	return f.soon
