@@ -238,7 +238,7 @@ func seeTLSA(ctx context.Context, r *dns.Resolver, w *dane.Watch, hosts []string
 
 // tlsaOf asks the resolver for the records of a host. An answer that is cut short does not tell what there is.
 func tlsaOf(ctx context.Context, r *dns.Resolver, host string) dane.Observed {
-	a := r.Query(ctx, fmt.Sprintf("_%d._tcp.%s", smtpPort, host), dns.TypeTLSA)
+	a := r.Ask(ctx, fmt.Sprintf("_%d._tcp.%s", smtpPort, host), dns.TypeTLSA)
 	out := dane.Observed{Secure: a.AD, TTL: a.TTL}
 	switch {
 	case a.Status == dns.Found && a.Cut:

@@ -463,3 +463,26 @@ func TestLostPacket(t *testing.T) {
 		t.Errorf("%d tries, %d packets", sent, came)
 	}
 }
+
+// TestAskTakesNothingRemembered: what has changed is seen, and others find it remembered.
+func TestAskTakesNothingRemembered(t *testing.T) {
+	lab, r := start(t)
+	before := r.Query(t.Context(), "a.example.com", dns.TypeA)
+	if err := lab.SetZones(dnslab.Text("a.example.com. 300 IN A 192.0.2.99\n")); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.Query(t.Context(), "a.example.com", dns.TypeA); !a.Cached || a.Records[0].Addr != before.Records[0].Addr {
+		t.Errorf("%+v", a)
+	}
+	for _, a := range []dns.Answer[dns.Record]{r.Ask(t.Context(), "A.example.com.", dns.TypeA), r.Query(t.Context(), "a.example.com", dns.TypeA)} {
+		if a.Status != dns.Found || a.Records[0].Addr.String() != "192.0.2.99" || a.TTL <= 0 {
+			t.Errorf("%+v", a)
+		}
+	}
+	if a := r.Ask(t.Context(), "a.example.com", 255); a.Status != dns.Failed || a.Kind != dns.Refused {
+		t.Errorf("ANY: %+v", a)
+	}
+	if a := r.Ask(t.Context(), "a..b", dns.TypeA); a.Kind != dns.InvalidName {
+		t.Errorf("no name: %+v", a)
+	}
+}

@@ -28,11 +28,28 @@ func answer[T any](f found, pick func(*Record) T) Answer[T] {
 // no method of their own, as SRV and TLSA. A type that stands for several
 // (ANY, AXFR and their like) is Failed: an answer to it proves nothing.
 func (r *Resolver) Query(ctx context.Context, name string, typ Type) Answer[Record] {
-	const opt, firstMeta, lastMeta = 41, 128, 255 // RFC 6895 section 3.1
-	if typ == 0 || typ == opt || firstMeta <= typ && typ <= lastMeta {
-		return Answer[Record]{Kind: Refused, Name: printable(name, maxName), Detail: "type cannot be looked up"}
+	if typ.meta() {
+		return noSuchType(name)
 	}
 	return answer(r.resolve(ctx, name, typ), (*Record).own)
+}
+
+// Ask is Query without what this resolver remembers, for what people have just changed. Servers may remember.
+func (r *Resolver) Ask(ctx context.Context, name string, typ Type) Answer[Record] {
+	if typ.meta() {
+		return noSuchType(name)
+	}
+	return answer(r.asked(ctx, name, typ), (*Record).own)
+}
+
+// meta reports whether a type stands for several, or for none (RFC 6895 section 3.1).
+func (t Type) meta() bool {
+	const opt, firstMeta, lastMeta = 41, 128, 255
+	return t == 0 || t == opt || firstMeta <= t && t <= lastMeta
+}
+
+func noSuchType(name string) Answer[Record] {
+	return Answer[Record]{Kind: Refused, Name: printable(name, maxName), Detail: "type cannot be looked up"}
 }
 
 // A looks up the IPv4 addresses of a name.

@@ -94,9 +94,14 @@ func (r *Resolver) resolve(ctx context.Context, name string, typ Type) found {
 		r.count.cacheHits.Add(1)
 		return found{result: e.res, name: canonical, ttl: e.fresh.Sub(now), cached: true}
 	}
+	return r.join(ctx, k, now)
+}
+
+// join joins a lookup that is under way, or starts one, and waits for it until ctx ends. The lock is held, and given back.
+func (r *Resolver) join(ctx context.Context, k key, now time.Time) found {
 	if err := ctx.Err(); err != nil {
 		r.mu.Unlock()
-		return found{result: abandoned(ctx), name: canonical}
+		return found{result: abandoned(ctx), name: k.name}
 	}
 	f := r.flights[k]
 	if f == nil {
@@ -110,15 +115,26 @@ func (r *Resolver) resolve(ctx context.Context, name string, typ Type) found {
 
 	select {
 	case <-f.done:
-		return found{result: f.res, name: canonical, ttl: f.res.keep(math.MaxInt64), took: time.Since(now)}
+		return found{result: f.res, name: k.name, ttl: f.res.keep(math.MaxInt64), took: time.Since(now)}
 	case <-ctx.Done():
 		r.leave(k, f)
 		res := abandoned(ctx)
 		if res.kind == Timeout && !f.begun.Load() {
 			res = failure(Overload, "too many lookups under way") // no server was asked: it is nobody's silence
 		}
-		return found{result: res, name: canonical, took: time.Since(now)}
+		return found{result: res, name: k.name, took: time.Since(now)}
 	}
+}
+
+// asked is resolve without what is remembered.
+func (r *Resolver) asked(ctx context.Context, name string, typ Type) found {
+	r.count.lookups.Add(1)
+	canonical, status, kind := canonicalName(name)
+	if status != Found {
+		return unaskable(name, status, kind)
+	}
+	r.mu.Lock()
+	return r.join(ctx, key{canonical, typ}, time.Now())
 }
 
 // unaskable is the answer for a name that is none.
