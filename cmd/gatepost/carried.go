@@ -26,6 +26,7 @@ func carried(h *relay.Health) string {
 	add(c.DSN, "DSN")
 	add(h.TLS != "", h.TLS)
 	add(h.TLS == "" && !h.LearnedAt.IsZero(), "in clear")
+	add(h.NoDANE != "", "(no DANE: "+h.NoDANE+")")
 	add(!h.RecalledAt.IsZero(), "as it said on "+h.RecalledAt.Format(time.DateOnly))
 	add(h.User != "", "as "+h.User)
 	return strings.Join(words, " ")

@@ -37,6 +37,7 @@
 //	             findings_more. Checks that are switched off are left out
 //	relay        delivered, refused, deferred, mixed, unknown, not delivered
 //	next_hop     host:port that answered
+//	next_hop_tls version and cipher towards it, and how it was verified
 //	said         its own reply
 //	spooled      why it went to the spool, which has it
 //	again        true: all recipients have it from an earlier attempt of the sender, and it was not relayed

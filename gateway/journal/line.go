@@ -117,6 +117,7 @@ func eventJSON(b []byte, e *gateway.Event, cut bool) []byte {
 	if e.Relayed != nil {
 		o.always("relay", e.Relayed.Result.String())
 		o.text("next_hop", o.short(e.Relayed.NextHop))
+		o.text("next_hop_tls", o.short(e.Relayed.TLS))
 		o.text("said", o.short(e.Relayed.Said))
 	}
 	o.text("spooled", o.short(e.Spooled))

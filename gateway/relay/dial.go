@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
-// dial connects to the next hop. Of one that was found in DNS the addresses are tried in turn, the two families by turns,
-// and none may use up the time of all.
+// dial connects to the next hop. Of one that was found in DNS, and of one that DANE is for, the addresses are looked up as its
+// other records are, and tried in turn, the two families by turns; none may use up the time of all.
 func (h *hop) dial(ctx context.Context) (net.Conn, error) {
-	if !h.found {
+	host, port, err := net.SplitHostPort(h.address)
+	_, named := netip.ParseAddr(host)
+	dane := (h.settings.tls == DANE || h.settings.tls == DANEOnly) && h.pools.resolver != nil && err == nil && named != nil
+	if !h.found && !dane {
 		return h.pools.dial(ctx, h.network, strings.TrimPrefix(h.address, unixPrefix))
 	}
-	host, port, err := net.SplitHostPort(h.address)
 	if err != nil {
 		return nil, err
 	}
