@@ -146,7 +146,8 @@ type built struct {
 	rates   limit.Limits
 	guard   guard
 
-	directories []*directory.Directory // that rcpts asks
+	directories []*directory.Directory    // that rcpts asks
+	policies    map[string]*mtasts.Policy // of MTA-STS, of domains of ours
 }
 
 // close gives back the connections that only it uses.
@@ -189,6 +190,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		b.close()
 		return nil, err
 	}
+	b.policies = hostedPolicies(c)
 	b.routes = make(map[string]bool, len(routes))
 	for i := range routes {
 		b.routes[routes[i].Name] = true

@@ -40,6 +40,7 @@ func check(ctx context.Context, e env, args []string) int {
 			err = b.readFiles(ctx)
 		}
 		show(e, routeWarnings(c))
+		show(e, hostingWarnings(c))
 	}
 	if err == nil {
 		var warnings config.Problems

@@ -81,6 +81,7 @@ func (d *daemon) instruments() {
 	d.ledgerInstruments(m)
 	d.certificateInstruments(m)
 	d.policyInstruments(m)
+	h.Watch("mta-sts", d.hostingHealth)
 	if d.public != nil {
 		d.public.instruments(m)
 	}

@@ -258,7 +258,7 @@ func (p *public) instruments(m *journal.Metrics) {
 
 // newPublic makes the listener with its pages.
 func (d *daemon) newPublic() *public {
-	p := &public{certificate: d.publicCertificate}
+	p := &public{certificate: d.publicCertificate, pages: []publicPage{d.policyPage()}}
 	if d.acme != nil {
 		p.pages = append(p.pages, d.acme.pages()...)
 		p.challenge = d.acme.alpn.Config

@@ -69,6 +69,7 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	d.warnDescriptors()
 	d.tellRoutes(c)
 	before := d.now.Swap(next)
+	d.hostPolicies()
 	d.parts.policies.Want(policyDomains(c.Policy)...)
 	d.learning.with(ctx, next.relay.Tend)
 	d.parts.directories.keep(next.directories)

@@ -76,6 +76,7 @@ type daemon struct {
 	swapping     sync.Mutex
 	acme         *issuing // nil where no certificate is got from an authority
 	public       *public  // nil where the document wants none
+	hosted       hosting
 	server       *smtpd.Server
 	pulses       []*systemd.Pulse
 	started      time.Time
@@ -300,6 +301,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 
 // work starts what runs beside the sessions: the probes, the learning of the next hops, the limit of clamd.
 func (d *daemon) work(ctx context.Context, running *loops) {
+	d.hostPolicies()
 	for _, l := range append(d.parts.loops(),
 		loop{"session tickets", d.edge.Run},
 		loop{"ledger", d.ledger.Run},
@@ -318,6 +320,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"clamd's limit", d.learnScanLimit},
 		loop{"memory of next hops", d.keepHops},
 		loop{"mta-sts policies", d.parts.policies.Run},
+		loop{"mta-sts records", d.watchRecords},
 	) {
 		running.start(l.name, func() { l.run(ctx) })
 	}

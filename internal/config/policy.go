@@ -91,6 +91,7 @@ type Domain struct {
 	Contact    string `toml:"contact" max:"100" example:"postmaster@example.org or +49 30 1234567" doc:"An address or telephone shown to senders in refusals."`
 	DomainRecipients
 	Thresholds *DomainThresholds `toml:"thresholds" doc:"Thresholds for this domain that differ from [thresholds]."`
+	MTASTS     *HostedPolicy     `toml:"mta_sts" rfc:"RFC 8461" doc:"The MTA-STS policy that is published for the domain (docs/mta-sts.md): at https://mta-sts.DOMAIN/.well-known/mta-sts.txt, by the listener web.public_https. gatepost mta-sts show prints the DNS records that belong to it."`
 }
 
 // ThresholdsOf are the thresholds of one domain: the policy's, where the domain does not say otherwise. A nil domain

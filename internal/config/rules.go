@@ -135,6 +135,9 @@ func (d *Domain) Validate(report func(key, message, instead string)) {
 	if strings.HasPrefix(d.Name, "*.") && d.Subdomains {
 		report("subdomains", shown(d.Name)+" is all names below a domain already", "remove it")
 	}
+	if strings.HasPrefix(d.Name, "*.") && d.MTASTS != nil {
+		report("mta_sts", "a policy is of one domain and says nothing of names below it (RFC 8461 section 3.1)", "write a [[domain]] with mta_sts for each name")
+	}
 	if c := d.Subaddress; c != "" && !strings.Contains("+-=_#", c) {
 		report("subaddress", shown(c)+" is no usual delimiter", `write one of +, -, =, _ and #`)
 	}

@@ -16,6 +16,9 @@ import (
 // FetchTime is how long fetching a policy may take in all (RFC 8461 section 3.3).
 const FetchTime = time.Minute
 
+// Path is where the policy is on its host (RFC 8461 section 3.3).
+const Path = "/.well-known/mta-sts.txt"
+
 // maxFetchHeader is how many octets of header a policy host may send.
 const maxFetchHeader = 16 << 10
 
@@ -73,7 +76,7 @@ func (f *Fetcher) get(ctx context.Context, domain string) ([]byte, error) {
 		TLSClientConfig: &tls.Config{ServerName: HostName(domain), RootCAs: f.Roots, MinVersion: tls.VersionTLS12},
 		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}} // HTTP/1.1 alone
 	defer transport.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+HostName(domain)+"/.well-known/mta-sts.txt", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+HostName(domain)+Path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("mta-sts: fetch: %w", err)
 	}
