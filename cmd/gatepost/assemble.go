@@ -62,6 +62,9 @@ type parts struct {
 
 	directories directories // of recipients
 
+	// policyFailed is told of each MTA-STS policy that was promised and could not be had; nil where nobody listens.
+	policyFailed func(domain string, fault *mtasts.Fault)
+
 	// listChanged is told what becomes of lists; nil where nobody listens.
 	listChanged func(rbl.Change)
 }

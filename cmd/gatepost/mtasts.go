@@ -23,7 +23,12 @@ func policyFolder(stateDir string) string { return filepath.Join(stateDir, "mta-
 // usePolicies makes what next hops publish known to the relay, with a cache of MTA-STS policies in a folder; "": in memory.
 func (p *parts) usePolicies(folder string, log *slog.Logger) {
 	f := mtasts.Fetcher{Dial: policyHosts{p.resolver}.dial}
-	p.policies = mtasts.NewCache(mtasts.Options{Dir: folder, TXT: policyHosts{p.resolver}.txt, Fetch: f.Fetch, Log: log})
+	p.policies = mtasts.NewCache(mtasts.Options{Dir: folder, TXT: policyHosts{p.resolver}.txt, Fetch: f.Fetch, Log: log,
+		Failed: func(domain string, fault *mtasts.Fault) {
+			if p.policyFailed != nil {
+				p.policyFailed(domain, fault)
+			}
+		}})
 	p.hops.Consult(published{p.resolver, p.policies})
 }
 

@@ -82,7 +82,7 @@ func unknown[T any](a dns.Answer[T]) error {
 		return nil
 	}
 	if a.Status == dns.Bogus {
-		return fmt.Errorf("bogus (%s)", a.Detail)
+		return fmt.Errorf("%w (%s)", dane.ErrBogus, a.Detail)
 	}
 	return lookedUp(a.Status, a.Kind, a.Detail)
 }

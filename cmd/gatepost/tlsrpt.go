@@ -72,6 +72,7 @@ func (d *daemon) openTLSReports() {
 	watch := func(n relay.Negotiation) { d.tlsReports.TakeSession(n.At, sessionOf(&n)) }
 	d.parts.hops.Watch(watch)
 	d.parts.noticeHops.Watch(watch)
+	d.parts.policyFailed = func(domain string, fault *mtasts.Fault) { d.tlsReports.TakeSession(time.Now(), faultOf(domain, fault)) }
 }
 
 // sessionOf makes of a connection what is counted of it.
@@ -87,12 +88,20 @@ func sessionOf(n *relay.Negotiation) *tlsrpt.Line {
 		l.Policy = policyOf(n.Domain, n.STS)
 	}
 	if n.Failed != "" {
-		l.Failure = tlsrpt.Failure{Result: tlsrpt.Result(n.Failed), SendingIP: n.Local, MXHostname: n.Host, ReceivingIP: n.Remote, Code: n.Detail}
+		l.Failure = tlsrpt.Failure{Result: tlsrpt.Result(n.Failed), SendingIP: seen(n.Local), MXHostname: n.Host, ReceivingIP: n.Remote, Code: n.Detail}
 		if _, err := netip.ParseAddr(n.Host); err == nil {
 			l.Failure.MXHostname = ""
 		}
 	}
 	return l
+}
+
+// seen is an address of ours as others see it: one of our own network tells nobody anything, and is nobody's business.
+func seen(a netip.Addr) netip.Addr {
+	if a.IsPrivate() || !a.IsGlobalUnicast() {
+		return netip.Addr{}
+	}
+	return a
 }
 
 // policyOf tells of an MTA-STS policy (RFC 8460 section 4.4: its lines, and its patterns).
@@ -108,6 +117,17 @@ func policyOf(domain string, p *mtasts.Policy) tlsrpt.Policy {
 	}
 	out.Strings = append(out.Strings, fmt.Sprintf("max_age: %d", int64(p.MaxAge/time.Second)))
 	return out
+}
+
+// faultOf makes of an MTA-STS policy that could not be had what is counted of it: as many sessions as there were fetches, since
+// that mail went on without it is not a matter of any one connection (RFC 8460 section 4.3.2.2).
+func faultOf(domain string, fault *mtasts.Fault) *tlsrpt.Line {
+	_, why := tlsrpt.Explain(fault)
+	if fault.Result == mtasts.PolicyInvalid {
+		why = fault.Error()
+	}
+	return &tlsrpt.Line{Count: 1, Policy: policyOf(domain, nil),
+		Failure: tlsrpt.Failure{Result: tlsrpt.Result(fault.Result), MXHostname: mtasts.HostName(domain), Code: why}}
 }
 
 // tlsReportInstruments shows how reports about TLS are.

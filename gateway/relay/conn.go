@@ -80,6 +80,7 @@ type conn struct {
 func (h *hop) connect(ctx context.Context) (*conn, error) {
 	p, err := h.protect(ctx)
 	if err != nil {
+		h.unmet(ctx, &p, err)
 		return nil, &failure{at: atDial, err: err}
 	}
 	c, err := h.connectAs(ctx, &p)
@@ -146,6 +147,13 @@ func (c *conn) greet(ctx context.Context, p *protection) error {
 	if p.mode == None {
 		return nil
 	}
+	err = c.encrypt(ctx, p)
+	c.cameOut(ctx, p, err)
+	return err
+}
+
+// encrypt has the connection encrypted, where the next hop offers that or it must be.
+func (c *conn) encrypt(ctx context.Context, p *protection) error {
 	if !c.offer.starttls {
 		if p.mode == Opportunistic {
 			p.flaw = errNoTLS // of account by MTA-STS in testing
@@ -192,6 +200,7 @@ func (c *conn) startTLS(ctx context.Context, p *protection) error {
 		return &failure{at: atEHLO, err: fmt.Errorf("starttls: %w", err)}
 	case !r.Is(220):
 		if p.mode == Opportunistic && r.Code >= 400 && r.Code != 421 {
+			p.flaw = errNoTLS
 			return nil
 		}
 		return unexpected(atEHLO, r)

@@ -201,23 +201,5 @@ func (h *hop) names(p *protection) []string {
 	return []string{p.base, host, h.domain}
 }
 
-// Negotiation is how the encryption of one connection to a next hop came out: what a report about TLS counts (RFC 8460).
-type Negotiation struct {
-	At          time.Time
-	Domain      string // that the policy is of: of next hops that were found by MX, the domain; else the host
-	Host        string // name or address of the next hop
-	Local       netip.Addr
-	Remote      netip.Addr
-	Basis       Basis
-	TLSA        []dane.Record  // beside ByTLSA
-	STS         *mtasts.Policy // beside BySTS
-	Failed      string         // the result type of RFC 8460 section 4.3; "" for a session that was encrypted as was asked
-	Detail      string         // in the words of the error, cleaned
-	Established bool           // it is used all the same
-}
-
-// Watch sets who is told how the encryption of each connection came out; it must not wait. Call it before any Relay is made.
-func (p *Pools) Watch(f func(Negotiation)) { p.watch = f }
-
 // Consult sets who is asked what next hops publish. Call it before any Relay is made.
 func (p *Pools) Consult(published Published) { p.published = published }

@@ -2,11 +2,15 @@ package dane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// ErrBogus says that an answer does not pass validation: the zone's signatures are broken, or somebody changed it on its way.
+var ErrBogus = errors.New("bogus")
 
 // Answer is what a validating resolver said of one name.
 type Answer struct {
