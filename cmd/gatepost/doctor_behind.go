@@ -27,8 +27,9 @@ import (
 
 // behind is what stands behind the listener, as the doctor asks it: with parts of its own, so that it runs without the daemon.
 type behind struct {
-	c *config.Config
-	p *parts
+	c     *config.Config
+	asked *config.Config // c with the resolver that --dns names
+	p     *parts
 
 	once   sync.Once
 	status state // of the daemon
@@ -311,5 +312,7 @@ func behindOf(c *config.Config, server string) (*behind, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &behind{c: c, p: p}, nil
+	asked := *c
+	asked.Bootstrap = &boot
+	return &behind{c: c, asked: &asked, p: p}, nil
 }

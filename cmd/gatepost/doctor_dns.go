@@ -33,11 +33,6 @@ func (d doctorDNS) Lookup(ctx context.Context, name string, kind doctor.Kind) do
 		return answered(&a, func(out *doctor.Answer, x dns.MX) {
 			out.Hosts = append(out.Hosts, doctor.Host{Name: x.Host, Pref: x.Pref})
 		})
-	case doctor.TLSAs:
-		a := d.r.Query(ctx, name, dns.TypeTLSA)
-		return answered(&a, func(out *doctor.Answer, x dns.Record) {
-			out.TLSA = append(out.TLSA, doctor.TLSA{Usage: x.Usage, Selector: x.Selector, Matching: x.Matching, Data: x.Data})
-		})
 	}
 	a := d.r.TXT(ctx, name)
 	return answered(&a, func(out *doctor.Answer, x string) { out.Texts = append(out.Texts, x) })

@@ -15,6 +15,7 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/doctor"
 	"gatepost/internal/lab/dnslab"
+	"gatepost/tls/dane"
 )
 
 // section returns a part of a case: what stands between "-- name --" and the next such line.
@@ -31,7 +32,7 @@ func section(text, name string) string {
 }
 
 // TestDoctorCases runs the groups that ask only DNS over a name server with the zone of each case, and holds the page against
-// what the case wants. A case has the sections group (its name), options (words: slow, moving, trust, validating, others=NAME),
+// what the case wants. A case has the sections group (its name), options (words: slow, moving, untrusted, validating, dane, bare, others=NAME),
 // zone (each name in full; @ is the end of it), faults (NAME KIND), domains (those that are served) and want.
 func TestDoctorCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/doctor/*.txt")
@@ -121,6 +122,12 @@ func doctorCase(t *testing.T, text string) string {
 	if strings.Contains(section(text, "options"), "validating") {
 		w.Validating = "route in (tls = dane)"
 	}
+	w.AskTLSA = nil
+	if strings.Contains(section(text, "options"), "dane") {
+		w.AskTLSA = func(context.Context) ([]doctor.TLSAHost, error) {
+			return []doctor.TLSAHost{{Host: "mx.example.org", State: "right", Verdict: doctor.OK, Counts: true}}, nil
+		}
+	}
 	w.Moving = strings.Contains(section(text, "options"), "moving")
 	groups := slices.DeleteFunc(w.Groups(), func(g doctor.Group) bool { return g.Name != strings.TrimSpace(section(text, "group")) })
 	var out bytes.Buffer
@@ -146,7 +153,7 @@ func TestDoctorUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--only", "nothing"}, "there is no group \"nothing\"; the groups are dns, domain, host, listener, daemon, lists, clock, nexthops, scanners, disk"},
+		{[]string{"--only", "nothing"}, "there is no group \"nothing\"; the groups are dns, domain, host, listener, daemon, lists, clock, nexthops, scanners, disk, web"},
 		{[]string{"--domain", "..", "--only", "domain"}, "--domain: \"..\" is no domain"},
 		{[]string{"--domain", "example.net"}, "--domain: example.net is not served"},
 		{[]string{"--dns", "resolver.example"}, "server \"resolver.example\": not an IP address"},
@@ -176,5 +183,32 @@ func TestDoctorPage(t *testing.T) {
 	}
 	if want := slices.DeleteFunc(doctor.IDs(), func(id string) bool { return strings.HasSuffix(id, ".unfinished") }); !slices.Equal(rows, want) {
 		t.Errorf("docs/doctor.md has rows for %v, the lines are %v", rows, want)
+	}
+}
+
+// TestDoctorTLSA shows what is made of each state of our own TLSA records.
+func TestDoctorTLSA(t *testing.T) {
+	lines := []tlsaLine{{Line: "LINE 1", Key: "shown", Published: true}, {Line: "LINE 2", Key: "next"}}
+	for state, want := range map[dane.State]string{
+		dane.CannotTell:   "? cannot tell LINE 2|remove: OLD|advice",
+		dane.BogusZone:    "FAIL bogus LINE 2|remove: OLD|advice",
+		dane.NotSigned:    "ok no TLSA records are published ",
+		dane.NotPublished: "ok no TLSA records are published ",
+		dane.NotValidated: "warn not validated LINE 2|remove: OLD|advice",
+		dane.Unusable:     "warn unusable LINE 2|remove: OLD|advice",
+		dane.Right:        "ok right ",
+		dane.RightNext:    "ok right, next key too ",
+		dane.Stale:        "ok stale ",
+		dane.Partly:       "FAIL partly LINE 2|remove: OLD|advice",
+		dane.Wrong:        "FAIL wrong LINE 2|remove: OLD|advice",
+		dane.Missing:      "? no keys LINE 2|remove: OLD|advice",
+	} {
+		h := tlsaLineOf(&tlsaHost{Host: "mx.example.org", State: state, Alarm: state.Alarming(), Lines: lines, Remove: []string{"OLD"}, Do: []string{"advice"}})
+		if got := h.Verdict.String() + " " + h.State + " " + strings.Join(h.Do, "|"); got != want {
+			t.Errorf("%s: got %q, want %q", state, got, want)
+		}
+		if h.Counts != (state == dane.Right || state == dane.RightNext || state == dane.Stale) {
+			t.Errorf("%s: counts is %v", state, h.Counts)
+		}
 	}
 }

@@ -127,7 +127,7 @@ func (m manyDNS) Reverse(context.Context, netip.Addr) Answer  { return m.answer 
 
 // TestManyDomains shows that domains beyond the bound are told as not looked at.
 func TestManyDomains(t *testing.T) {
-	w := &World{Hostname: "mx.example.org", DNS: manyDNS{}, Now: time.Now}
+	w := &World{Hostname: "mx.example.org", DNS: manyDNS{}, Now: time.Now, STSRecord: func([]string) (string, error) { return "", nil }}
 	for i := range mostDomains + 5 {
 		w.Domains = append(w.Domains, Domain{Name: fmt.Sprintf("d%d.example", i)})
 	}

@@ -26,24 +26,30 @@ func (w *World) domains(ctx context.Context, r *Report) {
 	if n := len(w.Domains) - len(list); n > 0 {
 		r.at(len(list)).unknown("domain.rest", "", fmt.Sprintf("%d more domains were not looked at", n), "gatepost doctor --only domain --domain NAME")
 	}
+	count := w.tlsa(ctx, r.at(len(list)))
+	each(len(list), func(i int) { w.domain(ctx, r.at(i), &list[i], count) })
+}
+
+// each does n things, some at a time.
+func each(n int, do func(i int)) {
 	slots := make(chan struct{}, atOnce)
 	var all sync.WaitGroup
-	for i := range list {
+	for i := range n {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			w.domain(ctx, r.at(i), &list[i])
+			do(i)
 		})
 	}
 	all.Wait()
 }
 
-// domain looks at one.
-func (w *World) domain(ctx context.Context, p part, d *Domain) {
-	here := w.exchangers(ctx, p, d)
+// domain looks at one. count are the mail hosts of ours whose TLSA records count.
+func (w *World) domain(ctx context.Context, p part, d *Domain, count []string) {
+	mx := w.exchangers(ctx, p, d)
 	w.spf(ctx, p, d)
 	w.dmarc(ctx, p, d)
-	signed := w.tlsa(ctx, p, d, here)
+	signed := dane(mx, count)
 	sts := w.sts(ctx, p, d, signed)
 	w.tlsrpt(ctx, p, d, sts || signed)
 }
@@ -51,25 +57,25 @@ func (w *World) domain(ctx context.Context, p part, d *Domain) {
 // mxRecord is the MX that leads here.
 func (w *World) mxRecord(d *Domain) string { return record(d.Name, "MX", "10 "+fqdn(w.Hostname)) }
 
-// exchangers looks at the MX of a domain, and returns the names of those that lead here.
-func (w *World) exchangers(ctx context.Context, p part, d *Domain) (here []string) {
+// exchangers looks at the MX of a domain, and returns them.
+func (w *World) exchangers(ctx context.Context, p part, d *Domain) Answer {
 	mx := w.DNS.Lookup(ctx, d.Name, MX)
 	switch {
 	case mx.Status == Found && len(mx.Hosts) == 1 && mx.Hosts[0].Name == ".":
 		p.fail("domain.mx", d.Name, "publishes that it takes no mail at all (null MX, RFC 7505)", "in its place: "+w.mxRecord(d))
-		return nil
+		return mx
 	case mx.Status == None:
 		p.fail("domain.mx", d.Name, "has no MX record: senders try its web server, or give up", w.mxRecord(d))
-		return nil
+		return mx
 	case mx.Status == Bogus:
 		p.fail("domain.mx", d.Name, "the signatures of its zone do not hold (DNSSEC): senders that validate cannot deliver", "sign the zone anew, or take its DS record out of the zone above; https://dnsviz.net shows what is broken")
-		return nil
+		return mx
 	case mx.Status != Found:
 		p.unknown("domain.mx", d.Name, "its MX could not be looked up: "+mx.Detail)
-		return nil
+		return mx
 	}
-	var shown, elsewhere []string
-	for i, h := range mx.Hosts[:min(len(mx.Hosts), mostHosts)] {
+	var shown, here, elsewhere []string
+	for _, h := range mx.Hosts[:min(len(mx.Hosts), mostHosts)] {
 		shown = append(shown, fmt.Sprintf("%d %s", h.Pref, h.Name))
 		ours, other := w.exchanger(ctx, p, d, h)
 		switch {
@@ -78,10 +84,9 @@ func (w *World) exchangers(ctx context.Context, p part, d *Domain) (here []strin
 		case !other:
 			elsewhere = append(elsewhere, fmt.Sprintf("%d %s", h.Pref, fqdn(h.Name)))
 		}
-		_ = i
 	}
 	w.tellMX(p, d, shown, here, elsewhere)
-	return here
+	return mx
 }
 
 // tellMX says where mail for a domain goes.

@@ -4,7 +4,7 @@ package doctor
 func IDs() []string {
 	return []string{
 		"dns.resolver", "dns.dnssec", "dns.public", "dns.unfinished",
-		"domain.served", "domain.mx_host", "domain.mx", "domain.spf", "domain.dmarc", "domain.tlsa", "domain.mta_sts", "domain.tlsrpt",
+		"domain.served", "domain.mx_host", "domain.mx", "domain.spf", "domain.dmarc", "domain.mta_sts", "domain.tlsrpt", "domain.tlsa",
 		"domain.rest", "domain.unfinished",
 		"host.name", "host.fcrdns", "host.unfinished",
 		"listener.reach", "listener.banner", "listener.offers", "listener.starttls", "listener.certificate", "listener.relay", "listener.unfinished",
@@ -14,5 +14,6 @@ func IDs() []string {
 		"nexthops.reach", "nexthops.tls", "nexthops.size", "nexthops.offers", "nexthops.recipients", "nexthops.unfinished",
 		"scanners.clamd", "scanners.signatures", "scanners.limit", "scanners.spamd", "scanners.rules", "scanners.redis", "scanners.unfinished",
 		"disk.folder", "disk.space", "disk.inodes", "disk.fsync", "disk.unfinished",
+		"web.mta_sts", "web.acme", "web.unfinished",
 	}
 }

@@ -82,51 +82,29 @@ func (w *World) dmarc(ctx context.Context, p part, d *Domain) {
 	}
 }
 
-// stsTexts are the MTA-STS records of a domain; RFC 8461 section 3.1.
-func stsTexts(texts []string) []string {
-	return slices.DeleteFunc(slices.Clone(texts), func(t string) bool { return !strings.HasPrefix(t, "v=STSv1") })
-}
-
-// sts looks at the MTA-STS record of a domain, and reports whether it has one. The policy itself is part of the group web.
+// sts looks at the MTA-STS record of a domain (RFC 8461 section 3.1), and reports whether it has one. Its policy is looked at
+// in the group web.
 func (w *World) sts(ctx context.Context, p part, d *Domain, dane bool) bool {
 	const id = "domain.mta_sts"
 	name := "_mta-sts." + d.Name
 	a := w.DNS.Lookup(ctx, name, TXT)
-	texts := stsTexts(a.Texts)
-	line := record(name, "TXT", fmt.Sprintf(`"v=STSv1; id=%s"`, w.Now().UTC().Format("20060102150405")))
+	found, err := w.STSRecord(a.Texts)
+	line := record(name, "TXT", fmt.Sprintf(`"v=STSv1; id=%s;"`, w.Now().UTC().Format("20060102150405")))
 	switch {
 	case a.Status == Failed || a.Status == Bogus:
 		p.unknown(id, d.Name, name+" could not be looked up: "+a.Detail)
-	case len(texts) > 1:
-		p.fail(id, d.Name, fmt.Sprintf("%d records at %s, so senders act as if there were none (RFC 8461 section 3.1)", len(texts), name), "leave one of them: "+record(name, "TXT", fmt.Sprintf("%q", texts[0])))
-	case len(texts) == 1:
-		if _, ok := stsID(texts[0]); !ok {
-			p.fail(id, d.Name, "the record has no id of 1 to 32 letters and digits, so senders take it for none: "+texts[0], line)
-			return true
-		}
-		p.ok(id, d.Name, texts[0])
+	case err != nil:
+		p.fail(id, d.Name, "senders take its record for none: "+strings.TrimPrefix(err.Error(), "mta-sts: "), "in place of all that begin with v=STSv1: "+line)
+	case found != "":
+		p.ok(id, d.Name, "id "+found)
 		return true
 	case dane:
 		p.ok(id, d.Name, "none; DANE protects its mail from senders that validate")
 	default:
 		p.warn(id, d.Name, "neither DANE nor MTA-STS: whoever is between a sender and this gateway can have mail sent in clear",
-			line, "and its policy at https://mta-sts."+d.Name+"/.well-known/mta-sts.txt; or sign the zone, and publish TLSA records")
+			line, "and its policy at https://mta-sts."+d.Name+"/.well-known/mta-sts.txt (docs/mta-sts.md); or gatepost tls tlsa, in a zone that is signed")
 	}
 	return false
-}
-
-// stsID is the id of an MTA-STS record.
-func stsID(text string) (id string, ok bool) {
-	for field := range strings.SplitSeq(text, ";") {
-		name, value, _ := strings.Cut(strings.Trim(field, " \t"), "=")
-		if name == "id" {
-			id = value
-		}
-	}
-	bad := strings.ContainsFunc(id, func(c rune) bool {
-		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
-	})
-	return id, id != "" && len(id) <= 32 && !bad
 }
 
 // tlsrpt looks at the record that asks senders to report failures of TLS (RFC 8460 section 3).
@@ -152,28 +130,4 @@ func (w *World) tlsrpt(ctx context.Context, p part, d *Domain, needed bool) {
 	default:
 		p.ok(id, d.Name, "none; there is neither DANE nor MTA-STS to report about")
 	}
-}
-
-// tlsa looks at the TLSA records of the exchangers that lead here, and reports whether all have some that count.
-func (w *World) tlsa(ctx context.Context, p part, d *Domain, here []string) bool {
-	const id = "domain.tlsa"
-	all := len(here) > 0
-	for _, host := range here {
-		name := "_25._tcp." + host
-		a := w.DNS.Lookup(ctx, name, TLSAs)
-		counts := a.Status == Found && a.AD
-		all = all && counts
-		switch {
-		case a.Status == Failed || a.Status == Bogus:
-			p.unknown(id, name, "could not be looked up ("+a.Detail+"); senders that validate defer mail then")
-		case a.Status == None:
-			// That there is none is no fault: domain.mta_sts says what is missing.
-		case !a.AD:
-			p.warn(id, name, count(len(a.TLSA), "TLSA record", "TLSA records")+", and nobody validated the answer: senders ignore them where the zone is not signed",
-				"sign the zone of "+host+", and have its DS record in the zone above; or see dns.dnssec")
-		default:
-			p.ok(id, name, count(len(a.TLSA), "TLSA record", "TLSA records"))
-		}
-	}
-	return all
 }

@@ -24,9 +24,8 @@ type Answer struct {
 	Addrs   []netip.Addr // of A, AAAA, and A+AAAA
 	Hosts   []Host       // of MX, most preferred first, and of PTR
 	Texts   []string     // of TXT, the strings of each joined
-	TLSA    []TLSA
-	AD      bool     // a trusted resolver validated it
-	Aliases []string // that CNAMEs led to, the last one being the owner
+	AD      bool         // a trusted resolver validated it
+	Aliases []string     // that CNAMEs led to, the last one being the owner
 	TTL     time.Duration
 	Took    time.Duration
 	Detail  string // why it Failed
@@ -38,12 +37,6 @@ type Host struct {
 	Pref uint16
 }
 
-// TLSA is one TLSA record (RFC 6698 section 2.1).
-type TLSA struct {
-	Usage, Selector, Matching uint8
-	Data                      []byte
-}
-
 // Kind is what is looked up.
 type Kind string
 
@@ -52,7 +45,6 @@ const (
 	A         Kind = "A"
 	MX        Kind = "MX"
 	TXT       Kind = "TXT"
-	TLSAs     Kind = "TLSA"
 	Addresses Kind = "A+AAAA"
 )
 
@@ -97,13 +89,17 @@ type DMARC struct {
 	Err     error    // DNS could not tell
 }
 
-// STS is what a domain publishes by MTA-STS (RFC 8461), as senders find it.
+// STS is the MTA-STS policy of a domain (RFC 8461 section 3.2), as senders find it.
 type STS struct {
-	ID     string
-	Mode   string
-	MX     []string
-	MaxAge time.Duration
-	Covers func(host string) bool
+	Enforce bool
+	Mode    string
+	Matches func(host string) bool // whether it names a host
+}
+
+// Proof is a name that is shown to an authority to be ours (ACME).
+type Proof struct {
+	Name string
+	Port int // where the authority asks: 80 or 443
 }
 
 // World is whom a doctor asks, and what is known before anybody is asked. DNS and Dial must be set; of the functions, what
@@ -131,6 +127,10 @@ type World struct {
 	Folders     []Folder
 	Statfs      func(path string) (free int64, inodes bool, share float64, err error)
 	Kernel      func() (Kernel, error)
+	STSRecord   func(texts []string) (id string, err error) // "" and no error: there is none
+	FetchSTS    func(ctx context.Context, domain string) (*STS, error)
+	AskTLSA     func(ctx context.Context) ([]TLSAHost, error)
+	Proofs      []Proof
 	AskDaemon   func(ctx context.Context) (*Daemon, error) // the error is ErrNotRunning, or why it could not be asked
 	AskLists    func(ctx context.Context, about []netip.Addr) ([]List, error)
 	AskHops     func(ctx context.Context) ([]Hop, []Knows, error)
@@ -182,6 +182,7 @@ func (w *World) Groups() []Group {
 		{"nexthops", w.nextHops},
 		{"scanners", w.scanners},
 		{"disk", w.disk},
+		{"web", w.web},
 	}
 }
 

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+	"gatepost/internal/dns"
+	"gatepost/internal/doctor"
+	"gatepost/tls/dane"
+	"gatepost/tls/mtasts"
+)
+
+// tlsa is how the TLSA records of our mail hosts stand, by the daemon's word, or by the certificates that lie in files.
+func (b *behind) tlsa(ctx context.Context) (out []doctor.TLSAHost, err error) {
+	var all []tlsaHost
+	err = control.NewClient(b.c.Bootstrap.Control.Socket).Do(ctx, http.MethodGet, "/tls/tlsa", nil, &all)
+	if errors.Is(err, control.ErrNotRunning) {
+		all, err = tlsaOfFiles(ctx, b.asked)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		out = append(out, tlsaLineOf(&all[i]))
+	}
+	return out, nil
+}
+
+// tlsaLineOf makes a line of a host: what fails mail first, and what to paste.
+func tlsaLineOf(h *tlsaHost) doctor.TLSAHost {
+	out := doctor.TLSAHost{Host: h.Host, State: string(h.State), Verdict: doctor.OK,
+		Counts: slices.Contains([]dane.State{dane.Right, dane.RightNext, dane.Stale}, h.State)}
+	if h.Detail != "" {
+		out.State += ": " + h.Detail
+	}
+	switch h.State {
+	case dane.NotPublished, dane.NotSigned:
+		out.State = "no TLSA records are published"
+		return out
+	case dane.CannotTell, dane.Missing:
+		out.Verdict = doctor.Unknown
+	case dane.NotValidated, dane.Unusable:
+		out.Verdict = doctor.Warn
+	}
+	if h.Alarm {
+		out.Verdict = doctor.Fail
+	}
+	if out.Verdict == doctor.OK {
+		return out
+	}
+	for _, l := range h.Lines {
+		if !l.Published {
+			out.Do = append(out.Do, l.Line)
+		}
+	}
+	for _, l := range h.Remove {
+		out.Do = append(out.Do, "remove: "+l)
+	}
+	out.Do = append(out.Do, h.Do...)
+	return out
+}
+
+// stsRecord is the id of an MTA-STS record; "" for none.
+func stsRecord(texts []string) (string, error) {
+	id, err := mtasts.ParseRecord(texts)
+	if errors.Is(err, mtasts.ErrNoRecord) {
+		return "", nil
+	}
+	return id, err
+}
+
+// fetchSTS fetches the policy of a domain as senders do, but by our resolver.
+func fetchSTS(r *dns.Resolver) func(ctx context.Context, domain string) (*doctor.STS, error) {
+	f := &mtasts.Fetcher{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		a := r.Addrs(ctx, host)
+		if err := a.Err(); err != nil {
+			return nil, err
+		}
+		var last error
+		for _, addr := range a.Records[:min(len(a.Records), 4)] {
+			c, err := (&net.Dialer{Timeout: dialTime}).DialContext(ctx, network, net.JoinHostPort(addr.String(), port))
+			if err == nil {
+				return c, nil
+			}
+			last = err
+		}
+		return nil, last
+	}}
+	return func(ctx context.Context, domain string) (*doctor.STS, error) {
+		p, err := f.Fetch(ctx, domain)
+		if err != nil {
+			return nil, err
+		}
+		return &doctor.STS{Mode: string(p.Mode), Enforce: p.Mode == mtasts.Enforce, Matches: p.Matches}, nil
+	}
+}
+
+// dialTime bounds a connection to one address of several.
+const dialTime = 5 * time.Second
+
+// proofs are the names that an authority asks for at a port of theirs.
+func proofs(b *config.Bootstrap) (out []doctor.Proof) {
+	for i := range b.TLS.ACME {
+		x := &b.TLS.ACME[i]
+		port := map[string]int{config.ChallengeHTTP: 80, config.ChallengeALPN: 443}[x.Challenge]
+		if port == 0 {
+			continue
+		}
+		for _, name := range x.Names {
+			out = append(out, doctor.Proof{Name: name, Port: port})
+		}
+	}
+	return out
+}
