@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -237,5 +238,46 @@ func TestUnreadable(t *testing.T) {
 	}
 	if err := unreadable(fs.ErrNotExist); err != fs.ErrNotExist {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestNewKeyOfFileIsHeldBack shows that a certificate which replaces another in its files waits for the TLSA record of its key.
+func TestNewKeyOfFileIsHeldBack(t *testing.T) {
+	w := newTLSAWorld(t)
+	w.publish(true, "3600", tlsaRecord(t, w.live.Leaf.PublicKey))
+	d := w.daemon()
+	d.certificates.Put("test") // its place is taken by the files
+	if err := d.openCertificates(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); d.files.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	p := pairs(w.c.Bootstrap)[0]
+	made := certificateFiles(t, filepath.Dir(p.Certificate), "next", -day, 80*day, "mx.example.org")
+	if err := errors.Join(os.Rename(made.Certificate, p.Certificate), os.Rename(made.Key, p.Key)); err != nil {
+		t.Fatal(err)
+	}
+	next, _, err := p.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	show, err := d.files.Reread()
+	if err != nil {
+		t.Fatal(err)
+	}
+	show()
+	var c certificateState
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if c = d.certificateStates(time.Now())[0]; c.Next != nil && c.Next.Why != "" {
+			break
+		}
+	}
+	if c.Next == nil || !strings.Contains(c.Next.Why, "_25._tcp.mx.example.org. IN TLSA "+tlsaRecord(t, next.Leaf.PublicKey)) || c.Next.KeyPrint == c.KeyPrint || c.State != certificateOK {
+		t.Errorf("%+v, next %+v", c, c.Next)
+	}
+	if all := d.certificates.All(); len(all) != 1 || !all[0].Certificate.Leaf.Equal(w.live.Leaf) {
+		t.Error("the new certificate is shown")
 	}
 }

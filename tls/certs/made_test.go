@@ -36,7 +36,7 @@ type wish struct {
 	signature     x509.SignatureAlgorithm
 }
 
-func ec(t *testing.T, curve elliptic.Curve) crypto.Signer {
+func ec(t testing.TB, curve elliptic.Curve) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(curve, rand.Reader)
 	if err != nil {
@@ -45,7 +45,7 @@ func ec(t *testing.T, curve elliptic.Curve) crypto.Signer {
 	return key
 }
 
-func ed(t *testing.T) crypto.Signer {
+func ed(t testing.TB) crypto.Signer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -54,7 +54,7 @@ func ed(t *testing.T) crypto.Signer {
 	return key
 }
 
-func rsaOf(t *testing.T, bits int) crypto.Signer {
+func rsaOf(t testing.TB, bits int) crypto.Signer {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
@@ -64,7 +64,7 @@ func rsaOf(t *testing.T, bits int) crypto.Signer {
 }
 
 // issue makes a certificate.
-func issue(t *testing.T, w wish) *made {
+func issue(t testing.TB, w wish) *made {
 	t.Helper()
 	if w.key == nil {
 		w.key = ec(t, elliptic.P256())
@@ -104,7 +104,7 @@ func chainPEM(chain ...*made) []byte {
 	return b.Bytes()
 }
 
-func keyPEM(t *testing.T, key crypto.Signer) []byte {
+func keyPEM(t testing.TB, key crypto.Signer) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -114,7 +114,7 @@ func keyPEM(t *testing.T, key crypto.Signer) []byte {
 }
 
 // pairIn writes a pair into a folder, each file by rename.
-func pairIn(t *testing.T, dir string, certificate, key []byte) Pair {
+func pairIn(t testing.TB, dir string, certificate, key []byte) Pair {
 	t.Helper()
 	p := Pair{filepath.Join(dir, "crt.pem"), filepath.Join(dir, "key.pem")}
 	writeTo(t, p.Certificate, certificate)
@@ -122,7 +122,7 @@ func pairIn(t *testing.T, dir string, certificate, key []byte) Pair {
 	return p
 }
 
-func writeTo(t *testing.T, name string, data []byte) {
+func writeTo(t testing.TB, name string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func writeTo(t *testing.T, name string, data []byte) {
 }
 
 // authority is a root with an intermediate.
-func authority(t *testing.T, name string) (root, between *made) {
+func authority(t testing.TB, name string) (root, between *made) {
 	t.Helper()
 	root = issue(t, wish{subject: name + " Root", authority: true})
 	return root, issue(t, wish{subject: name + " R1", authority: true, by: root})

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -34,16 +35,29 @@ const minRSA = 2048
 // comes back with its Leaf and with its chain in order. notes say what works and should not stay so, each with the file and
 // with what to do. Dates, names and who signed are no matter here: see Examine.
 func (p Pair) Read() (c *tls.Certificate, notes []string, err error) {
-	all, err := readChain(p.Certificate)
+	certificate, _, err := readFile(p.Certificate)
 	if err != nil {
 		return nil, nil, fmt.Errorf("certificate %s: %w", p.Certificate, err)
 	}
-	key, note, err := readKey(p.Key)
+	key, mode, err := readFile(p.Key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("key %s: %w", p.Key, err)
 	}
-	if note != "" {
-		notes = append(notes, "key "+p.Key+": "+note)
+	if c, notes, err = p.parse(certificate, key); err == nil && mode&0o004 != 0 {
+		notes = append(notes, fmt.Sprintf("key %s: every user of this system can read it (mode %04o); chmod 640, with the group of the daemon", p.Key, mode))
+	}
+	return c, notes, err
+}
+
+// parse makes a pair of what its files hold.
+func (p Pair) parse(certificate, private []byte) (c *tls.Certificate, notes []string, err error) {
+	all, err := parseChain(certificate)
+	if err != nil {
+		return nil, nil, fmt.Errorf("certificate %s: %w", p.Certificate, err)
+	}
+	key, err := firstKey(private)
+	if err != nil {
+		return nil, nil, fmt.Errorf("key %s: %w", p.Key, err)
 	}
 	at := slices.IndexFunc(all, func(c *x509.Certificate) bool { return isOf(key, c) })
 	if at < 0 {
@@ -71,36 +85,33 @@ func count(n int) string {
 	return fmt.Sprintf("the file holds %d certificates", n)
 }
 
-// readFile reads a file that is no larger than anything that could be meant.
-func readFile(name string) ([]byte, os.FileInfo, error) {
+// readFile reads a file that is no larger than anything that could be meant, and returns its mode. One that is no file, such as
+// a pipe, is not opened: that could wait for ever.
+func readFile(name string) ([]byte, fs.FileMode, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, errors.New("is no file, but a folder or the like; write the name of a file in PEM")
+	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	if info.IsDir() {
-		return nil, nil, errors.New("is a folder; write the name of a file in it")
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
 	if len(data) > maxFile {
-		return nil, nil, errors.New("is over 1 MiB; write a file in PEM that holds nothing else")
+		return nil, 0, errors.New("is over 1 MiB; write a file in PEM that holds nothing else")
 	}
-	return data, info, nil
+	return data, info.Mode().Perm(), nil
 }
 
-// readChain returns the certificates of a file, in its order.
-func readChain(name string) (all []*x509.Certificate, err error) {
-	data, _, err := readFile(name)
-	if err != nil {
-		return nil, err
-	}
+// parseChain returns the certificates of a file, in its order.
+func parseChain(data []byte) (all []*x509.Certificate, err error) {
 	keys := false
 	for rest := data; ; {
 		var block *pem.Block
@@ -134,15 +145,8 @@ func readChain(name string) (all []*x509.Certificate, err error) {
 // errEncrypted is what to do about a key with a password.
 var errEncrypted = errors.New("is encrypted, and nobody is there to type its password; write it without one with openssl pkey, readable by the daemon's user only")
 
-// readKey returns the first private key of a file. note tells that others may read it.
-func readKey(name string) (key crypto.Signer, note string, err error) {
-	data, info, err := readFile(name)
-	if err != nil {
-		return nil, "", err
-	}
-	if mode := info.Mode().Perm(); mode&0o004 != 0 {
-		note = fmt.Sprintf("every user of this system can read it (mode %04o); chmod 640, with the group of the daemon", mode)
-	}
+// firstKey returns the first private key of a file.
+func firstKey(data []byte) (crypto.Signer, error) {
 	certificates := false
 	for rest := data; ; {
 		var block *pem.Block
@@ -154,18 +158,17 @@ func readKey(name string) (key crypto.Signer, note string, err error) {
 			continue // EC PARAMETERS stand before an EC PRIVATE KEY
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return nil, "", errEncrypted
+			return nil, errEncrypted
 		}
-		key, err = parseKey(block)
-		return key, note, err
+		return parseKey(block)
 	}
 	switch {
 	case certificates:
-		return nil, "", errors.New("holds a certificate and no private key; certificate and key may be exchanged")
+		return nil, errors.New("holds a certificate and no private key; certificate and key may be exchanged")
 	case len(data) > 0 && data[0] == 0x30:
-		return nil, "", errors.New("is binary (DER); make it PEM with openssl pkey -inform DER")
+		return nil, errors.New("is binary (DER); make it PEM with openssl pkey -inform DER")
 	}
-	return nil, "", errors.New("holds no private key in PEM")
+	return nil, errors.New("holds no private key in PEM")
 }
 
 // parseKey reads the forms in which keys are written: PKCS #8, PKCS #1 and SEC 1.

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto"
 	"crypto/elliptic"
 	"crypto/tls"
 	"crypto/x509"
@@ -92,9 +93,43 @@ func TestPairRead(t *testing.T) {
 	if _, _, err := (Pair{p.Certificate, p.Key + ".none"}).Read(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	if _, _, err := (Pair{t.TempDir(), p.Key}).Read(); err == nil || !strings.Contains(err.Error(), "is a folder") {
+	if _, _, err := (Pair{t.TempDir(), p.Key}).Read(); err == nil || !strings.Contains(err.Error(), "is no file") {
 		t.Errorf("a folder: %v", err)
 	}
+}
+
+// FuzzPair shows that whatever two files hold ends, and that what can be shown is a key with its certificate, and with nothing
+// that issued none of the others.
+func FuzzPair(f *testing.F) {
+	root, between := authority(f, "Test")
+	leaf := issue(f, wish{subject: "mx", names: []string{"mx.example.org"}, by: between})
+	f.Add(chainPEM(leaf, between, root), keyPEM(f, leaf.key))
+	f.Add(chainPEM(root, between, leaf, root), keyPEM(f, leaf.key))
+	f.Add(chainPEM(root), keyPEM(f, root.key))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"), []byte("-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIB\n-----END EC PRIVATE KEY-----\n"))
+	none := x509.NewCertPool()
+	f.Fuzz(func(t *testing.T, certificate, key []byte) {
+		c, _, err := Pair{"c", "k"}.parse(certificate, key)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "certificate c: ") && !strings.HasPrefix(err.Error(), "key k: ") {
+				t.Errorf("%v names no file", err)
+			}
+			return
+		}
+		if !SameKey(c.PrivateKey.(crypto.Signer).Public(), c.Leaf.PublicKey) || !slices.Equal(c.Certificate[0], c.Leaf.Raw) {
+			t.Error("the key is not that of the certificate")
+		}
+		chain := parsed(c)
+		for i, by := range chain[1:] {
+			if !slices.ContainsFunc(chain[:i+1], func(c *x509.Certificate) bool { return issued(c, by) }) {
+				t.Errorf("%d issued none of those before it", i+1)
+			}
+		}
+		if len(chain) != len(c.Certificate) {
+			t.Errorf("%d of %d can be read", len(chain), len(c.Certificate))
+		}
+		Examine(c, none, time.Now())
+	})
 }
 
 // TestExamine shows what is told of a certificate that can be shown.
