@@ -83,6 +83,8 @@ type MailOptions struct {
 	UTF8     bool   // SMTPUTF8 (RFC 6531)
 	Return   string // RET=FULL or HDRS (RFC 3461 section 4.3)
 	EnvID    string // ENVID=, as xtext
+	// RequireTLS is REQUIRETLS (RFC 8689): the message goes only to servers that are encrypted, verified, and know it too.
+	RequireTLS bool
 }
 
 // RcptOptions are the parameters of RCPT that were given.

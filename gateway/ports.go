@@ -17,12 +17,15 @@ type NextHop interface {
 
 // Carries is what a next hop can take, as its EHLO last said; the zero value is a next hop of which nothing is known.
 type Carries struct {
-	Known      bool
-	Size       int64 // its SIZE; 0 for no limit said
-	EightBit   bool
-	UTF8       bool
-	Chunking   bool
-	DSN        bool
+	Known    bool
+	Size     int64 // its SIZE; 0 for no limit said
+	EightBit bool
+	UTF8     bool
+	Chunking bool
+	DSN      bool
+	// RequireTLS says that it is reached over verified TLS, and offers REQUIRETLS there: of a route, that all its next hops
+	// do. One that was not reached since the start does not.
+	RequireTLS bool
 	Recipients int // the most it takes in a transaction (RFC 9422); 0 for no limit said
 	// Defer is why a message would most likely not be taken if it came now (NextHopBusy, NextHopAway), so that it is
 	// better told 451 before its body is taken; "" when it may come. It changes from one moment to the next.

@@ -22,6 +22,7 @@ type Record struct {
 	Helo       string       `json:"helo,omitempty"`
 	From       Address      `json:"from"`
 	Rcpts      []RecordRcpt `json:"rcpts,omitempty"`
+	RequireTLS bool         `json:"requiretls,omitempty"` // asked for by REQUIRETLS (RFC 8689)
 	Size       int64        `json:"size,omitempty"`
 	HeaderFrom string       `json:"header_from,omitempty"`
 	Findings   []Finding    `json:"findings"`
@@ -53,7 +54,7 @@ func NewRecord(stage Stage, s *Session, e *Envelope) *Record {
 		r.Findings = s.Findings
 		return r
 	}
-	r.ID, r.Time, r.From, r.Size = e.ID, e.Started, e.From, e.Measured.Octets
+	r.ID, r.Time, r.From, r.Size, r.RequireTLS = e.ID, e.Started, e.From, e.Measured.Octets, e.Options.RequireTLS
 	r.Rcpts = make([]RecordRcpt, len(e.Rcpts))
 	for i := range e.Rcpts {
 		r.Rcpts[i] = RecordRcpt{To: e.Rcpts[i].Address, Route: e.Rcpts[i].Route, Code: e.Rcpts[i].Reply.Code, Sent: e.Rcpts[i].To}

@@ -41,7 +41,7 @@ type Gate struct {
 
 // Offers are the ESMTP extensions that we may offer; what the next hops cannot carry is left out besides.
 type Offers struct {
-	Pipelining, Size, EightBitMIME, SMTPUTF8, Chunking, DSN, StartTLS, Limits bool
+	Pipelining, Size, EightBitMIME, SMTPUTF8, Chunking, DSN, StartTLS, Limits, RequireTLS bool
 }
 
 // Stress is when load is shed. Marks are shares of Limits.Connections and of the memory limit; zero: never.

@@ -315,7 +315,7 @@ func makeOffers(c *config.Config) gateway.Offers {
 		return !slices.ContainsFunc(c.Policy.SMTP.Without, func(w string) bool { return strings.EqualFold(w, word) })
 	}
 	return gateway.Offers{Pipelining: has("PIPELINING"), Size: has("SIZE"), EightBitMIME: has("8BITMIME"), SMTPUTF8: has("SMTPUTF8"),
-		Chunking: has("CHUNKING"), DSN: has("DSN"), StartTLS: has("STARTTLS"), Limits: has("LIMITS")}
+		Chunking: has("CHUNKING"), DSN: has("DSN"), StartTLS: has("STARTTLS"), Limits: has("LIMITS"), RequireTLS: has("REQUIRETLS")}
 }
 
 // normalises tells for which clients bare CR and LF become CRLF.

@@ -24,6 +24,7 @@ func carried(h *relay.Health) string {
 	add(c.UTF8, "SMTPUTF8")
 	add(c.Chunking, "CHUNKING")
 	add(c.DSN, "DSN")
+	add(c.RequireTLS, "REQUIRETLS")
 	add(h.TLS != "", h.TLS)
 	add(h.TLS == "" && !h.LearnedAt.IsZero(), "in clear")
 	add(h.NoDANE != "", "(no DANE: "+h.NoDANE+")")

@@ -109,8 +109,8 @@ func (d *daemon) notice(ctx context.Context, f *spool.Failure) error {
 	c := d.document.Load()
 	names, domains := innerNames(c)
 	report := dsn.Report{Hostname: d.bootstrap.Hostname, Language: c.Policy.Queue.NoticeLanguage, Reference: f.ID.String(), To: f.From.Text,
-		UTF8: f.Options.UTF8, Arrived: f.Custody.Arrived, Date: time.Now(), EnvID: f.Options.EnvID, Full: f.Options.Return == "FULL",
-		Drop: ourFields(), Message: f.Message}
+		UTF8: f.Options.UTF8, Arrived: f.Custody.Arrived, Date: time.Now(), EnvID: f.Options.EnvID, Full: f.Options.Return == "FULL" && !f.Options.RequireTLS,
+		Only: returnable(f, now.notices.Carries(noticeRoute)), Drop: ourFields(), Message: f.Message}
 	for i := range f.Rcpts {
 		report.Rcpts = append(report.Rcpts, failedRcpt(&f.Rcpts[i], names, domains))
 	}
@@ -119,7 +119,7 @@ func (d *daemon) notice(ctx context.Context, f *spool.Failure) error {
 		return err
 	}
 	id := d.ids.Next()
-	err = d.queue.Put(ctx, &gateway.Delivery{ID: id, Route: noticeRoute, Options: gateway.MailOptions{EightBit: made.UTF8, UTF8: made.UTF8},
+	err = d.queue.Put(ctx, &gateway.Delivery{ID: id, Route: noticeRoute, Options: gateway.MailOptions{EightBit: made.UTF8, UTF8: made.UTF8, RequireTLS: f.Options.RequireTLS},
 		Rcpts:   []gateway.Recipient{{Address: f.From, Route: noticeRoute, Options: gateway.RcptOptions{Notify: []string{"NEVER"}}}},
 		Content: gateway.Content{Parts: []io.Reader{bytes.NewReader(made.Mail)}, Size: int64(len(made.Mail)), EightBit: made.UTF8, UTF8: made.UTF8}},
 		gateway.Custody{Arrived: time.Now(), Why: "notice about " + f.ID.String()})
@@ -132,6 +132,16 @@ func (d *daemon) notice(ctx context.Context, f *spool.Failure) error {
 	}
 	d.journal.Fate(&told)
 	return nil
+}
+
+// returnable is which fields of a message may be returned to its sender; nil for all. Mail that was to go over verified TLS
+// only is returned without its content, and where the notice itself cannot go so, with no more than tells which mail it was
+// (RFC 8689 section 5).
+func returnable(f *spool.Failure, way gateway.Carries) []string {
+	if !f.Options.RequireTLS || way.RequireTLS {
+		return nil
+	}
+	return []string{"Message-ID:", "Date:"}
 }
 
 // failedRcpt is a recipient as the sender may read of it: by the address that was named, not by one that stands in for it,

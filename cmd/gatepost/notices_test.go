@@ -24,3 +24,18 @@ func TestNoticeNamesWhomTheSenderNamed(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestReturnable: of mail that was to go over verified TLS only as much is returned as its notice can keep to itself.
+func TestReturnable(t *testing.T) {
+	mail := func(asked bool) *spool.Failure {
+		return &spool.Failure{Options: gateway.MailOptions{RequireTLS: asked, Return: "FULL"}}
+	}
+	for _, c := range []struct {
+		asked, can bool
+		want       int
+	}{{false, false, 0}, {false, true, 0}, {true, true, 0}, {true, false, 2}} {
+		if got := returnable(mail(c.asked), gateway.Carries{Known: true, RequireTLS: c.can}); len(got) != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}

@@ -25,6 +25,7 @@
 //	sent         addresses that their mail was sent on to by aliases and the like, each once; sent_more likewise
 //	header_from  the From field as it came
 //	size         octets of the message
+//	requiretls   true: the sender asked for verified TLS all the way (RFC 8689)
 //	message_id, subject
 //	verdict      accept, tag, quarantine, defer, reject or drop
 //	reason, check, line   why, who decided, and the policy line

@@ -163,6 +163,10 @@ func (o *object) mail(e *gateway.Event, cut bool) {
 	o.sent(rcpts, most)
 	o.text("header_from", o.short(e.Record.HeaderFrom))
 	o.number("size", e.Record.Size)
+	if e.Record.RequireTLS {
+		o.key("requiretls")
+		o.b = append(o.b, "true"...)
+	}
 	o.text("message_id", o.short(e.MessageID))
 	o.text("subject", o.short(e.Subject))
 }

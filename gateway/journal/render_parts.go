@@ -128,6 +128,9 @@ func (p *page) what(e *gateway.Event) {
 	if r.Size > 0 {
 		p.field("Size", octets(r.Size))
 	}
+	if r.RequireTLS {
+		p.field("Asked for", "verified TLS all the way (REQUIRETLS)")
+	}
 	p.field("Scanned by", strings.Join(e.ScannedBy, ", "))
 	for _, f := range e.Removed {
 		p.field("Removed", f)

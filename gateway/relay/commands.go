@@ -77,6 +77,9 @@ func (f *flight) mail(o offer, from gateway.Address, opt gateway.MailOptions, si
 	if utf8 {
 		f.text(" SMTPUTF8")
 	}
+	if opt.RequireTLS {
+		f.text(" REQUIRETLS")
+	}
 	if o.dsn {
 		if !plain(opt.Return) || !plain(opt.EnvID) {
 			return errAddress

@@ -221,6 +221,10 @@ func (c *conn) startTLS(ctx context.Context, p *protection) error {
 	return c.hello(c.hop.hostname)
 }
 
+// keepsTLS reports whether a message may be sent that must not go on without verified TLS (RFC 8689 section 4.2.1): who the
+// next hop is was proved, by a name that is not from an unsigned MX record, and it will ask the same of the next.
+func (c *conn) keepsTLS() bool { return c.tls != "" && c.held.verified() && c.offer.requireTLS }
+
 // ask sends one command and reads its reply; nothing may follow the reply.
 func (c *conn) ask(command string) (smtpwire.Reply, error) {
 	if err := c.send([]byte(command + "\r\n")); err != nil {

@@ -12,6 +12,7 @@ import (
 type offer struct {
 	extended                                            bool // it answered EHLO
 	pipelining, eightBit, utf8, chunking, dsn, starttls bool
+	requireTLS                                          bool // RFC 8689; counts only where the session is verified
 	sizeSaid                                            bool
 	size                                                int64    // 0: no limit said
 	recipients                                          int      // 0: no limit said
@@ -44,6 +45,8 @@ func parseEHLO(lines []string) offer {
 			o.dsn = true
 		case "STARTTLS":
 			o.starttls = true
+		case "REQUIRETLS":
+			o.requireTLS = true
 		case "AUTH":
 			o.auth = appendUpper(o.auth, words[1:])
 		case "XCLIENT":

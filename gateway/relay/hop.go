@@ -52,6 +52,7 @@ type hop struct {
 type learned struct {
 	offer offer
 	tls   string
+	keeps bool // of its connection: keepsTLS
 	at    time.Time
 
 	recalled bool // from before a restart
@@ -229,7 +230,7 @@ func (h *hop) retire() {
 
 // learn keeps what a new connection was offered.
 func (h *hop) learn(c *conn) {
-	h.facts.Store(&learned{offer: c.offer, tls: c.tls, at: time.Now()})
+	h.facts.Store(&learned{offer: c.offer, tls: c.tls, keeps: c.keepsTLS(), at: time.Now()})
 }
 
 // carries is what was last learned.
@@ -239,6 +240,7 @@ func (h *hop) carries() gateway.Carries {
 		return gateway.Carries{}
 	}
 	c := f.offer.carries()
+	c.RequireTLS = f.keeps
 	h.idleMu.Lock()
 	defer h.idleMu.Unlock()
 	if h.fewer > 0 && time.Now().Before(h.fewerTo) {

@@ -51,9 +51,13 @@ func (r *Relay) Close() {
 func (r *Relay) Carries(name string) gateway.Carries {
 	var all gateway.Carries
 	if rt := r.routes[name]; rt != nil {
-		for _, h := range rt.hops() {
-			all = both(all, h.carries())
+		hops := rt.hops()
+		keeps := len(hops) > 0
+		for _, h := range hops {
+			c := h.carries()
+			all, keeps = both(all, c), keeps && c.RequireTLS
 		}
+		all.RequireTLS = keeps
 		all.Defer = rt.deferred()
 	}
 	return all

@@ -131,10 +131,15 @@ func (c *conn) commands(d *gateway.Delivery, data bool) (f *flight, a attempt, o
 	case c.offer.size > 0 && d.Content.Size > c.offer.size:
 		return nil, unable(gateway.Reply{Code: 552, Enhanced: "5.3.4",
 			Text: "Message too big for the mail server of the recipient"}, "SIZE is smaller than the message"), false
+	case d.Options.RequireTLS && !c.keepsTLS() && !d.From.IsNull():
+		return nil, unable(gateway.Word(gateway.Reject, gateway.NeedsRequireTLS, nil), "no REQUIRETLS over verified TLS"), false
 	}
+	options := d.Options
+	// A bounce is not lost for it (RFC 8689 section 5); it has no more in it than the way out was known to need.
+	options.RequireTLS = options.RequireTLS && c.keepsTLS()
 	f = &c.flight
 	f.reset(len(d.Rcpts))
-	err := f.mail(c.offer, d.From, d.Options, d.Content.Size, d.Content.EightBit, utf8)
+	err := f.mail(c.offer, d.From, options, d.Content.Size, d.Content.EightBit, utf8)
 	for i := range d.Rcpts {
 		if err == nil {
 			err = f.rcpt(c.offer, d.Rcpts[i].Address, d.Rcpts[i].Options, utf8)

@@ -23,6 +23,7 @@ import (
 //	@ action newline observe       changes what policy does with what a check finds
 //	@ without PIPELINING           does not offer it
 //	@ mode soft                    the mode of the policy
+//	@ tls                          has a certificate
 //	@ gate {"Wait": 6000000000}    changes how clients are treated before the banner
 //	@ remember good, @ remember bad what is remembered of the client
 //	@ list block, @ list allow     the client is on the site's own list
@@ -148,6 +149,8 @@ func (d *dialog) set(line string) {
 		err = d.w.snap.Policy.Mode.UnmarshalText([]byte(rest))
 	case "without":
 		d.w.snap.Offers.Pipelining = rest != "PIPELINING"
+	case "tls":
+		d.w.offerTLS()
 	case "gate":
 		err = json.Unmarshal([]byte(rest), &d.w.snap.Gate)
 	case "remember":

@@ -25,7 +25,7 @@ func (c *session) mail(arg string) gateway.Reply {
 	}
 	c.Transactions++
 	c.tx = &transaction{env: gateway.Envelope{ID: c.srv.IDs.Next(), Session: &c.Session, Started: time.Now(), From: Address(m.From),
-		Options: gateway.MailOptions{Size: m.Size, EightBit: m.Body == "8BITMIME", UTF8: m.UTF8, Return: m.Ret,
+		Options: gateway.MailOptions{Size: m.Size, EightBit: m.Body == "8BITMIME", UTF8: m.UTF8, Return: m.Ret, RequireTLS: m.RequireTLS,
 			EnvID: smtpwire.EncodeXtext(m.EnvID)}}}
 	c.tx.stage = gateway.Mail
 	c.tx.env.Findings = c.tx.room[:0]

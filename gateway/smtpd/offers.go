@@ -69,12 +69,14 @@ func (c *session) offers() offer {
 	o := offer{size: c.limits.MessageSize, pipelining: allow.Pipelining, chunking: allow.Chunking,
 		limits: allow.Limits, recipients: c.recipients(), transactions: c.limits.Transactions,
 		startTLS: allow.StartTLS && !c.Session.TLS.On() && c.srv.TLS != nil && c.srv.TLS(false) != nil}
-	o.wire = smtpwire.Offer{Size: allow.Size, EightBitMIME: allow.EightBitMIME, SMTPUTF8: allow.SMTPUTF8, DSN: allow.DSN}
+	o.wire = smtpwire.Offer{Size: allow.Size, EightBitMIME: allow.EightBitMIME, SMTPUTF8: allow.SMTPUTF8, DSN: allow.DSN,
+		RequireTLS: allow.RequireTLS && c.Session.TLS.On()}
 	for _, route := range c.srv.routesOf(c.Snapshot.Policy) {
 		hop := c.carries(route)
 		o.wire.EightBitMIME = o.wire.EightBitMIME && hop.EightBit
 		o.wire.SMTPUTF8 = o.wire.SMTPUTF8 && hop.UTF8
 		o.wire.DSN = o.wire.DSN && hop.DSN
+		o.wire.RequireTLS = o.wire.RequireTLS && hop.RequireTLS
 		o.size = min(o.size, room(hop, o.size))
 	}
 	// RFC 6531 section 3.1 item 8: SMTPUTF8 is never offered without 8BITMIME.
@@ -107,6 +109,7 @@ func (o *offer) text(hostname string) string {
 	keyword(o.wire.SMTPUTF8, "SMTPUTF8")
 	keyword(o.chunking, "CHUNKING")
 	keyword(o.wire.DSN, "DSN")
+	keyword(o.wire.RequireTLS, "REQUIRETLS")
 	keyword(o.limits, "LIMITS MAILMAX="+strconv.Itoa(o.transactions)+" RCPTMAX="+strconv.Itoa(o.recipients))
 	return b.String()
 }

@@ -96,6 +96,8 @@ func (c *session) rcptRule(to *gateway.Recipient) (f gateway.Finding, refused bo
 		return gateway.Failed(gateway.NeedsEightBit), true
 	case (env.Options.UTF8 || needsUTF8(to)) && hop.Known && !hop.UTF8:
 		return gateway.Failed(gateway.NeedsUTF8), true
+	case env.Options.RequireTLS && !hop.RequireTLS && !env.From.IsNull(): // a bounce goes on as well as it can (RFC 8689 section 5)
+		return gateway.Failed(gateway.NeedsRequireTLS), true
 	}
 	return gateway.Finding{}, false
 }

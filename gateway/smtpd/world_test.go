@@ -42,7 +42,7 @@ func newWorld(t testing.TB) *world {
 	w.hops["other"] = gateway.Carries{Known: true, EightBit: true, UTF8: true, DSN: true}
 	w.snap = &gateway.Snapshot{Policy: testPolicy(), Pipeline: testPipeline(), Limits: testLimits(), NextHop: w.hops,
 		Hostname: "mx.example.org", Banner: "Gatepost",
-		Offers: gateway.Offers{Pipelining: true, Size: true, EightBitMIME: true, SMTPUTF8: true, Chunking: true, DSN: true, StartTLS: true, Limits: true}}
+		Offers: gateway.Offers{Pipelining: true, Size: true, EightBitMIME: true, SMTPUTF8: true, Chunking: true, DSN: true, StartTLS: true, Limits: true, RequireTLS: true}}
 	w.newBody = func() gateway.BodyWriter { return &memory{w: w} }
 	w.srv = &Server{Current: func() *gateway.Snapshot { return w.snap }, Deliver: w.deliver, Journal: w.journal,
 		NewBody: func() gateway.BodyWriter { return w.newBody() }, IDs: &gateway.IDs{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}

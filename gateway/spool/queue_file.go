@@ -65,6 +65,8 @@ type mailOptions struct {
 	UTF8     bool   `json:"utf8,omitempty"`
 	Return   string `json:"ret,omitempty"`
 	EnvID    string `json:"envid,omitempty"`
+
+	RequireTLS bool `json:"requiretls,omitempty"`
 }
 
 type rcpt struct {

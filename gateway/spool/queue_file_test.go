@@ -53,7 +53,7 @@ func readFile(t testing.TB, id gateway.ID, text []byte) (*envelope, string, erro
 func TestEnvelopeComesBack(t *testing.T) {
 	long := strings.Repeat("x", 60)
 	d := &gateway.Delivery{ID: 77 << 20, Route: "inside", From: gateway.Address{Text: `"a b@c"@sender.example`, Local: "a b@c", Domain: "sender.example"},
-		Options: gateway.MailOptions{Size: 5, EightBit: true, UTF8: true, Return: "HDRS", EnvID: "QQ+2B3"},
+		Options: gateway.MailOptions{Size: 5, EightBit: true, UTF8: true, Return: "HDRS", EnvID: "QQ+2B3", RequireTLS: true},
 		Client:  gateway.Client{Name: "mx.sender.example", Helo: "mx", ESMTP: true},
 		Content: gateway.Content{Parts: []io.Reader{strings.NewReader("abc")}, Size: 3, EightBit: true, UTF8: true}}
 	for range 1200 {
@@ -81,7 +81,7 @@ func TestEnvelopeComesBack(t *testing.T) {
 	for _, v := range []struct {
 		of   any
 		want int
-	}{{gateway.Delivery{}, 8}, {gateway.Content{}, 6}, {gateway.Recipient{}, 7}, {gateway.Address{}, 4}, {gateway.MailOptions{}, 5}, {gateway.RcptOptions{}, 2}, {gateway.Custody{}, 5}} {
+	}{{gateway.Delivery{}, 8}, {gateway.Content{}, 6}, {gateway.Recipient{}, 7}, {gateway.Address{}, 4}, {gateway.MailOptions{}, 6}, {gateway.RcptOptions{}, 2}, {gateway.Custody{}, 5}} {
 		if n := reflect.TypeOf(v.of).NumField(); n != v.want {
 			t.Errorf("%T has %d fields, and %d are known here", v.of, n, v.want)
 		}

@@ -66,7 +66,7 @@ type Trusted struct {
 type SMTP struct {
 	Banner       string         `toml:"banner" max:"200" default:"ESMTP" rfc:"RFC 5321 section 4.2" doc:"What follows the host name in the greeting. It must begin with ESMTP."`
 	RefuseAt     RefuseAt       `toml:"refuse_at" enum:"rcpt,connect" default:"rcpt" doc:"Where a client is refused whose address or conduct is refused. rcpt: at RCPT, so that the journal has sender and recipient, and postmaster and abuse are reached; connect: in place of the banner, which costs least. Under stress it is connect."`
-	Without      []string       `toml:"without" enum:"PIPELINING,SIZE,8BITMIME,SMTPUTF8,CHUNKING,DSN,LIMITS,STARTTLS" doc:"Extensions that are not offered, for peers that break on them."`
+	Without      []string       `toml:"without" enum:"PIPELINING,SIZE,8BITMIME,SMTPUTF8,CHUNKING,DSN,LIMITS,STARTTLS,REQUIRETLS" doc:"Extensions that are not offered, for peers that break on them."`
 	NormaliseFor []netip.Prefix `toml:"normalise_for" example:"192.0.2.0/28" rfc:"RFC 5321 section 2.3.8" doc:"Clients whose bare CR and bare LF are made CRLF. From all others such a message is refused with 550 5.6.0, because it can smuggle a second one."`
 }
 

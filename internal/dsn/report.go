@@ -24,6 +24,7 @@ type Report struct {
 	Rcpts     []Rcpt    // at least one
 	Full      bool      // RET=FULL
 	Drop      []string  // what names of fields begin with that are left out of what is returned, in any case
+	Only      []string  // with what a field must begin to be returned, in any case; nil: with anything. Beside it Full counts for nothing
 	Message   io.Reader // the message as it came; no more is read than the notice can hold
 }
 

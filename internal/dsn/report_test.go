@@ -124,6 +124,10 @@ func TestMake(t *testing.T) {
 			r.Full, r.Drop = true, []string{"X-Spam-", "X-Gatepost-"}
 			r.Message = strings.NewReader("x-spam-status: No,\r\n\tscore=4.7\r\nFrom: <a@b.example>\r\nX-GATEPOST-Verdict: tag\r\nX-Spa: m\r\n\r\nX-Spam-Score: 1\r\n")
 		}, "text/plain message/delivery-status message/rfc822", nil, "From: <a@b.example>\r\nX-Spa: m\r\n\r\nX-Spam-Score: 1"},
+		{"nothing but which mail it was", func(r *Report) {
+			r.Full, r.Only = true, []string{"Message-ID:", "Date:"}
+			r.Message = strings.NewReader("Subject: secret\r\n\tmessage-id: <not@this>\r\nDATE: today\r\nMessage-ID-Also: no\r\nMessage-ID:\r\n <1@b.example>\r\nTo: a@b.example\r\n\r\nsecret\r\n")
+		}, "text/plain message/delivery-status text/rfc822-headers", nil, "DATE: today\r\nMessage-ID:\r\n <1@b.example>\r\n"},
 		{"no header section", func(r *Report) { r.Message = strings.NewReader("\r\nbody") }, "text/plain message/delivery-status", nil, ""},
 		{"no message", func(r *Report) { r.Message = nil }, "text/plain message/delivery-status", nil, ""},
 		{"internationalized", func(r *Report) {
@@ -166,6 +170,9 @@ func TestMake(t *testing.T) {
 			}
 			if c.back != "" && !strings.HasPrefix(parts[2].text, c.back) {
 				t.Errorf("returned %.200q, want %.200q", parts[2].text, c.back)
+			}
+			if r.Only != nil && strings.TrimSpace(parts[2].text) != strings.TrimSpace(c.back) {
+				t.Errorf("returned %q, want no more than %q", parts[2].text, c.back)
 			}
 		})
 	}

@@ -19,12 +19,14 @@ func (r *Report) read() (head, all []byte, err error) {
 		return nil, nil, err
 	}
 	whole := len(b) <= maxCopy
-	if end := bytes.Index(b, []byte("\r\n\r\n")); end >= 0 && len(r.Drop) > 0 {
-		b = append(r.without(b[:end+2]), b[end+2:]...)
-	} else if len(r.Drop) > 0 {
-		b = r.without(b)
+	if picks := len(r.Drop) > 0 || r.Only != nil; picks {
+		if end := bytes.Index(b, []byte("\r\n\r\n")); end >= 0 {
+			b = append(r.picked(b[:end+2]), b[end+2:]...)
+		} else {
+			b = r.picked(b)
+		}
 	}
-	if r.Full && whole {
+	if r.Full && whole && r.Only == nil {
 		all = b
 	}
 	head = b
@@ -43,15 +45,16 @@ func (r *Report) read() (head, all []byte, err error) {
 	return head, all, nil
 }
 
-// without is a header section without the fields of Drop.
-func (r *Report) without(head []byte) []byte {
+// picked is a header section without the fields of Drop, or with those of Only alone.
+func (r *Report) picked(head []byte) []byte {
 	out := make([]byte, 0, len(head))
 	dropping := false
 	for line := range bytes.SplitAfterSeq(head, []byte("\r\n")) {
 		if len(line) == 0 || line[0] != ' ' && line[0] != '\t' { // else it goes on with the field before
-			dropping = slices.ContainsFunc(r.Drop, func(start string) bool {
+			begins := func(start string) bool {
 				return len(line) >= len(start) && strings.EqualFold(string(line[:len(start)]), start)
-			})
+			}
+			dropping = slices.ContainsFunc(r.Drop, begins) || r.Only != nil && !slices.ContainsFunc(r.Only, begins)
 		}
 		if !dropping {
 			out = append(out, line...)

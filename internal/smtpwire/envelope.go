@@ -14,18 +14,20 @@ type Offer struct {
 	EightBitMIME bool // RFC 6152
 	SMTPUTF8     bool // RFC 6531
 	DSN          bool // RFC 3461
+	RequireTLS   bool // RFC 8689
 }
 
 // Mail is the argument of MAIL.
 type Mail struct {
-	From    Address // IsNull for <>
-	Size    int64   // SIZE=, octets; 0 if not said. Absurd values are math.MaxInt64
-	Body    string  // "7BIT", "8BITMIME" or, if not said, empty
-	UTF8    bool    // SMTPUTF8 was asked for
-	Ret     string  // "FULL", "HDRS" or, if not said, empty
-	EnvID   string  // ENVID=, decoded, printable ASCII; write it with EncodeXtext
-	Lax     Lax
-	Unknown []Param // what is not offered (555 5.5.4)
+	From       Address // IsNull for <>
+	Size       int64   // SIZE=, octets; 0 if not said. Absurd values are math.MaxInt64
+	Body       string  // "7BIT", "8BITMIME" or, if not said, empty
+	UTF8       bool    // SMTPUTF8 was asked for
+	Ret        string  // "FULL", "HDRS" or, if not said, empty
+	RequireTLS bool    // REQUIRETLS was asked for
+	EnvID      string  // ENVID=, decoded, printable ASCII; write it with EncodeXtext
+	Lax        Lax
+	Unknown    []Param // what is not offered (555 5.5.4)
 }
 
 // ParseMail reads the argument of MAIL, "FROM:<path> parameters" (RFC 5321
@@ -67,6 +69,8 @@ func (m *Mail) param(p Param, offer Offer) error {
 		m.Body, good = value, value == "7BIT" || value == "8BITMIME"
 	case p.Keyword == "SMTPUTF8" && offer.SMTPUTF8:
 		m.UTF8, good = true, !p.Valued
+	case p.Keyword == "REQUIRETLS" && offer.RequireTLS:
+		m.RequireTLS, good = true, !p.Valued
 	case p.Keyword == "RET" && offer.DSN:
 		m.Ret, good = value, value == "FULL" || value == "HDRS"
 	case p.Keyword == "ENVID" && offer.DSN:

@@ -337,7 +337,7 @@ func FuzzArguments(f *testing.F) {
 		if err != nil {
 			return
 		}
-		offer := Offer{true, true, true, true}
+		offer := Offer{true, true, true, true, true}
 		if m, err := ParseMail(arg, offer); err == nil {
 			if !m.UTF8 && !m.From.IsASCII() || m.Size < 0 || hasControl(m.EnvID) {
 				t.Fatalf("%q: %+v", s, m)
