@@ -20,9 +20,20 @@ type PeerOptions struct {
 	Full []string
 	// Recipients is how many it takes in a transaction; 0: as many as it does by itself. Dovecot has no such limit.
 	Recipients int
+	// Relay is where all other mail goes, over TLS that is verified by the certificates of a file. Only Exim relays.
+	Relay *PeerRelay
 	// Port is where it listens, kept by the caller, so that it can be started again in the same folder. Nil: one that is
 	// free.
 	Port *Port
+}
+
+// PeerRelay is a way to another server.
+type PeerRelay struct {
+	Addr        string // host:port
+	Name        string // the name to ask for (SNI)
+	CAFile      string // PEM: what its certificate must be one of, or from
+	Certificate string // PEM file of its own, shown where it is asked for one; "" for none
+	Key         string
 }
 
 // Peer is a private internal MTA, or a mail store that speaks LMTP.
