@@ -22,6 +22,7 @@ const cutoverTime = 2 * time.Minute
 type moving struct {
 	*flags
 	domain string
+	server string // the resolver that --dns names; "" for those of the document
 	c      *config.Config
 	dns    *dns.Resolver
 }
@@ -47,7 +48,7 @@ func newMoving(e env, f *flags, domain, server string) (m *moving, code int) {
 		fmt.Fprintf(e.errOut, "%s: --dns: %v\n", f.Name(), err)
 		return nil, exitUsage
 	}
-	return &moving{f, name, c, r}, exitDone
+	return &moving{f, name, server, c, r}, exitDone
 }
 
 // cutoverPlan prints the steps by which mail of a domain moves to this gateway.

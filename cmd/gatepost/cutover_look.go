@@ -1,12 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -14,23 +12,14 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/relay"
 	"gatepost/internal/dns"
-	"gatepost/internal/smtpwire"
+	"gatepost/internal/doctor"
 )
 
 // look looks at the policy, DNS, the listeners, and the next hops of the domain.
 func (m *moving) look(ctx context.Context, listener string) []found {
 	out := []found{m.lookServed()}
 	out = append(out, m.lookMX(ctx)...)
-	addresses := listenerAddresses(m.c)
-	if listener != "" {
-		addresses = []string{listener}
-	}
-	if len(addresses) == 0 {
-		out = append(out, found{"note", "listener", "all are behind a proxy", "name the proxy's address: --listener 192.0.2.1:25"})
-	}
-	for _, a := range addresses {
-		out = append(out, m.lookListener(ctx, a)...)
-	}
+	out = append(out, m.lookListeners(ctx, listener)...)
 	out = append(out, m.lookHops(ctx)...)
 	return append(out, m.lookSPF(ctx))
 }
@@ -81,67 +70,24 @@ func (m *moving) lookMX(ctx context.Context) (out []found) {
 	return append(out, f)
 }
 
-// lookListener says what a client meets: the banner, and the certificate of STARTTLS.
-func (m *moving) lookListener(ctx context.Context, address string) (out []found) {
-	what := "listener " + address
-	bad := func(detail, do string) []found { return append(out, found{"bad", what, detail, do}) }
-	conn, err := (&net.Dialer{Timeout: 15 * time.Second}).DialContext(ctx, "tcp", address)
+// lookListeners says what a client meets, and whether mail to elsewhere is taken from it: as gatepost doctor does.
+func (m *moving) lookListeners(ctx context.Context, listener string) (out []found) {
+	o := doctorOptions{server: m.server, listener: listener, config: m.config}
+	if makePolicy(m.c).Domain(m.domain) != nil {
+		o.domain = m.domain
+	}
+	w, err := newWorld(m.c, o)
 	if err != nil {
-		return bad("cannot be reached: "+err.Error(), "is the daemon running? gatepost status")
+		return []found{{"bad", "listener", err.Error(), ""}}
 	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(60 * time.Second)) // an unknown client waits for the banner
-	in := smtpwire.NewReader(conn)
-	read := func() (smtpwire.Reply, error) { return in.ReadReply() }
-	r, err := read()
-	name, _, _ := strings.Cut(r.Text(200), " ")
-	switch {
-	case err != nil:
-		return bad("says nothing: "+err.Error(), "")
-	case !r.Is(220):
-		return bad(fmt.Sprintf("greets with %d %s", r.Code, r.Text(100)), "")
-	case !strings.EqualFold(name, m.c.Bootstrap.Hostname):
-		out = append(out, found{"bad", what, "greets as " + name + ", not as " + m.c.Bootstrap.Hostname, "is that another server?"})
-	default:
-		out = append(out, found{"ok", what, "greets as " + name, ""})
+	groups := slices.DeleteFunc(w.Groups(), func(g doctor.Group) bool { return g.Name != "listener" })
+	for _, g := range doctor.Examine(ctx, groups, doctor.Bound) {
+		for _, l := range g.Lines {
+			word := map[doctor.Verdict]string{doctor.OK: "ok", doctor.Fail: "bad"}[l.Verdict]
+			out = append(out, found{cmp.Or(word, "note"), strings.TrimSpace("listener " + l.About), l.Saw, strings.Join(l.Fix, "; ")})
+		}
 	}
-	if _, err = fmt.Fprintf(conn, "EHLO %s\r\n", m.c.Bootstrap.Hostname); err == nil {
-		r, err = read()
-	}
-	if err != nil || !r.Is(250) {
-		return bad("does not answer EHLO", "")
-	}
-	if !slices.ContainsFunc(r.Lines, func(l string) bool { return strings.EqualFold(l, "STARTTLS") }) {
-		return append(out, found{"note", what, "offers no STARTTLS: mail comes in clear", ""})
-	}
-	if _, err = fmt.Fprintf(conn, "STARTTLS\r\n"); err == nil {
-		r, err = read()
-	}
-	if err != nil || !r.Is(220) {
-		return bad("does not begin TLS", "")
-	}
-	return append(out, m.lookCertificate(ctx, conn, what))
-}
-
-// lookCertificate says whether senders that verify (MTA-STS) would be content.
-func (m *moving) lookCertificate(ctx context.Context, conn net.Conn, what string) found {
-	host := m.c.Bootstrap.Hostname
-	t := tls.Client(conn, &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // verified below, to tell why
-	if err := t.HandshakeContext(ctx); err != nil {
-		return found{"bad", what, "TLS: " + err.Error(), ""}
-	}
-	state := t.ConnectionState()
-	leaf := state.PeerCertificates[0]
-	pool := x509.NewCertPool()
-	for _, c := range state.PeerCertificates[1:] {
-		pool.AddCert(c)
-	}
-	_, err := leaf.Verify(x509.VerifyOptions{DNSName: host, Intermediates: pool})
-	detail := tls.VersionName(state.Version) + ", certificate until " + leaf.NotAfter.UTC().Format(time.DateOnly)
-	if err != nil {
-		return found{"note", what, detail + ": " + err.Error(), "most senders do not look; those with MTA-STS for the domain would not deliver"}
-	}
-	return found{"ok", what, detail + " for " + host, ""}
+	return out
 }
 
 // lookHops asks the next hop of the domain's route for postmaster, the address that must exist (RFC 5321 section 4.5.1).

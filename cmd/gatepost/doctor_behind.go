@@ -205,10 +205,16 @@ func (b *behind) scanners(ctx context.Context) []doctor.Scanner {
 			out[at] = one
 		})
 	}
-	for _, a := range boot.ClamAV.Addresses {
+	used := func(name string, addresses []string) []string {
+		if checks[name].Action == gateway.ActionOff {
+			return nil
+		}
+		return addresses
+	}
+	for _, a := range used("clamav", boot.ClamAV.Addresses) {
 		add(doctor.Scanner{Kind: "clamd", Address: a, LocalOnly: boot.ClamAV.LocalOnly, Needed: needed("clamav")}, func(s *doctor.Scanner) { b.clamd(ctx, s) })
 	}
-	for _, a := range boot.SpamAssassin.Addresses {
+	for _, a := range used("spamassassin", boot.SpamAssassin.Addresses) {
 		add(doctor.Scanner{Kind: "spamd", Address: a, Needed: needed("spamassassin")}, func(s *doctor.Scanner) { b.spamd(ctx, s) })
 	}
 	if b.p.redis != nil {

@@ -80,8 +80,8 @@ func askAll(ctx context.Context, d DNS, names []string, kind Kind) []Answer {
 	return out
 }
 
-// dnssec says whether the resolver validates, and whether its word for it counts. A bogus name that is handed out settles it;
-// so does one that is refused while names with good signatures are not.
+// dnssec says whether the resolver validates, and whether its word for it counts. One bogus name that is refused, while names
+// with good signatures are not, settles it: another that is handed out may have been mended.
 func (w *World) dnssec(ctx context.Context, p part, s *Server, signed []Answer) {
 	tell := p.warn
 	why := "DANE, and every other word that DNSSEC protects, counts for nothing"
@@ -93,7 +93,7 @@ func (w *World) dnssec(ctx context.Context, p part, s *Server, signed []Answer) 
 	refused := slices.IndexFunc(bogus, func(a Answer) bool { return a.Status == Bogus })
 	ad := slices.ContainsFunc(signed, func(a Answer) bool { return a.AD })
 	switch {
-	case taken >= 0:
+	case refused < 0 && taken >= 0:
 		tell("dns.dnssec", s.Address, "does not validate: it hands out "+w.Probes.Bogus[taken]+", whose signatures are broken; "+why,
 			"let it validate (unbound: auto-trust-anchor-file, knot-resolver: by default, bind: dnssec-validation auto), or name one that does: "+
 				w.key("dns.servers", `["127.0.0.1"]`))
