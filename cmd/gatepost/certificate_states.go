@@ -14,6 +14,7 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/tls/certs"
+	"gatepost/tls/certs/acme"
 )
 
 // States of a certificate.
@@ -230,8 +231,8 @@ func certificatesOfFiles(path string, now time.Time) ([]certificateState, error)
 	return out, nil
 }
 
-// setOfFiles is what a daemon would show that starts with these files, with the notes of each; of no file, the certificate of
-// our own, if there is one by now.
+// setOfFiles is what a daemon would show that starts with these files, and with what an authority gave, with the notes of each;
+// of none, the certificate of our own, if there is one by now.
 func setOfFiles(b *config.Bootstrap) (*certs.Set, [][]string, error) {
 	set, notes := new(certs.Set), [][]string{}
 	for _, p := range pairs(b) {
@@ -241,6 +242,14 @@ func setOfFiles(b *config.Bootstrap) (*certs.Set, [][]string, error) {
 		}
 		set.Put(certs.FileSource(p.Certificate), c)
 		notes = append(notes, told)
+	}
+	for _, e := range entriesOf(b) {
+		shown, _, err := acme.Kept(certificateFolder(b.StateDir), &e)
+		if err != nil {
+			return nil, nil, err
+		}
+		set.Put(sourceACME+e.Name(), shown...)
+		notes = append(notes, make([][]string, len(shown))...)
 	}
 	if len(notes) == 0 {
 		c, told, err := certs.SelfSignedPair(b.StateDir).Read()

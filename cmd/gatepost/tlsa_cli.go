@@ -14,6 +14,7 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/dns"
+	"gatepost/tls/certs/acme"
 	"gatepost/tls/dane"
 )
 
@@ -47,6 +48,7 @@ func (d *daemon) tlsaVerb(ctx context.Context, _ *http.Request) (any, error) {
 	defer cancel()
 	d.nameTLSA(ctx, true)
 	d.lookTLSA(ctx, d.tlsa.names())
+	d.letTLSA()
 	d.tlsa.mu.Lock()
 	hosts := slices.Clone(d.tlsa.hosts)
 	d.tlsa.mu.Unlock()
@@ -200,7 +202,24 @@ func keysOfFiles(b *config.Bootstrap) (out []dane.Key, err error) {
 	for _, o := range set.All() {
 		out = append(out, dane.KeyOf(chainOf(o.Certificate), true))
 	}
+	for _, e := range entriesOf(b) {
+		_, next, err := acme.Kept(certificateFolder(b.StateDir), &e)
+		if err != nil {
+			return nil, err
+		}
+		for _, public := range next {
+			out = append(out, dane.Key{Names: e.Names, Public: public})
+		}
+	}
 	return out, nil
+}
+
+// entriesOf are the certificates that an authority gives, as far as files tell of them.
+func entriesOf(b *config.Bootstrap) (out []acme.Entry) {
+	for i := range b.TLS.ACME {
+		out = append(out, acme.Entry{Names: b.TLS.ACME[i].Names, Keys: keyTypes(b.TLS.ACME[i].KeyType)})
+	}
+	return out
 }
 
 func printTLSA(w io.Writer, all []tlsaHost) {

@@ -76,10 +76,11 @@ type FileState struct {
 // file is one pair.
 type file struct {
 	FileState
-	taken  stamp     // of the files when they were read and could be used
-	before stamp     // at the look before
-	unfit  time.Time // since when what they hold cannot be used
-	asked  time.Time // when it was, whether the key of Next may be shown
+	taken  stamp            // of the files when they were read and could be used
+	before stamp            // at the look before
+	unfit  time.Time        // since when what they hold cannot be used
+	asked  time.Time        // when it was, whether the key of Next may be shown
+	kept   *tls.Certificate // that Remember wrote
 }
 
 // FileSource is the name in the Set of a pair.
@@ -246,6 +247,7 @@ func (f *Files) lookAt(n *file, now time.Time) {
 	if same(n.Shown, c) {
 		n.Next = nil
 		f.forget(n.Pair)
+		n.kept = nil
 	}
 }
 
@@ -332,6 +334,7 @@ func (f *Files) show(n *file, why string) {
 	n.Shown, n.Next, n.Why, n.Held = n.Next, nil, "", time.Time{}
 	f.Set.Put(n.Source, n.Shown)
 	f.forget(n.Pair)
+	n.kept = nil
 	f.untold = append(f.untold, Change{Source: n.Source, What: Replaced, Leaf: n.Shown, Why: why, Notes: n.Notes})
 }
 

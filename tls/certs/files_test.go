@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -274,4 +275,43 @@ func TestOpenTakesWhatThereIs(t *testing.T) {
 	if err := bad.Open(); err == nil {
 		t.Error("no error without a certificate")
 	}
+}
+
+// TestRememberedPairOutlivesOtherFiles: a pair that others rely on is shown by a start that finds other files, until their key
+// may be shown; one that nobody relies on is not kept.
+func TestRememberedPairOutlivesOtherFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keep := t.TempDir()
+		old, next := named(t, "old"), named(t, "next")
+		p := pairIn(t, t.TempDir(), chainPEM(old), keyPEM(t, old.key))
+		copies := func() int {
+			kept, _ := filepath.Glob(filepath.Join(keep, "*"))
+			return len(kept)
+		}
+		w := watch(t, &Set{}, keep, func([]*x509.Certificate) (bool, string) { return false, "no" }, p)
+		of := func(subject string) func(*x509.Certificate) bool {
+			return func(leaf *x509.Certificate) bool { return leaf.Subject.CommonName == subject }
+		}
+		w.Remember(of("old"))
+		w.Remember(of("old"))
+		if copies() != 1 {
+			t.Errorf("%d copies", copies())
+		}
+		w.Remember(of("nobody"))
+		if copies() != 0 {
+			t.Errorf("%d copies that nobody wants", copies())
+		}
+		w.Remember(of("old"))
+		writeTo(t, p.Certificate, chainPEM(next)) // and the daemon is gone before it sees that
+		writeTo(t, p.Key, keyPEM(t, next.key))
+		var may atomic.Bool
+		after := watch(t, &Set{}, keep, func([]*x509.Certificate) (bool, string) { return may.Load(), "no" }, p)
+		after.after(t, time.Hour, old, "held")
+		may.Store(true)
+		after.Again()
+		after.after(t, time.Second, next, "replaced")
+		after.Remember(of("next"))
+		again := watch(t, &Set{}, keep, nil, p)
+		again.after(t, time.Minute, next)
+	})
 }

@@ -67,6 +67,25 @@ func (f *Files) remember(n *file) error {
 	return nil
 }
 
+// Remember keeps each pair that is shown and wanted, as if its files held another one: whoever finds other files at his start
+// shows it until their key may be shown. One that is not wanted any more is not kept without need.
+func (f *Files) Remember(wanted func(leaf *x509.Certificate) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range f.files {
+		switch want := wanted(n.Shown.Leaf); {
+		case n.Next != nil: // it is kept as long as that is so
+		case want && n.kept != n.Shown:
+			if f.remember(n) == nil {
+				n.kept = n.Shown
+			}
+		case !want && n.kept != nil:
+			f.forget(n.Pair)
+			n.kept = nil
+		}
+	}
+}
+
 // recall returns the pair that was shown when the process before ended, if its files held another one then; nil without.
 func (f *Files) recall(p Pair, now time.Time) *tls.Certificate {
 	if f.Keep == "" {

@@ -198,7 +198,7 @@ func (w *world) ownTLSA(t *testing.T) (s ownState, code int) {
 // certificate that does not match.
 func TestTLSARollover(t *testing.T) {
 	t.Parallel()
-	first, second := newOwnKey(t), newOwnKey(t)
+	first, second, third := newOwnKey(t), newOwnKey(t), newOwnKey(t)
 	signed := labtest.Signed(t, ownZone(first))
 	files := labtest.Dir(t)
 	first.write(t, files)
@@ -255,12 +255,25 @@ func TestTLSARollover(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(ownTTL) // senders with the records before
+	if s, code := w.ownTLSA(t); s.State != "right" || code != 0 {
+		t.Errorf("the old record is gone: %+v, exit %d", s, code)
+	}
+	// The pair is replaced while no daemon runs: the one whose record is published is shown all the same.
+	if err := w.daemon.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	third.write(t, files)
+	w.start(t)
+	o.mu.Lock()
+	o.shown = nil
+	o.mu.Unlock()
+	o.sees(t, second)
 	close(stop)
 	<-done
 	if len(o.bad) > 0 || o.good < 50 {
 		t.Errorf("verified %d times; not: %s", o.good, strings.Join(o.bad, "\n"))
 	}
-	if s, code := w.ownTLSA(t); s.State != "right" || code != 0 {
+	if s, code := w.ownTLSA(t); s.State != "right" || code != 0 || len(s.Lines) != 2 {
 		t.Errorf("at last: %+v, exit %d", s, code)
 	}
 	// The operator publishes another key's record: mail of those who verify is lost from now on, and that is told.
