@@ -30,7 +30,9 @@ const (
 type certificateState struct {
 	Source  string   `json:"source"`
 	SNI     []string `json:"sni"`     // names for which it is the first choice
-	Default bool     `json:"default"` // and for clients that ask for no name, or for one that no certificate has
+	Old     []string `json:"sni_old"` // names for which it is that of clients that cannot verify the kinds of keys before it
+	Default bool     `json:"default"` // the first choice for clients that ask for no name, or for one that no certificate has
+	OldToo  bool     `json:"default_old"`
 	State   string   `json:"state"`
 	Days    int      `json:"days_left"`
 	certs.Facts
@@ -90,16 +92,22 @@ func (d *daemon) certificateStates(now time.Time) []certificateState {
 
 // statesOf tells what follows from the certificates themselves.
 func statesOf(all []certs.Shown, facts []certs.Facts, now time.Time) (out []certificateState) {
-	taken := map[string]bool{}
+	taken := map[string][]string{} // kinds of keys by name; "": of all
 	for i, s := range all {
-		c := certificateState{Source: s.Source, SNI: []string{}, Default: i == 0, State: certificateOK, Facts: facts[i],
+		c := certificateState{Source: s.Source, SNI: []string{}, Old: []string{}, Default: i == 0, State: certificateOK, Facts: facts[i],
 			Days: int(facts[i].NotAfter.Sub(now) / (24 * time.Hour))}
+		kind, _, _ := strings.Cut(c.Key, " ")
 		for _, n := range c.Names {
-			if !taken[n] {
+			switch kinds := taken[n]; {
+			case len(kinds) == 0:
 				c.SNI = append(c.SNI, n)
+			case !slices.Contains(kinds, kind):
+				c.Old = append(c.Old, n)
 			}
-			taken[n] = true
+			taken[n] = append(taken[n], kind)
 		}
+		c.OldToo = i > 0 && !slices.Contains(taken[""], kind)
+		taken[""] = append(taken[""], kind)
 		if leaf := s.Certificate.Leaf; s.Source != sourceSelfSigned {
 			switch {
 			case certs.Dates(leaf, now) != "":
@@ -264,6 +272,28 @@ func setOfFiles(b *config.Bootstrap) (*certs.Set, [][]string, error) {
 	return set, notes, nil
 }
 
+// who are the clients that are shown it.
+func (c *certificateState) who() (out []string) {
+	const unnamed = "clients that ask for no name, or for one that no certificate has"
+	kind, _, _ := strings.Cut(c.Key, " ")
+	if len(c.SNI) > 0 {
+		out = append(out, "clients that ask for "+strings.Join(c.SNI, ", "))
+	}
+	if len(c.Old) > 0 {
+		out = append(out, "clients that ask for "+strings.Join(c.Old, ", ")+" and can verify "+kind+" only")
+	}
+	if c.Default {
+		out = append(out, unnamed)
+	}
+	if c.OldToo {
+		out = append(out, unnamed+", and can verify "+kind+" only")
+	}
+	if len(out) == 0 {
+		out = append(out, "nobody: others come before it")
+	}
+	return out
+}
+
 // print shows one certificate to people.
 func (c *certificateState) print(w io.Writer) {
 	word := "ok  "
@@ -277,14 +307,9 @@ func (c *certificateState) print(w io.Writer) {
 	if c.State != certificateOK {
 		line("alarm", "%s", c.told())
 	}
-	who := "clients that cannot verify those above"
-	if len(c.SNI) > 0 {
-		who = "clients that ask for " + strings.Join(c.SNI, ", ")
+	for _, who := range c.who() {
+		line("shown to", "%s", who)
 	}
-	if c.Default {
-		who += "; and those that ask for no name, or for one that no certificate has"
-	}
-	line("shown to", "%s", who)
 	line("names", "%s", strings.Join(c.Names, ", "))
 	line("issuer", "%s", c.Issuer)
 	line("chain", "%s", strings.TrimSuffix(string(c.Chain)+": "+c.Detail, ": "))

@@ -105,10 +105,10 @@ func (d *daemon) noteCertificate(notes []string, source string, c *tls.Certifica
 
 // checkCertificates reads the certificates of the document as the daemon does at its start. What can be used and should not
 // stay so becomes warnings.
-func checkCertificates(c *config.Config, path string, now time.Time) (warnings config.Problems, err error) {
+func checkCertificates(c *config.Config, now time.Time) (warnings config.Problems, err error) {
 	var set certs.Set
 	warn := func(n string) {
-		warnings = append(warnings, config.Problem{File: path, Key: "tls", Message: n, Warning: true})
+		warnings = append(warnings, config.Problem{File: c.BootstrapPath, Key: "tls", Message: n, Warning: true})
 	}
 	for _, p := range pairs(c.Bootstrap) {
 		read, notes, problem := p.Read()

@@ -121,7 +121,7 @@ func TestTLSStatusWithoutDaemon(t *testing.T) {
 		!slices.Equal(a.SNI, []string{"mx.example.org", "mta-sts.example.org"}) {
 		t.Errorf("%+v", a)
 	}
-	if b := got[1]; b.Default || !slices.Equal(b.SNI, []string{"mx.example.net"}) || len(b.Names) != 2 {
+	if b := got[1]; b.Default || !slices.Equal(b.SNI, []string{"mx.example.net"}) || len(b.Names) != 2 || len(b.Old) > 0 || b.OldToo {
 		t.Errorf("%+v", b)
 	}
 	code, out, _ = gatepost(t, "tls", "status", "--config", documentsOf(late))
@@ -135,6 +135,28 @@ func TestTLSStatusWithoutDaemon(t *testing.T) {
 	code, _, errOut = gatepost(t, "tls", "status", "--config", documentsOf(certs.Pair{Certificate: good.Certificate, Key: other.Key}))
 	if code != exitFound || !strings.Contains(errOut, "is that of the key") {
 		t.Errorf("exit %d: %s", code, errOut)
+	}
+}
+
+// TestWhoIsShownACertificate shows the words for who gets which.
+func TestWhoIsShownACertificate(t *testing.T) {
+	one := func(key string, names ...string) certs.Facts {
+		return certs.Facts{Key: key, Names: names, NotAfter: time.Now().Add(day)}
+	}
+	all := []certs.Facts{one("ECDSA P-256", "a.example", "b.example"), one("RSA 2048", "b.example", "c.example"), one("RSA 4096", "b.example"), one("ECDSA P-384", "c.example")}
+	shown := make([]certs.Shown, len(all))
+	for i := range shown {
+		shown[i] = certs.Shown{Source: sourceSelfSigned, Certificate: &tls.Certificate{}}
+	}
+	var got []string
+	for _, c := range statesOf(shown, all, time.Now()) {
+		got = append(got, strings.Join(c.who(), "; "))
+	}
+	unnamed := "clients that ask for no name, or for one that no certificate has"
+	if want := []string{"clients that ask for a.example, b.example; " + unnamed,
+		"clients that ask for c.example; clients that ask for b.example and can verify RSA only; " + unnamed + ", and can verify RSA only",
+		"nobody: others come before it", "clients that ask for c.example and can verify ECDSA only"}; !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 

@@ -44,7 +44,7 @@ func check(ctx context.Context, e env, args []string) int {
 	}
 	if err == nil {
 		var warnings config.Problems
-		warnings, err = checkCertificates(c, f.config, time.Now())
+		warnings, err = checkCertificates(c, time.Now())
 		show(e, warnings)
 	}
 	if err == nil {
