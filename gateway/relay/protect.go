@@ -61,9 +61,10 @@ func (p *protection) verified() bool {
 }
 
 // same reports whether a connection made under o is one as p asks for. Which record matched is of no account: as long as
-// the same records are published it still would.
+// the same records are published it still would. Where encryption is a matter of luck, with is as good as without.
 func (p *protection) same(o *protection) bool {
-	return p.mode == o.mode && p.basis == o.basis && p.base == o.base && slices.EqualFunc(p.tlsa, o.tlsa, dane.Record.Equal) &&
+	lucky := func(m Mode) bool { return m == Opportunistic || m == None }
+	return (p.mode == o.mode || lucky(p.mode) && lucky(o.mode)) && p.basis == o.basis && p.base == o.base && slices.EqualFunc(p.tlsa, o.tlsa, dane.Record.Equal) &&
 		samePolicy(p.sts, o.sts)
 }
 

@@ -64,6 +64,9 @@ func Load(path string, sections Sections) (*Config, Problems) {
 		c.PolicyPath, c.PolicyVersion = policy, Version(data)
 		all = append(all, found...)
 	}
+	if !all.Refused() {
+		all = append(all, c.untrusted(policy)...)
+	}
 	if all.Refused() {
 		return nil, all
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"gatepost/internal/importer/postfix"
@@ -114,12 +115,27 @@ func (m *Draft) level(r *route, words []string, hops []postfix.Hop, digest strin
 		}
 		m.taken(r.tlsOrigin, what, `tls = "required"`)
 	case "dane", "dane-only":
-		r.tls = "opportunistic"
-		m.leave(r.tlsOrigin, what, "DANE is not looked up for next hops of a route", `write tls = "required" or "fingerprint": the next hop is your own`)
+		if !danes(hops) {
+			r.tls = "opportunistic"
+			m.leave(r.tlsOrigin, what, "TLSA records are of a name, and the next hop has only an address", "write its name as host, with tls = "+strconv.Quote(words[0]))
+			return
+		}
+		r.tls = words[0]
+		m.taken(r.tlsOrigin, what, "tls = "+strconv.Quote(words[0]))
 	default:
 		r.tls = "opportunistic"
 		m.leave(r.tlsOrigin, what, "is no level that is known", "")
 	}
+}
+
+// danes reports whether each hop has a name, which may come of an MX: the records that say so are signed, or there is no DANE.
+func danes(hops []postfix.Hop) bool {
+	for _, h := range hops {
+		if _, err := netip.ParseAddr(h.Host); err == nil || h.Unix != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // allNamed reports whether each hop has a name that a certificate can be verified by: an address has none, and of an MX whoever
