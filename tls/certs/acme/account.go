@@ -40,8 +40,8 @@ type Authority struct {
 	Dir string
 	Log *slog.Logger
 
-	once      sync.Once
-	transport *http.Transport
+	once sync.Once
+	way  http.RoundTripper // to it, made at the first use
 }
 
 // ParseBindingKey reads the key of an external account binding as authorities hand it out: base64url, with or without
@@ -98,8 +98,19 @@ func (a *Authority) client() (*wire.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("account: %w", err)
 	}
-	a.once.Do(func() { a.transport = newTransport(a.Roots, a.Dial) })
-	return &wire.Client{Key: key, HTTPClient: newHTTPClient(a.transport), DirectoryURL: a.directory(), RetryBackoff: pause, UserAgent: "gatepost"}, nil
+	c := a.stranger()
+	c.Key = key
+	return c, nil
+}
+
+// stranger makes a client without an account, for one order or look.
+func (a *Authority) stranger() *wire.Client {
+	a.once.Do(func() {
+		if a.way == nil {
+			a.way = newTransport(a.Roots, a.Dial)
+		}
+	})
+	return &wire.Client{HTTPClient: newHTTPClient(a.way), DirectoryURL: a.directory(), RetryBackoff: pause, UserAgent: "gatepost"}
 }
 
 // kept returns what is known of the account; nothing where a file is missing or damaged, since it can be asked for.
@@ -179,7 +190,8 @@ func (a *Authority) register(ctx context.Context, c *wire.Client) error {
 
 // Look reads the directory and says what it wants, for a person: no account is made.
 func (a *Authority) Look(ctx context.Context) (string, error) {
-	c := &wire.Client{HTTPClient: newHTTPClient(newTransport(a.Roots, a.Dial)), DirectoryURL: a.directory(), RetryBackoff: pause, UserAgent: "gatepost"}
+	c := a.stranger()
+	defer c.HTTPClient.CloseIdleConnections()
 	d, err := c.Discover(ctx)
 	if err != nil {
 		return "", errors.New(words(err))

@@ -36,9 +36,6 @@ func (a *Authority) order(ctx context.Context, r request) (chain [][]byte, err e
 		r.open = ""
 		chain, err = a.orderOnce(ctx, r)
 	}
-	if a.transport != nil {
-		a.transport.CloseIdleConnections()
-	}
 	return chain, err
 }
 
@@ -47,6 +44,7 @@ func (a *Authority) orderOnce(ctx context.Context, r request) ([][]byte, error) 
 	if err != nil {
 		return nil, err
 	}
+	defer c.HTTPClient.CloseIdleConnections()
 	o, err := a.place(ctx, c, r)
 	if err != nil {
 		return nil, err

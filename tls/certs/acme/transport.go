@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,10 +23,16 @@ const (
 
 var errAnswerSize = fmt.Errorf("the authority's answer has over %d octets", maxAnswer)
 
-// bounded is the way to an authority: https only, answers that end, waits that are neither nothing nor for ever.
-type bounded struct{ next http.RoundTripper }
+// bounded is the way to an authority for one order: https only, answers that end, waits that are neither nothing nor for ever.
+type bounded struct {
+	next  http.RoundTripper
+	asked atomic.Int64 // requests
+}
 
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+// patience is how many requests an order may take before it is asked for less often than each second.
+const patience = 20
+
+func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" {
 		return nil, fmt.Errorf("the authority names %s, which is not https", clean(r.URL.Redacted(), 200))
 	}
@@ -33,16 +40,23 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v := res.Header.Get("Retry-After"); v != "" {
-		least, most := pollLeast, pollMost
-		if res.StatusCode >= 400 {
-			least, most = 0, laterMost
-		}
-		wait := min(max(parseRetryAfter(v, time.Now()), least), most)
+	said, least, most := res.Header.Get("Retry-After"), max(pollLeast, time.Duration(b.asked.Add(1)/patience)*time.Second), pollMost
+	if res.StatusCode >= 400 {
+		least, most = 0, laterMost
+	}
+	if said != "" || least > 0 {
+		wait := min(max(parseRetryAfter(said, time.Now()), least), most)
 		res.Header.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
 	}
 	res.Body = &limitedBody{ReadCloser: res.Body, left: maxAnswer}
 	return res, nil
+}
+
+// CloseIdleConnections is called by http.Client.
+func (b *bounded) CloseIdleConnections() {
+	if c, ok := b.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
 }
 
 // parseRetryAfter reads seconds or a date; 0 for anything else.
@@ -91,8 +105,8 @@ func newTransport(roots *x509.CertPool, dial dialer) *http.Transport {
 
 // newHTTPClient makes the client of one order. It follows no redirect: signed requests name the address that they are for
 // (RFC 8555 section 6.4).
-func newHTTPClient(t *http.Transport) *http.Client {
-	return &http.Client{Transport: bounded{t}, Timeout: requestTime,
+func newHTTPClient(way http.RoundTripper) *http.Client {
+	return &http.Client{Transport: &bounded{next: way}, Timeout: requestTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
