@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -36,7 +35,7 @@ func newIssuing(b *config.Bootstrap, r *dns.Resolver, log *slog.Logger) (*issuin
 	if len(b.TLS.ACME) == 0 {
 		return nil, nil
 	}
-	dir := filepath.Join(b.StateDir, "certs")
+	dir := certificateFolder(b.StateDir)
 	a := &acme.Authority{Directory: b.ACME.Directory, Email: b.ACME.Email, Agreed: b.ACME.AgreeTerms, Dir: dir, Log: log}
 	x := &issuing{http: new(acme.HTTP), alpn: new(acme.ALPN), manager: &acme.Manager{Authority: a, Dir: dir, Log: log}}
 	if b.ACME.CAFile != "" {
@@ -91,7 +90,7 @@ func newZones(b *config.Bootstrap, r *dns.Resolver, log *slog.Logger) (*acme.DNS
 	if err != nil {
 		return nil, fmt.Errorf("acme.tsig_secret_file: %w", err)
 	}
-	return &acme.DNS{Zones: u, File: filepath.Join(b.StateDir, "certs", "dns-01.json"), Log: log}, nil
+	return &acme.DNS{Zones: u, File: filepath.Join(certificateFolder(b.StateDir), "dns-01.json"), Log: log}, nil
 }
 
 // openACME shows the certificates that an authority gave, and makes the keys of those that it is to give. It asks nobody.
@@ -100,11 +99,13 @@ func (d *daemon) openACME() (err error) {
 		return err
 	}
 	m := d.acme.manager
-	if err := os.MkdirAll(m.Dir, 0o700); err != nil {
-		return fmt.Errorf("state_dir: %w", err)
+	m.Show = func(entry string, all []*tls.Certificate) {
+		d.certificates.Put(sourceACME+entry, all...)
+		for _, c := range all {
+			go d.noteCertificate(nil, sourceACME+entry, c) // to verify a chain takes milliseconds
+		}
 	}
-	m.Show = func(entry string, c []*tls.Certificate) { d.certificates.Put(sourceACME+entry, c...) }
-	m.Usable = d.usableKey
+	m.Usable, m.Told, d.renewal = d.usableKey, d.tellACME, d.acme.renewal
 	d.tlsa.next = d.acme.nextKeys
 	m.Load()
 	return nil
@@ -117,6 +118,48 @@ func (x *issuing) nextKeys() (out []dane.Key) {
 			out = append(out, dane.Key{Names: k.Names, Public: k.Current})
 		}
 		out = append(out, dane.Key{Names: k.Names, Public: k.Next})
+	}
+	return out
+}
+
+// tellACME tells the journal what came of a try to get a certificate.
+func (d *daemon) tellACME(entry string, err error) {
+	verb, attrs := journal.Certificate, []slog.Attr{slog.String("source", sourceACME+entry)}
+	if err != nil {
+		verb, attrs = journal.CertificateFailed, append(attrs, slog.String("detail", err.Error()))
+	}
+	d.journal.Daemon(verb, attrs...)
+}
+
+// renewal tells of the certificates of an entry when they are renewed next, and what came of the last time.
+func (x *issuing) renewal(source string) (next time.Time, told string) {
+	for _, s := range x.manager.Status() {
+		if sourceACME+s.Name != source {
+			continue
+		}
+		switch {
+		case s.Error != "":
+			told = fmt.Sprintf("%d tries failed, the last on %s: %s", s.Failures, s.ErrorAt.UTC().Format(time.DateTime), s.Error)
+		case s.KeptKey != "":
+			told = "the last renewal kept its key: " + s.KeptKey
+		}
+		if next = s.Next; next.IsZero() {
+			next = time.Now()
+		}
+	}
+	return next, told
+}
+
+// missing are the entries that have no certificate yet, as tls status shows them.
+func (x *issuing) missing() (out []certificateState) {
+	for _, s := range x.manager.Status() {
+		if !s.NotAfter.IsZero() {
+			continue
+		}
+		c := certificateState{Source: sourceACME + s.Name, SNI: []string{}, State: certificateMissing}
+		c.Facts.Names = s.Names
+		c.Renewal, c.Told = x.renewal(c.Source)
+		out = append(out, c)
 	}
 	return out
 }

@@ -23,6 +23,7 @@ const (
 	certificateLate    = "late"    // a third of its life is left, and its successor did not come
 	certificateExpired = "expired" // or not good yet
 	certificateBad     = "bad"     // the files hold another one, which cannot be used
+	certificateMissing = "missing" // none came from the authority so far
 	certificateNames   = "names"   // senders are led here by a name that no certificate covers
 )
 
@@ -179,7 +180,11 @@ func (c *certificateState) told() string {
 
 // certificatesVerb answers gatepost tls status.
 func (d *daemon) certificatesVerb(context.Context, *http.Request) (any, error) {
-	return d.certificateStates(time.Now()), nil
+	out := d.certificateStates(time.Now())
+	if d.acme != nil {
+		out = append(out, d.acme.missing()...)
+	}
+	return out, nil
 }
 
 // tlsStatus shows the certificates of the running daemon, or of the files where it does not run.
@@ -296,6 +301,11 @@ func (c *certificateState) who() (out []string) {
 
 // print shows one certificate to people.
 func (c *certificateState) print(w io.Writer) {
+	if c.State == certificateMissing {
+		fmt.Fprintf(w, "FAIL %s: no certificate came so far for %s\n     %-13s %s\n", c.Source, strings.Join(c.Names, ", "), "next try",
+			strings.TrimSuffix(c.Renewal.UTC().Format(time.DateTime)+"; "+c.Told, "; "))
+		return
+	}
 	word := "ok  "
 	if c.State != certificateOK {
 		word = "FAIL"

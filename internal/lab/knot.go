@@ -123,6 +123,7 @@ key:
   - id: update
     key: %s
     action: update
+    update-type: [TXT]
   - id: near
     address: 127.0.0.0/8
     action: [transfer, notify]

@@ -105,6 +105,17 @@ challenge = "dns-01"
 		t.Errorf("keys: %v and %v", rsa.PublicKeyAlgorithm, shown["mx.example.org"].PublicKeyAlgorithm)
 	}
 
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		text, err := os.ReadFile(filepath.Join(w.dir, "gatepost.log"))
+		n := strings.Count(string(text), `"kind":"certificate"`)
+		if err == nil && n == 3 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the journal tells of %d certificates, %v", n, err)
+		}
+	}
+
 	// A person asks again: at most once an hour, unless he insists.
 	if _, said, code, err := w.daemon.Command(t.Context(), "tls", "renew", "alpn.example.org"); err != nil || code != 1 || !strings.Contains(said, "less than an hour ago") {
 		t.Errorf("renew: %v, exit %d, %s", err, code, said)
@@ -143,6 +154,9 @@ challenge = "dns-01"
 	_, page, err := w.daemon.Get(t.Context(), "/metrics")
 	if err != nil || !strings.Contains(page, `gatepost_acme_failures{name="mx.example.org"} 0`) || !strings.Contains(page, `gatepost_acme_orders{name="alpn.example.org"} 2`) {
 		t.Errorf("metrics: %v\n%s", err, grep(page, "acme"))
+	}
+	if out, said, code, err := w.daemon.Command(t.Context(), "tls", "status"); err != nil || code != 0 || strings.Count(out, "next renewal") != 4 || !strings.Contains(out, "ok   acme:dns.example.org") {
+		t.Errorf("tls status: %v, exit %d\n%s%s", err, code, out, said)
 	}
 	status, _, _, err := w.daemon.Command(t.Context(), "status")
 	if err != nil || !strings.Contains(status, "the next order is placed on") {
