@@ -156,4 +156,7 @@ func (c *command) usage(w io.Writer) {
 	if strings.Contains(c.args, "--state") {
 		fmt.Fprintln(w, queueStates+".")
 	}
+	if strings.Contains(c.args, "GROUP") {
+		fmt.Fprintln(w, "GROUP: "+strings.Join(doctorGroups(), ", ")+". HOST: another gateway of yours. docs/doctor.md tells what each line means.")
+	}
 }

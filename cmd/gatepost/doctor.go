@@ -48,14 +48,10 @@ func examine(ctx context.Context, e env, args []string) int {
 	}
 	groups := w.Groups()
 	if *only != "" {
-		var names []string
-		for _, g := range groups {
-			names = append(names, g.Name)
-		}
 		wanted := words(*only)
 		for _, name := range wanted {
-			if !slices.Contains(names, name) {
-				return usage("--only: there is no group %q; the groups are %s", name, strings.Join(names, ", "))
+			if !slices.Contains(doctorGroups(), name) {
+				return usage("--only: there is no group %q; the groups are %s", name, strings.Join(doctorGroups(), ", "))
 			}
 		}
 		groups = slices.DeleteFunc(groups, func(g doctor.Group) bool { return !slices.Contains(wanted, g.Name) })
@@ -76,6 +72,14 @@ func examine(ctx context.Context, e env, args []string) int {
 		return exitDone
 	}
 	return exitFound
+}
+
+// doctorGroups are the names of the groups.
+func doctorGroups() (names []string) {
+	for _, g := range new(doctor.World).Groups() {
+		names = append(names, g.Name)
+	}
+	return names
 }
 
 // words are those of a list with commas or blanks.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,8 @@ type behind struct {
 	asked *config.Config // c with the resolver that --dns names
 	p     *parts
 
+	making sync.Mutex
+
 	once   sync.Once
 	status state // of the daemon
 	err    error
@@ -47,6 +50,13 @@ func (b *behind) ask(ctx context.Context) (*state, error) {
 		}
 	})
 	return &b.status, b.err
+}
+
+// assemble builds what both documents name, one at a time.
+func (b *behind) assemble() (*built, error) {
+	b.making.Lock()
+	defer b.making.Unlock()
+	return assemble(b.c, b.p)
 }
 
 // statusTime bounds the question for the state: a daemon that hangs must not hide what else there is to see.
@@ -125,7 +135,7 @@ func (b *behind) lists(ctx context.Context, about []netip.Addr) ([]doctor.List, 
 
 // hops connects to every next hop as the relay does, and asks each for recipients that cannot exist.
 func (b *behind) hops(ctx context.Context) ([]doctor.Hop, []doctor.Knows, error) {
-	built, err := assemble(b.c, b.p)
+	built, err := b.assemble()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,6 +169,29 @@ func (b *behind) hops(ctx context.Context) ([]doctor.Hop, []doctor.Knows, error)
 	return hops, knows, nil
 }
 
+// services asks what else the documents name, as check --live does.
+func (b *behind) services(ctx context.Context) (out []doctor.Service) {
+	built, err := b.assemble()
+	if err != nil {
+		return nil // the next hops tell
+	}
+	defer built.close()
+	asks := []func() []answer{
+		func() []answer { return directoriesLive(ctx, built) },
+		func() []answer { askNotices(ctx, built); return noticeAnswers(built) },
+		func() []answer { return reportsLive(ctx, b.c, built, b.p) },
+		func() []answer { return askSealingKey(ctx, b.c, b.p) },
+		func() []answer { return acmeLive(ctx, b.c, b.p) },
+	}
+	said := make([][]answer, len(asks))
+	atOnce(len(asks), func(i int) { said[i] = asks[i]() })
+	kinds := map[string]string{"directory": "directory", "notices": "notices", "dmarc reports": "reports", "arc key": "arc_key", "acme": "acme"}
+	for _, a := range slices.Concat(said...) {
+		out = append(out, doctor.Service{Kind: kinds[a.What], About: a.Server, Err: a.Err, Said: a.Said})
+	}
+	return out
+}
+
 // hopTime is for next hops to be reached; recipients are asked for in what is left of the group's time.
 const hopTime = 12 * time.Second
 
@@ -189,7 +222,11 @@ func insideHost(address string) bool {
 // scanners asks each scanner, and Redis, as their probes do.
 func (b *behind) scanners(ctx context.Context) []doctor.Scanner {
 	boot := b.c.Bootstrap
-	checks := makePolicy(b.c).Checks
+	checks := map[string]gateway.CheckPolicy{}
+	if built, err := b.assemble(); err == nil { // where it cannot be, the next hops tell
+		checks = built.snapshot.Policy.Checks
+		built.close()
+	}
 	needed := func(name string) bool {
 		return checks[name].Action > gateway.ActionObserve && checks[name].Unknown >= gateway.ActionDefer
 	}
@@ -206,7 +243,7 @@ func (b *behind) scanners(ctx context.Context) []doctor.Scanner {
 		})
 	}
 	used := func(name string, addresses []string) []string {
-		if checks[name].Action == gateway.ActionOff {
+		if c, known := checks[name]; known && c.Action == gateway.ActionOff {
 			return nil
 		}
 		return addresses

@@ -153,7 +153,7 @@ func TestDoctorUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--only", "nothing"}, "there is no group \"nothing\"; the groups are dns, domain, host, listener, daemon, lists, clock, nexthops, scanners, disk, web"},
+		{[]string{"--only", "nothing"}, "there is no group \"nothing\"; the groups are dns, domain, host, listener, daemon, lists, clock, nexthops, scanners, services, disk, web"},
 		{[]string{"--domain", "..", "--only", "domain"}, "--domain: \"..\" is no domain"},
 		{[]string{"--domain", "example.net"}, "--domain: example.net is not served"},
 		{[]string{"--dns", "resolver.example"}, "server \"resolver.example\": not an IP address"},

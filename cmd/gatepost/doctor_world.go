@@ -47,7 +47,7 @@ func newWorld(c *config.Config, o doctorOptions) (*doctor.World, error) {
 		DNS: doctorDNS{resolver}, Servers: servers, Probes: doctor.DefaultProbes(), Dial: (&net.Dialer{}).DialContext, Now: time.Now,
 		Interfaces: interfaces(), CheckSPF: plain.checkSPF, CheckDMARC: plain.checkDMARC, GenericName: filters.GenericName,
 		Validating: hopNeeds(c), MessageSize: int64(c.Policy.Limits.MessageSize), ListsNamed: len(c.Policy.RBL.Used()), Folders: folders(c.Bootstrap),
-		Statfs: doctor.Statfs, Kernel: doctor.KernelClock, AskDaemon: b.daemon, AskLists: b.lists, AskHops: b.hops, AskScanners: b.scanners,
+		Statfs: doctor.Statfs, Kernel: doctor.KernelClock, AskDaemon: b.daemon, AskLists: b.lists, AskHops: b.hops, AskServices: b.services, AskScanners: b.scanners,
 		AskTLSA: b.tlsa, STSRecord: stsRecord, FetchSTS: fetchSTS(resolver), Proofs: proofs(c.Bootstrap),
 		Listener: doctor.Listener{Named: o.listener, Find: b.listeners, Without: c.Policy.SMTP.Without},
 		Serves:   func(name string) bool { return policy.Domain(name) != nil },

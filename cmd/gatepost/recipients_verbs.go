@@ -266,9 +266,8 @@ func (d *daemon) recipientInstruments(m *journal.Metrics) {
 	m.Gauge("recipients_remembered", "Recipients that next hops are remembered to know.", func() float64 { n, _, _ := d.parts.recipients.Entries(); return float64(n) })
 }
 
-// recipientsLive reads the LDAP directories, and asks next hops for recipients that cannot exist.
-func recipientsLive(ctx context.Context, c *config.Config, b *built) []answer {
-	var out []answer
+// directoriesLive reads the LDAP directories.
+func directoriesLive(ctx context.Context, b *built) (out []answer) {
 	for _, x := range b.directories {
 		if s := x.Status(); s.Kind == string(config.DirectoryLDAP) {
 			err := x.Sync(ctx, false)
@@ -276,6 +275,12 @@ func recipientsLive(ctx context.Context, c *config.Config, b *built) []answer {
 			out = append(out, answer{What: "directory", Server: s.Name, Err: err, Said: directoryWords(&s)})
 		}
 	}
+	return out
+}
+
+// recipientsLive reads the LDAP directories, and asks next hops for recipients that cannot exist.
+func recipientsLive(ctx context.Context, c *config.Config, b *built) []answer {
+	out := directoriesLive(ctx, b)
 	for _, canary := range b.rcpts.Probe(ctx, rcptSenderOf(c.Bootstrap.Hostname)) {
 		if canary.Asked.IsZero() {
 			continue // the next hop did not answer, which is told elsewhere

@@ -160,6 +160,26 @@ func TestScanners(t *testing.T) {
 	}, func() *World { return &World{At: at, MessageSize: 100, Now: func() time.Time { return now }} }, func(w *World) Group { return Group{"scanners", w.scanners} })
 }
 
+// TestServices shows what else may be away, with what that means.
+func TestServices(t *testing.T) {
+	away := func(kind string) func(w *World) {
+		return func(w *World) {
+			w.AskServices = func(context.Context) []Service { return []Service{{kind, "a", errors.New("away"), ""}} }
+		}
+	}
+	run(t, []row{
+		{"none", func(w *World) { w.AskServices = func(context.Context) []Service { return nil } }, ""},
+		{"well", func(w *World) {
+			w.AskServices = func(context.Context) []Service { return []Service{{"directory", "a", nil, "7 addresses"}} }
+		}, "ok services.directory"},
+		{"directory", away("directory"), "warn services.directory a: away; recipients are known by its copy, or not at all -> gatepost recipients sync; docs/recipients.md"},
+		{"notices", away("notices"), "warn services.notices a: away; senders are not told when mail from the spool fails for good -> gatepost handover tells what that server must allow; gatepost.toml:1: queue.notices_via = ..."},
+		{"reports", away("reports"), "warn services.reports a: away; DMARC reports wait -> gatepost dmarc report; gatepost.toml:1: reports.dmarc.via = ..."},
+		{"key", away("arc_key"), "warn services.arc_key a: away; seals of this host are not believed -> gatepost dkim key show prints the TXT record to paste"},
+		{"acme", away("acme"), "warn services.acme a: away; certificates are not renewed -> gatepost tls status; gatepost.toml:1: acme.directory = ..."},
+	}, func() *World { return &World{At: at} }, func(w *World) Group { return Group{"services", w.services} })
+}
+
 // TestDisk shows folders that are not there, are open to all, full, or cannot be written.
 func TestDisk(t *testing.T) {
 	root := t.TempDir()

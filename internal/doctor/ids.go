@@ -13,6 +13,7 @@ func IDs() []string {
 		"clock.synchronised", "clock.unfinished",
 		"nexthops.reach", "nexthops.tls", "nexthops.size", "nexthops.offers", "nexthops.recipients", "nexthops.unfinished",
 		"scanners.clamd", "scanners.signatures", "scanners.limit", "scanners.spamd", "scanners.rules", "scanners.redis", "scanners.unfinished",
+		"services.directory", "services.notices", "services.reports", "services.arc_key", "services.acme", "services.unfinished",
 		"disk.folder", "disk.space", "disk.inodes", "disk.fsync", "disk.unfinished",
 		"web.mta_sts", "web.acme", "web.unfinished",
 	}

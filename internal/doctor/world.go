@@ -134,6 +134,7 @@ type World struct {
 	AskDaemon   func(ctx context.Context) (*Daemon, error) // the error is ErrNotRunning, or why it could not be asked
 	AskLists    func(ctx context.Context, about []netip.Addr) ([]List, error)
 	AskHops     func(ctx context.Context) ([]Hop, []Knows, error)
+	AskServices func(ctx context.Context) []Service
 	AskScanners func(ctx context.Context) []Scanner
 
 	Listener Listener
@@ -181,6 +182,7 @@ func (w *World) Groups() []Group {
 		{"clock", w.clock},
 		{"nexthops", w.nextHops},
 		{"scanners", w.scanners},
+		{"services", w.services},
 		{"disk", w.disk},
 		{"web", w.web},
 	}
