@@ -124,6 +124,9 @@ func (f *Files) Reread() (show func(), err error) {
 func (f *Files) put(list []*file, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.files == nil {
+		f.sweep()
+	}
 	for i, n := range list {
 		n.before = n.taken
 		switch {

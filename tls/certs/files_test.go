@@ -191,7 +191,14 @@ func TestNewKeyIsHeldBack(t *testing.T) {
 		}
 		show()
 		w.after(t, time.Minute, again)
+		for _, name := range []string{"shown-0123456789abcdef.pem", "shown-0123456789abcdef.pem.new", "tlsa.json"} {
+			writeTo(t, filepath.Join(keep, name), []byte("of a pair that is not named any more"))
+		}
 		after := watch(t, &Set{}, keep, usable, p)
+		if left, _ := filepath.Glob(filepath.Join(keep, "*")); len(left) != 2 || left[0] != kept[0] {
+			t.Errorf("after a start there are %q", left)
+		}
+		os.Remove(filepath.Join(keep, "tlsa.json"))
 		after.after(t, time.Minute, again, "held")
 		mu.Lock()
 		may = true

@@ -7,11 +7,10 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -99,13 +98,23 @@ func (f *Files) recall(p Pair, now time.Time) *tls.Certificate {
 	return c
 }
 
+// sweep removes what was kept of pairs that are not named any more, and what a crash left half written: each is a private key.
+func (f *Files) sweep() {
+	if f.Keep == "" {
+		return
+	}
+	all, _ := filepath.Glob(filepath.Join(f.Keep, "shown-*")) // the pattern is good
+	for _, name := range all {
+		if !slices.ContainsFunc(f.Pairs, func(p Pair) bool { return f.kept(p) == name }) {
+			_ = os.Remove(name) // one that stays is tried again at the next start
+		}
+	}
+}
+
 // forget removes what remember wrote.
 func (f *Files) forget(p Pair) {
 	if f.Keep == "" {
 		return
 	}
-	if err := os.Remove(f.kept(p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		// It is shown once more after a restart, until its successor may be: no harm.
-		return
-	}
+	_ = os.Remove(f.kept(p)) // if it stays, it is shown once more after a restart, until its successor may be
 }
