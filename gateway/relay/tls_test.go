@@ -151,6 +151,10 @@ func TestOpportunisticFallsBack(t *testing.T) {
 		"refused":                   {say("454 4.7.0 Not now"), Opportunistic, 1, gateway.Delivered},
 		"refused, required":         {say("454 4.7.0 Not now"), Required, 2, gateway.NotDelivered},
 		"wrong code":                {say("250 Ok"), Opportunistic, 2, gateway.NotDelivered},
+		"injected, an empty line":   {raw("220 Go on\r\n\r\n"), Opportunistic, 2, gateway.NotDelivered},
+		"injected, one octet":       {raw("220 Go on\r\n2"), Opportunistic, 2, gateway.NotDelivered},
+		"injected, required":        {raw("220 Go on\r\n250-inner.example\r\n250 REQUIRETLS\r\n"), Required, 2, gateway.NotDelivered},
+		"injected, many":            {raw("220 Go on\r\n" + strings.Repeat("250 Ok\r\n", 1000)), Required, 2, gateway.NotDelivered},
 		"injected":                  {raw("220 Go on\r\n250 inner.example\r\n"), Opportunistic, 2, gateway.NotDelivered},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,5 +192,42 @@ func TestParseDigest(t *testing.T) {
 		if _, err := ParseDigest(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}
+	}
+}
+
+// TestInjectedBeforeTLS: replies that somebody on the way puts before the handshake, in a packet of their own, are no replies
+// to what is said behind it: the handshake fails, and no message goes out over a connection that must be encrypted. What was
+// offered in clear counts for nothing.
+func TestInjectedBeforeTLS(t *testing.T) {
+	ca := newAuthority(t)
+	cert := ca.issue("inner.example", time.Now().Add(time.Hour), ca)
+	for name, c := range map[string]struct {
+		step  string
+		sends act
+		want  gateway.RelayResult
+	}{
+		"behind the 220": {"STARTTLS", func(s *fakeSession) bool {
+			_, _ = io.WriteString(s.conn, "220 Go on\r\n")
+			time.Sleep(50 * time.Millisecond)
+			_, _ = io.WriteString(s.conn, "250-inner.example\r\n250 REQUIRETLS\r\n250 Ok\r\n250 Ok\r\n354 Go on\r\n250 Ok\r\n")
+			return hang(s)
+		}, gateway.NotDelivered},
+		"behind the reply to EHLO": {"EHLO", raw("250-inner.example\r\n250 STARTTLS\r\n220 Go on\r\n"), gateway.NotDelivered},
+		"behind the banner":        {"banner", raw("220 inner.example ESMTP\r\n250-inner.example\r\n250 STARTTLS\r\n220 Go on\r\n"), gateway.NotDelivered},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, append([]string{"STARTTLS"}, everything...)...)
+			f.tls = &tls.Config{Certificates: []tls.Certificate{cert}}
+			f.set(c.step, c.sends)
+			r := newRelay(t, Route{Hops: []Hop{f.hop()}, TLS: Required, RootCAs: ca.pool, ServerName: "inner.example", Timeouts: long()})
+			if got := r.Relay(t.Context(), delivery(small)); got.Result != c.want || got.Reply.Code != 451 {
+				t.Errorf("got %+v", got)
+			}
+			messages, commands, _ := f.seen()
+			if len(messages) > 0 || slices.ContainsFunc(commands, func(c string) bool { return strings.HasPrefix(c, "MAIL") }) {
+				t.Errorf("%d messages after %q", len(messages), commands)
+			}
+		})
 	}
 }

@@ -46,6 +46,7 @@ type GoSMTPMessage struct {
 // GoSMTPOptions say how a go-smtp server answers. The zero value takes everything by SMTP in clear.
 type GoSMTPOptions struct {
 	TLS        *tls.Config // it offers STARTTLS
+	RequireTLS bool        // under TLS it offers REQUIRETLS (RFC 8689)
 	LMTP       bool        // it speaks LMTP (RFC 2033)
 	Recipients int         // how many it takes in a transaction; 0: any number
 	Port       *Port       // as that of NextHopOptions
@@ -82,6 +83,7 @@ func StartGoSMTPPeer(o GoSMTPOptions) (*GoSMTP, error) {
 	g.server.MaxRecipients = o.Recipients
 	g.server.EnableSMTPUTF8 = true
 	g.server.EnableDSN = true
+	g.server.EnableREQUIRETLS = o.RequireTLS
 	g.server.MaxMessageBytes = 64 << 20
 	g.server.MaxLineLength = 64 << 10
 	g.server.ReadTimeout = 2 * time.Minute
