@@ -220,6 +220,11 @@ func TestMetrics(t *testing.T) {
 	c := refusedEvent()
 	c.Record.Findings = mailEvent().Record.Findings[:1]
 	j.Write(c)
+	for _, tls := range []gateway.TLS{{Version: "TLS1.3", Resumed: true}, {Version: "TLS1.3"}, {Version: "TLS1.3"}} {
+		e := refusedEvent()
+		e.Record.Listener, e.Session.TLS = "other", tls
+		j.Write(e)
+	}
 	j.Early(netip.MustParseAddr("192.0.2.1"), gateway.TooManyConnections)
 	for i := range 1000 {
 		e := refusedEvent()
@@ -230,6 +235,9 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`gatepost_connections_total{end="limit",listener="mx"} 1`,
 		`gatepost_connections_total{end="limit",listener="other"} `,
+		`gatepost_tls_connections_total{resumed="true",version="TLS1.3"} 1`,
+		`gatepost_tls_connections_total{resumed="false",version="TLS1.3"} 2`,
+		`gatepost_tls_connections_total{resumed="false",version="none"} `,
 		`gatepost_early_refusals_total{reason="smtp.too_many_connections"} 1`,
 		`gatepost_transactions_total{reason="spam.score",verdict="tag"} 1`,
 		`gatepost_transactions_total{reason="malware.found",verdict="reject"} 1`,

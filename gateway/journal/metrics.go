@@ -2,6 +2,7 @@ package journal
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -20,6 +21,7 @@ const maxLabels = 128
 type Metrics struct {
 	registry     *prometheus.Registry
 	connections  *prometheus.CounterVec
+	encrypted    *prometheus.CounterVec
 	early        *prometheus.CounterVec
 	transactions *prometheus.CounterVec
 	recipients   *prometheus.CounterVec
@@ -62,6 +64,7 @@ func newMetrics() *Metrics {
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.connections = counter("connections_total", "Connections that got the banner, by listener and how they ended.", "listener", "end")
+	m.encrypted = counter("tls_connections_total", "Connections that got the banner, by the version of TLS at their end (none: in clear) and whether a ticket resumed it.", "version", "resumed")
 	m.early = counter("early_refusals_total", "Connections refused before the banner, by reason.", "reason")
 	m.transactions = counter("transactions_total", "Transactions, by verdict and reason.", "verdict", "reason")
 	m.recipients = counter("recipients_total", "Recipients named in RCPT, by the class of the reply.", "reply")
@@ -174,6 +177,7 @@ func (m *Metrics) observe(e *gateway.Event) {
 	}
 	if e.Kind == gateway.ConnectionEvent {
 		m.connections.WithLabelValues(m.bound("listener", r.Listener), m.bound("end", e.Session.End)).Inc()
+		m.encrypted.WithLabelValues(m.bound("version", e.Session.TLS.Version), strconv.FormatBool(e.Session.TLS.Resumed)).Inc()
 		return
 	}
 	m.transactions.WithLabelValues(e.Verdict.Outcome.String(), m.bound("reason", string(e.Verdict.Reason))).Inc()
