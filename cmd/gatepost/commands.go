@@ -95,6 +95,8 @@ func groups() []group {
 		}},
 		{"Encryption", []command{
 			{"tls tlsa", "[--config PATH] [--json]", "show the TLSA records of our mail hosts: what is published, what should be, and what to do next", tlsTLSA},
+			{"mta-sts show", "[DOMAIN] [--dns SERVER] [--config PATH] [--json]", "list the MTA-STS policies of our domains and of next hops; or look at what a domain publishes, as a sender does", policiesShow},
+			{"mta-sts advise", "DOMAIN [--dns SERVER] [--config PATH] [--json]", "say what is missing before a policy can go from testing to enforce, with what to paste, and how to go back", policiesAdvise},
 			{"tls renew", "[NAME] [--force] [--config PATH] [--json]", "order a certificate of [[tls.acme]] anew, or all; --force: also less than an hour after the last order", tlsRenew},
 		}},
 		{"Seals and reports", []command{

@@ -55,9 +55,11 @@ func (d *daemon) policyPage() publicPage {
 
 // servedPolicy is since when a policy of ours is served as it is.
 type servedPolicy struct {
-	ID    string    `json:"id"`
-	Mode  string    `json:"mode"`
-	Since time.Time `json:"since"`
+	ID     string        `json:"id"`
+	Mode   string        `json:"mode"`
+	Since  time.Time     `json:"since"`
+	MaxAge time.Duration `json:"max_age"`
+	Held   time.Time     `json:"held,omitzero"` // until when senders may keep what was served before
 }
 
 // hosting is what is known of the policies of our domains beside the document.
@@ -109,9 +111,15 @@ func (d *daemon) hostPolicies() {
 	policies := d.now.Load().policies
 	maps.DeleteFunc(h.served, func(domain string, _ servedPolicy) bool { return policies[domain] == nil })
 	for domain, p := range policies {
-		if s := h.served[domain]; s.ID != p.ID || s.Since.After(now) {
-			h.served[domain] = servedPolicy{ID: p.ID, Mode: string(p.Mode), Since: now}
+		s := h.served[domain]
+		if s.ID == p.ID && !s.Since.After(now) {
+			continue
 		}
+		next := servedPolicy{ID: p.ID, Mode: string(p.Mode), Since: now, MaxAge: p.MaxAge, Held: s.Held}
+		if held := now.Add(s.MaxAge); s.ID != "" && held.After(s.Held) {
+			next.Held = held
+		}
+		h.served[domain] = next
 	}
 	h.unlike = nil
 	select {

@@ -75,6 +75,7 @@ func (d *daemon) verbs() http.Handler {
 	mux.Handle("POST /recipients/forget", control.Verb(d.rcptForget))
 	mux.Handle("POST /recipients/import", control.Verb(d.rcptImport))
 	mux.Handle("POST /recipients/sync", control.Verb(d.rcptSync))
+	mux.Handle("GET /mta-sts", control.Verb(d.policiesVerb))
 	mux.Handle("GET /tls/tlsa", control.Verb(d.tlsaVerb))
 	mux.Handle("POST /tls/renew", control.Verb(d.renewVerb))
 	mux.Handle("POST /drain", control.Verb(d.drainVerb))

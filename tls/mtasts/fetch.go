@@ -32,14 +32,14 @@ const (
 // Fault is why there is no policy, beside the record that promises one.
 type Fault struct {
 	Result string // FetchError, PolicyInvalid or WebPKIInvalid
-	err    error
+	Err    error  // the cause
 }
 
 // Error is what went wrong.
-func (f *Fault) Error() string { return f.err.Error() }
+func (f *Fault) Error() string { return f.Err.Error() }
 
 // Unwrap is the cause.
-func (f *Fault) Unwrap() error { return f.err }
+func (f *Fault) Unwrap() error { return f.Err }
 
 // Fetcher fetches policies from their hosts. The zero value is ready.
 //

@@ -97,6 +97,15 @@ func TestPolicyPublished(t *testing.T) {
 	}
 	id := is(mtasts.Testing, 24*time.Hour)
 	status("paste _mta-sts.served.test. 3600 IN TXT \"v=STSv1; id=" + id + ";\"")
+	out, _, code, err := w.daemon.Command(t.Context(), "mta-sts", "show")
+	if err != nil || code != 1 || !strings.Contains(out, "WARN our own  served.test: mode testing, mx.gatepost.test, mx2.gatepost.test, kept for 1d, so since ") ||
+		!strings.Contains(out, "_mta-sts.served.test. 3600 IN TXT \"v=STSv1; id="+id+";\"") {
+		t.Errorf("mta-sts show: %d, %s, %v", code, out, err)
+	}
+	if out, _, code, err = w.daemon.Command(t.Context(), "mta-sts", "advise", "served.test"); err != nil || code != 1 ||
+		!strings.Contains(out, "bad  TXT record: there is no TXT record") || !strings.Contains(out, "next enforce: not yet") {
+		t.Errorf("mta-sts advise: %d, %s, %v", code, out, err)
+	}
 	if _, err := fetch("other.test"); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("a policy of a domain that is not ours: %v", err)
 	}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/internal/config"
+	"gatepost/internal/dns"
+	"gatepost/tls/mtasts"
+)
+
+// policyLine is one MTA-STS policy as gatepost mta-sts show lists it.
+type policyLine struct {
+	Domain  string    `json:"domain"`
+	Ours    bool      `json:"ours"` // published here; else of a next hop
+	Mode    string    `json:"mode"` // "" where a next hop has none
+	ID      string    `json:"id,omitempty"`
+	MX      []string  `json:"mx,omitempty"`
+	MaxAge  float64   `json:"max_age"`          // seconds
+	Since   time.Time `json:"since,omitzero"`   // served as it is, or fetched
+	Ends    time.Time `json:"ends,omitzero"`    // of a next hop: counts until then
+	Record  string    `json:"record,omitempty"` // to paste
+	Problem string    `json:"problem,omitempty"`
+}
+
+// policiesVerb lists the policies of our domains and of next hops.
+func (d *daemon) policiesVerb(context.Context, *http.Request) (any, error) {
+	out := []policyLine{}
+	policies := d.now.Load().policies
+	d.hosted.mu.Lock()
+	for _, domain := range slices.Sorted(maps.Keys(policies)) {
+		p := policies[domain]
+		out = append(out, policyLine{Domain: domain, Ours: true, Mode: string(p.Mode), ID: p.ID, MX: p.MX, MaxAge: p.MaxAge.Seconds(),
+			Since: d.hosted.served[domain].Since, Record: recordLine(domain, p.ID), Problem: d.hosted.unlike[domain]})
+	}
+	d.hosted.mu.Unlock()
+	for _, k := range d.parts.policies.Known() {
+		line := policyLine{Domain: k.Domain}
+		if p := k.Policy; p != nil {
+			line.Mode, line.ID, line.MX, line.MaxAge, line.Since, line.Ends = string(p.Mode), p.ID, p.MX, p.MaxAge.Seconds(), k.Fetched, k.Ends
+		}
+		if k.Err != nil {
+			line.Problem = k.Err.Error()
+		}
+		out = append(out, line)
+	}
+	return out, nil
+}
+
+// policiesShow lists policies, or looks at one domain as a sender would.
+func policiesShow(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "mta-sts show")
+	server := f.String("dns", "", "")
+	rest, ok := f.read(e, args, 1)
+	if !ok {
+		return exitUsage
+	}
+	if len(rest) == 1 {
+		_, _, all, code := lookAtPolicy(ctx, e, f, rest[0], *server)
+		if code != exitDone {
+			return code
+		}
+		return tellFound(e, f, all)
+	}
+	var list []policyLine
+	if err := ask(ctx, e, f.config, http.MethodGet, "/mta-sts", &list); err != nil {
+		return complain(e, "mta-sts show", err)
+	}
+	code := exitDone
+	if slices.ContainsFunc(list, func(l policyLine) bool { return l.Problem != "" }) {
+		code = exitFound
+	}
+	if f.json {
+		return max(code, jsonLines(e, list))
+	}
+	for i := range list {
+		list[i].print(e)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(e.out, "no policy is published, and no next hop is found by MX")
+	}
+	return code
+}
+
+// print shows one policy to people.
+func (l *policyLine) print(e env) {
+	word, of, says := "ok  ", "next hop", "no policy"
+	if l.Problem != "" {
+		word = "WARN"
+	}
+	if l.Ours {
+		of = "our own "
+	}
+	if l.Mode != "" {
+		says = describePolicy(&mtasts.Policy{Mode: mtasts.Mode(l.Mode), MX: l.MX, MaxAge: time.Duration(l.MaxAge * float64(time.Second))})
+	}
+	switch {
+	case l.Ours && !l.Since.IsZero():
+		says += ", so since " + stamp(l.Since)
+	case !l.Since.IsZero():
+		says += ", fetched " + stamp(l.Since) + ", counts until " + stamp(l.Ends)
+	}
+	fmt.Fprintf(e.out, "%s %s %s: %s\n", word, of, l.Domain, says)
+	if l.Problem != "" {
+		fmt.Fprintf(e.out, "     %s\n", l.Problem)
+	}
+	if l.Record != "" {
+		fmt.Fprintf(e.out, "     %s\n", l.Record)
+	}
+}
+
+// policiesAdvise tells what must be true before a policy goes on to its next mode, and how it goes on or back.
+func policiesAdvise(ctx context.Context, e env, args []string) int {
+	f := newFlags(e, "mta-sts advise")
+	server := f.String("dns", "", "")
+	rest, ok := f.read(e, args, 1)
+	if !ok {
+		return exitUsage
+	}
+	if len(rest) == 0 {
+		fmt.Fprintln(e.errOut, "gatepost mta-sts advise: name a domain that is served")
+		return exitUsage
+	}
+	c, look, all, code := lookAtPolicy(ctx, e, f, rest[0], *server)
+	if code != exitDone {
+		return code
+	}
+	served, err := readServed(c.Bootstrap.StateDir)
+	if err != nil {
+		fmt.Fprintf(e.errOut, "gatepost mta-sts advise: %v\n", err)
+	}
+	a := advice{domain: look.domain, policy: look.want, served: served[look.domain], now: time.Now(), enforced: 7 * 24 * time.Hour,
+		at: places{c, f.config}.at("domain." + look.domain + ".mta_sts")}
+	if c.Where["domain."+look.domain+".mta_sts.max_age"] != "" {
+		a.enforced = look.want.MaxAge
+	}
+	return tellFound(e, f, a.on(all))
+}
+
+// lookAtPolicy looks at a domain. Its code is exitDone where it could.
+func lookAtPolicy(ctx context.Context, e env, f *flags, domain, server string) (*config.Config, *policyLook, []found, int) {
+	c, problems := config.Load(f.config, sections())
+	if c == nil {
+		tell(e, problems)
+		return nil, nil, nil, exitFound
+	}
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	if makePolicy(c).Domain(domain) == nil || mtasts.CheckPattern(domain) != nil {
+		fmt.Fprintf(e.errOut, "%s: %s is not served; write it as [[domain]] in policy.toml first\n", f.Name(), domain)
+		return nil, nil, nil, exitFound
+	}
+	o := resolverOptions(c.Bootstrap, slog.New(slog.DiscardHandler))
+	if server != "" {
+		o.Servers = []string{server}
+	}
+	r, err := dns.New(o)
+	if err != nil {
+		fmt.Fprintf(e.errOut, "%s: dns: %v\n", f.Name(), err)
+		return nil, nil, nil, exitFound
+	}
+	fetcher := mtasts.Fetcher{Dial: policyHosts{r}.dial}
+	l := &policyLook{domain: domain, want: hostedPolicies(c)[domain], hostname: c.Bootstrap.Hostname, resolver: r, fetch: fetcher.Fetch,
+		dial: new(net.Dialer).DialContext}
+	ctx, cancel := context.WithTimeout(ctx, policyLookTime)
+	defer cancel()
+	return c, l, l.all(ctx), exitDone
+}
+
+// tellFound prints what was found, and returns the exit code.
+func tellFound(e env, f *flags, all []found) int {
+	code := exitDone
+	enc := json.NewEncoder(e.out)
+	for _, r := range all {
+		if r.Verdict == "bad" {
+			code = exitFound
+		}
+		if f.json {
+			if enc.Encode(r) != nil {
+				return exitFound
+			}
+			continue
+		}
+		fmt.Fprintf(e.out, "%-4s %s: %s\n", r.Verdict, r.What, r.Detail)
+		for line := range strings.Lines(r.Do) {
+			fmt.Fprintf(e.out, "     %s\n", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return code
+}
+
+// testingTime is how long a policy should be tested: two weekly rounds of whoever sends seldom, with their reports.
+const testingTime = 14 * 24 * time.Hour
+
+// advice is what the way of a policy from mode to mode depends on.
+type advice struct {
+	domain   string
+	policy   *mtasts.Policy // of policy.toml; nil for none
+	enforced time.Duration  // its max_age under enforce
+	served   servedPolicy
+	at       string // where policy.toml has it
+	now      time.Time
+}
+
+// on adds to what was found what the next step is.
+func (a *advice) on(all []found) []found {
+	if a.policy == nil {
+		return append(all, found{"next", "to begin", "senders will report, and deliver all the same",
+			"in " + a.at + `, in the [[domain]] ` + a.domain + `: mta_sts = { mode = "testing" }` + "\ngatepost reload, then gatepost mta-sts advise " + a.domain})
+	}
+	current := a.served.ID == a.policy.ID
+	switch {
+	case !current:
+		all = append(all, found{"bad", "daemon", "does not serve this policy yet", "gatepost reload"})
+	case a.policy.Mode == mtasts.Testing:
+		since := a.now.Sub(a.served.Since)
+		f := found{"ok", "time", fmt.Sprintf("tested since %s", stamp(a.served.Since)), ""}
+		if since < testingTime {
+			f.Verdict, f.Do = "bad", "wait until "+stamp(a.served.Since.Add(testingTime))+": who sends seldom, and their reports, take that long"
+		}
+		all = append(all, f, found{"note", "reports", "those that others sent are not read here yet", "look for failures of sts in the mailbox of the TLSRPT record"})
+	}
+	ready := !slices.ContainsFunc(all, func(f found) bool { return f.Verdict == "bad" })
+	switch a.policy.Mode {
+	case mtasts.Testing:
+		next := *a.policy
+		next.Mode, next.MaxAge = mtasts.Enforce, a.enforced
+		if !ready {
+			return append(all, found{"next", "enforce", "not yet: what is bad comes first", ""})
+		}
+		return append(all, found{"next", "enforce", "all is as it must be",
+			"in " + a.at + `: mode = "enforce"` + "\ngatepost reload, then paste " + recordLine(a.domain, next.ContentID()) + "\ngatepost mta-sts show " + a.domain})
+	case mtasts.Enforce:
+		return append(all, found{"next", "to take it back", "never remove record or policy first: senders keep what they have (RFC 8461 section 8.3)",
+			"in " + a.at + `: mode = "none"` + "\ngatepost reload, paste the record that gatepost mta-sts show " + a.domain + " prints\nafter " + age(a.policy.MaxAge) + " remove the record, then mta_sts"})
+	}
+	f := found{"next", "to remove it", "senders may keep what was published before until " + stamp(a.served.Held), "leave it as it is until then"}
+	if !a.served.Held.After(a.now) && current {
+		f.Detail, f.Do = "nobody keeps an older policy any more", "remove the record "+mtasts.RecordName(a.domain)+", then mta_sts in "+a.at
+	}
+	return append(all, f)
+}
