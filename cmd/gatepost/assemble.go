@@ -90,9 +90,10 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	if p.resolver, err = dns.New(resolverOptions(b, log)); err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
-	p.hops.Find(finder{p.resolver})
+	for _, way := range p.ways() {
+		way.Find(finder{p.resolver})
+	}
 	p.usePolicies("", log)
-	p.reportHops.Find(finder{p.resolver})
 	if len(b.ClamAV.Addresses) > 0 {
 		p.clamav, err = addrpool.New(addrpool.Config[*clamd.Client]{Addresses: b.ClamAV.Addresses, PerAddress: b.ClamAV.MaxConnections,
 			Open: func(a string) (*clamd.Client, error) {
@@ -117,6 +118,9 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	}
 	return p, nil
 }
+
+// ways are all that mail goes out by.
+func (p *parts) ways() []*relay.Pools { return []*relay.Pools{p.hops, p.reportHops, p.noticeHops} }
 
 // resolverOptions translates the table dns; the decoder knows no other words for whose AD bit counts.
 func resolverOptions(b *config.Bootstrap, log *slog.Logger) dns.Options {

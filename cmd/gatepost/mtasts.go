@@ -29,7 +29,9 @@ func (p *parts) usePolicies(folder string, log *slog.Logger) {
 				p.policyFailed(domain, fault)
 			}
 		}})
-	p.hops.Consult(published{p.resolver, p.policies})
+	for _, way := range p.ways() {
+		way.Consult(published{p.resolver, p.policies})
+	}
 }
 
 // policyDomains are the domains of a policy whose MTA-STS policies count.

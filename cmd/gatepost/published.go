@@ -19,7 +19,7 @@ type published struct {
 // TLSA implements relay.Published. Of a resolver whose word does not count nothing can be known.
 func (p published) TLSA(ctx context.Context, host string, port int) (dane.Published, error) {
 	if !p.Trusted() {
-		return dane.Published{Why: "a resolver is not trusted to have validated its answers (dns.trust_ad)"}, nil
+		return dane.Published{Blind: true, Why: "a resolver is not trusted to have validated its answers (dns.trust_ad)"}, nil
 	}
 	return dane.Lookup(ctx, validated{p.Resolver}, host, port)
 }

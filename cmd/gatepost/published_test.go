@@ -1,9 +1,13 @@
 package main
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
+	"gatepost/gateway"
+	"gatepost/gateway/relay"
+	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/internal/lab/dnslab"
 )
@@ -68,5 +72,28 @@ lost.test. A 192.0.2.1
 	mixed, err := dns.New(dns.Options{Servers: []string{"127.0.0.1", "192.0.2.1"}})
 	if err != nil || mixed.Trusted() {
 		t.Errorf("one that is trusted stands for another: %v", err)
+	}
+}
+
+// Notices and reports find their next hops, and what these publish, as mail does.
+func TestAllWaysAreProtected(t *testing.T) {
+	server := dnslab.New(t, dnslab.Text("example.test. MX 10 mx.example.test.\nmx.example.test. A 127.0.0.1\n"))
+	server.SetFault("*", dnslab.Fault{Kind: dnslab.AD})
+	b := config.Builtin(sections()).Bootstrap
+	b.DNS.Servers = []string{server.Addr()}
+	p, err := newParts(b, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, way := range p.ways() {
+		r, err := relay.New(way, []relay.Route{{Name: "out", Hostname: "gate.example.test", TLS: relay.DANEOnly, Hops: []relay.Hop{{MX: "example.test"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := r.Relay(t.Context(), &gateway.Delivery{Route: "out", Rcpts: []gateway.Recipient{{Address: gateway.Address{Text: "a@example.test", Local: "a", Domain: "example.test"}, Reply: gateway.Reply{Code: 250}}}})
+		if !strings.Contains(got.Said, "there are no TLSA records at _25._tcp.mx.example.test") {
+			t.Errorf("way %d: %+v", i, got)
+		}
+		r.Close()
 	}
 }

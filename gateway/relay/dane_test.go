@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -341,6 +342,45 @@ func TestDANEAuth(t *testing.T) {
 	for p, want := range map[*protection]bool{&proven: true, &unproven: false, {mode: Opportunistic}: false, {mode: None}: false, {mode: Required}: true} {
 		if got := p.verified(); got != want {
 			t.Errorf("%+v: %v", p, got)
+		}
+	}
+}
+
+// The log tells once of each change, and loudly of a protection that was lost or that nobody can give.
+func TestDANETold(t *testing.T) {
+	found := dane.Published{Base: "mx.example", Records: []dane.Record{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}}
+	none, blind := dane.Published{Why: "there are none"}, dane.Published{Why: "nobody is believed", Blind: true}
+	for _, tt := range []struct {
+		mode Mode
+		says []dane.Published
+		want string
+	}{
+		{DANE, []dane.Published{found, found}, ""},
+		{DANE, []dane.Published{none, none, found, found, none}, "INFO cannot INFO again WARN cannot"},
+		{DANE, []dane.Published{blind, blind}, "WARN cannot"},
+		{DANEOnly, []dane.Published{none, none}, "WARN cannot"},
+	} {
+		var log strings.Builder
+		pools := NewPools(nil, slog.New(slog.NewTextHandler(&log, nil)))
+		p := &publisher{tlsa: map[string]dane.Published{}}
+		pools.Consult(p)
+		h := &hop{settings: settings{network: "tcp", address: "mx.example:25", tls: tt.mode}, pools: pools}
+		for _, says := range tt.says {
+			p.tlsa["mx.example"] = says
+			if _, err := h.protect(t.Context()); (err != nil) != (tt.mode == DANEOnly) {
+				t.Error(err)
+			}
+		}
+		var got []string
+		for line := range strings.Lines(log.String()) {
+			for _, word := range []string{"INFO", "WARN", "cannot", "again"} {
+				if strings.Contains(line, word) {
+					got = append(got, word)
+				}
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: %q, want %q: %s", tt.mode, got, tt.want, log.String())
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -129,7 +130,7 @@ func (h *hop) byTLSA(ctx context.Context, p *protection) error {
 	if len(found.Records) > 0 && len(dane.Usable(found.Records)) == 0 {
 		found.Why = "none of the TLSA records of " + found.Base + " can be used"
 	}
-	h.tell(found.Why)
+	h.tell(found.Why, found.Blind)
 	switch {
 	case p.mode == DANEOnly && found.Why != "":
 		return unprotected{fmt.Errorf("%w, and %s", errNoTLSA, found.Why)}
@@ -144,7 +145,7 @@ func (h *hop) byTLSA(ctx context.Context, p *protection) error {
 // lookTLSA asks for the TLSA records of the next hop, where its name can be relied on: the operator wrote it, or the MX or SRV
 // records that named it were validated (RFC 7672 section 2.2.1, RFC 7673 section 3.1).
 func (h *hop) lookTLSA(ctx context.Context) (none dane.Published, err error) {
-	none.Keep = mostKept // nothing of it changes but with the settings
+	none.Keep, none.Blind = mostKept, h.pools.published == nil // nothing of it changes but with the settings
 	host, portText, err := net.SplitHostPort(h.address)
 	if h.network == "unix" || err != nil {
 		none.Why = "it is a socket of this host"
@@ -169,16 +170,22 @@ func (h *hop) lookTLSA(ctx context.Context) (none dane.Published, err error) {
 	return none, nil
 }
 
-// tell logs why there is no DANE with the next hop, when it became true and when it is over.
-func (h *hop) tell(why string) {
-	if old := h.undone.Swap(&why); old != nil && *old == why || old == nil && why == "" {
+// tell logs why there is no DANE with the next hop, when it became true and when it is over: loudly where it was there before, or
+// where it can never be.
+func (h *hop) tell(why string, blind bool) {
+	old := h.undone.Swap(&why)
+	if old != nil && *old == why || old == nil && why == "" {
 		return
 	}
 	if why == "" {
 		h.pools.log.Info("next hop is verified by DANE again", "next_hop", h.address)
 		return
 	}
-	h.pools.log.Warn("next hop cannot be verified by DANE", "next_hop", h.address, "mode", h.settings.tls.String(), "reason", why)
+	level := slog.LevelInfo
+	if blind || old != nil && *old == "" || h.settings.tls == DANEOnly {
+		level = slog.LevelWarn
+	}
+	h.pools.log.Log(context.Background(), level, "next hop cannot be verified by DANE", "next_hop", h.address, "mode", h.settings.tls.String(), "reason", why)
 }
 
 // holds reports whether a connection that was made earlier is still what would be made now: a domain may have published

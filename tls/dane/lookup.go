@@ -35,6 +35,7 @@ type Published struct {
 	Base    string        // the TLSA base domain: the name that is asked for in the handshake and that a certificate must have
 	Records []Record      // as they were found, whether they can be used or not
 	Why     string        // beside no records: why there are none, in words
+	Blind   bool          // beside no records: nobody whose word counts was asked, so that it will stay so whatever is published
 	Keep    time.Duration // for how long that may be taken for true
 }
 
