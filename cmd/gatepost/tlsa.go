@@ -212,8 +212,11 @@ func (d *daemon) nameTLSA(ctx context.Context, anew bool) {
 	hosts, whole := mailNames(ctx, d.parts.resolver, d.document.Load(), d.liveKeys())
 	if !whole { // what cannot be told now was so before
 		for _, h := range before {
-			if !slices.ContainsFunc(hosts, func(o mailName) bool { return o.Host == h.Host }) {
+			switch at := slices.IndexFunc(hosts, func(o mailName) bool { return o.Host == h.Host }); {
+			case at < 0:
 				hosts = append(hosts, h)
+			case len(hosts[at].Domains) < len(h.Domains):
+				hosts[at] = h
 			}
 		}
 	}

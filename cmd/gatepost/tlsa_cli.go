@@ -38,8 +38,9 @@ type tlsaLine struct {
 	Line      string    `json:"line"`
 	Key       string    `json:"key"` // "shown" or "next"
 	Published bool      `json:"published"`
-	Since     time.Time `json:"since,omitzero"` // that it is seen
-	Shown     time.Time `json:"shown,omitzero"` // of a next key: from when on it may be
+	Ignored   bool      `json:"ignored,omitempty"` // it is there, and senders look at stronger digests only
+	Since     time.Time `json:"since,omitzero"`    // that it is seen
+	Shown     time.Time `json:"shown,omitzero"`    // of a next key: from when on it may be
 }
 
 // tlsaVerb tells of each host of ours, looked at now.
@@ -72,7 +73,7 @@ func tlsaHosts(hosts []mailName, w *dane.Watch, keys []dane.Key) []tlsaHost {
 			if want.Live {
 				key = "shown"
 			}
-			line.Lines = append(line.Lines, tlsaLine{Line: dane.Line(h.Host, smtpPort, want.Record), Key: key, Published: want.Published, Since: want.Since, Shown: want.Shown})
+			line.Lines = append(line.Lines, tlsaLine{Line: dane.Line(h.Host, smtpPort, want.Record), Key: key, Published: want.Published, Ignored: want.Ignored, Since: want.Since, Shown: want.Shown})
 		}
 		for _, old := range r.Remove {
 			line.Remove = append(line.Remove, dane.Line(h.Host, smtpPort, old))
@@ -115,14 +116,18 @@ func (h *tlsaHost) advice(n *mailName) (out []string) {
 	if h.State == dane.Right || h.State == dane.Stale || h.State == dane.RightNext {
 		for _, l := range h.Lines {
 			switch {
-			case l.Key == "next" && !l.Published:
+			case l.Key == "next" && !l.Published && !l.Ignored:
 				out = append(out, "publish the line of the next key beside that of the key that is shown: it is held back until the line has been seen for two TTLs")
+			case l.Key == "next" && l.Ignored: // told below
 			case l.Key == "next" && l.Shown.After(time.Now()):
 				out = append(out, "wait: the next key may be shown from "+stamp(l.Shown)+" on")
 			case l.Key == "next":
 				out = append(out, "nothing: the next key may be shown")
 			}
 		}
+	}
+	if slices.ContainsFunc(h.Lines, func(l tlsaLine) bool { return l.Ignored }) {
+		out = append(out, "senders look only at the strongest digest that is published of one kind (RFC 7671 section 9): publish every key with SHA-512 (3 1 2), or remove those records")
 	}
 	if h.Validated && len(n.Unsigned) > 0 {
 		out = append(out, "the MX of "+strings.Join(n.Unsigned, ", ")+" was not validated: senders of mail to it do not look for TLSA; sign that zone too")
@@ -243,8 +248,11 @@ func printTLSA(w io.Writer, all []tlsaHost) {
 		fmt.Fprintf(w, "%s %s%s: %s\n", word, h.Host, of, strings.TrimSpace(string(h.State)+" "+h.Detail))
 		for _, l := range h.Lines {
 			at := "missing  "
-			if l.Published {
+			switch {
+			case l.Published:
 				at = "published"
+			case l.Ignored:
+				at = "ignored  "
 			}
 			fmt.Fprintf(w, "     %s %-5s %s\n", at, l.Key, l.Line)
 		}

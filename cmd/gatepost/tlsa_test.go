@@ -98,6 +98,7 @@ func TestTLSAWithoutADaemon(t *testing.T) {
 		{"none", true, nil, dnslab.Honest, exitDone, dane.NotPublished, "to let senders verify this gateway, publish the lines"},
 		{"right", true, []string{own}, dnslab.Honest, exitDone, dane.Right, ""},
 		{"stale", true, []string{own, other}, dnslab.Honest, exitDone, dane.Stale, "may be removed"},
+		{"hidden by a stronger digest", true, []string{own, "3 1 2 " + strings.Repeat("ab", 64)}, dnslab.Honest, exitFound, dane.Wrong, "ignored"},
 		{"wrong", true, []string{other}, dnslab.Honest, exitFound, dane.Wrong, "NOW: "},
 		{"in a zone without signatures", false, []string{own}, dnslab.Honest, exitFound, dane.NotValidated, "sign the zone"},
 		{"bogus", true, []string{own}, dnslab.Bogus, exitFound, dane.BogusZone, "NOW: "},
@@ -119,7 +120,7 @@ func TestTLSAWithoutADaemon(t *testing.T) {
 			if code != c.code || h.State != c.state || h.Host != "mx.example.org" || !slices.Equal(h.Domains, []string{"example.org"}) || h.Alarm != h.State.Alarming() {
 				t.Errorf("exit %d: %+v", code, h)
 			}
-			if len(h.Lines) != 1 || h.Lines[0].Line != "_25._tcp.mx.example.org. IN TLSA "+own || h.Lines[0].Published != (slices.Contains(c.records, own) && c.fault == dnslab.Honest) {
+			if len(h.Lines) != 1 || h.Lines[0].Line != "_25._tcp.mx.example.org. IN TLSA "+own || h.Lines[0].Published != (slices.Contains(c.records, own) && c.fault == dnslab.Honest && !h.Lines[0].Ignored) || h.Lines[0].Ignored != (c.says == "ignored") {
 				t.Errorf("lines %+v", h.Lines)
 			}
 			if c.fault == dnslab.Honest && slices.Contains(c.records, other) != slices.Contains(h.Remove, "_25._tcp.mx.example.org. IN TLSA "+other) {
@@ -207,6 +208,37 @@ func TestKeyIsHeldBack(t *testing.T) {
 	d.lookTLSA(t.Context(), []string{"mx.example.org"})
 	if ok, detail := d.tlsaHealth(); ok || !strings.Contains(detail, "match nothing that it shows") {
 		t.Errorf("health: %v, %s", ok, detail)
+	}
+}
+
+// TestMailNames: a host of an MX is ours by name, by certificate or by address, and what cannot be told leaves what was known.
+func TestMailNames(t *testing.T) {
+	w := newTLSAWorld(t)
+	zone := "example.org. MX 10 mx.example.org.\nexample.org. MX 10 same.example.org.\nexample.org. MX 20 other.example.org.\nexample.org. MX 30 gone.example.org.\n" +
+		"mx.example.org. A 192.0.2.1\nsame.example.org. A 192.0.2.1\nother.example.org. A 192.0.2.2\n"
+	if err := w.lab.SetZones(dnslab.Text(zone)); err != nil {
+		t.Fatal(err)
+	}
+	d := w.daemon()
+	names := func() (out []string) {
+		d.nameTLSA(t.Context(), true)
+		for _, h := range d.tlsa.hosts {
+			out = append(out, h.Host)
+			if !slices.Equal(h.Domains, []string{"example.org"}) || !slices.Equal(h.Unsigned, h.Domains) {
+				t.Errorf("%+v", h)
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	want := []string{"mx.example.org", "same.example.org"}
+	if got := names(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	w.lab.SetFault("example.org", dnslab.Fault{Kind: dnslab.Refused})
+	d.parts.resolver = w.daemon().parts.resolver // with nothing remembered
+	if got := names(); !slices.Contains(got, "same.example.org") {
+		t.Errorf("where MX cannot be told: %q", got)
 	}
 }
 

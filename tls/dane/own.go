@@ -1,14 +1,13 @@
 package dane
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Own is the record that publishes a key of ours: DANE-EE, its public key, SHA-256 (3 1 1). It is the one that a certificate
@@ -19,7 +18,7 @@ func Own(public crypto.PublicKey) (Record, error) {
 		return Record{}, fmt.Errorf("tlsa: %w", err)
 	}
 	sum := sha256.Sum256(der)
-	return Record{Usage: 3, Selector: 1, Matching: 1, Data: sum[:]}, nil
+	return Record{Usage: itself, Selector: key, Matching: with256, Data: sum[:]}, nil
 }
 
 // Line is a record as a line of a zone: what is to be pasted or removed.
@@ -74,65 +73,13 @@ func at(keys []Key, host string, live bool) (out []*Key) {
 	return out
 }
 
-// worth reports whether a sender could match the record at all (RFC 7672 section 3.1.3, RFC 7671 section 4): others are as if
-// they were not there.
-func worth(r *Record) bool {
-	switch {
-	case r.Usage != 2 && r.Usage != 3, r.Selector > 1:
-		return false
-	case r.Matching == 1:
-		return len(r.Data) == sha256.Size
-	case r.Matching == 2:
-		return len(r.Data) == sha512.Size
+// fits reports whether a usable record lets senders verify what a key is shown with. Of a key without a certificate nothing but
+// the key is known.
+func (r Record) fits(k *Key, host string, now time.Time) bool {
+	if len(k.Chain) > 0 {
+		_, err := Verify([]Record{r}, k.Chain, []string{host}, now)
+		return err == nil
 	}
-	return r.Matching == 0
-}
-
-// selects reports whether a record stands for a certificate.
-func (r *Record) selects(c *x509.Certificate) bool {
-	data := c.Raw
-	if r.Selector == 1 {
-		data = c.RawSubjectPublicKeyInfo
-	}
-	return r.digests(data)
-}
-
-// digests reports whether a record's data is that of what it selects.
-func (r *Record) digests(data []byte) bool {
-	switch r.Matching {
-	case 1:
-		sum := sha256.Sum256(data)
-		return bytes.Equal(sum[:], r.Data)
-	case 2:
-		sum := sha512.Sum512(data)
-		return bytes.Equal(sum[:], r.Data)
-	}
-	return bytes.Equal(data, r.Data)
-}
-
-// fits reports whether a record lets senders verify what a key is shown with: its public key, or where it has a certificate
-// that, or one of the authorities in its chain. Of a key without a certificate nothing but the key is known.
-func (r *Record) fits(k *Key, host string) bool {
-	if !worth(r) {
-		return false
-	}
-	if len(k.Chain) == 0 {
-		der, err := x509.MarshalPKIXPublicKey(k.Public)
-		return err == nil && r.Usage == 3 && r.Selector == 1 && r.digests(der)
-	}
-	if r.Usage == 3 {
-		return r.selects(k.Chain[0])
-	}
-	if !k.names(host) { // beside DANE-TA names count (RFC 7671 section 5.2.2)
-		return false
-	}
-	for i := 1; i < len(k.Chain); i++ {
-		if k.Chain[i-1].CheckSignatureFrom(k.Chain[i]) != nil {
-			return false
-		}
-		if r.selects(k.Chain[i]) {
-			return true
-		}
-	}
-	return false
+	der, err := x509.MarshalPKIXPublicKey(k.Public)
+	return err == nil && r.Usage == itself && r.Selector == key && r.matches(&x509.Certificate{RawSubjectPublicKeyInfo: der})
 }

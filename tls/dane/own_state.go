@@ -33,7 +33,8 @@ func (s State) Alarming() bool { return s == Wrong || s == Partly || s == BogusZ
 type Wanted struct {
 	Record    Record
 	Live      bool      // of a key that is shown; else of the next
-	Published bool      // that record, or another that stands for the same
+	Published bool      // that record, or another that stands for the same, and senders look at it
+	Ignored   bool      // it is, but senders look at stronger digests only, of which none is of this key (RFC 7671 section 9)
 	Since     time.Time // when it was first seen without a gap; zero while it is not
 	Shown     time.Time // of a next key that is published: from when on it may be shown
 }
@@ -66,11 +67,11 @@ func (w *Watch) Report(host string, port int, keys []Key, now time.Time) Report 
 		out.want(k, host, s, now)
 	}
 	for _, r := range out.Published {
-		if worth(&r) && !slices.ContainsFunc(slices.Concat(live, next), func(k *Key) bool { return r.fits(k, host) }) {
+		if r.Usable() && !slices.ContainsFunc(slices.Concat(live, next), func(k *Key) bool { return r.fits(k, host, now) }) {
 			out.Remove = append(out.Remove, r)
 		}
 	}
-	out.State = out.state(live, host, s.last.Outcome)
+	out.State = out.state(live, s.last.Outcome, now)
 	return out
 }
 
@@ -81,11 +82,12 @@ func (r *Report) want(k *Key, host string, s *Seen, now time.Time) {
 		return
 	}
 	wanted := Wanted{Record: own, Live: k.Live}
-	for _, p := range r.Published {
-		if since, seen := s.Since[p.String()]; p.fits(k, host) && seen && (!wanted.Published || since.Before(wanted.Since)) {
+	for _, p := range Usable(r.Published) {
+		if since, seen := s.Since[p.String()]; p.fits(k, host, now) && seen && (!wanted.Published || since.Before(wanted.Since)) {
 			wanted.Published, wanted.Since = true, since
 		}
 	}
+	wanted.Ignored = !wanted.Published && slices.ContainsFunc(r.Published, own.Equal)
 	if wanted.Published && !k.Live {
 		wanted.Shown = wanted.Since.Add(2 * s.ttl())
 		if wanted.Shown.Before(now) {
@@ -95,7 +97,7 @@ func (r *Report) want(k *Key, host string, s *Seen, now time.Time) {
 	r.Wanted = append(r.Wanted, wanted)
 }
 
-func (r *Report) state(live []*Key, host string, o Outcome) State {
+func (r *Report) state(live []*Key, o Outcome, now time.Time) State {
 	switch o {
 	case Failed:
 		return CannotTell
@@ -110,14 +112,9 @@ func (r *Report) state(live []*Key, host string, o Outcome) State {
 	if len(live) == 0 {
 		return Missing
 	}
-	usables, fitting := 0, 0
-	for i := range r.Published {
-		if worth(&r.Published[i]) {
-			usables++
-		}
-	}
+	usable, fitting := Usable(r.Published), 0
 	for _, k := range live {
-		if slices.ContainsFunc(r.Published, func(p Record) bool { return p.fits(k, host) }) {
+		if slices.ContainsFunc(usable, func(p Record) bool { return p.fits(k, r.Host, now) }) {
 			fitting++
 		}
 	}
@@ -125,7 +122,7 @@ func (r *Report) state(live []*Key, host string, o Outcome) State {
 		return slices.ContainsFunc(r.Wanted, func(w Wanted) bool { return !w.Live && w.Published == published })
 	}
 	switch {
-	case usables == 0:
+	case len(usable) == 0:
 		return Unusable
 	case fitting == 0 && r.Secure:
 		return Wrong
@@ -175,22 +172,20 @@ func (w *Watch) usable(host string, key *Key, live []*Key, now time.Time) (ok bo
 		return false, "the TLSA records of " + host + " are bogus", time.Time{}
 	}
 	var since time.Time
-	any, fits := false, false
-	for i := range s.last.Records {
-		r := &s.last.Records[i]
-		any = any || worth(r)
-		if seen, there := s.Since[r.String()]; there && r.fits(key, host) && (!fits || seen.Before(since)) {
+	fits, usable := false, Usable(s.last.Records)
+	for _, r := range usable {
+		if seen, there := s.Since[r.String()]; there && r.fits(key, host, now) && (!fits || seen.Before(since)) {
 			fits, since = true, seen
 		}
 	}
 	wait := 2 * s.ttl()
 	if fits && !slices.ContainsFunc(live, func(k *Key) bool {
-		return slices.ContainsFunc(s.last.Records, func(r Record) bool { return r.fits(k, host) })
+		return slices.ContainsFunc(usable, func(r Record) bool { return r.fits(k, host, now) })
 	}) {
 		wait = s.ttl()
 	}
 	switch {
-	case !any:
+	case len(usable) == 0:
 		for _, at := range s.Gone {
 			if end := at.Add(wait); now.Before(end) && end.After(until) {
 				until = end
@@ -201,6 +196,9 @@ func (w *Watch) usable(host string, key *Key, live []*Key, now time.Time) (ok bo
 		}
 		return true, "", time.Time{}
 	case !fits:
+		if own, err := Own(key.Public); err == nil && slices.ContainsFunc(s.last.Records, own.Equal) {
+			return false, "its TLSA record is published at " + host + ", but senders look at the stronger digests there and not at it", time.Time{}
+		}
 		return false, "its TLSA record is not published: " + line(host, key.Public), time.Time{}
 	}
 	if until = since.Add(wait); now.Before(until) {

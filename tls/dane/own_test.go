@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -44,6 +45,7 @@ func ownCertificate(t testing.TB, by *x509.Certificate, byKey *ecdsa.PrivateKey,
 type ownWorld struct {
 	authority *x509.Certificate
 	live      Key
+	misnamed  Key // a certificate by the same authority, for another host
 	next      Key
 	other     Record
 }
@@ -51,9 +53,11 @@ type ownWorld struct {
 func newOwnWorld(t *testing.T) *ownWorld {
 	authority, key := ownCertificate(t, nil, nil)
 	leaf, _ := ownCertificate(t, authority, key, "mx.example.org")
+	stray, _ := ownCertificate(t, authority, key, "other.example.org")
 	_, next := ownCertificate(t, nil, nil, "mx.example.org")
 	return &ownWorld{authority: authority, live: KeyOf([]*x509.Certificate{leaf, authority}, true),
-		next: Key{Names: []string{"mx.example.org"}, Public: next.Public()}, other: Record{3, 1, 1, make([]byte, 32)}}
+		misnamed: KeyOf([]*x509.Certificate{stray, authority}, true),
+		next:     Key{Names: []string{"mx.example.org"}, Public: next.Public()}, other: Record{3, 1, 1, make([]byte, 32)}}
 }
 
 func ownRecord(t *testing.T, k Key) Record {
@@ -73,11 +77,13 @@ func rsaKey(t *testing.T) *rsa.PublicKey {
 	return &key.PublicKey
 }
 
+func sha512Of(data []byte) []byte { s := sha512.Sum512(data); return s[:] }
+
 func sha(data []byte) []byte { s := sha256.Sum256(data); return s[:] }
 
 func TestOwnIsTheDigestOfTheKeyInTheCertificate(t *testing.T) {
 	w := newOwnWorld(t)
-	if r := ownRecord(t, w.live); !r.selects(w.live.Chain[0]) || r.String() != fmt.Sprintf("3 1 1 %x", sha(w.live.Chain[0].RawSubjectPublicKeyInfo)) {
+	if r := ownRecord(t, w.live); !r.matches(w.live.Chain[0]) || r.String() != fmt.Sprintf("3 1 1 %x", sha(w.live.Chain[0].RawSubjectPublicKeyInfo)) {
 		t.Errorf("%s", r)
 	}
 	if got, want := Line("mx.example.org", 25, w.other), "_25._tcp.mx.example.org. IN TLSA 3 1 1 "+strings.Repeat("00", 32); got != want {
@@ -116,8 +122,11 @@ func TestOwnStates(t *testing.T) {
 		{"the next only", Observed{Outcome: Found, Secure: true, Records: []Record{next}}, both, Wrong, 0},
 		{"not validated", Observed{Outcome: Found, Records: []Record{w.other}}, both, NotValidated, 1},
 		{"nothing that can be used", Observed{Outcome: Found, Secure: true, Records: []Record{{1, 1, 1, live.Data}, {3, 1, 1, live.Data[1:]}, {3, 1, 9, live.Data}}}, both, Unusable, 0},
+		{"a stronger digest of the live key", Observed{Outcome: Found, Secure: true, Records: []Record{live, {3, 1, 2, sha512Of(leaf.RawSubjectPublicKeyInfo)}}}, both, Right, 0},
+		{"a stronger digest of another key hides that of the live one", Observed{Outcome: Found, Secure: true, Records: []Record{live, {3, 1, 2, make([]byte, 64)}}}, both, Wrong, 1},
 		{"the whole certificate", Observed{Outcome: Found, Secure: true, Records: []Record{{3, 0, 0, leaf.Raw}}}, both, Right, 0},
 		{"the authority's key", Observed{Outcome: Found, Secure: true, Records: []Record{{2, 1, 1, sha(w.authority.RawSubjectPublicKeyInfo)}}}, both, Right, 0},
+		{"the authority's key, for another name", Observed{Outcome: Found, Secure: true, Records: []Record{{2, 1, 1, sha(w.authority.RawSubjectPublicKeyInfo)}}}, []Key{w.misnamed}, Wrong, 1},
 		{"its own as an authority's", Observed{Outcome: Found, Secure: true, Records: []Record{{2, 1, 1, live.Data}}}, both, Wrong, 1},
 		{"one of two certificates", Observed{Outcome: Found, Secure: true, Records: []Record{live}}, []Key{w.live, other}, Partly, 0},
 		{"both certificates", Observed{Outcome: Found, Secure: true, Records: []Record{live, ownRecord(t, other)}}, []Key{w.live, other}, Right, 0},
@@ -127,8 +136,8 @@ func TestOwnStates(t *testing.T) {
 		t.Run(c.about, func(t *testing.T) {
 			var watch Watch
 			c.answer.TTL = time.Hour
-			watch.Saw("mx.example.org", c.answer, time.Unix(0, 0))
-			r := watch.Report("mx.example.org", 25, c.keys, time.Unix(1, 0))
+			watch.Saw("mx.example.org", c.answer, time.Now())
+			r := watch.Report("mx.example.org", 25, c.keys, time.Now())
 			if r.State != c.want || len(r.Remove) != c.remove {
 				t.Errorf("%q with %d to remove, want %q with %d", r.State, len(r.Remove), c.want, c.remove)
 			}
@@ -166,10 +175,12 @@ type ownLook struct {
 }
 
 // TestTwoTTLs: whatever the order of publishing, looking and failing, a key is shown only when no cache can have records
-// without it. l is the live key's record, n the next key's, o another; "" is none, ? no answer, ! a bogus one.
+// without it. l is the live key's record, n the next key's, o another, L and N those with SHA-512; "" is none, ? no answer, ! a bogus one.
 func TestTwoTTLs(t *testing.T) {
 	w := newOwnWorld(t)
 	byLetter := map[rune]Record{'l': ownRecord(t, w.live), 'n': ownRecord(t, w.next), 'o': w.other, 'u': {1, 1, 1, make([]byte, 32)}}
+	nextDER, _ := x509.MarshalPKIXPublicKey(w.next.Public)
+	byLetter['L'], byLetter['N'] = Record{3, 1, 2, sha512Of(w.live.Chain[0].RawSubjectPublicKeyInfo)}, Record{3, 1, 2, sha512Of(nextDER)}
 	for about, story := range map[string][]ownLook{
 		"nothing is published":                       {{0, "", 0, true}},
 		"nothing that can be used":                   {{0, "u", 60, true}},
@@ -184,6 +195,7 @@ func TestTwoTTLs(t *testing.T) {
 		"all taken away":                             {{0, "l", 60, false}, {30, "", 0, false}, {149, "", 0, false}, {150, "", 0, true}},
 		"what is left cannot be used":                {{0, "l", 60, false}, {30, "u", 60, false}, {149, "u", 60, false}, {150, "u", 60, true}},
 		"the live one matches nothing: one TTL":      {{0, "o", 60, false}, {10, "on", 60, false}, {69, "on", 60, false}, {70, "on", 60, true}},
+		"a weaker digest is not looked at":           {{0, "Ln", 60, false}, {60, "Ln", 60, false}, {120, "Ln", 60, false}, {180, "LnN", 60, false}, {300, "LnN", 60, true}},
 		"a TTL that grows":                           {{0, "ln", 60, false}, {60, "ln", 600, false}, {120, "ln", 600, false}, {1200, "ln", 600, true}},
 		"a TTL of nothing is a second":               {{0, "ln", 0, false}, {1, "ln", 0, false}, {2, "ln", 0, true}},
 		"a TTL of years is as long as caches keep":   {{0, "ln", 1 << 30, false}, {7 * 86400, "ln", 1 << 30, false}, {14 * 86400, "ln", 1 << 30, true}},
