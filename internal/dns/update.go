@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -101,8 +102,7 @@ func (u *Updates) change(ctx context.Context, owner, text string, how func(*wire
 	m.SetUpdate(zone)
 	how(m, []wire.RR{&wire.TXT{Hdr: wire.RR_Header{Name: fqdn(owner), Rrtype: wire.TypeTXT, Class: wire.ClassINET, Ttl: updateTTL}, Txt: []string{text}}})
 	m.SetTsig(u.key, u.algorithm, updateFudge, time.Now().Unix())
-	c := wire.Client{Net: "tcp", Timeout: updateTime, TsigSecret: map[string]string{u.key: u.secret}}
-	reply, _, err := c.ExchangeContext(ctx, m, u.server)
+	reply, err := exchangeWhole(ctx, wire.Client{Net: "tcp", Timeout: updateTime, TsigSecret: map[string]string{u.key: u.secret}}, m, u.server)
 	if reply != nil {
 		if t := reply.IsTsig(); t != nil && t.Error != wire.RcodeSuccess {
 			return fmt.Errorf("name server %s does not take the key: %s", u.server, keyFault(t.Error))
@@ -110,7 +110,7 @@ func (u *Updates) change(ctx context.Context, owner, text string, how func(*wire
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("name server %s: %s", u.server, printable(err.Error(), mostTSIGError))
+		return u.failed(ctx, u.server, err)
 	case reply.IsTsig() == nil && reply.Rcode == wire.RcodeSuccess:
 		return fmt.Errorf("name server %s: its answer is not signed, and could be anybody's", u.server)
 	case reply.Rcode != wire.RcodeSuccess:
@@ -118,6 +118,31 @@ func (u *Updates) change(ctx context.Context, owner, text string, how func(*wire
 			u.server, owner, strings.TrimSuffix(zone, "."), codeWord(reply.Rcode))
 	}
 	return nil
+}
+
+// failed words why a server gave no answer.
+func (u *Updates) failed(ctx context.Context, server string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("name server %s: %w", server, ctx.Err())
+	}
+	return fmt.Errorf("name server %s: %s", server, printable(err.Error(), mostTSIGError))
+}
+
+// exchangeWhole sends a message and reads the answer; it ends at once with ctx, which the wire library looks at only before. The
+// answer may come with an error: that its signature does not hold.
+func exchangeWhole(ctx context.Context, c wire.Client, m *wire.Msg, server string) (*wire.Msg, error) {
+	conn, err := (&net.Dialer{Timeout: updateTime}).DialContext(ctx, "tcp", server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	reply, _, err := c.ExchangeWithConnContext(ctx, m, &wire.Conn{Conn: conn})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return reply, err
 }
 
 // keyFault words the error of a TSIG record (RFC 8945 section 3).
@@ -145,10 +170,9 @@ func (u *Updates) plain(ctx context.Context, server, name string, typ uint16) (*
 	m := new(wire.Msg)
 	m.SetQuestion(name, typ)
 	m.RecursionDesired = false
-	c := wire.Client{Net: "tcp", Timeout: updateTime}
-	reply, _, err := c.ExchangeContext(ctx, m, server)
+	reply, err := exchangeWhole(ctx, wire.Client{Net: "tcp", Timeout: updateTime}, m, server)
 	if err != nil {
-		return nil, fmt.Errorf("name server %s: %s", server, printable(err.Error(), mostTSIGError))
+		return nil, u.failed(ctx, server, err)
 	}
 	if len(reply.Question) != 1 || !strings.EqualFold(reply.Question[0].Name, name) || reply.Question[0].Qtype != typ {
 		return nil, fmt.Errorf("name server %s: %w", server, errNotOurs)

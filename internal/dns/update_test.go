@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -208,6 +209,28 @@ func TestAwaitSkipsTheSilent(t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := u.AwaitTXT(ctx, "a.example.org", "never made"); err == nil || !strings.Contains(err.Error(), "does not show the new record of a.example.org") {
+		t.Error(err)
+	}
+}
+
+// TestUpdatesEnd has a name server that says nothing: who gives up does not wait for it.
+func TestUpdatesEnd(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			defer c.Close()
+			var b [1]byte
+			c.Read(b[:]) // the question has come
+			cancel()
+			<-t.Context().Done()
+		}
+	}()
+	if err := newUpdates(t, l.Addr().String(), l.Addr().String()).AddTXT(ctx, "a.example.org", "x"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
