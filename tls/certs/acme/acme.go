@@ -80,6 +80,7 @@ func (e *Entry) folder() string { return strings.ReplaceAll(e.Name(), "*", "_") 
 const (
 	orderTime   = 15 * time.Minute // one order, from the first question to the certificate
 	cleanTime   = time.Minute      // taking answers to challenges away
+	hurryTime   = 5 * time.Second  // the same when the daemon ends: what is left is taken away after its start
 	requestTime = 45 * time.Second // one question
 )
 

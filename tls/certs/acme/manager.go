@@ -192,8 +192,12 @@ func (m *Manager) try(ctx context.Context, k *kept) {
 	}
 }
 
-// goesOn reports whether the order is worth going on with after an error: the way to the authority broke, or the authority.
+// goesOn reports whether the order is worth going on with after an error: the way to the authority broke, or the authority, or
+// our disk.
 func goesOn(err error) bool {
+	if _, ok := errors.AsType[*keepError](err); ok {
+		return true
+	}
 	if _, ok := errors.AsType[*url.Error](err); ok {
 		return true
 	}
@@ -224,6 +228,9 @@ func (m *Manager) save(k *kept) {
 
 // renew gets a certificate for one kind of key, puts it on disk, and shows it.
 func (m *Manager) renew(ctx context.Context, k *kept, t KeyType) error {
+	if err := m.refresh(k, t); err != nil { // after a disk that was full
+		return err
+	}
 	h := k.pairs[t]
 	key, switched := h.current.key, false
 	if len(h.current.chain) > 0 && m.Usable != nil {
@@ -247,23 +254,38 @@ func (m *Manager) renew(ctx context.Context, k *kept, t KeyType) error {
 		return fmt.Errorf("the certificate that came is not shown: %w", err)
 	}
 	if err := writePair(currentFile(k.dir, t), got); err != nil {
-		return fmt.Errorf("keep the certificate: %w", err)
-	}
-	next := h.next
-	if switched {
-		if next, err = makePair(nextFile(k.dir, t), t); err != nil {
-			return fmt.Errorf("keep the next key: %w", err)
-		}
+		return &keepError{err}
 	}
 	m.mu.Lock()
-	k.pairs[t] = &held{current: got, next: next}
+	k.pairs[t] = &held{current: got, next: h.next}
 	delete(k.Open, t.String())
 	k.Done = time.Now()
 	m.mu.Unlock()
 	m.show(k)
 	m.Log.Info("acme: certificate", "name", k.Name(), "key", t.String(), "new_key", switched)
+	return m.refresh(k, t)
+}
+
+// refresh makes another next key where it is shown by now.
+func (m *Manager) refresh(k *kept, t KeyType) error {
+	h := k.pairs[t]
+	if !sameKey(h.next.key.Public(), h.current.key.Public()) {
+		return nil
+	}
+	next, err := makePair(nextFile(k.dir, t), t)
+	if err != nil {
+		return &keepError{err}
+	}
+	m.mu.Lock()
+	k.pairs[t] = &held{current: h.current, next: next}
+	m.mu.Unlock()
 	return nil
 }
+
+// keepError says that what came could not be kept: it is still at the authority.
+type keepError struct{ error }
+
+func (e *keepError) Error() string { return "what came cannot be kept: " + e.error.Error() }
 
 // placed keeps the address of an order, before its first challenge: a restart goes on with it.
 func (m *Manager) placed(k *kept, t KeyType, address string) {

@@ -122,7 +122,11 @@ func (a *Authority) prove(ctx context.Context, c *wire.Client, r request, o *wir
 	}
 	var all []*open
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+		most := cleanTime
+		if ctx.Err() != nil {
+			most = hurryTime
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 		defer cancel()
 		for _, x := range all {
 			if bad := r.solver.Remove(ctx, x.shown); bad != nil {

@@ -21,15 +21,16 @@ import (
 // the next once it may.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, lab.PebbleOptions{Life: 14 * time.Second, ReuseProofs: 100})
+	w := newWorld(t, lab.PebbleOptions{Life: 10 * time.Second, ReuseProofs: 100})
 	m := w.manager(t, t.TempDir(), Entry{Names: []string{"mx.example.org"}, Solver: w.http})
-	var asked atomic.Int32
 	var keys []crypto.PublicKey
 	m.Usable = func(names []string, next crypto.PublicKey) (bool, string) {
 		if names[0] != "mx.example.org" || !sameKey(next, m.PublicKeys()[0].Next) {
 			t.Error("asked about another key")
 		}
-		return asked.Add(1) > 1, "its TLSA record is not published"
+		w.seen.Lock()
+		defer w.seen.Unlock()
+		return w.seen.rounds["mx.example.org"] > 1, "its TLSA record is not published"
 	}
 	stop := run(t, m)
 	before := m.PublicKeys()[0]
@@ -53,7 +54,7 @@ func TestRenewal(t *testing.T) {
 func TestChallenges(t *testing.T) {
 	t.Parallel()
 	key := "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
-	w := newWorld(t, lab.PebbleOptions{RefuseNonces: 50, Bindings: map[string]string{"kid-1": key}})
+	w := newWorld(t, lab.PebbleOptions{RefuseNonces: 50, SlowProofs: 2, Bindings: map[string]string{"kid-1": key}})
 	zones := &fakeZones{w: w}
 	dir := t.TempDir()
 	d := &DNS{Zones: zones, File: filepath.Join(dir, "dns-01.json")}

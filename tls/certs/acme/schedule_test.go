@@ -2,6 +2,7 @@ package acme
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -74,10 +75,11 @@ type fakeGet struct {
 	back  time.Duration // how long before now they begin
 	fail  error
 	calls []time.Time
+	opens []string // the orders that were to be gone on with
 }
 
 func (f *fakeGet) get(_ context.Context, r request) ([][]byte, error) {
-	f.calls = append(f.calls, time.Now())
+	f.calls, f.opens = append(f.calls, time.Now()), append(f.opens, r.open)
 	r.placed(fmt.Sprintf("https://authority.test/order/%d", len(f.calls)))
 	if f.fail != nil {
 		return nil, f.fail
@@ -283,4 +285,33 @@ func TestFiles(t *testing.T) {
 	if _, err := m.Renew("", true); err == nil || len(f.calls) > 0 {
 		t.Error("ordered with a damaged key")
 	}
+}
+
+// TestDiskFull cannot keep what came: the order is gone on with, and the next key is made once there is room.
+func TestDiskFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, f := t.TempDir(), &fakeGet{life: 90 * 24 * time.Hour}
+		m := fakeManager(t, dir, f, Entry{Names: []string{"mx.example.org"}, Solver: new(HTTP)})
+		m.Usable = func([]string, crypto.PublicKey) (bool, string) { return true, "" }
+		full := currentFile(filepath.Join(dir, "mx.example.org"), ECDSA) + newSuffix // where nothing can be written
+		m.Load()
+		if err := os.Mkdir(full, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			time.Sleep(30 * time.Second)
+			if err := os.Remove(full); err != nil {
+				t.Error(err)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		m.Run(ctx)
+		if s := m.Status()[0]; len(f.calls) != 2 || f.opens[1] == "" || s.Error != "" || s.NotAfter.IsZero() {
+			t.Errorf("%d orders, %q, %+v", len(f.calls), f.opens, s)
+		}
+		if k := m.PublicKeys()[0]; sameKey(k.Current, k.Next) {
+			t.Error("the next key is the current one")
+		}
+	})
 }
