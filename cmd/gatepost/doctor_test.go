@@ -75,7 +75,8 @@ func doctorCase(t *testing.T, text string) string {
 		zone += own
 	}
 	server := dnslab.New(t, dnslab.Text(zone))
-	kinds := map[string]dnslab.Kind{"servfail": dnslab.ServFail, "timeout": dnslab.Timeout, "bogus": dnslab.Bogus, "ad": dnslab.AD, "refused": dnslab.Refused}
+	kinds := map[string]dnslab.Kind{"servfail": dnslab.ServFail, "timeout": dnslab.Timeout, "bogus": dnslab.Bogus, "ad": dnslab.AD, "refused": dnslab.Refused,
+		"huge": dnslab.HugeTXT, "many": dnslab.ManyRecords}
 	for line := range strings.Lines(section(text, "faults")) {
 		f := strings.Fields(line)
 		fault := dnslab.Fault{Kind: kinds[f[1]]}

@@ -136,6 +136,8 @@ func (w *World) exchanger(ctx context.Context, p part, d *Domain, h Host) (here,
 		p.warn(id, about, "is an alias (CNAME) of "+a.Aliases[len(a.Aliases)-1]+", which an MX must not be (RFC 2181 section 10.3); DANE and some senders fail", record(d.Name, "MX", fmt.Sprintf("%d %s", h.Pref, fqdn(a.Aliases[len(a.Aliases)-1]))))
 	case !slices.ContainsFunc(a.Addrs, reachable):
 		p.fail(id, about, join(a.Addrs)+" cannot be reached from outside", w.addressFix(ctx, h.Name)...)
+	case !slices.ContainsFunc(a.Addrs, func(x netip.Addr) bool { return !x.IsPrivate() && !x.IsLoopback() }):
+		p.warn(id, about, join(a.Addrs)+" can be reached from inside only: good for a network of your own, and for nobody else", w.addressFix(ctx, h.Name)...)
 	default:
 		p.ok(id, about, "is "+join(a.Addrs))
 	}
@@ -148,25 +150,22 @@ func (w *World) leadsHere(ctx context.Context, addrs []netip.Addr) bool {
 	return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return slices.Contains(own, a) })
 }
 
-// reachable reports whether senders on the internet could connect to an address. Loopback is left to tests and demos, where
-// the whole world is on it.
+// reachable reports whether anybody at all could connect to an address from another host, or in a demo from this one.
 func reachable(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast()
 }
 
 // addressFix writes the address records of a name: those that this host is known by, or what they look like.
 func (w *World) addressFix(ctx context.Context, name string) (out []string) {
-	own := w.Interfaces
-	if a := w.DNS.Lookup(ctx, w.Hostname, Addresses); len(a.Addrs) > 0 {
-		own = a.Addrs
-	}
-	for _, a := range own {
-		if a.IsGlobalUnicast() && !a.IsPrivate() {
-			out = append(out, addressRecord(name, a))
+	for _, own := range [...][]netip.Addr{w.DNS.Lookup(ctx, w.Hostname, Addresses).Addrs, w.Interfaces} {
+		for _, a := range own {
+			if a.IsGlobalUnicast() && !a.IsPrivate() && len(out) < mostHosts {
+				out = append(out, addressRecord(name, a))
+			}
+		}
+		if len(out) > 0 {
+			return out
 		}
 	}
-	if len(out) == 0 {
-		out = append(out, record(name, "A", "ADDRESS")+"    with the address that senders connect to")
-	}
-	return out
+	return []string{record(name, "A", "ADDRESS") + "    with the address that senders connect to"}
 }

@@ -210,3 +210,47 @@ func TestReached(t *testing.T) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
 }
+
+// TestHostileListener shows that what answers cannot hold the doctor up, nor write what it likes on the page.
+func TestHostileListener(t *testing.T) {
+	const noWay = " -> systemctl status gatepost; is a firewall in front of it?"
+	long := strings.Repeat("x", 3000)
+	for _, c := range []struct {
+		name string
+		step string
+		do   lab.Action
+		want string // the beginning of the last line
+	}{
+		{"silent", "CONNECT", lab.Silence(), "FAIL listener.reach ADDR: no client gets in: banner: context deadline exceeded" + noWay},
+		{"endless banner", "CONNECT", lab.Endless("220-hello\r\n"), "FAIL listener.reach ADDR: no client gets in: banner: reply: too long: 100 lines, "},
+		{"endless line", "CONNECT", lab.Endless("220-"), "FAIL listener.reach ADDR: no client gets in: banner: reply: too long: line" + noWay},
+		{"no SMTP", "CONNECT", lab.Raw("SSH-2.0-OpenSSH\r\n"), "FAIL listener.reach ADDR: no client gets in: banner: reply: bad syntax: \"SSH-2.0-OpenSSH\"" + noWay},
+		{"control characters", "CONNECT", lab.Raw("220 \x1b[2J\x9b evil\r\n"), "ok listener.relay"},
+		{"silent after EHLO", "EHLO", lab.Silence(), "FAIL listener.offers ADDR: EHLO: "},
+		{"long offers", "EHLO", lab.Raw("250-" + here + "\r\n250 X" + long[:900] + "\r\n"), "ok listener.relay"},
+		{"silent in STARTTLS", "STARTTLS", lab.Silence(), "? listener.relay ADDR: "},
+		{"silent at RCPT", "RCPT", lab.Silence(), "? listener.relay ADDR: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			good, roots := pair(t, here)
+			s := server(t, lab.NextHopOptions{TLS: &tls.Config{Certificates: []tls.Certificate{good}}})
+			s.On(c.step, c.do)
+			w := worldOf(s, roots)
+			lines := Examine(t.Context(), []Group{{"listener", w.lookListener}}, 2*time.Second)[0].Lines
+			for _, l := range lines {
+				if l.ID == "listener.unfinished" || len(l.Saw) > 410 || strings.ContainsFunc(l.Saw, func(r rune) bool { return r < ' ' || r > '~' }) {
+					t.Errorf("%+v", l)
+				}
+			}
+			last := lines[len(lines)-1]
+			got := strings.Join(append([]string{last.Verdict.String() + " " + last.ID + " " + ports.ReplaceAllString(last.About+": "+last.Saw, "ADDR")}, last.Fix...), " -> ")
+			if last.Verdict == OK {
+				got = "ok " + last.ID
+			}
+			if !strings.HasPrefix(got, c.want) {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}

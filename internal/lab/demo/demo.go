@@ -138,6 +138,12 @@ func (w *world) showStories(ctx context.Context, out io.Writer, all []item, outc
 		}
 		fmt.Fprintf(out, "\nEach reference tells its story. That of %q:\n\n$ gatepost trace %s\n%s", all[i].title, reference, story)
 	}
+	// Here it cannot say that all is well: the internet is not there, and the demo's domain publishes little.
+	page, complaint, _, err := w.gatepost.Command(ctx, "doctor")
+	if err != nil || page == "" {
+		return fmt.Errorf("gatepost doctor: %s: %w", complaint, err)
+	}
+	fmt.Fprintf(out, "\nWhat an admin looks at first, when something is wrong:\n\n$ gatepost doctor\n%s", page)
 	return nil
 }
 
