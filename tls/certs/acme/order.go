@@ -148,6 +148,9 @@ func (a *Authority) prove(ctx context.Context, c *wire.Client, r request, o *wir
 		}
 	}
 	for _, x := range all {
+		if x.given.Status == wire.StatusProcessing {
+			continue // it was told before the order was taken up again
+		}
 		if _, err := c.Accept(ctx, x.given); err != nil {
 			return fmt.Errorf("%s: %w", x.shown.Name, err)
 		}
