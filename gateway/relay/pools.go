@@ -118,7 +118,9 @@ func (p *Pools) use(s settings) *hop {
 			return h
 		}
 		if f := h.facts.Load(); f != nil && h.address == s.address && h.lmtp == s.lmtp {
-			known = f
+			other := *f // how it was encrypted there says nothing of how it will be here
+			other.tls, other.keeps = "", false
+			known = &other
 		}
 	}
 	h := &hop{settings: s, pools: p, users: 1, slots: newSlots(s.size, s.queue), tripped: make(chan struct{}, 1)}
