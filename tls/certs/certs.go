@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/big"
@@ -75,12 +76,22 @@ func make509(pair Pair, hostname string) error {
 }
 
 func writePEM(name, kind string, der []byte, mode fs.FileMode) error {
-	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-	if err := os.WriteFile(name+".new", text, mode); err != nil {
-		return fmt.Errorf("self-signed certificate: %w", err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := writeFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
 		return fmt.Errorf("self-signed certificate: %w", err)
 	}
 	return nil
+}
+
+// writeFile writes a file so that it is whole, old or new, after the power went too: what is half written would be a new key at
+// the next start, that no TLSA record knows.
+func writeFile(name string, text []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
 }

@@ -55,12 +55,7 @@ func (f *Files) remember(n *file) error {
 	for _, der := range n.Shown.Certificate {
 		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: der})
 	}
-	name := f.kept(n.Pair)
-	err = os.WriteFile(name+".new", text.Bytes(), 0o600)
-	if err == nil {
-		err = os.Rename(name+".new", name)
-	}
-	if err != nil {
+	if err := writeFile(f.kept(n.Pair), text.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("the old pair cannot be kept for a restart: %w", err)
 	}
 	return nil
