@@ -70,8 +70,11 @@ type hosting struct {
 	changed chan struct{}
 }
 
-// recordEvery is how often it is looked whether the TXT records are there.
-const recordEvery = 15 * time.Minute
+// How often it is looked whether the TXT records are there: while one is not, somebody may be about to paste it.
+const (
+	recordEvery = 15 * time.Minute
+	recordSoon  = time.Minute
+)
 
 // mostRecords is how many domains are looked at; an installation with more has few zones for all of them.
 const mostRecords = 500
@@ -140,14 +143,14 @@ func (d *daemon) hostPolicies() {
 
 // watchRecords looks whether the TXT records of our policies are there, until the context is done.
 func (d *daemon) watchRecords(ctx context.Context) {
-	tick := time.NewTicker(recordEvery)
-	defer tick.Stop()
+	again := time.NewTimer(recordEvery)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.hosted.changed:
-		case <-tick.C:
+		case <-again.C:
 		}
 		policies := d.now.Load().policies
 		domains := slices.Sorted(maps.Keys(policies))
@@ -158,9 +161,14 @@ func (d *daemon) watchRecords(ctx context.Context) {
 			return
 		}
 		unlike := make(map[string]string, len(domains))
+		pause := recordEvery
 		for i, domain := range domains {
 			unlike[domain] = found[i]
+			if found[i] != "" {
+				pause = recordSoon
+			}
 		}
+		again.Reset(pause)
 		d.hosted.mu.Lock()
 		d.hosted.unlike = unlike
 		d.hosted.mu.Unlock()

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/gateway"
+	"gatepost/gateway/relay"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/internal/lab/dnslab"
@@ -326,5 +328,37 @@ func TestHostingWarnings(t *testing.T) {
 				t.Errorf("%s: %+v, want %q", name, got[i], w)
 			}
 		}
+	}
+}
+
+// TestEveryWayIsProtected shows that mail, reports and failure notices alike go by what the domains of next hops publish: whoever
+// wrote dane for a route wants it for all that takes this route.
+func TestEveryWayIsProtected(t *testing.T) {
+	server := dnslab.New(t, dnslab.Text("example.org. MX 10 mx.example.org.\nmx.example.org. A 127.0.0.1\n"))
+	c, problems := config.Load(documents(t, "[dns]\nservers = [\""+server.Addr()+"\"]\n", servesOne), sections())
+	if c == nil {
+		t.Fatal(problems)
+	}
+	log := newLogger(env{errOut: io.Discard}, c.Bootstrap)
+	p, err := newParts(c.Bootstrap, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text := `{"id":"1","fetched":"` + time.Now().UTC().Format(time.RFC3339) + `","policy":"version: STSv1\nmode: enforce\nmx: other.example.org\nmax_age: 86400\n"}`
+	if err := os.WriteFile(dir+"/example.org.json", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.usePolicies(dir, log)
+	for name, ways := range map[string]*relay.Pools{"mail": p.hops, "reports": p.reportHops, "notices": p.noticeHops} {
+		r, err := relay.New(ways, []relay.Route{{Name: "out", Hostname: "mx.example.net", Hops: []relay.Hop{{MX: "example.org"}}, MTASTS: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := r.Verify(t.Context(), "out", gateway.Address{}, gateway.Address{Text: "a@example.org", Local: "a", Domain: "example.org"})
+		if !strings.Contains(v.Said, "none of the mail hosts that the MTA-STS policy of the domain names") {
+			t.Errorf("%s: %+v", name, v)
+		}
+		r.Close()
 	}
 }
