@@ -33,7 +33,7 @@ func section(text, name string) string {
 
 // TestDoctorCases runs the groups that ask only DNS over a name server with the zone of each case, and holds the page against
 // what the case wants. A case has the sections group (its name), options (words: slow, moving, untrusted, validating, dane, bare, others=NAME),
-// zone (each name in full; @ is the end of it), faults (NAME KIND), domains (those that are served) and want.
+// zone (each name in full; @ is the end of it), faults (NAME KIND), domains (those that are served), domain (more lines of each) and want.
 func TestDoctorCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/doctor/*.txt")
 	if err != nil || len(files) < 10 {
@@ -89,7 +89,7 @@ func doctorCase(t *testing.T, text string) string {
 	bootstrap := "hostname = \"mx.example.org\"\n[dns]\nservers = [\"" + server.Addr() + "\"]\ntimeout = \"2s\"\n" + section(text, "bootstrap")
 	policy := "[[route]]\nname = \"in\"\n[[route.next_hop]]\nhost = \"127.0.0.1\"\n"
 	for name := range strings.FieldsSeq(section(text, "domains")) {
-		policy += "[[domain]]\nname = \"" + name + "\"\nroute = \"in\"\n"
+		policy += "[[domain]]\nname = \"" + name + "\"\nroute = \"in\"\n" + section(text, "domain")
 	}
 	for name, text := range map[string]string{config.BootstrapFile: bootstrap, config.PolicyFile: policy} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

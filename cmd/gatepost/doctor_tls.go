@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"slices"
-	"time"
 
 	"gatepost/internal/config"
 	"gatepost/internal/control"
@@ -77,25 +75,7 @@ func stsRecord(texts []string) (string, error) {
 
 // fetchSTS fetches the policy of a domain as senders do, but by our resolver.
 func fetchSTS(r *dns.Resolver) func(ctx context.Context, domain string) (*doctor.STS, error) {
-	f := &mtasts.Fetcher{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		a := r.Addrs(ctx, host)
-		if err := a.Err(); err != nil {
-			return nil, err
-		}
-		var last error
-		for _, addr := range a.Records[:min(len(a.Records), 4)] {
-			c, err := (&net.Dialer{Timeout: dialTime}).DialContext(ctx, network, net.JoinHostPort(addr.String(), port))
-			if err == nil {
-				return c, nil
-			}
-			last = err
-		}
-		return nil, last
-	}}
+	f := &mtasts.Fetcher{Dial: policyHosts{r}.dial}
 	return func(ctx context.Context, domain string) (*doctor.STS, error) {
 		p, err := f.Fetch(ctx, domain)
 		if err != nil {
@@ -104,9 +84,6 @@ func fetchSTS(r *dns.Resolver) func(ctx context.Context, domain string) (*doctor
 		return &doctor.STS{Mode: string(p.Mode), Enforce: p.Mode == mtasts.Enforce, Matches: p.Matches}, nil
 	}
 }
-
-// dialTime bounds a connection to one address of several.
-const dialTime = 5 * time.Second
 
 // proofs are the names that an authority asks for at a port of theirs.
 func proofs(b *config.Bootstrap) (out []doctor.Proof) {

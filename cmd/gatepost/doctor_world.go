@@ -14,6 +14,7 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/internal/doctor"
+	"gatepost/tls/mtasts"
 )
 
 // doctorOptions are those of the command.
@@ -60,13 +61,17 @@ func newWorld(c *config.Config, o doctorOptions) (*doctor.World, error) {
 
 // doctorDomains are the domains that are served, without patterns; only one of them, where that is asked.
 func doctorDomains(c *config.Config, only string) (out []doctor.Domain, err error) {
-	where := places{c: c}
+	where, hosted := places{c: c}, hostedPolicies(c)
 	for i := range c.Policy.Domains {
 		d := &c.Policy.Domains[i]
 		if only != "" && d.Name != only || only == "" && strings.HasPrefix(d.Name, "*.") {
 			continue
 		}
-		out = append(out, doctor.Domain{Name: d.Name, Where: where.at("domain." + d.Name + ".name")})
+		one := doctor.Domain{Name: d.Name, Where: where.at("domain." + d.Name + ".name")}
+		if p := hosted[d.Name]; p != nil {
+			one.STS = mtasts.Record(p.ID)
+		}
+		out = append(out, one)
 	}
 	if only != "" && len(out) == 0 {
 		if makePolicy(c).Domain(only) == nil {

@@ -56,7 +56,7 @@ func TestDaemon(t *testing.T) {
 		{"drained", answer(func(d *Daemon) {
 			d.Drained, d.Parts = "drained by an operator", []Part{{"listeners", false, "drained by an operator"}}
 		}), "ok daemon.running|ok daemon.policy|warn daemon.drain : drained by an operator -> gatepost resume|ok daemon.memory|warn daemon.part listeners: drained by an operator -> gatepost status; docs/faults.md tells what it means for mail"},
-		{"full", answer(func(d *Daemon) { d.Memory = 0.95 }), "ok daemon.running|ok daemon.policy|warn daemon.memory : 95 % of its memory is in use: load is shed -> give it more (MemoryMax= of gatepost.service), or gatepost.toml:1: limits.connections = fewer"},
+		{"full", answer(func(d *Daemon) { d.Memory = 0.95 }), "ok daemon.running|ok daemon.policy|warn daemon.memory : 95 % of its memory is in use: load is shed -> give it more (MemoryMax= of gatepost.service), or gatepost.toml:1: [limits] connections = fewer"},
 		{"parts", answer(func(d *Daemon) {
 			d.Parts = []Part{{"clamav", true, ""}, {"lists", false, "one is away"}, {"spool", false, "its disk failed"}}
 		}), well + "|ok daemon.part|warn daemon.part lists: one is away -> gatepost status; docs/faults.md tells what it means for mail|FAIL daemon.part spool: its disk failed -> gatepost status; journalctl -u gatepost -n 50"},
@@ -78,7 +78,7 @@ func TestLists(t *testing.T) {
 	}
 	run(t, []row{
 		{"none", answer(), "ok lists.used"},
-		{"named and not used", func(w *World) { answer()(w); w.ListsNamed = 2 }, "warn lists.used : 2 lists are named and none is asked -> gatepost.toml:1: rbl.use = \"commercial\"    or \"non-commercial\", as you may use them"},
+		{"named and not used", func(w *World) { answer()(w); w.ListsNamed = 2 }, "warn lists.used : 2 lists are named and none is asked -> gatepost.toml:1: [rbl] use = \"commercial\"    or \"non-commercial\", as you may use them"},
 		{"no key", func(w *World) {
 			w.AskLists = func(context.Context, []netip.Addr) ([]List, error) {
 				return nil, errors.New("rbl.list[a].key_file: no such file")
@@ -112,17 +112,17 @@ func TestNextHops(t *testing.T) {
 				return nil, nil, errors.New("route[in].ca_file: no such file")
 			}
 		}, "FAIL nexthops.reach : route[in].ca_file: no such file -> gatepost check"},
-		{"away", answer([]Hop{away}, Knows{Domain: "example.org", Route: "in"}), "FAIL nexthops.reach 192.0.2.3:25 (route in): connection refused; no next hop of the route takes mail -> gatepost handover tells what that server must allow; gatepost.toml:1: route.in.next_hop = ..."},
-		{"one of two away", answer([]Hop{good, away}), well + "|warn nexthops.reach 192.0.2.3:25 (route in): connection refused; another next hop of the route takes its mail -> gatepost handover tells what that server must allow; gatepost.toml:1: route.in.next_hop = ..."},
+		{"away", answer([]Hop{away}, Knows{Domain: "example.org", Route: "in"}), "FAIL nexthops.reach 192.0.2.3:25 (route in): connection refused; no next hop of the route takes mail -> gatepost handover tells what that server must allow; gatepost.toml:1: [[route]] in: next_hop = ..."},
+		{"one of two away", answer([]Hop{good, away}), well + "|warn nexthops.reach 192.0.2.3:25 (route in): connection refused; another next hop of the route takes its mail -> gatepost handover tells what that server must allow; gatepost.toml:1: [[route]] in: next_hop = ..."},
 		{"away, and it is known why", answer([]Hop{hop(func(h *Hop) { h.Said, h.Recommend = errors.New("certificate"), "do this" })}), "FAIL nexthops.reach 192.0.2.2:25 (route in): certificate; no next hop of the route takes mail -> do this"},
-		{"in clear", answer([]Hop{hop(func(h *Hop) { h.TLS = "" })}), "ok nexthops.reach|warn nexthops.tls 192.0.2.2:25 (route in): in clear, since it offers no STARTTLS that works -> let it offer STARTTLS; then gatepost.toml:1: route.in.tls = \"required\"|ok nexthops.size|ok nexthops.offers"},
-		{"in clear on purpose", answer([]Hop{hop(func(h *Hop) { h.TLS, h.Mode = "", "none" })}), "ok nexthops.reach|warn nexthops.tls 192.0.2.2:25 (route in): in clear, as it is written: whoever is between reads and changes mail -> gatepost.toml:1: route.in.tls = \"required\"    with ca_file, or \"fingerprint\"|ok nexthops.size|ok nexthops.offers"},
+		{"in clear", answer([]Hop{hop(func(h *Hop) { h.TLS = "" })}), "ok nexthops.reach|warn nexthops.tls 192.0.2.2:25 (route in): in clear, since it offers no STARTTLS that works -> let it offer STARTTLS; then gatepost.toml:1: [[route]] in: tls = \"required\"|ok nexthops.size|ok nexthops.offers"},
+		{"in clear on purpose", answer([]Hop{hop(func(h *Hop) { h.TLS, h.Mode = "", "none" })}), "ok nexthops.reach|warn nexthops.tls 192.0.2.2:25 (route in): in clear, as it is written: whoever is between reads and changes mail -> gatepost.toml:1: [[route]] in: tls = \"required\"    with ca_file, or \"fingerprint\"|ok nexthops.size|ok nexthops.offers"},
 		{"in clear on this host", answer([]Hop{hop(func(h *Hop) { h.TLS, h.Inside = "", true })}), well},
-		{"small", answer([]Hop{hop(func(h *Hop) { h.Size = 99 })}), "ok nexthops.reach|ok nexthops.tls|warn nexthops.size 192.0.2.2:25 (route in): takes messages up to 99 octets, and limits.message_size is 100: bigger ones are refused -> raise it there to 100, or gatepost.toml:1: limits.message_size = 99|ok nexthops.offers"},
+		{"small", answer([]Hop{hop(func(h *Hop) { h.Size = 99 })}), "ok nexthops.reach|ok nexthops.tls|warn nexthops.size 192.0.2.2:25 (route in): takes messages up to 99 octets, and limits.message_size is 100: bigger ones are refused -> raise it there to 100, or gatepost.toml:1: [limits] message_size = 99|ok nexthops.offers"},
 		{"no limit", answer([]Hop{hop(func(h *Hop) { h.Size = 0 })}), well},
 		{"poor", answer([]Hop{hop(func(h *Hop) { h.EightBit = false })}), "ok nexthops.reach|ok nexthops.tls|ok nexthops.size|warn nexthops.offers 192.0.2.2:25 (route in): does not offer 8BITMIME: mail that is not plain ASCII is refused here -> let it offer 8BITMIME; every server of today can"},
 		{"plain", answer([]Hop{hop(func(h *Hop) { h.UTF8, h.DSN, h.Chunking = false, false, false })}), well},
-		{"takes everybody", answer([]Hop{good}, Knows{"example.org", "in", "192.0.2.2:25", true, true, ""}), well + "|warn nexthops.recipients example.org: 192.0.2.2:25 takes every recipient, so mail to nobody is taken here and bounces there -> have it refuse at RCPT whom it does not know, or gatepost.toml:1: route.in.recipients = \"directory\"    (docs/recipients.md; Exchange needs it)"},
+		{"takes everybody", answer([]Hop{good}, Knows{"example.org", "in", "192.0.2.2:25", true, true, ""}), well + "|warn nexthops.recipients example.org: 192.0.2.2:25 takes every recipient, so mail to nobody is taken here and bounces there -> have it refuse at RCPT whom it does not know, or gatepost.toml:1: [[route]] in: recipients = \"directory\"    (docs/recipients.md; Exchange needs it)"},
 		{"no postmaster", answer([]Hop{good}, Knows{"example.org", "in", "192.0.2.2:25", true, false, "550 who?"}), well + "|warn nexthops.recipients example.org: no postmaster: 192.0.2.2:25 says 550 who? -> make postmaster@example.org there, or gatepost.toml:1: postmaster = \"admin@example.org\""},
 		{"unclear", answer([]Hop{good}, Knows{Domain: "example.org", Route: "in"}), well + "|? nexthops.recipients example.org: its next hop gave no clear answer about a recipient that cannot exist -> gatepost recipients directories"},
 	}, func() *World { return &World{At: at, MessageSize: 100} }, func(w *World) Group { return Group{"nexthops", w.nextHops} })
@@ -145,10 +145,10 @@ func TestScanners(t *testing.T) {
 		{"needed", with(clam, func(s *Scanner) { s.Err, s.Needed = errors.New("connection refused"), true }), "FAIL scanners.clamd unix:/c: connection refused; mail is deferred without it -> systemctl status clamav-daemon"},
 		{"not needed", with(clam, func(s *Scanner) { s.Err = errors.New("connection refused") }), "warn scanners.clamd unix:/c: connection refused; mail goes on without it -> systemctl status clamav-daemon"},
 		{"local only", with(clam, func(s *Scanner) { s.Database, s.LocalOnly = 0, true }), clamd},
-		{"no database", with(clam, func(s *Scanner) { s.Database = 0 }), strings.Replace(sigs, "%", "FAIL scanners.signatures unix:/c: it has no official database: it finds next to nothing"+fresh+" -> or, if that is meant: gatepost.toml:1: clamav.local_only = true", 1)},
+		{"no database", with(clam, func(s *Scanner) { s.Database = 0 }), strings.Replace(sigs, "%", "FAIL scanners.signatures unix:/c: it has no official database: it finds next to nothing"+fresh+" -> or, if that is meant: gatepost.toml:1: [clamav] local_only = true", 1)},
 		{"old", with(clam, func(s *Scanner) { s.Date = day(5) }), strings.Replace(sigs, "%", "warn scanners.signatures unix:/c: database 27500 is 5 days old"+fresh, 1)},
 		{"very old", with(clam, func(s *Scanner) { s.Date = day(15) }), strings.Replace(sigs, "%", "FAIL scanners.signatures unix:/c: database 27500 is 15 days old: malware of today passes"+fresh, 1)},
-		{"small", with(clam, func(s *Scanner) { s.Limit = 99 }), "ok scanners.clamd|ok scanners.signatures|warn scanners.limit unix:/c: looks through messages up to 99 octets, and limits.message_size is 100 -> in clamd.conf: StreamMaxLength 65636, MaxFileSize 65636, MaxScanSize 131272 -> or gatepost.toml:1: limits.message_size = 99"},
+		{"small", with(clam, func(s *Scanner) { s.Limit = 99 }), "ok scanners.clamd|ok scanners.signatures|warn scanners.limit unix:/c: looks through messages up to 99 octets, and limits.message_size is 100 -> in clamd.conf: StreamMaxLength 65636, MaxFileSize 65636, MaxScanSize 131272 -> or gatepost.toml:1: [limits] message_size = 99"},
 		{"limit unknown", with(clam, func(s *Scanner) { s.LimitErr = errors.New("timeout") }), "ok scanners.clamd|ok scanners.signatures|? scanners.limit unix:/c: how large a message it looks through cannot be told: timeout"},
 		{"spamd", with(spam, func(*Scanner) {}), "ok scanners.spamd|ok scanners.rules"},
 		{"spamd elsewhere", with(spam, func(s *Scanner) { s.RulesWhere, s.Rules = "", time.Time{} }), "ok scanners.spamd"},
@@ -173,10 +173,10 @@ func TestServices(t *testing.T) {
 			w.AskServices = func(context.Context) []Service { return []Service{{"directory", "a", nil, "7 addresses"}} }
 		}, "ok services.directory"},
 		{"directory", away("directory"), "warn services.directory a: away; recipients are known by its copy, or not at all -> gatepost recipients sync; docs/recipients.md"},
-		{"notices", away("notices"), "warn services.notices a: away; senders are not told when mail from the spool fails for good -> gatepost handover tells what that server must allow; gatepost.toml:1: queue.notices_via = ..."},
-		{"reports", away("reports"), "warn services.reports a: away; DMARC reports wait -> gatepost dmarc report; gatepost.toml:1: reports.dmarc.via = ..."},
+		{"notices", away("notices"), "warn services.notices a: away; senders are not told when mail from the spool fails for good -> gatepost handover tells what that server must allow; gatepost.toml:1: [queue] notices_via = ..."},
+		{"reports", away("reports"), "warn services.reports a: away; DMARC reports wait -> gatepost dmarc report; gatepost.toml:1: [reports.dmarc] via = ..."},
 		{"key", away("arc_key"), "warn services.arc_key a: away; seals of this host are not believed -> gatepost dkim key show prints the TXT record to paste"},
-		{"acme", away("acme"), "warn services.acme a: away; certificates are not renewed -> gatepost tls status; gatepost.toml:1: acme.directory = ..."},
+		{"acme", away("acme"), "warn services.acme a: away; certificates are not renewed -> gatepost tls status; gatepost.toml:1: [acme] directory = ..."},
 	}, func() *World { return &World{At: at} }, func(w *World) Group { return Group{"services", w.services} })
 }
 

@@ -144,7 +144,7 @@ func TestListener(t *testing.T) {
 			w.Listener.Without = []string{"STARTTLS"}
 			w.At = func(string) string { return "policy.toml:7" }
 		},
-			strings.Replace(replaced("warn listener.starttls ADDR: offers no STARTTLS: mail comes in clear -> policy.toml:7: smtp.without = []    without STARTTLS"), "|ok listener.certificate", "", 1)},
+			strings.Replace(replaced("warn listener.starttls ADDR: offers no STARTTLS: mail comes in clear -> policy.toml:7: [smtp] without = []    without STARTTLS"), "|ok listener.certificate", "", 1)},
 		{"TLS is refused", plain, func(s *lab.NextHop, _ *World) { s.On("STARTTLS", lab.Reply("454 4.7.0 not now")) },
 			strings.Replace(replaced("FAIL listener.starttls ADDR: STARTTLS: 454 not now: senders fall back to clear, or do not deliver -> gatepost tls status; openssl s_client -starttls smtp -connect ADDR"), "|ok listener.certificate", "", 1)},
 		{"old TLS", lab.NextHopOptions{TLS: &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10}}, nil,

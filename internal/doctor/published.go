@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -89,20 +90,26 @@ func (w *World) sts(ctx context.Context, p part, d *Domain, dane bool) bool {
 	name := "_mta-sts." + d.Name
 	a := w.DNS.Lookup(ctx, name, TXT)
 	found, err := w.STSRecord(a.Texts)
-	line := record(name, "TXT", fmt.Sprintf(`"v=STSv1; id=%s;"`, w.Now().UTC().Format("20060102150405")))
+	want, _ := w.STSRecord([]string{d.STS})
+	line := record(name, "TXT", fmt.Sprintf(`"v=STSv1; id=%s;"`, cmp.Or(want, w.Now().UTC().Format("20060102150405"))))
 	switch {
 	case a.Status == Failed || a.Status == Bogus:
 		p.unknown(id, d.Name, name+" could not be looked up: "+a.Detail)
 	case err != nil:
 		p.fail(id, d.Name, "senders take its record for none: "+strings.TrimPrefix(err.Error(), "mta-sts: "), "in place of all that begin with v=STSv1: "+line)
+	case found != "" && want != "" && found != want:
+		p.warn(id, d.Name, "its id is "+found+", and the policy that this gateway serves has "+want+": senders that know an older one do not look again", line)
+		return true
 	case found != "":
 		p.ok(id, d.Name, "id "+found)
 		return true
+	case want != "":
+		p.warn(id, d.Name, "has no record, so that no sender looks for the policy that this gateway serves", line)
 	case dane:
 		p.ok(id, d.Name, "none; DANE protects its mail from senders that validate")
 	default:
 		p.warn(id, d.Name, "neither DANE nor MTA-STS: whoever is between a sender and this gateway can have mail sent in clear",
-			line, "and its policy at https://mta-sts."+d.Name+"/.well-known/mta-sts.txt (docs/mta-sts.md); or gatepost tls tlsa, in a zone that is signed")
+			w.key("domain."+d.Name+".mta_sts", `{ mode = "testing" }`), "gatepost mta-sts advise "+d.Name+"    prints the records to paste; or, in a zone that is signed: gatepost tls tlsa")
 	}
 	return false
 }

@@ -39,7 +39,10 @@ func (w *World) policy(ctx context.Context, p part, d *Domain) {
 			missing = append(missing, h.Name)
 		}
 	}
-	fix := "mx: NAME    for each of them, in https://" + host + "/.well-known/mta-sts.txt, and a new id at _mta-sts." + d.Name
+	fix := "gatepost mta-sts advise " + d.Name
+	if d.STS == "" { // another serves it
+		fix = "mx: NAME    for each of them, in https://" + host + "/.well-known/mta-sts.txt, and a new id at _mta-sts." + d.Name
+	}
 	switch {
 	case mx.Status != Found:
 		p.unknown(id, d.Name, "whether its policy names its MX cannot be told: "+mx.Detail)
@@ -48,7 +51,7 @@ func (w *World) policy(ctx context.Context, p part, d *Domain) {
 	case len(missing) > 0:
 		p.warn(id, d.Name, "its policy ("+sts.Mode+") does not name "+join(missing)+": with enforce senders would not deliver there", fix)
 	case !sts.Enforce:
-		p.warn(id, d.Name, "its policy is "+sts.Mode+": senders deliver in clear all the same", "mode: enforce, once reports about TLS tell of no failures; and a new id at _mta-sts."+d.Name)
+		p.warn(id, d.Name, "its policy is "+sts.Mode+": senders deliver in clear all the same", "gatepost mta-sts advise "+d.Name+"    tells what must be true before enforce")
 	default:
 		p.ok(id, d.Name, "its policy (enforce) names all its MX")
 	}

@@ -31,11 +31,12 @@ func TestWeb(t *testing.T) {
 		{"good", ours("enforce", here), "ok web.mta_sts"},
 		{"no record", func(w *World) { w.STSRecord = func([]string) (string, error) { return "", nil } }, ""},
 		{"broken record", func(w *World) { w.STSRecord = func([]string) (string, error) { return "", errors.New("x") } }, ""},
-		{"testing", ours("testing", here), "warn web.mta_sts example.org: its policy is testing: senders deliver in clear all the same -> mode: enforce, once reports about TLS tell of no failures; and a new id at _mta-sts.example.org"},
+		{"testing", ours("testing", here), "warn web.mta_sts example.org: its policy is testing: senders deliver in clear all the same -> gatepost mta-sts advise example.org    tells what must be true before enforce"},
 		{"other MX", ours("enforce", "old.example.net"), "FAIL web.mta_sts example.org: its policy (enforce) does not name nexthop.lab.test: senders do not deliver there" + named},
 		{"other MX, testing", ours("testing", "old.example.net"), "warn web.mta_sts example.org: its policy (testing) does not name nexthop.lab.test: with enforce senders would not deliver there" + named},
 		{"not there", fault, cannot + "mta-sts.example.org. 3600 IN A 192.0.2.25"},
 		{"not fetched", func(w *World) { fault(w); w.DNS.(mapDNS)["A+AAAA mta-sts.example.org"] = addrs("192.0.2.25") }, cannot + "curl -v https://mta-sts.example.org/.well-known/mta-sts.txt    on a host outside -> docs/mta-sts.md tells how this gateway hosts it"},
+		{"other MX, ours", func(w *World) { ours("enforce", "old.example.net")(w); w.Domains[0].STS = "x" }, "FAIL web.mta_sts example.org: its policy (enforce) does not name nexthop.lab.test: senders do not deliver there -> gatepost mta-sts advise example.org"},
 		{"no MX", func(w *World) {
 			ours("enforce", here)(w)
 			w.DNS.(mapDNS)["MX example.org"] = Answer{Detail: "timeout"}
@@ -51,7 +52,7 @@ func TestWeb(t *testing.T) {
 			proofs(w)
 			w.Proofs[0].Port = 443
 			w.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("refused") }
-		}, "ok web.mta_sts|? web.acme nexthop.lab.test:443: cannot be reached from here (refused), which says little of the world outside -> curl -v http://nexthop.lab.test:443/    on a host outside; the port must lead to gatepost.toml:1: web.public_https = [\"0.0.0.0:443\", \"[::]:443\"]"},
+		}, "ok web.mta_sts|? web.acme nexthop.lab.test:443: cannot be reached from here (refused), which says little of the world outside -> curl -v http://nexthop.lab.test:443/    on a host outside; the port must lead to gatepost.toml:1: [web] public_https = [\"0.0.0.0:443\", \"[::]:443\"]"},
 	}, func() *World {
 		return &World{At: at, Hostname: here, Domains: []Domain{{Name: "example.org"}}, DNS: mapDNS{"MX example.org": {Status: Found, Hosts: []Host{{here, 10}}}, "A+AAAA " + here: addrs("192.0.2.25")},
 			STSRecord: func([]string) (string, error) { return "1", nil },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -66,6 +67,7 @@ type Server struct {
 type Domain struct {
 	Name  string // never a pattern
 	Where string // file:line; "" for not known
+	STS   string // the MTA-STS record of the policy that this gateway serves for it; "" for none
 }
 
 // SPF is what an evaluation of a domain's record by an address of nobody (RFC 5737) came to.
@@ -188,11 +190,20 @@ func (w *World) Groups() []Group {
 	}
 }
 
-// key writes what to change in a document: where, and the line.
+// key writes what to change in a document: where, the table, and the line.
 func (w *World) key(name, value string) string {
 	at := name
 	if w.At != nil {
 		at = w.At(name)
 	}
-	return at + ": " + name + " = " + value
+	table, key := "", name
+	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+		table, key = "["+name[:dot]+"] ", name[dot+1:]
+	}
+	for _, list := range [...]string{"route", "domain"} { // tables of which there are several
+		if of, ok := strings.CutPrefix(table, "["+list+"."); ok {
+			table = "[[" + list + "]] " + strings.TrimSuffix(of, "] ") + ": "
+		}
+	}
+	return at + ": " + table + key + " = " + value
 }
