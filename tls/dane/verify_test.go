@@ -56,6 +56,8 @@ func TestVerify(t *testing.T) {
 		{"leaf as TA", rr(record(2, 1, 1, w.leaf)), chain(w.leaf, w.mid), "", ErrMatch},
 		{"self-signed leaf as TA", rr(record(2, 0, 1, w.self)), chain(w.self), "", ErrMatch},
 		{"self-signed leaf as TA, shown twice", rr(record(2, 0, 1, w.self)), chain(w.self, w.self), "", ErrMatch},
+		{"self-signed leaf as TA in the record", rr(record(2, 0, 0, w.self)), chain(w.self), "", ErrMatch},
+		{"its own key as TA in the record", rr(record(2, 1, 0, w.self)), chain(w.self), "2 1 0", nil},
 		{"EE of an expired one", rr(record(3, 1, 1, w.expired)), chain(w.expired), "3 1 1", nil},
 		{"EE of another name", rr(record(3, 0, 1, w.misnamed)), chain(w.misnamed), "3 0 1", nil},
 		{"EE of one for clients", rr(record(3, 0, 1, w.client)), chain(w.client), "3 0 1", nil},
@@ -157,6 +159,11 @@ func TestUsable(t *testing.T) {
 		{"a key as certificate", Record{2, 0, 0, spki}, false},
 		{"a certificate as key", Record{2, 1, 0, w.leaf.Raw}, false},
 		{"too big", Record{2, 0, 0, make([]byte, maxData+1)}, false},
+		{"too big a certificate", record(3, 0, 0, makeCert(t, nil, func(c *x509.Certificate) {
+			for range 1000 {
+				c.DNSNames = append(c.DNSNames, "a-long-name.example.org")
+			}
+		})), false},
 		{"3 1 1", record(3, 1, 1, w.leaf), true},
 		{"2 0 2", record(2, 0, 2, w.mid), true},
 		{"2 0 0", record(2, 0, 0, w.mid), true},

@@ -60,6 +60,8 @@ func daneCases(w *daneWorld) []daneCase {
 		{name: "TA, issuer left out, its key in the record", host: "alone", zone: rr(tlsa(2, 1, 0, w.mid)), want: verified + "2 1 0"},
 		{name: "TA, issuer left out, digest", host: "alone", zone: rr(tlsa(2, 1, 1, w.mid)), want: refused, says: "no TLSA record matches"},
 		{name: "TA, of the certificate itself", host: "self", zone: rr(tlsa(2, 1, 1, w.other)), want: refused, says: "no TLSA record matches"},
+		{name: "TA, of the certificate itself, in the record", host: "own", zone: rr(tlsa(2, 0, 0, w.own)), want: refused, says: "no TLSA record matches"},
+		{name: "TA, its own key in the record", host: "own", zone: rr(tlsa(2, 1, 0, w.own)), want: verified + "2 1 0"},
 		{name: "PKIX-EE alone", zone: rr(tlsa(1, 1, 1, w.leaf)), want: encrypted},
 		{name: "PKIX-TA alone", zone: rr(tlsa(0, 0, 1, w.root)), want: encrypted},
 		{name: "PKIX-EE alone, no STARTTLS", host: "clear", zone: rr(tlsa(1, 1, 1, w.leaf)), want: refused, says: "does not offer STARTTLS"},
@@ -115,9 +117,9 @@ type daneHost struct {
 
 // daneWorld is the certificates that hosts show and records are of.
 type daneWorld struct {
-	port                                      string
-	address                                   map[string]string // by the name of a host
-	root, mid, leaf, other, expired, misnamed *identity
+	port                                           string
+	address                                        map[string]string // by the name of a host
+	root, mid, leaf, other, expired, misnamed, own *identity
 }
 
 func newDANEWorld(t *testing.T) *daneWorld {
@@ -129,6 +131,7 @@ func newDANEWorld(t *testing.T) *daneWorld {
 	w.leaf = issue(t, w.mid, "leaf", later, names)
 	w.expired = issue(t, w.mid, "expired", past, names)
 	w.misnamed = issue(t, w.mid, "misnamed", later, "else.example")
+	w.own = issue(t, nil, "own", later, names)
 	w.other = issue(t, nil, "other", later, "other.example")
 	port, err := lab.ReservePort()
 	if err != nil {
@@ -144,7 +147,7 @@ func (w *daneWorld) startHosts(t *testing.T, cases int) {
 	dir := labtest.Dir(t)
 	var services, mailboxes []string
 	for i, h := range []daneHost{{"", []*identity{w.leaf, w.mid}}, {"rooted", []*identity{w.leaf, w.mid, w.root}}, {"alone", []*identity{w.leaf}},
-		{"self", []*identity{w.other}}, {"expired", []*identity{w.expired, w.mid}}, {"misnamed", []*identity{w.misnamed, w.mid}}, {"clear", nil}} {
+		{"self", []*identity{w.other}}, {"expired", []*identity{w.expired, w.mid}}, {"misnamed", []*identity{w.misnamed, w.mid}}, {"own", []*identity{w.own}}, {"clear", nil}} {
 		w.address[h.name] = fmt.Sprintf("127.25.%d.1", i+1)
 		line := w.address[h.name] + ":" + w.port + " inet n - n - - smtpd"
 		if h.chain != nil {
