@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"os"
@@ -85,6 +86,10 @@ func TestTLSAWithoutADaemon(t *testing.T) {
 	w := newTLSAWorld(t)
 	own := tlsaRecord(t, w.live.Leaf.PublicKey)
 	other := "3 1 1 " + strings.Repeat("ab", 32)
+	var many []string
+	for i := range 101 {
+		many = append(many, fmt.Sprintf("3 1 1 %064x", i))
+	}
 	for _, c := range []struct {
 		about   string
 		signed  bool
@@ -103,6 +108,7 @@ func TestTLSAWithoutADaemon(t *testing.T) {
 		{"in a zone without signatures", false, []string{own}, dnslab.Honest, exitFound, dane.NotValidated, "sign the zone"},
 		{"bogus", true, []string{own}, dnslab.Bogus, exitFound, dane.BogusZone, "NOW: "},
 		{"no answer", true, []string{own}, dnslab.Refused, exitFound, dane.CannotTell, "gives no answer"},
+		{"more records than are looked at", true, many, dnslab.Honest, exitFound, dane.CannotTell, "more records than are looked at"},
 		{"an answer that cannot be read", true, []string{other}, dnslab.GarbageTail, exitFound, dane.CannotTell, ""},
 	} {
 		t.Run(c.about, func(t *testing.T) {
