@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -16,9 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/gateway"
 	"gatepost/gateway/relay"
 	"gatepost/gateway/reports"
 	"gatepost/internal/config"
+	"gatepost/internal/lab/dnslab"
 	"gatepost/tls/dane"
 	"gatepost/tls/mtasts"
 	"gatepost/tls/tlsrpt"
@@ -107,4 +110,39 @@ func TestPrintTLSReports(t *testing.T) {
 	if got := strings.ReplaceAll(out.String(), stamp(at), "TIME"); got != want {
 		t.Errorf("%q\nwant\n%q", got, want)
 	}
+}
+
+// TestPolicyFaultsAreCounted: an MTA-STS policy of a next hop that cannot be fetched is told in the report about its domain.
+func TestPolicyFaultsAreCounted(t *testing.T) {
+	names := dnslab.New(t, dnslab.Text("_mta-sts.out.test. TXT \"v=STSv1; id=1\"\nmta-sts.out.test. A 127.84.60.1"))
+	c, problems := config.Load(documents(t, fmt.Sprintf("[dns]\nservers = [%q]\n", names.Addr()), servesOne), sections())
+	if c == nil {
+		t.Fatal(problems)
+	}
+	log := slog.New(slog.DiscardHandler)
+	p, err := newParts(c.Bootstrap, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{parts: p, bootstrap: c.Bootstrap, ids: new(gateway.IDs), log: log}
+	if err := os.MkdirAll(c.Bootstrap.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.openTLSReports()
+	d.tlsReports.Set(&reports.Settings{From: "t@quiet.test"})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	done := make(chan struct{})
+	go func() { defer close(done); d.tlsReports.Run(ctx) }()
+	go p.policies.Run(ctx)
+	p.policies.Policy(ctx, "out.test")
+	var o *reports.Overview
+	waitFor(ctx, func() bool {
+		o, err = d.tlsReports.Show(ctx, reports.Query{Domain: "out.test", DryRun: true})
+		return err == nil && len(o.Subjects) > 0
+	})
+	if err != nil || len(o.Subjects) != 1 || !bytes.Contains(o.Subjects[0].Report, []byte(`"result-type": "sts-policy-fetch-error"`)) || !bytes.Contains(o.Subjects[0].Report, []byte(`"receiving-mx-hostname": "mta-sts.out.test"`)) {
+		t.Errorf("%v %+v", err, o)
+	}
+	cancel()
+	<-done
 }

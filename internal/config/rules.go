@@ -123,6 +123,7 @@ func (p *Policy) Warn(report func(key, message, instead string)) {
 	p.warnRewrite(report)
 	used[p.Queue.NoticesVia] = true
 	p.warnNoNotices(report)
+	p.warnUnsigned(report)
 	for i, r := range p.Routes {
 		if !used[r.Name] {
 			report("route["+strconv.Itoa(i)+"]", "no domain takes this route", "remove it, or name it in a [[domain]]")

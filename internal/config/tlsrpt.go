@@ -54,3 +54,12 @@ func (p *Policy) tlsReports(routes map[string]bool, names []string, report func(
 		p.viaRoute("tlsrpt.via", d.Via, routes, names, report)
 	}
 }
+
+// warnUnsigned tells that reports about TLS that were asked for here go by https alone. Whoever has DMARC reports pass by SPF
+// asked for none.
+func (p *Policy) warnUnsigned(report func(key, message, instead string)) {
+	if t := p.TLSReporting(); t.On() && t.DKIMSelector == "" && p.TLSReports != (TLSReports{Send: true}) {
+		report("tlsrpt.dkim_selector", "is not set, nor reports.dmarc.dkim_selector, and mail with a report must be signed: only reports by https are sent",
+			"run gatepost dkim key make, and write its selector")
+	}
+}
