@@ -49,6 +49,7 @@ const (
 	mostTLSAFile  = 4 << 20          // octets
 	firstTLSALook = 10 * time.Second // after the start, when there is nothing more urgent to ask
 	namesAgain    = time.Hour
+	namesSoon     = 5 * time.Minute // where not all could be told
 	mostWaiting   = 256
 	waitingFor    = time.Hour       // whoever does not ask again for that long has another key by now
 	lookFresh     = 5 * time.Second // an answer as old as that is one of now
@@ -203,14 +204,23 @@ func plainNames(names []string) (out []string) {
 func (d *daemon) nameTLSA(ctx context.Context, anew bool) {
 	t := &d.tlsa
 	t.mu.Lock()
-	fresh := !anew && !t.named.IsZero() && time.Since(t.named) < namesAgain
-	before := t.hosts
+	again := namesAgain
+	if !t.whole {
+		again = namesSoon
+	}
+	fresh := !anew && !t.named.IsZero() && time.Since(t.named) < again
+	before := slices.Clone(t.hosts)
 	t.mu.Unlock()
 	if fresh {
 		return
 	}
 	hosts, whole := mailNames(ctx, d.parts.resolver, d.document.Load(), d.liveKeys())
-	if !whole { // what cannot be told now was so before
+	if !whole { // what cannot be told now was so before, and before the start
+		for _, h := range slices.Sorted(maps.Keys(t.watch.State())) {
+			if !slices.ContainsFunc(before, func(o mailName) bool { return o.Host == h }) {
+				before = append(before, mailName{Host: h})
+			}
+		}
 		for _, h := range before {
 			switch at := slices.IndexFunc(hosts, func(o mailName) bool { return o.Host == h.Host }); {
 			case at < 0:

@@ -68,10 +68,11 @@ func mailNames(ctx context.Context, r *dns.Resolver, c *config.Config, live []da
 			}
 		}
 	}
-	ours := make([]bool, len(order))
-	here := addressesHere(ctx, r, c.Bootstrap)
-	atOnce(len(order), func(i int) { ours[i] = isOurs(ctx, r, order[i], own, here, live) })
+	ours, told := make([]bool, len(order)), make([]bool, len(order))
+	here, known := addressesHere(ctx, r, c.Bootstrap)
+	atOnce(len(order), func(i int) { ours[i], told[i] = isOurs(ctx, r, order[i], own, here, live) })
 	for i, host := range order {
+		whole = whole && (ours[i] || told[i] && known)
 		switch {
 		case host == own && len(out) > 0:
 			out[0] = *byHost[host]
@@ -82,18 +83,20 @@ func mailNames(ctx context.Context, r *dns.Resolver, c *config.Config, live []da
 	return out, whole
 }
 
-// isOurs reports whether an MX host is this gateway.
-func isOurs(ctx context.Context, r *dns.Resolver, host, own string, here []netip.Addr, live []dane.Key) bool {
+// isOurs reports whether an MX host is this gateway. told says that its addresses could be told.
+func isOurs(ctx context.Context, r *dns.Resolver, host, own string, here []netip.Addr, live []dane.Key) (ours, told bool) {
 	if host == own || slices.ContainsFunc(live, func(k dane.Key) bool { return dane.Covers(k.Names, host) }) {
-		return true
+		return true, true
 	}
-	return slices.ContainsFunc(r.Addrs(ctx, host).Records, func(a netip.Addr) bool { return slices.Contains(here, a) })
+	a := r.Addrs(ctx, host)
+	return slices.ContainsFunc(a.Records, func(a netip.Addr) bool { return slices.Contains(here, a) }), unknown(a) == nil
 }
 
 // addressesHere are those of our own name, and those that listeners name one by one. Others, as behind a translation of
-// addresses, only the certificate tells.
-func addressesHere(ctx context.Context, r *dns.Resolver, b *config.Bootstrap) []netip.Addr {
-	out := r.Addrs(ctx, b.Hostname).Records
+// addresses, only the certificate tells. told says that those of our name could be told.
+func addressesHere(ctx context.Context, r *dns.Resolver, b *config.Bootstrap) (out []netip.Addr, told bool) {
+	own := r.Addrs(ctx, b.Hostname)
+	out = own.Records
 	for i := range b.Listeners {
 		for _, a := range b.Listeners[i].Addresses {
 			if ip := a.Addr().Unmap(); !ip.IsUnspecified() && !ip.IsLoopback() {
@@ -101,7 +104,7 @@ func addressesHere(ctx context.Context, r *dns.Resolver, b *config.Bootstrap) []
 			}
 		}
 	}
-	return out
+	return out, unknown(own) == nil
 }
 
 // atOnce does n things, some at a time.

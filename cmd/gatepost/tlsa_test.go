@@ -248,6 +248,40 @@ func TestMailNames(t *testing.T) {
 	}
 }
 
+// TestMailNamesBeforeTheStart: an MX that no certificate names, and that DNS does not tell of at a start, was ours before: its
+// records stand against a key, and since when they are seen is not forgotten.
+func TestMailNamesBeforeTheStart(t *testing.T) {
+	w := newTLSAWorld(t)
+	own := tlsaRecord(t, w.live.Leaf.PublicKey)
+	zone := "example.org. MX 10 same.test.\nsame.test. A 192.0.2.1\nmx.example.org. A 192.0.2.1\n_25._tcp.same.test. IN TLSA " + own + "\n"
+	if err := w.lab.SetZones(dnslab.Text(zone)); err != nil {
+		t.Fatal(err)
+	}
+	w.lab.SetFault("*", dnslab.Fault{Kind: dnslab.AD})
+	_, key, err := lab.NewCertificate("mx.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lost := range []string{"", "example.org", "same.test", "mx.example.org"} {
+		if lost != "" {
+			w.lab.SetFault(lost, dnslab.Fault{Kind: dnslab.ServFail})
+		}
+		d := w.daemon()
+		if ok, why := d.tlsa.usable([]string{"mx.example.org"}, publicOf(t, key)); ok || !strings.Contains(why, "_25._tcp.same.test") {
+			t.Errorf("without %q: %v, %s", lost, ok, why)
+		}
+		if since := d.tlsa.watch.State()["same.test"].Since; len(since) != 1 {
+			t.Errorf("without %q: seen %v", lost, since)
+		}
+		if wait := d.tlsa.whole; wait != (lost == "") {
+			t.Errorf("without %q: whole %v", lost, wait)
+		}
+		if lost != "" {
+			w.lab.SetFault(lost, dnslab.Fault{Kind: dnslab.AD})
+		}
+	}
+}
+
 // TestKeyOfAHostWithoutTLSA: where nothing is published a key is shown at once, and where that cannot be told it is not.
 func TestKeyOfAHostWithoutTLSA(t *testing.T) {
 	w := newTLSAWorld(t)
