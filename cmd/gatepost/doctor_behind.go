@@ -197,7 +197,7 @@ const hopTime = 12 * time.Second
 
 func hopOf(c *config.Config, h *relay.Health) doctor.Hop {
 	out := doctor.Hop{Route: h.Route, Address: h.NextHop, TLS: h.TLS, Inside: insideHost(h.NextHop), Size: h.Carries.Size, EightBit: h.Carries.EightBit,
-		UTF8: h.Carries.UTF8, Chunking: h.Carries.Chunking, DSN: h.Carries.DSN, LMTP: h.LMTP, Pool: h.Pool}
+		UTF8: h.Carries.UTF8, Chunking: h.Carries.Chunking, DSN: h.Carries.DSN}
 	for i := range c.Policy.Routes {
 		if r := &c.Policy.Routes[i]; r.Name == h.Route {
 			out.Mode = string(r.TLS)

@@ -46,7 +46,7 @@ func (d doctorDNS) Reverse(ctx context.Context, addr netip.Addr) doctor.Answer {
 
 func answered[T any](a *dns.Answer[T], take func(*doctor.Answer, T)) doctor.Answer {
 	status := [...]doctor.Status{dns.Failed: doctor.Failed, dns.Found: doctor.Found, dns.None: doctor.None, dns.Bogus: doctor.Bogus}
-	out := doctor.Answer{Status: status[a.Status], AD: a.AD, Aliases: a.Chain, TTL: a.TTL, Took: a.Duration}
+	out := doctor.Answer{Status: status[a.Status], AD: a.AD, Aliases: a.Chain, Took: a.Duration}
 	if a.Status != dns.Found {
 		out.Detail = strings.TrimSpace(a.Kind.String() + " " + a.Detail)
 	}

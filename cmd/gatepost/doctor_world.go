@@ -61,13 +61,13 @@ func newWorld(c *config.Config, o doctorOptions) (*doctor.World, error) {
 
 // doctorDomains are the domains that are served, without patterns; only one of them, where that is asked.
 func doctorDomains(c *config.Config, only string) (out []doctor.Domain, err error) {
-	where, hosted := places{c: c}, hostedPolicies(c)
+	hosted := hostedPolicies(c)
 	for i := range c.Policy.Domains {
 		d := &c.Policy.Domains[i]
 		if only != "" && d.Name != only || only == "" && strings.HasPrefix(d.Name, "*.") {
 			continue
 		}
-		one := doctor.Domain{Name: d.Name, Where: where.at("domain." + d.Name + ".name")}
+		one := doctor.Domain{Name: d.Name}
 		if p := hosted[d.Name]; p != nil {
 			one.STS = mtasts.Record(p.ID)
 		}

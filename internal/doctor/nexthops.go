@@ -19,8 +19,6 @@ type Hop struct {
 	UTF8      bool
 	Chunking  bool
 	DSN       bool
-	LMTP      bool
-	Pool      int
 	Recommend string // what to do about Said, where it is known
 }
 

@@ -27,7 +27,6 @@ type Answer struct {
 	Texts   []string     // of TXT, the strings of each joined
 	AD      bool         // a trusted resolver validated it
 	Aliases []string     // that CNAMEs led to, the last one being the owner
-	TTL     time.Duration
 	Took    time.Duration
 	Detail  string // why it Failed
 }
@@ -65,9 +64,8 @@ type Server struct {
 
 // Domain is one that is served.
 type Domain struct {
-	Name  string // never a pattern
-	Where string // file:line; "" for not known
-	STS   string // the MTA-STS record of the policy that this gateway serves for it; "" for none
+	Name string // never a pattern
+	STS  string // the MTA-STS record of the policy that this gateway serves for it; "" for none
 }
 
 // SPF is what an evaluation of a domain's record by an address of nobody (RFC 5737) came to.
@@ -104,8 +102,8 @@ type Proof struct {
 	Port int // where the authority asks: 80 or 443
 }
 
-// World is whom a doctor asks, and what is known before anybody is asked. DNS and Dial must be set; of the functions, what
-// is nil is not looked at.
+// World is whom a doctor asks, and what is known before anybody is asked. What a group asks must be set; of CheckSPF,
+// CheckDMARC, GenericName, AskTLSA, Serves and At, what is nil is not asked.
 type World struct {
 	Hostname string // of the gateway, in EHLO and Received
 	Domains  []Domain
