@@ -139,7 +139,11 @@ func (x *issuing) renewal(source string) (next time.Time, told string) {
 		}
 		switch {
 		case s.Error != "":
-			told = fmt.Sprintf("%d tries failed, the last on %s: %s", s.Failures, s.ErrorAt.UTC().Format(time.DateTime), s.Error)
+			tries := fmt.Sprintf("%d tries failed, the last", s.Failures)
+			if s.Failures == 1 {
+				tries = "a try failed"
+			}
+			told = fmt.Sprintf("%s on %s: %s", tries, s.ErrorAt.UTC().Format(time.DateTime), s.Error)
 		case s.KeptKey != "":
 			told = "the last renewal kept its key: " + s.KeptKey
 		}

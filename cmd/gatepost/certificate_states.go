@@ -333,6 +333,8 @@ func (c *certificateState) print(w io.Writer) {
 		line("held back", "%s, until %s, key %s: %s", n.Key, n.NotAfter.UTC().Format(time.DateTime), n.KeyPrint, n.Why)
 	}
 	for _, n := range c.Notes {
-		line("note", "%s", n)
+		if n != c.Detail { // which stands at the chain
+			line("note", "%s", n)
+		}
 	}
 }

@@ -79,8 +79,13 @@ func groups() []group {
 			{"queue reroute", queuePicks + " --to-route R", "send messages by another route", queueChange(spool.Reroute)},
 			{"queue clear-latch", "[--config PATH]", "take mail into the spool again after its disk failed and was mended", queueClear},
 		}},
-		{"Certificates", []command{
+		{"Encryption: certificates, TLSA records, MTA-STS policies, reports about TLS", []command{
 			{"tls status", "[--config PATH] [--json]", "show the certificates: who is shown which, until when, who vouches for them, and what waits", tlsStatus},
+			{"tls renew", "[NAME] [--force] [--config PATH] [--json]", "order a certificate of [[tls.acme]] anew, or all; --force: also less than an hour after the last order", tlsRenew},
+			{"tls tlsa", "[--config PATH] [--json]", "show the TLSA records of our mail hosts: what is published, what should be, and what to do next", tlsTLSA},
+			{"mta-sts show", "[DOMAIN] [--dns SERVER] [--config PATH] [--json]", "list the MTA-STS policies of our domains and of next hops; or look at what a domain publishes, as a sender does", policiesShow},
+			{"mta-sts advise", "DOMAIN [--dns SERVER] [--config PATH] [--json]", "say what is missing before a policy can go from testing to enforce, with what to paste, and how to go back", policiesAdvise},
+			{"tlsrpt report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--config PATH] [--json]", "show reports about TLS to next hops: what waits, what was sent, and with --dry-run what would be", tlsReport},
 		}},
 		{"Strangers, lists, rates and reputations", []command{
 			{"greylist list", "[--limit N] [--config PATH] [--json]", "list the strangers that greylisting holds, with the time at which each passes", greylistShow},
@@ -93,18 +98,11 @@ func groups() []group {
 			{"reputation top", "[N] [--config PATH] [--json]", "list who brought the most spam, malware and guesses lately", reputationTop},
 			{"reputation reset", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "forget what came of their mail", reputationReset},
 		}},
-		{"Encryption", []command{
-			{"tls tlsa", "[--config PATH] [--json]", "show the TLSA records of our mail hosts: what is published, what should be, and what to do next", tlsTLSA},
-			{"mta-sts show", "[DOMAIN] [--dns SERVER] [--config PATH] [--json]", "list the MTA-STS policies of our domains and of next hops; or look at what a domain publishes, as a sender does", policiesShow},
-			{"mta-sts advise", "DOMAIN [--dns SERVER] [--config PATH] [--json]", "say what is missing before a policy can go from testing to enforce, with what to paste, and how to go back", policiesAdvise},
-			{"tls renew", "[NAME] [--force] [--config PATH] [--json]", "order a certificate of [[tls.acme]] anew, or all; --force: also less than an hour after the last order", tlsRenew},
-		}},
-		{"Seals and reports", []command{
+		{"Seals and DMARC reports", []command{
 			{"dkim key make", "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", "make a key that seals mail, and print the TXT record that publishes it", dkimKeyMake},
 			{"dkim key show", "[--domain D] [--selector S] [--config PATH] [--json]", "print the TXT record of a key, and say whether DNS has it", dkimKeyShow},
 			{"arc sealers", "[--config PATH] [--json]", "list the ARC sealers that are not trusted, and what their word would have rescued", arcSealers},
 			{"dmarc report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", "show DMARC reports: what waits, what was sent, and with --dry-run what would be", dmarcReport},
-			{"tlsrpt report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--config PATH] [--json]", "show reports about TLS to next hops: what waits, what was sent, and with --dry-run what would be", tlsReport},
 		}},
 		{"Else", []command{
 			{"version", "", "print the version", printVersion},

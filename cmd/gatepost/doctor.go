@@ -103,6 +103,9 @@ func printFindings(w io.Writer, host string, found []doctor.Findings, all bool) 
 	if all {
 		for _, g := range found {
 			fmt.Fprintf(w, "\n%s\n", g.Group)
+			if len(g.Lines) == 0 {
+				fmt.Fprintln(w, "     nothing to look at")
+			}
 			for i := range g.Lines {
 				printLine(w, &g.Lines[i])
 			}
@@ -115,7 +118,9 @@ func printFindings(w io.Writer, host string, found []doctor.Findings, all bool) 
 			printVerdict(w, found, v)
 		}
 	}
-	fmt.Fprintln(w)
+	if count[doctor.OK] > 0 {
+		fmt.Fprintln(w)
+	}
 	for _, g := range found {
 		if text := passes(g.Lines); text != "" {
 			fmt.Fprintf(w, "ok   %-9s %s\n", g.Group, text)

@@ -48,7 +48,7 @@ func answered[T any](a *dns.Answer[T], take func(*doctor.Answer, T)) doctor.Answ
 	status := [...]doctor.Status{dns.Failed: doctor.Failed, dns.Found: doctor.Found, dns.None: doctor.None, dns.Bogus: doctor.Bogus}
 	out := doctor.Answer{Status: status[a.Status], AD: a.AD, Aliases: a.Chain, Took: a.Duration}
 	if a.Status != dns.Found {
-		out.Detail = strings.TrimSpace(a.Kind.String() + " " + a.Detail)
+		out.Detail = dnsDetail(a.Kind, a.Detail)
 	}
 	for _, x := range a.Records {
 		take(&out, x)

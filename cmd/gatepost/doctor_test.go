@@ -191,7 +191,7 @@ func TestDoctorPage(t *testing.T) {
 func TestDoctorTLSA(t *testing.T) {
 	lines := []tlsaLine{{Line: "LINE 1", Key: "shown", Published: true}, {Line: "LINE 2", Key: "next"}}
 	for state, want := range map[dane.State]string{
-		dane.CannotTell:   "? cannot tell LINE 2|remove: OLD|advice",
+		dane.CannotTell:   "? cannot tell remove: OLD|advice",
 		dane.BogusZone:    "FAIL bogus LINE 2|remove: OLD|advice",
 		dane.NotSigned:    "ok no TLSA records are published ",
 		dane.NotPublished: "ok no TLSA records are published ",

@@ -53,7 +53,7 @@ func tlsaLineOf(h *tlsaHost) doctor.TLSAHost {
 		return out
 	}
 	for _, l := range h.Lines {
-		if !l.Published {
+		if !l.Published && h.State != dane.CannotTell { // it may be there
 			out.Do = append(out.Do, l.Line)
 		}
 	}

@@ -44,11 +44,16 @@ func (f finder) Addresses(ctx context.Context, host string) ([]netip.Addr, error
 
 // lookedUp is why an answer is of no use; nil where it is.
 func lookedUp(s dns.Status, k dns.Kind, detail string) error {
-	switch {
-	case s == dns.Found:
+	if s == dns.Found {
 		return nil
-	case detail != "":
-		return fmt.Errorf("dns: %s (%s)", k, detail)
 	}
-	return fmt.Errorf("dns: %s", k)
+	return fmt.Errorf("dns: %s", dnsDetail(k, detail))
+}
+
+// dnsDetail is what came of a question in words.
+func dnsDetail(k dns.Kind, detail string) string {
+	if detail != "" {
+		return k.String() + " (" + detail + ")"
+	}
+	return k.String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -137,8 +138,14 @@ func (s *state) print(e env) {
 	if s.Drain != nil {
 		fmt.Fprintf(e.out, "     %s\n", s.Drain)
 	}
-	for name, at := range s.Addresses.Listeners {
-		fmt.Fprintf(e.out, "     listener      %-28s %s\n", at, name)
+	for _, name := range slices.Sorted(maps.Keys(s.Addresses.Listeners)) {
+		fmt.Fprintf(e.out, "     listener      %-28s %s\n", s.Addresses.Listeners[name], name)
+	}
+	for _, at := range s.Addresses.PublicHTTP {
+		fmt.Fprintf(e.out, "     listener      %-28s public_http\n", at)
+	}
+	for _, at := range s.Addresses.PublicHTTPS {
+		fmt.Fprintf(e.out, "     listener      %-28s public_https\n", at)
 	}
 	if s.Addresses.Metrics != "" {
 		fmt.Fprintf(e.out, "     metrics       %s\n", s.Addresses.Metrics)

@@ -277,7 +277,7 @@ func tlsaOf(ctx context.Context, r *dns.Resolver, host string) dane.Observed {
 	case a.Status == dns.Bogus:
 		out.Outcome, out.Detail = dane.Bogus, a.Detail
 	default:
-		out.Detail = strings.TrimSpace(a.Kind.String() + " " + a.Detail)
+		out.Detail = dnsDetail(a.Kind, a.Detail)
 	}
 	return out
 }

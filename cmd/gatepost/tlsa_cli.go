@@ -53,12 +53,24 @@ func (d *daemon) tlsaVerb(ctx context.Context, _ *http.Request) (any, error) {
 	d.tlsa.mu.Lock()
 	hosts := slices.Clone(d.tlsa.hosts)
 	d.tlsa.mu.Unlock()
-	for _, name := range d.tlsa.names() { // of certificates that wait, too
+	keys := d.tlsa.keys(d.liveKeys())
+	out := tlsaHosts(hosts, &d.tlsa.watch, keys)
+	var others []mailName // names of certificates that wait
+	for _, name := range d.tlsa.names() {
 		if !slices.ContainsFunc(hosts, func(h mailName) bool { return h.Host == name }) {
-			hosts = append(hosts, mailName{Host: name})
+			others = append(others, mailName{Host: name})
 		}
 	}
-	return tlsaHosts(hosts, &d.tlsa.watch, d.tlsa.keys(d.liveKeys())), nil
+	for _, h := range tlsaHosts(others, &d.tlsa.watch, keys) {
+		switch h.State {
+		case dane.NotPublished, dane.NotSigned: // no sender comes by that name, and nobody needs records there
+			continue
+		case dane.CannotTell: // a key may wait for it
+			h.Lines = nil
+		}
+		out = append(out, h)
+	}
+	return out, nil
 }
 
 // tlsaHosts makes the lines of reports.
@@ -245,7 +257,7 @@ func printTLSA(w io.Writer, all []tlsaHost) {
 			}
 			of += ")"
 		}
-		fmt.Fprintf(w, "%s %s%s: %s\n", word, h.Host, of, strings.TrimSpace(string(h.State)+" "+h.Detail))
+		fmt.Fprintf(w, "%s %s%s: %s\n", word, h.Host, of, strings.TrimSuffix(string(h.State)+": "+h.Detail, ": "))
 		for _, l := range h.Lines {
 			at := "missing  "
 			switch {

@@ -38,10 +38,10 @@ func (w *World) disk(_ context.Context, r *Report) {
 			p.unknown("disk.folder", about, "may not be looked at", "run gatepost doctor as root, or as the user of the daemon")
 			continue
 		case err != nil:
-			p.fail("disk.folder", about, err.Error(), w.key(f.Key, "..."))
+			p.fail("disk.folder", about, err.Error(), w.has(f.Key))
 			continue
 		case !info.IsDir():
-			p.fail("disk.folder", about, "is no folder", w.key(f.Key, "..."))
+			p.fail("disk.folder", about, "is no folder", w.has(f.Key))
 			continue
 		case f.Secret && info.Mode().Perm()&0o007 != 0:
 			p.warn("disk.folder", about, fmt.Sprintf("everybody on this host may look into it (mode %04o): keys and mail lie there", info.Mode().Perm()), "chmod 700 "+f.Path)

@@ -55,7 +55,10 @@ func (w *World) hop(p part, h *Hop, others bool) {
 	if h.Said != nil {
 		fix := h.Recommend
 		if fix == "" {
-			fix = "gatepost handover tells what that server must allow; " + w.key("route."+h.Route+".next_hop", "...")
+			fix = w.has("route." + h.Route + ".next_hop")
+			if !strings.HasPrefix(h.Address, "mx:") && !strings.HasPrefix(h.Address, "srv:") { // else it is somebody else's
+				fix = "gatepost handover tells what that server must allow; " + fix
+			}
 		}
 		if others {
 			p.warn("nexthops.reach", about, h.Said.Error()+"; another next hop of the route takes its mail", fix)

@@ -23,10 +23,10 @@ func (w *World) services(ctx context.Context, r *Report) {
 		// What each failure means, and what to do.
 		means := map[string][2]string{
 			"directory": {"; recipients are known by its copy, or not at all", "gatepost recipients sync; docs/recipients.md"},
-			"notices":   {"; senders are not told when mail from the spool fails for good", "gatepost handover tells what that server must allow; " + w.key("queue.notices_via", "...")},
-			"reports":   {"; DMARC reports wait", "gatepost dmarc report; " + w.key("reports.dmarc.via", "...")},
+			"notices":   {"; senders are not told when mail from the spool fails for good", "gatepost handover tells what that server must allow; " + w.has("queue.notices_via")},
+			"reports":   {"; DMARC reports wait", "gatepost dmarc report; " + w.has("reports.dmarc.via")},
 			"arc_key":   {"; seals of this host are not believed", "gatepost dkim key show prints the TXT record to paste"},
-			"acme":      {"; certificates are not renewed", "gatepost tls status; " + w.key("acme.directory", "...")},
+			"acme":      {"; certificates are not renewed", "gatepost tls status; " + w.has("acme.directory")},
 		}[s.Kind]
 		p.warn(id, s.About, s.Err.Error()+means[0], means[1])
 	}

@@ -76,11 +76,11 @@ func (w *World) proof(ctx context.Context, p part, x *Proof) {
 		nc, err := w.Dial(short, "tcp", at)
 		cancel()
 		if err != nil {
-			key := "web.public_http"
+			key, scheme := "web.public_http", "http"
 			if x.Port == 443 {
-				key = "web.public_https"
+				key, scheme = "web.public_https", "https"
 			}
-			p.unknown(id, about, "cannot be reached from here ("+err.Error()+"), which says little of the world outside", fmt.Sprintf("curl -v http://%s/    on a host outside; the port must lead to %s", about, w.key(key, `["0.0.0.0:`+strconv.Itoa(x.Port)+`", "[::]:`+strconv.Itoa(x.Port)+`"]`)))
+			p.unknown(id, about, "cannot be reached from here ("+err.Error()+"), which says little of the world outside", fmt.Sprintf("curl -v %s://%s/    on a host outside; the port must lead to %s", scheme, about, w.key(key, `["0.0.0.0:`+strconv.Itoa(x.Port)+`", "[::]:`+strconv.Itoa(x.Port)+`"]`)))
 			return
 		}
 		_ = nc.Close()

@@ -52,7 +52,7 @@ func TestWeb(t *testing.T) {
 			proofs(w)
 			w.Proofs[0].Port = 443
 			w.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("refused") }
-		}, "ok web.mta_sts|? web.acme nexthop.lab.test:443: cannot be reached from here (refused), which says little of the world outside -> curl -v http://nexthop.lab.test:443/    on a host outside; the port must lead to gatepost.toml:1: [web] public_https = [\"0.0.0.0:443\", \"[::]:443\"]"},
+		}, "ok web.mta_sts|? web.acme nexthop.lab.test:443: cannot be reached from here (refused), which says little of the world outside -> curl -v https://nexthop.lab.test:443/    on a host outside; the port must lead to gatepost.toml:1: [web] public_https = [\"0.0.0.0:443\", \"[::]:443\"]"},
 	}, func() *World {
 		return &World{At: at, Hostname: here, Domains: []Domain{{Name: "example.org"}}, DNS: mapDNS{"MX example.org": {Status: Found, Hosts: []Host{{here, 10}}}, "A+AAAA " + here: addrs("192.0.2.25")},
 			STSRecord: func([]string) (string, error) { return "1", nil },

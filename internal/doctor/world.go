@@ -205,3 +205,6 @@ func (w *World) key(name, value string) string {
 	}
 	return at + ": " + table + key + " = " + value
 }
+
+// has writes where something stands that may have to be changed.
+func (w *World) has(name string) string { return strings.TrimSuffix(w.key(name, ""), " = ") }
