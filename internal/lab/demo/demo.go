@@ -92,7 +92,7 @@ it shows at once, policy.toml lets a suspect stranger wait %s and not 2 minutes,
 %d mails in ten minutes and not 20 in one.
 `, guestDelay, floodMost)
 	if len(skipped) > 0 {
-		fmt.Fprintf(out, "Checks that had nothing to look at: %s.\n", strings.Join(slices.Sorted(maps.Keys(skipped)), ", "))
+		fmt.Fprintf(out, "Checks that had nothing to look at in some of them: %s.\n", strings.Join(slices.Sorted(maps.Keys(skipped)), ", "))
 	}
 	if err := w.showStories(ctx, out, all, outcomes); err != nil {
 		return err

@@ -18,7 +18,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, talk.String(), out.String())
 	}
 	for _, want := range []string{"swaks --server 127.0.0.1:", "clamav.local_only", "own zones", "checks.rcpt.action", "limits.connections_per_client", "bot, talks before the banner", "checks.pregreet.action",
-		"$ gatepost trace ", "\nIn Redis lie ", "redis-cli -s ", "Rejected by clamav", "451 4.7.1 Greylisted", "demo lists 198.18.0.25: 127.0.0.2 sends spam", "at most 3 per 10 minutes, 3 used", "    - key: ", "and not 2 minutes", "Rejected by dmarc (dmarc.reject)", "Authentication-Results: gate.lab.test;", "dmarc=pass", "$ gatepost doctor", "gate.lab.test: 0 FAIL, ", "ok   listener  reach, banner, offers, starttls, relay", "ok   nexthops  reach, tls, size, offers, recipients",
+		"$ gatepost trace ", "\nIn Redis lie ", "redis-cli -s ", "Rejected by clamav", "451 4.7.1 Greylisted", "demo lists 198.18.0.25: 127.0.0.2 sends spam", "at most 3 per 10 minutes, 3 used", "    - key: ", "and not 2 minutes", "Rejected by dmarc (dmarc.reject)", "Authentication-Results: gate.lab.test;", "dmarc=pass", "530 5.7.10 ", "tls: tls.none; ", "Came by TLS1.3,", "$ gatepost doctor", "gate.lab.test: 0 FAIL, ", "ok   listener  reach, banner, offers, starttls, relay", "ok   nexthops  reach, tls, size, offers, recipients",
 		"ok   scanners  clamd, signatures, limit, spamd", "redis", "ok   lists     used, works", "  read it          cat /", " log search --to post@lab.test --config "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
@@ -65,7 +65,7 @@ func TestItems(t *testing.T) {
 			t.Errorf("%s: swaks cannot send it", it.title)
 		}
 	}
-	if len(ids) != 18 || recipients["nobody@lab.test"] != 1 || recipients["somebody@elsewhere.test"] != 1 {
+	if len(ids) != 20 || recipients["nobody@lab.test"] != 1 || recipients["somebody@elsewhere.test"] != 1 {
 		t.Errorf("%d mails to %v", len(ids), recipients)
 	}
 }

@@ -28,7 +28,7 @@ func (w *world) documents(dir string) (documents, error) {
 		"state": lab.StateDir(dir), "smtp": w.options.smtp, "resolver": w.resolver,
 		"clamd": w.clamd.Socket, "spamd": w.spamd.Addr, "domain": domain, "host": host, "port": number,
 		"name": w.postfix.Name, "ca": w.postfix.Certificate, "redis": w.redisTable(dir),
-		"delay": guestDelay, "most": floodMost, "lists": w.names != nil,
+		"delay": guestDelay, "most": floodMost, "lists": w.names != nil, "tls": tlsDomain,
 	}
 	var d documents
 	for _, t := range []struct {
@@ -84,6 +84,9 @@ of = "client"
 unit = "messages"
 unknown = "{{.most}}/10m"
 
+[[tls_required]] # mail of this domain is refused in clear
+domains = ["{{.tls}}"]
+
 [checks.greylist]
 delay = "{{.delay}}" # 2m by default: mail servers come again after a minute or more
 {{if .lists}}
@@ -128,5 +131,7 @@ mail.sender.test.          IN A   127.0.0.1
 elsewhere.test.            IN MX  10 mx.elsewhere.test.
 mx.elsewhere.test.         IN A   192.0.2.25
 null.test.                 IN MX  0 .
+notary.test.               IN MX  10 mx.sender.test.
+notary.test.               IN TXT "v=spf1 ip4:198.18.0.10 -all"
 ` + signedZones + strangerZones + k.records())
 }

@@ -23,6 +23,7 @@ type item struct {
 	title string
 	mail  mails.Mail
 	with  string // the program that sends it
+	tls   bool   // over TLS
 	want  *outcome
 }
 
@@ -48,10 +49,21 @@ func items(big int, k *keys) ([]item, error) {
 	add("relay attempt, "+relay.To, mails.ASCII(relay))
 	signed, err := k.items(o, 3)
 	all = append(all, signed...)
+	all = append(all, encrypted(later(20), later(21))...)
 	m := mails.Big(o, big)
 	add(m.Title, m)
 	return all, err
 }
+
+// encrypted are two mails of a domain that policy lets send over TLS only; one does.
+func encrypted(one, other mails.Options) []item {
+	one.From, other.From = "anna@"+tlsDomain, "anna@"+tlsDomain
+	return []item{{title: "over TLS, as it must come", mail: mails.ASCII(one), with: "swaks", tls: true, want: &outcome{told: "250 ", got: unchanged}},
+		{title: "the same in clear", mail: mails.ASCII(other), with: "swaks", want: &outcome{told: "530 5.7.10 ", got: nothing}}}
+}
+
+// tlsDomain is whose mail must come over TLS.
+const tlsDomain = "notary.test"
 
 // send sends one mail and returns the decisive reply.
 func (w *world) send(ctx context.Context, it item) (reply string, err error) {
@@ -59,7 +71,7 @@ func (w *world) send(ctx context.Context, it item) (reply string, err error) {
 	defer cancel()
 	addr := w.gatepost.Addr("proxied")
 	if it.with == "swaks" {
-		r, err := lab.Swaks{Server: addr, Hello: clientName, From: it.mail.From, To: []string{it.mail.To}, Data: it.mail.Body,
+		r, err := lab.Swaks{Server: addr, Hello: clientName, From: it.mail.From, To: []string{it.mail.To}, Data: it.mail.Body, TLS: it.tls,
 			Args: []string{"--proxy", proxyOf(senderAddress)}}.Send(ctx)
 		return r.Reply, err
 	}

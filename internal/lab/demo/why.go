@@ -12,12 +12,16 @@ import (
 type story struct {
 	Why    string `json:"why"`
 	Record struct {
+		TLS      string `json:"tls"`
 		Findings []struct {
 			Check string `json:"c"`
 			Is    string `json:"is"`
 			Why   string `json:"why"`
 		} `json:"findings"`
 	} `json:"record"`
+	Relayed struct {
+		TLS string `json:"tls"`
+	} `json:"relayed"`
 	Verdict struct {
 		decision
 		Rcpts []decision `json:"rcpts"`
@@ -55,6 +59,9 @@ func (w *world) why(ctx context.Context, told string, skipped map[string]bool) (
 		d = s.Verdict.Rcpts[0]
 	}
 	if d.Check == "" || d.Line == "" {
+		if s.Record.TLS != "" && s.Relayed.TLS != "" {
+			return s.Why + " Came by " + s.Record.TLS + ", went on by " + s.Relayed.TLS + ".", nil
+		}
 		return s.Why, nil
 	}
 	return fmt.Sprintf("%s: %s; %s", d.Check, d.Reason, d.Line), nil
