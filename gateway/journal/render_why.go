@@ -15,8 +15,11 @@ var done = [...]string{"Accepted", "Tagged", "Quarantined", "Deferred", "Rejecte
 func (p *page) title(e *gateway.Event) {
 	word := doneWord(e.Verdict.Outcome)
 	what := "transaction"
-	if e.Kind == gateway.ConnectionEvent {
+	switch {
+	case e.Kind == gateway.ConnectionEvent:
 		what = "connection"
+	case !e.Verdict.Outcome.Refuses() && notTaken(e) != "":
+		word = "no message" // whatever nothing was against
 	}
 	told := ""
 	if e.Reply.Code != 0 {
