@@ -72,12 +72,17 @@ func check(ctx context.Context, e env, args []string) int {
 	return exitDone
 }
 
-// unplaced makes problems of an error of several lines that knows no place. Of what it says of a check the document is known.
+// unplaced makes problems of an error of several lines that knows no place. Of what it says of a check, or of a table of gatepost.toml, the document is known.
 func unplaced(c *config.Config, path string, err error) (out config.Problems) {
 	for text := range strings.Lines(err.Error()) {
 		p := config.Problem{File: path, Message: strings.TrimSpace(text)}
-		if key, rest, ok := strings.Cut(p.Message, ": "); ok && strings.HasPrefix(key, "checks.") {
+		key, rest, ok := strings.Cut(p.Message, ": ")
+		table, _, _ := strings.Cut(key, ".")
+		switch {
+		case ok && table == "checks":
 			p.File, p.Key, p.Message = c.PolicyPath, key, rest
+		case ok && c.BootstrapPath != "" && slices.Contains(inBootstrap(), table):
+			p.File, p.Key, p.Message = c.BootstrapPath, key, rest
 		}
 		out = append(out, p)
 	}
