@@ -138,6 +138,8 @@ func (x *issuing) renewal(source string) (next time.Time, told string) {
 			continue
 		}
 		switch {
+		case s.Broken:
+			return next, "none is ordered before somebody has looked: " + s.Error
 		case s.Error != "":
 			tries := fmt.Sprintf("%d tries failed, the last", s.Failures)
 			if s.Failures == 1 {
@@ -179,7 +181,7 @@ func (x *issuing) health() (bool, string) {
 	var bad []string
 	next := time.Time{}
 	for _, s := range x.manager.Status() {
-		if s.Error != "" && time.Now().After(s.NotAfter) {
+		if s.Broken || s.Error != "" && time.Now().After(s.NotAfter) {
 			bad = append(bad, s.Name+": "+s.Error)
 		}
 		if next.IsZero() || s.Next.Before(next) {

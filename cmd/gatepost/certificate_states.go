@@ -299,11 +299,18 @@ func (c *certificateState) who() (out []string) {
 	return out
 }
 
+// renews tells when the next one is asked for, and what came of the last time; "" where nobody is asked.
+func (c *certificateState) renews() string {
+	if c.Renewal.IsZero() {
+		return c.Told
+	}
+	return strings.TrimSuffix(c.Renewal.UTC().Format(time.DateTime)+"; "+c.Told, "; ")
+}
+
 // print shows one certificate to people.
 func (c *certificateState) print(w io.Writer) {
 	if c.State == certificateMissing {
-		fmt.Fprintf(w, "FAIL %s: no certificate came so far for %s\n     %-13s %s\n", c.Source, strings.Join(c.Names, ", "), "next try",
-			strings.TrimSuffix(c.Renewal.UTC().Format(time.DateTime)+"; "+c.Told, "; "))
+		fmt.Fprintf(w, "FAIL %s: no certificate came so far for %s\n     %-13s %s\n", c.Source, strings.Join(c.Names, ", "), "next try", c.renews())
 		return
 	}
 	word := "ok  "
@@ -326,8 +333,8 @@ func (c *certificateState) print(w io.Writer) {
 	line("valid", "%s to %s", c.NotBefore.UTC().Format(time.DateTime), c.NotAfter.UTC().Format(time.DateTime))
 	line("sha256", "%s", c.Fingerprint)
 	line("key sha256", "%s", c.KeyPrint)
-	if !c.Renewal.IsZero() {
-		line("next renewal", "%s", strings.TrimSuffix(c.Renewal.UTC().Format(time.DateTime)+"; "+c.Told, "; "))
+	if c.renews() != "" {
+		line("next renewal", "%s", c.renews())
 	}
 	if n := c.Next; n != nil {
 		line("held back", "%s, until %s, key %s: %s", n.Key, n.NotAfter.UTC().Format(time.DateTime), n.KeyPrint, n.Why)

@@ -7,8 +7,8 @@ import (
 )
 
 // Load reads what is kept, makes the keys that are missing, and shows the certificates that are there, without asking
-// anybody. An entry whose keys cannot be read or kept gets no certificate until a person has looked: its status says why. Another
-// key in place of one that is damaged could be one that no TLSA record knows.
+// anybody. An entry whose keys cannot be read or kept gets no new certificate until a person has looked: its status says why, and
+// what is whole is shown on. Another key in place of one that is damaged could be one that no TLSA record knows.
 func (m *Manager) Load() {
 	m.wake = make(chan struct{}, 1)
 	if m.get == nil {
@@ -22,7 +22,6 @@ func (m *Manager) Load() {
 			k.broken = true
 			k.Error, k.ErrorAt = words(err), time.Now()
 			m.Log.Error("acme: no certificate before somebody has looked", "name", k.Name(), "error", k.Error)
-			continue
 		}
 		m.show(k)
 	}
@@ -36,15 +35,16 @@ func (k *kept) load(dir string) (err error) {
 	sweep(k.dir)
 	k.memory = readMemory(k.dir)
 	for _, t := range k.Keys.each() {
-		if k.pairs[t], err = loadHeld(k.dir, t); err != nil {
-			return err
+		var bad error
+		if k.pairs[t], bad = loadHeld(k.dir, t); bad != nil && err == nil {
+			err = bad
 		}
 	}
-	return nil
+	return err
 }
 
 // loadHeld reads both keys of a kind, and makes those that are missing. A next key that is the current one is what a crash
-// leaves between its use and the making of another.
+// leaves between its use and the making of another. With an error the current one is there, if it could be read.
 func loadHeld(dir string, t KeyType) (h *held, err error) {
 	h = new(held)
 	for _, x := range []struct {
@@ -56,11 +56,14 @@ func loadHeld(dir string, t KeyType) (h *held, err error) {
 		case err == nil && (x.at == &h.current || !sameKey(h.next.key.Public(), h.current.key.Public())):
 			continue
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return nil, err
+			return h, err
 		}
-		if *x.at, err = makePair(x.name, t); err != nil {
-			return nil, err
+		*x.at = nil
+		made, err := makePair(x.name, t)
+		if err != nil {
+			return h, err
 		}
+		*x.at = made
 	}
 	return h, nil
 }

@@ -67,10 +67,10 @@ const askedPause = time.Hour
 func (m *Manager) show(k *kept) {
 	var all []*tls.Certificate
 	for _, t := range k.Keys.each() {
-		switch c, err := k.pairs[t].current.certificate(); {
+		switch c, err := k.certificate(t); {
 		case err == nil:
 			all = append(all, c)
-		case len(k.pairs[t].current.chain) > 0:
+		case k.pairs[t] != nil && k.pairs[t].current != nil && len(k.pairs[t].current.chain) > 0:
 			m.Log.Error("acme: what is kept cannot be shown", "name", k.Name(), "key", t.String(), "error", err)
 		}
 	}

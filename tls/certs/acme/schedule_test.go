@@ -287,6 +287,36 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestDamagedFileBesides has one file of an entry damaged: what is whole is shown on, and nothing is ordered.
+func TestDamagedFileBesides(t *testing.T) {
+	for name, c := range map[string]struct {
+		damaged func(folder string) string
+		shown   int
+	}{
+		"none":         {func(folder string) string { return filepath.Join(folder, "else") }, 2},
+		"the next key": {func(folder string) string { return nextFile(folder, ECDSA) }, 2},
+		"one of two":   {func(folder string) string { return currentFile(folder, ECDSA) }, 1},
+		"the memory":   {func(folder string) string { return filepath.Join(folder, memoryFile) }, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, f := t.TempDir(), &fakeGet{life: 90 * 24 * time.Hour}
+			entry := Entry{Names: []string{"mx.example.org"}, Solver: new(HTTP), Keys: Both}
+			synctest.Test(t, func(t *testing.T) { play(t, fakeManager(t, dir, f, entry), time.Hour) })
+			ordered := len(f.calls)
+			if err := os.WriteFile(c.damaged(filepath.Join(dir, "mx.example.org")), []byte("damaged"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			m, shown := fakeManager(t, dir, f, entry), -1
+			m.Show = func(_ string, all []*tls.Certificate) { shown = len(all) }
+			synctest.Test(t, func(t *testing.T) { play(t, m, time.Hour) })
+			broken := name == "the next key" || name == "one of two"
+			if s := m.Status()[0]; shown != c.shown || len(f.calls) != ordered || s.Broken != broken || s.NotAfter.IsZero() != (name == "one of two") {
+				t.Errorf("%d certificates shown, %d orders more, %+v", shown, len(f.calls)-ordered, s)
+			}
+		})
+	}
+}
+
 // TestDiskFull cannot keep what came: the order is gone on with, and the next key is made once there is room.
 func TestDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

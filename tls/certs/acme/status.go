@@ -25,6 +25,7 @@ type Status struct {
 	Failures  int    // one after another
 	Orders    int    // in 24 hours
 	KeptKey   string // why the last renewal kept its key; empty: it did not have to
+	Broken    bool   // none is ordered before somebody has looked: Error says why, and Next says nothing
 }
 
 // Status returns what is known of each entry.
@@ -34,7 +35,7 @@ func (m *Manager) Status() (out []Status) {
 	now := time.Now()
 	for _, k := range m.kept {
 		s := Status{Name: k.Name(), Names: slices.Clone(k.Names), Challenge: k.Solver.Type(), Keys: k.Keys, Next: k.when(now), Busy: k.busy,
-			Done: k.Done, Error: k.Error, ErrorAt: k.ErrorAt, Failures: k.Failures, Orders: len(recent(k.Orders, now)), KeptKey: k.KeptKey}
+			Done: k.Done, Error: k.Error, ErrorAt: k.ErrorAt, Failures: k.Failures, Orders: len(recent(k.Orders, now)), KeptKey: k.KeptKey, Broken: k.broken}
 		for i, t := range k.Keys.each() {
 			c, err := k.certificate(t)
 			if err != nil {
@@ -52,10 +53,10 @@ func (m *Manager) Status() (out []Status) {
 
 // certificate is the one of a kind of key.
 func (k *kept) certificate(t KeyType) (*tls.Certificate, error) {
-	if k.broken {
-		return nil, errors.New(k.Error)
+	if h := k.pairs[t]; h != nil && h.current != nil {
+		return h.current.certificate()
 	}
-	return k.pairs[t].current.certificate()
+	return nil, errors.New(k.Error)
 }
 
 // PublicKeys are those of an entry, of one kind: what TLSA records are made of.
