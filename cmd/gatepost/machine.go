@@ -33,6 +33,9 @@ func (d *daemon) measure() error {
 func descriptorsWanted(c *config.Config) int {
 	b := c.Bootstrap
 	n := perSession*c.Policy.Limits.Connections + reserved
+	if len(b.Web.PublicHTTP)+len(b.Web.PublicHTTPS) > 0 {
+		n += publicConnections // what strangers hold there must not be missing for mail
+	}
 	for i := range c.Policy.Routes {
 		for _, h := range c.Policy.Routes[i].NextHops {
 			if n += c.Policy.Routes[i].Pool; h.MX != "" || h.SRV != "" {
