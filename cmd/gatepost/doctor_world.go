@@ -108,7 +108,7 @@ func inBootstrap() []string {
 		"sandbox", "shutdown", "body", "spool"}
 }
 
-// at is "/etc/gatepost/gatepost.toml:12" for a key that is there, else the file that it belongs in.
+// at is "/etc/gatepost/gatepost.toml:12" for a key that is there or for the named table that it belongs in, else the file.
 func (p places) at(key string) string {
 	where, file, name := p.c.Where, p.c.PolicyPath, config.PolicyFile
 	if word, _, _ := strings.Cut(key, "."); slices.Contains(inBootstrap(), word) {
@@ -120,7 +120,11 @@ func (p places) at(key string) string {
 			file = filepath.Join(p.path, name)
 		}
 	}
-	if at, ok := where[key]; ok {
+	at, ok := where[key]
+	if dot := strings.LastIndexByte(key, '.'); !ok && dot > 0 {
+		at, ok = where[key[:dot]+".name"] // the table that it belongs in
+	}
+	if ok {
 		return filepath.Join(filepath.Dir(file), at)
 	}
 	return file

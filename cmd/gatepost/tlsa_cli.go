@@ -265,6 +265,8 @@ func printTLSA(w io.Writer, all []tlsaHost) {
 				at = "published"
 			case l.Ignored:
 				at = "ignored  "
+			case h.State == dane.CannotTell:
+				at = "unknown  "
 			}
 			fmt.Fprintf(w, "     %s %-5s %s\n", at, l.Key, l.Line)
 		}
