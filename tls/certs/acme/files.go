@@ -159,8 +159,8 @@ type memory struct {
 	Next     time.Time         `json:"next,omitzero"`      // no try before
 	Error    string            `json:"error,omitempty"`    // of the last failure
 	ErrorAt  time.Time         `json:"error_at,omitzero"`
-	Done     time.Time         `json:"done,omitzero"` // the last certificate came
-	KeptKey  string            `json:"kept_key,omitempty"`
+	Done     time.Time         `json:"done,omitzero"`       // the last certificate came
+	KeptKeys map[string]string `json:"kept_keys,omitempty"` // why the last renewal kept a key, by its kind
 }
 
 const memoryFile = "state.json"
@@ -172,6 +172,9 @@ func readMemory(dir string) (m memory) {
 	}
 	if m.Open == nil {
 		m.Open = map[string]string{}
+	}
+	if m.KeptKeys == nil {
+		m.KeptKeys = map[string]string{}
 	}
 	m.Error = clean(m.Error, maxWords)
 	return m

@@ -236,9 +236,10 @@ func (m *Manager) renew(ctx context.Context, k *kept, t KeyType) error {
 	if len(h.current.chain) > 0 && m.Usable != nil {
 		ok, why := m.Usable(k.Names, h.next.key.Public())
 		m.mu.Lock()
-		k.KeptKey = clean(why, maxWords)
+		k.KeptKeys[t.String()] = clean(why, maxWords)
 		if ok {
-			key, switched, k.KeptKey = h.next.key, true, ""
+			key, switched = h.next.key, true
+			delete(k.KeptKeys, t.String())
 		}
 		m.mu.Unlock()
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func (m *Manager) Status() (out []Status) {
 	now := time.Now()
 	for _, k := range m.kept {
 		s := Status{Name: k.Name(), Names: slices.Clone(k.Names), Challenge: k.Solver.Type(), Keys: k.Keys, Next: k.when(now), Busy: k.busy,
-			Done: k.Done, Error: k.Error, ErrorAt: k.ErrorAt, Failures: k.Failures, Orders: len(recent(k.Orders, now)), KeptKey: k.KeptKey, Broken: k.broken}
+			Done: k.Done, Error: k.Error, ErrorAt: k.ErrorAt, Failures: k.Failures, Orders: len(recent(k.Orders, now)), KeptKey: k.keptKey(), Broken: k.broken}
 		for i, t := range k.Keys.each() {
 			c, err := k.certificate(t)
 			if err != nil {
@@ -49,6 +50,17 @@ func (m *Manager) Status() (out []Status) {
 		out = append(out, s)
 	}
 	return out
+}
+
+// keptKey is why the last renewal kept a key, of each kind that it did not change.
+func (k *kept) keptKey() string {
+	var all []string
+	for _, t := range k.Keys.each() {
+		if why := k.KeptKeys[t.String()]; why != "" && !slices.Contains(all, why) {
+			all = append(all, why)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // certificate is the one of a kind of key.
