@@ -214,7 +214,7 @@ func (d *daemon) nameTLSA(ctx context.Context, anew bool) {
 	if fresh {
 		return
 	}
-	hosts, whole := mailNames(ctx, d.parts.resolver, d.document.Load(), d.liveKeys())
+	hosts, whole := mailNames(ctx, d.parts.resolver, d.document.Load(), t.keys(d.liveKeys()))
 	if !whole { // what cannot be told now was so before, and before the start
 		for _, h := range slices.Sorted(maps.Keys(t.watch.State())) {
 			if !slices.ContainsFunc(before, func(o mailName) bool { return o.Host == h }) {
@@ -313,7 +313,8 @@ func (d *daemon) mayShow(key dane.Key) (bool, string) {
 	hosts := d.tlsa.against(&key, live)
 	var stale []string
 	for _, h := range hosts {
-		if seen := d.tlsa.watch.Report(h, smtpPort, nil, time.Now()).At; time.Since(seen) > lookFresh {
+		// That there were none a moment ago does not do: the first may just have been published, of the key that is shown.
+		if seen := d.tlsa.watch.Report(h, smtpPort, nil, time.Now()); time.Since(seen.At) > lookFresh || len(seen.Published) == 0 {
 			stale = append(stale, h)
 		}
 	}

@@ -28,8 +28,8 @@ const (
 )
 
 // mailNames finds the hosts at which senders reach this gateway: its own name, and those MX hosts of its domains that a
-// certificate is for, or that have an address of it. whole says that every answer could be told.
-func mailNames(ctx context.Context, r *dns.Resolver, c *config.Config, live []dane.Key) (out []mailName, whole bool) {
+// certificate of keys is for, or will be, or that have an address of it. whole says that every answer could be told.
+func mailNames(ctx context.Context, r *dns.Resolver, c *config.Config, keys []dane.Key) (out []mailName, whole bool) {
 	own := strings.ToLower(c.Bootstrap.Hostname)
 	if dns.ValidName(own) {
 		out = append(out, mailName{Host: own})
@@ -70,7 +70,7 @@ func mailNames(ctx context.Context, r *dns.Resolver, c *config.Config, live []da
 	}
 	ours, told := make([]bool, len(order)), make([]bool, len(order))
 	here, known := addressesHere(ctx, r, c.Bootstrap)
-	atOnce(len(order), func(i int) { ours[i], told[i] = isOurs(ctx, r, order[i], own, here, live) })
+	atOnce(len(order), func(i int) { ours[i], told[i] = isOurs(ctx, r, order[i], own, here, keys) })
 	for i, host := range order {
 		whole = whole && (ours[i] || told[i] && known)
 		switch {
@@ -84,8 +84,8 @@ func mailNames(ctx context.Context, r *dns.Resolver, c *config.Config, live []da
 }
 
 // isOurs reports whether an MX host is this gateway. told says that its addresses could be told.
-func isOurs(ctx context.Context, r *dns.Resolver, host, own string, here []netip.Addr, live []dane.Key) (ours, told bool) {
-	if host == own || slices.ContainsFunc(live, func(k dane.Key) bool { return dane.Covers(k.Names, host) }) {
+func isOurs(ctx context.Context, r *dns.Resolver, host, own string, here []netip.Addr, keys []dane.Key) (ours, told bool) {
+	if host == own || slices.ContainsFunc(keys, func(k dane.Key) bool { return dane.Covers(k.Names, host) }) {
 		return true, true
 	}
 	a := r.Addrs(ctx, host)

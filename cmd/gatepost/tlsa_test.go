@@ -218,6 +218,26 @@ func TestKeyIsHeldBack(t *testing.T) {
 }
 
 // TestMailNames: a host of an MX is ours by name, by certificate or by address, and what cannot be told leaves what was known.
+// TestFirstRecordIsSeen publishes the first record of a host a moment after it was seen that there was none: another key
+// than the one in it would be shown to nobody's profit.
+func TestFirstRecordIsSeen(t *testing.T) {
+	w := newTLSAWorld(t)
+	_, key, err := lab.NewCertificate("mx.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, names := publicOf(t, key), []string{"mx.example.org"}
+	w.publish(true, "300")
+	d := w.daemon()
+	if ok, why := d.tlsa.usable(names, next); !ok {
+		t.Fatal(why)
+	}
+	w.publish(true, "300", tlsaRecord(t, w.live.Leaf.PublicKey))
+	if ok, why := d.tlsa.usable(names, next); ok || !strings.Contains(why, "is not published") {
+		t.Errorf("%v: %s", ok, why)
+	}
+}
+
 func TestMailNames(t *testing.T) {
 	w := newTLSAWorld(t)
 	zone := "example.org. MX 10 mx.example.org.\nexample.org. MX 10 same.example.org.\nexample.org. MX 20 other.example.org.\nexample.org. MX 30 gone.example.org.\n" +

@@ -57,9 +57,10 @@ func Covers(names []string, host string) bool {
 }
 
 // at returns those of keys that a sender may be shown who asks for a host: those that are for it, or where there is none any;
-// of live ones the first of each kind, as a server chooses by what the sender can verify.
+// of live ones the first of each kind, as a server chooses by what the sender can verify. A next key for the host counts for
+// the next ones as if it were live: before there is a certificate of it, those of other hosts are no concern of this one.
 func at(keys []Key, host string, live bool) (out []*Key) {
-	named := slices.ContainsFunc(keys, func(k Key) bool { return k.Live && k.names(host) })
+	named := slices.ContainsFunc(keys, func(k Key) bool { return (k.Live || !live) && k.names(host) })
 	for i := range keys {
 		k := &keys[i]
 		if k.Live != live || named && !k.names(host) {
