@@ -78,6 +78,8 @@ func ownZone(keys ...ownKey) lab.Zone {
 type outsider struct {
 	resolver string
 	addr     func() string
+	host     string
+	suites   []uint16 // of TLS 1.2, which choose the kind of key; nil: all, up to TLS 1.3
 
 	mu    sync.Mutex
 	kept  []keptRecords
@@ -100,7 +102,7 @@ func (o *outsider) try(t *testing.T) {
 		return
 	}
 	began := time.Now()
-	a := r.Query(t.Context(), "_25._tcp."+ownHost, dns.TypeTLSA)
+	a := r.Query(t.Context(), "_25._tcp."+o.host, dns.TypeTLSA)
 	var records []dane.Record
 	for _, rec := range a.Records {
 		records = append(records, dane.Record{Usage: rec.Usage, Selector: rec.Selector, Matching: rec.Matching, Data: rec.Data})
@@ -119,7 +121,7 @@ func (o *outsider) try(t *testing.T) {
 		o.kept = o.kept[1:]
 	}
 	for _, k := range o.kept {
-		if _, err := dane.Verify(k.records, chain, []string{ownHost}, time.Now()); err != nil {
+		if _, err := dane.Verify(k.records, chain, []string{o.host}, time.Now()); err != nil {
 			o.bad = append(o.bad, fmt.Sprintf("%v: %v with %v of %v before", time.Now(), err, k.records, began.Sub(k.at)))
 			continue
 		}
@@ -136,8 +138,12 @@ func (o *outsider) handshake() []*x509.Certificate {
 	if conn.SetDeadline(time.Now().Add(5*time.Second)) != nil {
 		return nil
 	}
-	c, err := smtp.NewClient(conn, ownHost)
-	if err != nil || c.StartTLS(&tls.Config{ServerName: ownHost, InsecureSkipVerify: true}) != nil {
+	how := &tls.Config{ServerName: o.host, InsecureSkipVerify: true, CipherSuites: o.suites}
+	if o.suites != nil {
+		how.MaxVersion = tls.VersionTLS12
+	}
+	c, err := smtp.NewClient(conn, o.host)
+	if err != nil || c.StartTLS(how) != nil {
 		return nil
 	}
 	state, _ := c.TLSConnectionState()
@@ -145,20 +151,48 @@ func (o *outsider) handshake() []*x509.Certificate {
 	return state.PeerCertificates
 }
 
-// sees waits until the daemon shows a key.
-func (o *outsider) sees(t *testing.T, k ownKey) {
+// watch tries all the time, until it is told to end.
+func (o *outsider) watch(t *testing.T, pause time.Duration) (end func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(pause):
+				o.try(t)
+			}
+		}
+	}()
+	end = sync.OnceFunc(func() {
+		close(stop)
+		<-done
+	})
+	t.Cleanup(end)
+	return end
+}
+
+// awaits waits until the daemon shows a certificate that is as wanted.
+func (o *outsider) awaits(t *testing.T, most time.Duration, what string, wanted func(*x509.Certificate) bool) *x509.Certificate {
 	t.Helper()
-	for deadline := time.Now().Add(clientTime); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(most); ; time.Sleep(20 * time.Millisecond) {
 		o.mu.Lock()
 		shown := o.shown
 		o.mu.Unlock()
-		if shown != nil && shown.Equal(k.leaf) {
-			return
+		if shown != nil && wanted(shown) {
+			return shown
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("another certificate is shown")
+			t.Fatalf("%s shows no certificate of %s", o.host, what)
 		}
 	}
+}
+
+// sees waits until the daemon shows a key.
+func (o *outsider) sees(t *testing.T, k ownKey) {
+	t.Helper()
+	o.awaits(t, clientTime, k.record.String(), k.leaf.Equal)
 }
 
 // ownState is what gatepost tls tlsa --json says of our host.
@@ -170,10 +204,11 @@ type ownState struct {
 	Lines  []struct {
 		Line, Key string
 		Published bool
+		Shown     time.Time
 	}
 }
 
-func (w *world) ownTLSA(t *testing.T) (s ownState, code int) {
+func (w *world) ownTLSA(t *testing.T, host string) (s ownState, code int) {
 	t.Helper()
 	out, errOut, code, err := w.daemon.Command(t.Context(), "tls", "tlsa", "--json")
 	if err != nil {
@@ -183,12 +218,12 @@ func (w *world) ownTLSA(t *testing.T) (s ownState, code int) {
 		if err := json.Unmarshal([]byte(line), &s); err != nil {
 			t.Fatalf("%v: %s%s", err, out, errOut)
 		}
-		if s.Host == ownHost {
+		if s.Host == host {
 			return s, code
 		}
 		s = ownState{}
 	}
-	t.Fatalf("no word of %s: %s%s", ownHost, out, errOut)
+	t.Fatalf("no word of %s: %s%s", host, out, errOut)
 	return s, code
 }
 
@@ -205,21 +240,10 @@ func TestTLSARollover(t *testing.T) {
 	w := newWorld(t, setup{dns: signed.Resolver, clamav: "off", spamd: "off", routes: []route{{name: "own", domains: []string{"own.gp-lab"}}},
 		bootstrap: fmt.Sprintf("[tls]\ncertificate = %q\nkey = %q\n", filepath.Join(files, "cert.pem"), filepath.Join(files, "key.pem"))})
 	w.start(t)
-	o := &outsider{resolver: signed.Resolver, addr: w.addr}
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(50 * time.Millisecond):
-				o.try(t)
-			}
-		}
-	}()
+	o := &outsider{resolver: signed.Resolver, addr: w.addr, host: ownHost}
+	end := o.watch(t, 50*time.Millisecond)
 	o.sees(t, first)
-	if s, code := w.ownTLSA(t); s.State != "right" || code != 0 || len(s.Lines) != 1 {
+	if s, code := w.ownTLSA(t, ownHost); s.State != "right" || code != 0 || len(s.Lines) != 1 {
 		t.Errorf("at first: %+v, exit %d", s, code)
 	}
 	second.write(t, files)
@@ -227,7 +251,7 @@ func TestTLSARollover(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitLine(t, "kind=certificate_held")
-	s, code := w.ownTLSA(t)
+	s, code := w.ownTLSA(t, ownHost)
 	if s.State != "right" || code != 0 || len(s.Lines) != 2 || s.Lines[1].Key != "next" || s.Lines[1].Published ||
 		s.Lines[1].Line != "_25._tcp."+ownHost+". IN TLSA "+second.record.String() {
 		t.Errorf("held back: %+v, exit %d", s, code)
@@ -248,14 +272,14 @@ func TestTLSARollover(t *testing.T) {
 	if after := time.Since(began); after < 2*ownTTL {
 		t.Errorf("the second key is shown %v after its record was published", after)
 	}
-	if s, code := w.ownTLSA(t); s.State != "stale" || code != 0 || len(s.Remove) != 1 || s.Remove[0] != "_25._tcp."+ownHost+". IN TLSA "+first.record.String() {
+	if s, code := w.ownTLSA(t, ownHost); s.State != "stale" || code != 0 || len(s.Remove) != 1 || s.Remove[0] != "_25._tcp."+ownHost+". IN TLSA "+first.record.String() {
 		t.Errorf("after the change: %+v, exit %d", s, code)
 	}
 	if err := signed.Set(t.Context(), ownZone(second)); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(ownTTL) // senders with the records before
-	if s, code := w.ownTLSA(t); s.State != "right" || code != 0 {
+	if s, code := w.ownTLSA(t, ownHost); s.State != "right" || code != 0 {
 		t.Errorf("the old record is gone: %+v, exit %d", s, code)
 	}
 	// The pair is replaced while no daemon runs: the one whose record is published is shown all the same.
@@ -268,19 +292,18 @@ func TestTLSARollover(t *testing.T) {
 	o.shown = nil
 	o.mu.Unlock()
 	o.sees(t, second)
-	close(stop)
-	<-done
+	end()
 	if len(o.bad) > 0 || o.good < 50 {
 		t.Errorf("verified %d times; not: %s", o.good, strings.Join(o.bad, "\n"))
 	}
-	if s, code := w.ownTLSA(t); s.State != "right" || code != 0 || len(s.Lines) != 2 {
+	if s, code := w.ownTLSA(t, ownHost); s.State != "right" || code != 0 || len(s.Lines) != 2 {
 		t.Errorf("at last: %+v, exit %d", s, code)
 	}
 	// The operator publishes another key's record: mail of those who verify is lost from now on, and that is told.
 	if err := signed.Set(t.Context(), ownZone(first)); err != nil {
 		t.Fatal(err)
 	}
-	if s, code := w.ownTLSA(t); s.State != "wrong" || code != 1 || !s.Alarm {
+	if s, code := w.ownTLSA(t, ownHost); s.State != "wrong" || code != 1 || !s.Alarm {
 		t.Errorf("wrong: %+v, exit %d", s, code)
 	}
 	if out, _, code, err := w.daemon.Command(t.Context(), "status"); err != nil || code != 1 || !strings.Contains(out, "FAIL tlsa") {
