@@ -20,6 +20,7 @@ type watched struct {
 	mu   sync.Mutex
 	told []string // what became of files, in a word
 	last Change
+	end  func()
 }
 
 // watch begins to watch pairs, until the bubble's test ends.
@@ -38,7 +39,8 @@ func watch(t *testing.T, set *Set, keep string, usable func([]*x509.Certificate)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); w.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	w.end = func() { cancel(); <-done }
+	t.Cleanup(w.end)
 	return w
 }
 
@@ -191,6 +193,7 @@ func TestNewKeyIsHeldBack(t *testing.T) {
 		}
 		show()
 		w.after(t, time.Minute, again)
+		w.end() // two would write the same files
 		for _, name := range []string{"shown-0123456789abcdef.pem", "shown-0123456789abcdef.pem.new", "tlsa.json"} {
 			writeTo(t, filepath.Join(keep, name), []byte("of a pair that is not named any more"))
 		}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,10 +89,13 @@ type route struct {
 type world struct {
 	dir    string
 	daemon *lab.Gatepost
-	hops   map[string]*lab.NextHop // the fakes, by route
-	clamd  *lab.FakeClamd          // nil where it is no fake
-	spamd  *lab.FakeSpamd
-	dns    *dnslab.Server
+	// changing guards daemon for those who ask for addr all the time.
+	changing sync.Mutex
+
+	hops  map[string]*lab.NextHop // the fakes, by route
+	clamd *lab.FakeClamd          // nil where it is no fake
+	spamd *lab.FakeSpamd
+	dns   *dnslab.Server
 
 	config, policy string // the documents
 	offers         string
@@ -156,7 +160,10 @@ func (w *world) start(t testing.TB) {
 	t.Helper()
 	t.Cleanup(func() { w.races(t) }) // behind the daemon's end
 	w.options.Config, w.options.Policy = w.config, w.policy
-	w.daemon = labtest.Gatepost(t, w.dir, w.options)
+	daemon := labtest.Gatepost(t, w.dir, w.options)
+	w.changing.Lock()
+	w.daemon = daemon
+	w.changing.Unlock()
 	w.learn(t)
 }
 
@@ -264,8 +271,12 @@ func (s *setup) policyText(t testing.TB, w *world) string {
 	return b.String() + s.policy
 }
 
-// addr is where the daemon listens for mail.
-func (w *world) addr() string { return w.daemon.Addr("smtp") }
+// addr is where the daemon listens for mail. Who looks at it all the time may ask while another is started.
+func (w *world) addr() string {
+	w.changing.Lock()
+	defer w.changing.Unlock()
+	return w.daemon.Addr("smtp")
+}
 
 // hop is the only fake next hop.
 func (w *world) hop(t testing.TB) *lab.NextHop {

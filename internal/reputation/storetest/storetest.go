@@ -244,6 +244,7 @@ func ended(t testing.TB, store reputation.Store) {
 // model does at random what can be done, and compares each answer with History.Learn on a plain map.
 func model(t testing.TB, store reputation.Store) {
 	w := newWorld(t, store)
+	w.now = time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC) // what is met depends on the minute within the hour
 	r := rand.New(rand.NewPCG(7, 11))
 	kept := map[reputation.Subject]reputation.History{}
 	at := []time.Duration{0, 0, 0, 0, time.Second, time.Minute, 44 * time.Minute, 45 * time.Minute, hour, 22 * hour, day, 3 * day, 29 * day, 30 * day, 89 * day, 90 * day,
