@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatepost/internal/dns"
+	"gatepost/internal/durable"
 	"gatepost/tls/dane"
 )
 
@@ -78,7 +79,7 @@ func readTLSA(stateDir string) (map[string]dane.Seen, error) {
 }
 
 // writeTLSA writes it, whole or not at all: who believed half of it could show a key too early.
-func writeTLSA(stateDir string, kept map[string]dane.Seen) (err error) {
+func writeTLSA(stateDir string, kept map[string]dane.Seen) error {
 	text, err := json.Marshal(kept)
 	if err != nil {
 		return err
@@ -87,15 +88,7 @@ func writeTLSA(stateDir string, kept map[string]dane.Seen) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(text, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
+	return durable.WriteFile(name, append(text, '\n'), 0o600)
 }
 
 // openTLSA reads what was seen before the start.

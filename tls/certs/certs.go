@@ -12,13 +12,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/big"
-	"os"
 	"path/filepath"
 	"time"
+
+	"gatepost/internal/durable"
 )
 
 // selfSignedLife is how long a certificate of our own is good: nobody renews it by hand, and who verifies it does so by
@@ -75,23 +75,11 @@ func make509(pair Pair, hostname string) error {
 	return writePEM(pair.Certificate, "CERTIFICATE", der, 0o644)
 }
 
+// writePEM writes a file that is whole, old or new: what is half written would be a new key at the next start, that no TLSA
+// record knows.
 func writePEM(name, kind string, der []byte, mode fs.FileMode) error {
-	if err := writeFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
+	if err := durable.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
 		return fmt.Errorf("self-signed certificate: %w", err)
 	}
 	return nil
-}
-
-// writeFile writes a file so that it is whole, old or new, after the power went too: what is half written would be a new key at
-// the next start, that no TLSA record knows.
-func writeFile(name string, text []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gatepost/internal/durable"
 )
 
 // stamp tells one state of two files from another: a rename changes the file, a write its time.
@@ -55,7 +57,7 @@ func (f *Files) remember(n *file) error {
 	for _, der := range n.Shown.Certificate {
 		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: der})
 	}
-	if err := writeFile(f.kept(n.Pair), text.Bytes(), 0o600); err != nil {
+	if err := durable.WriteFile(f.kept(n.Pair), text.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("the old pair cannot be kept for a restart: %w", err)
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gatepost/internal/durable"
 )
 
 // kept is the file of one domain, DOMAIN.json.
@@ -37,15 +39,7 @@ func WriteFile(name string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return fmt.Errorf("mta-sts: %w", err)
 	}
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("mta-sts: %w", err)
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(name+".new", name)
-	}
-	if err != nil {
+	if err := durable.WriteFile(name, text, 0o600); err != nil {
 		return fmt.Errorf("mta-sts: %w", err)
 	}
 	return nil

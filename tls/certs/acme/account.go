@@ -19,6 +19,8 @@ import (
 	"sync"
 
 	wire "golang.org/x/crypto/acme"
+
+	"gatepost/internal/durable"
 )
 
 // Authority is a certificate authority, and our account there. Its fields are set before its first use.
@@ -185,7 +187,7 @@ func (a *Authority) register(ctx context.Context, c *wire.Client) error {
 		return fmt.Errorf("keep: %w", err)
 	}
 	a.Log.Info("acme: registered", "directory", a.directory(), "account", clean(string(c.KID), 200))
-	return writeFile(a.file(".json"), text)
+	return durable.WriteFile(a.file(".json"), text, 0o600)
 }
 
 // Look reads the directory and says what it wants, for a person: no account is made.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"gatepost/internal/durable"
 )
 
 // Zones is where dns-01 writes: a name server that takes updates.
@@ -132,7 +134,7 @@ func (d *DNS) save() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(d.File, text)
+	return durable.WriteFile(d.File, text, 0o600)
 }
 
 // sweepEvery is how often what is left of old challenges is tried again.

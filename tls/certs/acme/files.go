@@ -17,6 +17,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gatepost/internal/durable"
+	"gatepost/tls/certs"
 )
 
 // maxFile bounds what is read of a file of ours.
@@ -37,16 +40,10 @@ func (p *pair) certificate() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	if !sameKey(leaf.PublicKey, p.key.Public()) {
+	if !certs.SameKey(leaf.PublicKey, p.key.Public()) {
 		return nil, errors.New("the certificate is of another key")
 	}
 	return &tls.Certificate{Certificate: p.chain, PrivateKey: p.key, Leaf: leaf}, nil
-}
-
-// sameKey compares public keys; all that crypto makes have Equal.
-func sameKey(a, b crypto.PublicKey) bool {
-	x, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && x.Equal(b)
 }
 
 // readPair reads key and chain from one PEM file: that they are one is why neither is ever without the other.
@@ -94,7 +91,7 @@ func writePair(name string, p *pair) error {
 	for _, c := range p.chain {
 		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c})
 	}
-	return writeFile(name, b.Bytes())
+	return durable.WriteFile(name, b.Bytes(), 0o600)
 }
 
 func readFile(name string) ([]byte, error) {
@@ -106,46 +103,17 @@ func readFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
-// newSuffix is what a file is called until it is whole.
-const newSuffix = ".new"
-
-// writeFile puts a file in place at once, for us alone to read: after a crash it is the old one or the new one.
-func writeFile(name string, text []byte) (err error) {
-	f, err := os.OpenFile(name+newSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(name+newSuffix, name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(name+newSuffix))
-	}
-	return syncFolder(filepath.Dir(name))
-}
-
-// syncFolder makes a rename last.
-func syncFolder(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // remove takes a file away for good; one that is not there is no error.
 func remove(name string) error {
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncFolder(filepath.Dir(name))
+	return durable.SyncFolder(filepath.Dir(name))
 }
 
 // sweep removes what a crash left half written.
 func sweep(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, "*"+newSuffix))
+	left, _ := filepath.Glob(filepath.Join(dir, "*"+durable.Half))
 	for _, name := range left {
 		_ = os.Remove(name)
 	}
@@ -185,7 +153,7 @@ func (m *memory) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("keep: %w", err)
 	}
-	return writeFile(filepath.Join(dir, memoryFile), append(text, '\n'))
+	return durable.WriteFile(filepath.Join(dir, memoryFile), append(text, '\n'), 0o600)
 }
 
 // Files of an entry: of each kind of key the pair that is shown, and the key that comes next.

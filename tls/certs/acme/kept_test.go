@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"gatepost/tls/certs"
 )
 
 // TestKeptChangesNothing: what is kept is read as a Manager has it, and reading makes neither keys nor folders.
@@ -27,7 +29,7 @@ func TestKeptChangesNothing(t *testing.T) {
 	for _, k := range m.PublicKeys() {
 		found := 0
 		for _, public := range next {
-			if sameKey(public, k.Current) || sameKey(public, k.Next) {
+			if certs.SameKey(public, k.Current) || certs.SameKey(public, k.Next) {
 				found++
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"time"
+
+	"gatepost/tls/certs"
 )
 
 // Load reads what is kept, makes the keys that are missing, and shows the certificates that are there, without asking
@@ -53,7 +55,7 @@ func loadHeld(dir string, t KeyType) (h *held, err error) {
 	}{{currentFile(dir, t), &h.current}, {nextFile(dir, t), &h.next}} {
 		*x.at, err = readPair(x.name)
 		switch {
-		case err == nil && (x.at == &h.current || !sameKey(h.next.key.Public(), h.current.key.Public())):
+		case err == nil && (x.at == &h.current || !certs.SameKey(h.next.key.Public(), h.current.key.Public())):
 			continue
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return h, err

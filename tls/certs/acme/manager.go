@@ -13,6 +13,8 @@ import (
 	"time"
 
 	wire "golang.org/x/crypto/acme"
+
+	"gatepost/tls/certs"
 )
 
 // Manager keeps the certificates of all entries. Its fields are set before Load.
@@ -270,7 +272,7 @@ func (m *Manager) renew(ctx context.Context, k *kept, t KeyType) error {
 // refresh makes another next key where it is shown by now.
 func (m *Manager) refresh(k *kept, t KeyType) error {
 	h := k.pairs[t]
-	if !sameKey(h.next.key.Public(), h.current.key.Public()) {
+	if !certs.SameKey(h.next.key.Public(), h.current.key.Public()) {
 		return nil
 	}
 	next, err := makePair(nextFile(k.dir, t), t)

@@ -22,6 +22,9 @@ import (
 	"gatepost/internal/lab"
 	"gatepost/internal/lab/dnslab"
 	"gatepost/internal/lab/labtest"
+
+	"gatepost/internal/durable"
+	"gatepost/tls/certs"
 )
 
 // world is a Pebble, the name server that it asks, and what answers its challenges.
@@ -213,7 +216,7 @@ func TestHTTP01(t *testing.T) {
 		t.Errorf("answers to challenges stay: %d", len(w.http.answers))
 	}
 	filepath.Walk(dir, func(name string, info os.FileInfo, err error) error {
-		if err != nil || info.Mode().IsRegular() && info.Mode().Perm() != 0o600 || strings.HasSuffix(name, newSuffix) {
+		if err != nil || info.Mode().IsRegular() && info.Mode().Perm() != 0o600 || strings.HasSuffix(name, durable.Half) {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
 		}
 		return nil
@@ -231,7 +234,7 @@ func TestHTTP01(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for i, k := range again.PublicKeys() {
-		if !sameKey(k.Current, got[i].Leaf.PublicKey) || sameKey(k.Next, k.Current) || kind(k.Next) != k.Kind {
+		if !certs.SameKey(k.Current, got[i].Leaf.PublicKey) || certs.SameKey(k.Next, k.Current) || kind(k.Next) != k.Kind {
 			t.Errorf("keys of %v", k.Kind)
 		}
 	}

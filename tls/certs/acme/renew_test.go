@@ -15,6 +15,8 @@ import (
 	"gatepost/internal/lab"
 	"gatepost/internal/lab/dnslab"
 	"gatepost/internal/lab/labtest"
+
+	"gatepost/tls/certs"
 )
 
 // TestRenewal has certificates that live for seconds: they are renewed, with the same key while the next may not be shown, with
@@ -25,7 +27,7 @@ func TestRenewal(t *testing.T) {
 	m := w.manager(t, t.TempDir(), Entry{Names: []string{"mx.example.org"}, Solver: w.http})
 	var keys []crypto.PublicKey
 	m.Usable = func(names []string, next crypto.PublicKey) (bool, string) {
-		if names[0] != "mx.example.org" || !sameKey(next, m.PublicKeys()[0].Next) {
+		if names[0] != "mx.example.org" || !certs.SameKey(next, m.PublicKeys()[0].Next) {
 			t.Error("asked about another key")
 		}
 		w.seen.Lock()
@@ -42,10 +44,10 @@ func TestRenewal(t *testing.T) {
 		}
 	}
 	stop()
-	if !sameKey(keys[0], before.Current) || !sameKey(keys[1], before.Current) || !sameKey(keys[2], before.Next) {
+	if !certs.SameKey(keys[0], before.Current) || !certs.SameKey(keys[1], before.Current) || !certs.SameKey(keys[2], before.Next) {
 		t.Error("the keys are not: current, current, next")
 	}
-	if after := m.PublicKeys()[0]; !sameKey(after.Current, before.Next) || sameKey(after.Next, before.Next) {
+	if after := m.PublicKeys()[0]; !certs.SameKey(after.Current, before.Next) || certs.SameKey(after.Next, before.Next) {
 		t.Error("after the switch there is no new next key")
 	}
 }

@@ -19,6 +19,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gatepost/internal/durable"
+	"gatepost/tls/certs"
 )
 
 func TestDue(t *testing.T) {
@@ -256,21 +259,21 @@ func TestFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := load(); err != nil || !sameKey(again.Current, first.Current) || !sameKey(again.Next, first.Next) {
+	if again, err := load(); err != nil || !certs.SameKey(again.Current, first.Current) || !certs.SameKey(again.Next, first.Next) {
 		t.Error("keys are made anew at each start", err)
 	}
 	// A crash after the next key was used, before another was made; a file that was being written; a memory that is none.
 	text, _ := os.ReadFile(nextFile(folder, ECDSA))
-	for name, text := range map[string]string{currentFile(folder, ECDSA): string(text), currentFile(folder, ECDSA) + newSuffix: "half", filepath.Join(folder, memoryFile): "{\"orders\": 7"} {
+	for name, text := range map[string]string{currentFile(folder, ECDSA): string(text), currentFile(folder, ECDSA) + durable.Half: "half", filepath.Join(folder, memoryFile): "{\"orders\": 7"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	after, err := load()
-	if err != nil || !sameKey(after.Current, first.Next) || sameKey(after.Next, first.Next) {
+	if err != nil || !certs.SameKey(after.Current, first.Next) || certs.SameKey(after.Next, first.Next) {
 		t.Error("the next key is the current one", err)
 	}
-	if _, err := os.Stat(currentFile(folder, ECDSA) + newSuffix); err == nil {
+	if _, err := os.Stat(currentFile(folder, ECDSA) + durable.Half); err == nil {
 		t.Error("half a file stays")
 	}
 	// A key that cannot be read is not replaced by another: its TLSA record may be published.
@@ -323,7 +326,7 @@ func TestDiskFull(t *testing.T) {
 		dir, f := t.TempDir(), &fakeGet{life: 90 * 24 * time.Hour}
 		m := fakeManager(t, dir, f, Entry{Names: []string{"mx.example.org"}, Solver: new(HTTP)})
 		m.Usable = func([]string, crypto.PublicKey) (bool, string) { return true, "" }
-		full := currentFile(filepath.Join(dir, "mx.example.org"), ECDSA) + newSuffix // where nothing can be written
+		full := currentFile(filepath.Join(dir, "mx.example.org"), ECDSA) + durable.Half // where nothing can be written
 		m.Load()
 		if err := os.Mkdir(full, 0o700); err != nil {
 			t.Fatal(err)
@@ -340,7 +343,7 @@ func TestDiskFull(t *testing.T) {
 		if s := m.Status()[0]; len(f.calls) != 2 || f.opens[1] == "" || s.Error != "" || s.NotAfter.IsZero() {
 			t.Errorf("%d orders, %q, %+v", len(f.calls), f.opens, s)
 		}
-		if k := m.PublicKeys()[0]; sameKey(k.Current, k.Next) {
+		if k := m.PublicKeys()[0]; certs.SameKey(k.Current, k.Next) {
 			t.Error("the next key is the current one")
 		}
 	})
