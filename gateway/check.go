@@ -64,13 +64,15 @@ type Evidence struct {
 
 // Finding is what one check saw.
 type Finding struct {
-	Check      string        `json:"c"`
-	Stage      Stage         `json:"s"`
-	Rcpt       int           `json:"r"` // index of the recipient in the Rcpt stage; -1 when it is about all
-	Result     Result        `json:"is"`
-	Reason     Reason        `json:"why,omitempty"`  // of Fail and Unknown; of NotRun what left it out
-	Args       []string      `json:"args,omitempty"` // what the reason's reply text names
-	Measures   []Measure     `json:"m,omitempty"`
+	Check    string    `json:"c"`
+	Stage    Stage     `json:"s"`
+	Rcpt     int       `json:"r"` // index of the recipient in the Rcpt stage; -1 when it is about all
+	Result   Result    `json:"is"`
+	Reason   Reason    `json:"why,omitempty"`  // of Fail and Unknown; of NotRun what left it out
+	Args     []string  `json:"args,omitempty"` // what the reason's reply text names
+	Measures []Measure `json:"m,omitempty"`
+	// Parts are the parts of the message that it is about, as places in its MIME tree: what the action strip takes out.
+	Parts      []int         `json:"parts,omitempty"`
 	RetryAfter time.Duration `json:"retry,omitempty"` // how long the sender should wait
 	Took       time.Duration `json:"took"`
 	Evidence   []Evidence    `json:"-"` // stored beside the Record, in a column of its own

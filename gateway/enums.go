@@ -55,13 +55,14 @@ const (
 	ActionPass                     // lets the message go on, with a mark that it was not checked
 	ActionScore                    // its measures cost their points
 	ActionTag                      // at least Tag
+	ActionStrip                    // Tag, without the parts that the finding is about: a notice stands in their place
 	ActionQuarantine               // at least Quarantine
 	ActionDefer                    // at least Defer
 	ActionReject                   // at least Reject
 	ActionDrop                     // Drop
 )
 
-var actionNames = []string{"off", "observe", "pass", "score", "tag", "quarantine", "defer", "reject", "drop"}
+var actionNames = []string{"off", "observe", "pass", "score", "tag", "strip", "quarantine", "defer", "reject", "drop"}
 
 func (a Action) String() string                { return name(actionNames, a) }
 func (a Action) MarshalText() ([]byte, error)  { return []byte(a.String()), nil }
@@ -69,10 +70,13 @@ func (a *Action) UnmarshalText(b []byte) error { return parse(actionNames, "acti
 
 // Outcome returns what the action alone leads to; Accept for those that decide nothing.
 func (a Action) Outcome() Outcome {
-	if a < ActionTag {
+	switch {
+	case a < ActionTag:
 		return Accept
+	case a <= ActionStrip:
+		return Tag
 	}
-	return Outcome(a-ActionTag) + Tag
+	return Outcome(a-ActionQuarantine) + Quarantine
 }
 
 // Mode is how much of the policy is in force while a site cuts over.

@@ -114,7 +114,32 @@ const (
 	MalwareDoubtful     Reason = "malware.doubtful" // unofficial, heuristic or unwanted
 	MalwareLimits       Reason = "malware.limits"   // the scanner gave up inside: never clean
 	SpamRules           Reason = "spam.rules"
-	SpamScore           Reason = "spam.score" // the sum over all checks
+	SpamScore           Reason = "spam.score"     // the sum over all checks
+	MIMEAmbiguous       Reason = "mime.ambiguous" // mail clients may show different things
+	MIMELimits          Reason = "mime.limits"    // more parts, or deeper, than are looked at
+	AttachmentType      Reason = "attachments.type"
+	AttachmentName      Reason = "attachments.name"      // a name that is a disguise
+	AttachmentEncrypted Reason = "attachments.encrypted" // nobody here can look into it
+	AttachmentLimits    Reason = "attachments.limits"    // unpacks to more than is looked at
+	AttachmentBroken    Reason = "attachments.broken"    // cannot be read as what it is
+	AttachmentPath      Reason = "attachments.path"      // an archive that writes where it should not
+	AttachmentMacro     Reason = "attachments.macro"
+	AttachmentAutoExec  Reason = "attachments.autoexec" // macros that run by themselves, or a field that runs a program
+	AttachmentRemote    Reason = "attachments.remote"   // content that is fetched when it is opened
+	AttachmentEmbedded  Reason = "attachments.embedded" // a program or an object in a document
+	AttachmentScript    Reason = "attachments.script"   // HTML, SVG or PDF with script
+	AttachmentForm      Reason = "attachments.form"     // HTML that asks for a password
+	UnpackFailed        Reason = "unpack.failed"        // the process that looks into attachments did not end well
+	URLDisguised        Reason = "urls.disguised"       // the text of a link names another host
+	URLLookalike        Reason = "urls.lookalike"       // a host that looks like one of ours or a well-known one
+	URLOdd              Reason = "urls.odd"             // an address without a name, a user name before the host, data
+	ImpersonatedPerson  Reason = "impersonation.person" // the name of somebody of ours, with a foreign address
+	ImpersonatedDomain  Reason = "impersonation.domain" // looks like a domain of ours
+	ImpersonatedOwn     Reason = "impersonation.own"    // a domain of ours, not authenticated
+	ReplyElsewhere      Reason = "impersonation.reply"  // answers go to another domain
+	FirstContact        Reason = "impersonation.first"  // nobody here had mail of it before
+	MilterRefused       Reason = "milter.refused"       // a milter's own words: Args are code, enhanced code and text
+	HookRefused         Reason = "hook.refused"         // a check of the operator's own said so
 	ScannerFailed       Reason = "scanner.failed"
 	TooBigToScan        Reason = "scanner.too_big"
 	CheckPanicked       Reason = "check.panicked"
@@ -224,6 +249,31 @@ var reasonWords = map[Reason]words{
 	MalwareLimits:       {550, "5.7.1", Reject, "Message refused: its attachments are too deeply packed or too big to be scanned (%s)"},
 	SpamRules:           {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
 	SpamScore:           {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
+	MIMEAmbiguous:       {550, "5.6.0", Quarantine, "Message refused: mail clients would read it differently (%s); send it as plain MIME (RFC 2045)"},
+	MIMELimits:          {550, "5.6.0", Quarantine, "Message refused: it has more parts, or deeper ones, than are looked at here (%s); pack them into one file"},
+	AttachmentType:      {550, "5.7.1", Quarantine, "Message refused: files of this kind are not taken here: %s (%s); agree with the recipient on another way"},
+	AttachmentName:      {550, "5.7.1", Quarantine, "Message refused: the name of an attachment disguises what it is: %s (%s); rename it"},
+	AttachmentEncrypted: {550, "5.7.1", Quarantine, "Message refused: an attachment is encrypted, so that it cannot be scanned: %s; agree with the recipient on another way"},
+	AttachmentLimits:    {550, "5.7.1", Quarantine, "Message refused: an attachment is too deeply packed or unpacks to too much to be scanned: %s (%s)"},
+	AttachmentBroken:    {550, "5.7.1", Quarantine, "Message refused: an attachment is broken, so that it cannot be scanned: %s (%s); pack it again"},
+	AttachmentPath:      {550, "5.7.1", Quarantine, "Message refused: an archive would write outside of its folder: %s (%s)"},
+	AttachmentMacro:     {550, "5.7.1", Quarantine, "Message refused: a document has macros: %s; send it without"},
+	AttachmentAutoExec:  {550, "5.7.1", Quarantine, "Message refused: a document runs programs when it is opened: %s (%s); send it without"},
+	AttachmentRemote:    {550, "5.7.1", Quarantine, "Message refused: a document fetches content when it is opened: %s (%s); send it without"},
+	AttachmentEmbedded:  {550, "5.7.1", Quarantine, "Message refused: a document has a program or an object in it: %s (%s); send it without"},
+	AttachmentScript:    {550, "5.7.1", Quarantine, "Message refused: a document has a script in it: %s (%s); send it without"},
+	AttachmentForm:      {550, "5.7.1", Quarantine, "Message refused: an attachment asks for passwords: %s; send it without"},
+	UnpackFailed:        {451, "4.7.1", Defer, "The attachments of the message cannot be looked into right now; try again later"},
+	URLDisguised:        {550, "5.7.1", Quarantine, "Message refused: the text of a link names another host than it leads to (%s)"},
+	URLLookalike:        {550, "5.7.1", Quarantine, "Message refused: a link leads to a host that looks like another (%s)"},
+	URLOdd:              {550, "5.7.1", Quarantine, "Message refused: a link hides where it leads (%s)"},
+	ImpersonatedPerson:  {550, "5.7.1", Quarantine, "Message refused: its sender has the name of somebody at this site and a foreign address (%s)"},
+	ImpersonatedDomain:  {550, "5.7.1", Quarantine, "Message refused: the domain of its sender looks like one of this site (%s)"},
+	ImpersonatedOwn:     {550, "5.7.1", Quarantine, "Message refused: it says to come from a domain of this site (%s), and nothing authenticates it; send it by a host that the domain's SPF names, or with its DKIM signature"},
+	ReplyElsewhere:      {550, "5.7.1", Tag, "Message refused: answers to it would go to another domain (%s)"},
+	FirstContact:        {550, "5.7.1", Tag, "Message refused: nobody at this site had mail of %s before"},
+	MilterRefused:       {0, "", Reject, ""},
+	HookRefused:         {550, "5.7.1", Reject, "Message refused by a check of this site (%s)"},
 	ScannerFailed:       {451, "4.7.1", Defer, "The message cannot be scanned right now; try again later"},
 	TooBigToScan:        {552, "5.3.4", Reject, "Message too big to be scanned: at most %s octets"},
 	CheckPanicked:       {451, "4.3.0", Defer, "The message cannot be checked right now; try again later"},

@@ -32,9 +32,10 @@ type Verdict struct {
 	Priced []Price       `json:"priced,omitempty"`
 	Marks  []string      `json:"marks,omitempty"`  // checks that could not tell and were let pass
 	Waived string        `json:"waived,omitempty"` // the allow entry that overruled opinions
-	Would  *Decision     `json:"would,omitempty"`  // what it would have been with every check and the mode in force
-	Reply  Reply         `json:"reply"`            // of a refusal; zero otherwise
-	Delay  time.Duration `json:"delay,omitempty"`  // how long the reply is held back; slept by the edge
+	Edits  Edits         `json:"edits,omitzero"`
+	Would  *Decision     `json:"would,omitempty"` // what it would have been with every check and the mode in force
+	Reply  Reply         `json:"reply"`           // of a refusal; zero otherwise
+	Delay  time.Duration `json:"delay,omitempty"` // how long the reply is held back; slept by the edge
 }
 
 // Rcpt returns the decision on a recipient and its reply, with the reference of the Record it came from.
@@ -45,3 +46,22 @@ func (v *Verdict) Rcpt(i int, id ID) (Decision, Reply) {
 
 // Final reports whether nothing that later checks see can change the verdict to a milder one for anybody.
 func (v *Verdict) Final() bool { return v.Outcome.Refuses() }
+
+// Edits are what is done to the body and the subject of a message on its way to the next hop: one set for all recipients,
+// what each of them is to have together (PRODUCT: one reply, many recipients).
+type Edits struct {
+	Strip   []Cut    `json:"strip,omitempty"`   // in the order of the parts, each once
+	Banners []string `json:"banners,omitempty"` // names of banners of the policy, each once
+	Subject string   `json:"subject,omitempty"` // put before the subject, besides that of marked mail
+}
+
+// Cut is a part that is taken out, with a notice in its place.
+type Cut struct {
+	Part   int      `json:"part"` // its place in the MIME tree
+	Check  string   `json:"check"`
+	Reason Reason   `json:"reason"`
+	Args   []string `json:"args,omitempty"`
+}
+
+// Any reports whether there is something to do.
+func (e *Edits) Any() bool { return len(e.Strip)+len(e.Banners) > 0 || e.Subject != "" }

@@ -36,6 +36,13 @@ var arrows = map[string][]string{
 	"internal/redis":                {"gateway/ledger", "greylist", "internal/limit", "internal/reputation"},
 	"internal/memory":               {"gateway", "greylist", "internal/limit", "internal/reputation"},
 	"internal/shaping":              {"greylist", "internal/limit", "internal/redis", "internal/reputation"},
+	"internal/unpack/archive":       {"internal/unpack"},
+	"internal/unpack/office":        {"internal/unpack"},
+	"internal/unpack/pdf":           {"internal/unpack"},
+	"internal/unpack/tnef":          {"internal/unpack"},
+	"internal/unpack/web":           {"internal/unpack", "internal/links"},
+	"internal/unpack/image":         {"internal/unpack"},
+	"internal/unpack/received":      {"internal/unpack", "internal/dmarcreport", "tls/tlsrpt"},
 	"internal/lab":                  {"gateway", "internal/..."},
 	"internal/lab/...":              {"gateway", "internal/..."},
 	"internal/handover":             {"internal/smtpwire"},
@@ -50,7 +57,8 @@ var arrows = map[string][]string{
 var engines = []string{"internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
-	"internal/milter", "internal/mime", "internal/unpack", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
+	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
+	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
@@ -70,6 +78,14 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/coreos/go-systemd":        {"internal/systemd"},
 	"github.com/landlock-lsm/go-landlock": {"internal/sandbox"},
+	"github.com/elastic/go-seccomp-bpf":   {"internal/sandbox"},
+	"github.com/gabriel-vasile/mimetype":  {"internal/filetype"},
+	"github.com/klauspost/compress":       {"internal/unpack/archive", "gateway/quarantine"},
+	"github.com/bodgit/sevenzip":          {"internal/unpack/archive"},
+	"github.com/nwaples/rardecode":        {"internal/unpack/archive"},
+	"github.com/ulikunitz/xz":             {"internal/unpack/archive"},
+	"github.com/richardlehane/mscfb":      {"internal/unpack/office"},
+	"github.com/makiuchi-d/gozxing":       {"internal/unpack/image"},
 }
 
 // topLevel are the folders of the design.

@@ -1,0 +1,89 @@
+package mime
+
+// Limits bound a walk. What lies beyond is a Defect (TooMany, TooDeep, TooBig) and is not looked at.
+type Limits struct {
+	Parts  int   // parts in all
+	Depth  int   // of multipart and message/rfc822 in each other
+	Header int   // octets of the header section of one part
+	Text   int64 // octets of decoded text that are kept, of all text parts together
+	Head   int   // octets of the decoded beginning of each leaf that are kept
+}
+
+// Tree is what a message is made of.
+type Tree struct {
+	Parts   []Part   // depth first; Parts[0] is the message itself
+	Defects []Defect // in the order of their places
+}
+
+// Part is one part of a message.
+type Part struct {
+	Parent int    // its place in Tree.Parts; -1 of the message itself
+	Depth  int    // 0 of the message itself
+	Path   string // as IMAP names it (RFC 3501 section 6.4.5): "1.2"; "" of the message itself
+	Leaf   bool   // it has content of its own; a multipart and a message/rfc822 have parts
+
+	// Where it lies in the message, in octets: from Start its header section, from Content what is behind the empty line, up
+	// to End. The line end in front of a boundary belongs to the boundary (RFC 2046 section 5.1.1).
+	Start, Content, End int64
+
+	Type        string            // the media type that it says, lower case: "text/html"; where it says none, what is implied
+	Params      map[string]string // of Content-Type, names in lower case, decoded (RFC 2231)
+	Encoding    string            // Content-Transfer-Encoding, lower case; "" for none
+	Disposition string            // "attachment", "inline", or "" for none
+	ContentID   string            // without its angle brackets
+	Names       []string          // every name that some client would give it, the one that most would give first; none: nil
+	Doubt       bool              // only some clients see it: a second reading, a uuencoded block, what stands before the first boundary
+
+	// Of a leaf, decoded.
+	Octets int64
+	SHA256 [32]byte
+	Head   []byte // the beginning, as Limits.Head allows
+	Text   string // UTF-8, of text parts, as Limits.Text allows
+	Cut    bool   // Text is not all of it
+}
+
+// Name is the name that most clients would give the part; "" for none.
+func (p *Part) Name() string {
+	if len(p.Names) == 0 {
+		return ""
+	}
+	return p.Names[0]
+}
+
+// Defect is a place where clients may disagree, or that no client should have to read.
+type Defect struct {
+	Kind Kind
+	Part int    // its place in Tree.Parts
+	Text string // what stands there, for people; cleaned, at most 200 octets
+}
+
+// Kind is a kind of defect. It is a measure of the check mime, so that policy can price it.
+type Kind string
+
+// The kinds of defect.
+const (
+	TypeRepeated     Kind = "type_repeated"     // several Content-Type fields
+	TypeBroken       Kind = "type_broken"       // a Content-Type that cannot be read by RFC 2045
+	ParamRepeated    Kind = "param_repeated"    // one parameter twice, with different values
+	NameSplit        Kind = "name_split"        // a name that clients put together differently (RFC 2231 beside RFC 2047, continuations out of order)
+	EncodingRepeated Kind = "encoding_repeated" // several Content-Transfer-Encoding fields that differ
+	EncodingUnknown  Kind = "encoding_unknown"  // one that RFC 2045 has not
+	EncodingNested   Kind = "encoding_nested"   // base64 or quoted-printable on a multipart or message
+	Base64Broken     Kind = "base64_broken"     // octets that are not of the alphabet, a padding in the middle, a cut end
+	QuotedBroken     Kind = "quoted_broken"     // an equals sign before what is no hexadecimal number
+	BoundaryMissing  Kind = "boundary_missing"  // a multipart without a boundary
+	BoundaryOdd      Kind = "boundary_odd"      // one that RFC 2046 does not allow, or that is the beginning of another
+	EndMissing       Kind = "end_missing"       // the last boundary never comes
+	PreambleText     Kind = "preamble_text"     // more than a notice before the first boundary or behind the last: it has parts or encoded content of its own
+	HeaderBroken     Kind = "header_broken"     // a line among the fields of a part that is no field
+	CharsetUnknown   Kind = "charset_unknown"   // a charset that nobody knows
+	CharsetOdd       Kind = "charset_odd"       // UTF-7, UTF-16 and others that hide US-ASCII
+	WordBroken       Kind = "word_broken"       // an encoded word that cannot be decoded (RFC 2047)
+	Partial          Kind = "partial"           // message/partial: a piece of a message
+	ExternalBody     Kind = "external_body"     // message/external-body: content that lies elsewhere
+	UUEncoded        Kind = "uuencoded"         // a uuencoded, yEnc or BinHex block in a text
+	MissingVersion   Kind = "version_missing"   // MIME fields without MIME-Version
+	TooMany          Kind = "too_many"
+	TooDeep          Kind = "too_deep"
+	TooBig           Kind = "too_big"
+)

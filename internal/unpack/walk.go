@@ -1,0 +1,232 @@
+package unpack
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// ErrLimit ends a walk: a limit was met, and Report.Limit says which. A Format returns it as it got it.
+var ErrLimit = errors.New("unpack: limit")
+
+// Walk opens objects one in another, within its limits.
+type Walk struct {
+	ctx     context.Context
+	formats []Format
+	limits  Limits
+	typeOf  func(head []byte) string
+	report  Report
+	octets  int64 // unpacked so far
+}
+
+// NewWalk returns a walk. typeOf tells the media type of content by its beginning; the first format that matches opens it.
+func NewWalk(ctx context.Context, l Limits, typeOf func(head []byte) string, formats []Format) *Walk {
+	return &Walk{ctx: ctx, limits: l, typeOf: typeOf, formats: formats}
+}
+
+// Report is what was found so far.
+func (w *Walk) Report() Report { return w.report }
+
+// Object is an object of the report, for a Format to add to. It is good until the next Enter.
+func (w *Walk) Object(at int) *Object { return &w.report.Objects[at] }
+
+// Sign adds a sign to an object: each text of a kind once, and at most maxSigns.
+func (w *Walk) Sign(at int, k Kind, text string) {
+	o := &w.report.Objects[at]
+	s := Sign{Kind: k, Text: Clean(text)}
+	for _, have := range o.Signs {
+		if have == s {
+			return
+		}
+	}
+	if len(o.Signs) < maxSigns {
+		o.Signs = append(o.Signs, s)
+	}
+}
+
+// Link adds a link to an object, each once, and at most maxLinks.
+func (w *Walk) Link(at int, l Link) {
+	o := &w.report.Objects[at]
+	for _, have := range o.Links {
+		if have == l {
+			return
+		}
+	}
+	if len(o.Links) < maxLinks {
+		o.Links = append(o.Links, l)
+	}
+}
+
+const (
+	maxSigns = 64
+	maxLinks = 256
+	maxText  = 200 // octets of the text of a sign
+	maxName  = 1024
+)
+
+// Item opens a part of a message.
+func (w *Walk) Item(i Item, content []byte) error {
+	at, err := w.add(-1, i.Part, 0, Entry{Name: i.Name, Size: int64(len(content))})
+	if err != nil {
+		return err
+	}
+	return w.open(at, content)
+}
+
+// Enter looks at something in an object: it unpacks r within the limits, and looks into it. r may be nil where the content
+// cannot be had (a folder, an encrypted entry): then the entry is listed only. It returns ErrLimit when the walk is over;
+// an r that fails becomes the sign Broken of the entry, and the next may follow.
+func (w *Walk) Enter(parent int, e Entry, r io.Reader) error {
+	o := &w.report.Objects[parent]
+	at, err := w.add(parent, o.Part, o.Depth+1, e)
+	if err != nil || r == nil {
+		return err
+	}
+	content, err := w.read(at, e, r)
+	switch {
+	case errors.Is(err, ErrLimit):
+		return err
+	case err != nil:
+		w.Sign(at, Broken, err.Error())
+	}
+	return w.open(at, content)
+}
+
+// Check tells a Format that works long without Enter whether the time is over: ErrLimit then.
+func (w *Walk) Check() error {
+	if w.ctx.Err() != nil {
+		return w.over(TooLong, -1)
+	}
+	return nil
+}
+
+// Over ends the walk at an object, for a limit that a Format met itself.
+func (w *Walk) Over(l Limit, at int) error { return w.over(l, at) }
+
+func (w *Walk) over(l Limit, at int) error {
+	if w.report.Limit == "" {
+		w.report.Limit = l
+		if at >= 0 {
+			w.report.At = w.path(at)
+		}
+	}
+	return ErrLimit
+}
+
+// path names an object by the names of what it lies in.
+func (w *Walk) path(at int) string {
+	var names []string
+	for ; at >= 0; at = w.report.Objects[at].Parent {
+		names = append([]string{Clean(w.report.Objects[at].Name)}, names...)
+	}
+	return strings.Join(names, " > ")
+}
+
+func (w *Walk) add(parent, part, depth int, e Entry) (int, error) {
+	switch {
+	case w.ctx.Err() != nil:
+		return 0, w.over(TooLong, parent)
+	case len(w.report.Objects) >= w.limits.Entries:
+		return 0, w.over(TooManyEntries, parent)
+	case depth > w.limits.Depth:
+		return 0, w.over(TooDeep, parent)
+	}
+	if len(e.Name) > maxName {
+		e.Name = e.Name[:maxName]
+	}
+	w.report.Objects = append(w.report.Objects, Object{Parent: parent, Part: part, Depth: depth, Name: strings.ToValidUTF8(e.Name, "\uFFFD"), Size: e.Size,
+		Packed: e.Packed, Folder: e.Folder, Signs: e.Signs})
+	return len(w.report.Objects) - 1, nil
+}
+
+// read unpacks an entry into memory.
+func (w *Walk) read(at int, e Entry, r io.Reader) ([]byte, error) {
+	most := min(w.limits.Object, w.limits.Octets-w.octets)
+	var b bytes.Buffer
+	if e.Size > 0 {
+		b.Grow(int(min(e.Size, most, 1<<20)))
+	}
+	_, err := io.Copy(&b, io.LimitReader(&timed{w, r}, most+1))
+	n := int64(b.Len())
+	w.octets += n
+	w.report.Objects[at].Size = n
+	switch {
+	case w.ctx.Err() != nil:
+		return nil, w.over(TooLong, at)
+	case n > most:
+		return nil, w.over(TooMuch, at)
+	}
+	return b.Bytes(), err
+}
+
+// timed ends reading with the time of the walk.
+type timed struct {
+	w *Walk
+	r io.Reader
+}
+
+func (t *timed) Read(p []byte) (int, error) {
+	if err := t.w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return t.r.Read(p)
+}
+
+// open looks into content.
+func (w *Walk) open(at int, content []byte) error {
+	sum := sha256.Sum256(content)
+	head := content[:min(len(content), HeadSize)]
+	o := &w.report.Objects[at]
+	o.Size, o.SHA256, o.Type = int64(len(content)), hex.EncodeToString(sum[:]), w.typeOf(head)
+	c := memory{bytes.NewReader(content), content}
+	for _, f := range w.formats {
+		if !f.Match(head, c) {
+			continue
+		}
+		w.report.Objects[at].Format = f.Name()
+		err := f.Open(w, at, c)
+		if errors.Is(err, ErrLimit) {
+			return err
+		}
+		if err != nil {
+			w.Sign(at, Broken, f.Name()+": "+err.Error())
+		}
+		return nil
+	}
+	return nil
+}
+
+// memory is Content.
+type memory struct {
+	*bytes.Reader
+	all []byte
+}
+
+func (m memory) Size() int64   { return int64(len(m.all)) }
+func (m memory) Bytes() []byte { return m.all }
+
+// Clean makes a text of a stranger fit to be shown: valid UTF-8 without control and format characters, at most 200 octets.
+func Clean(s string) string {
+	if len(s) > 4*maxText {
+		s = s[:4*maxText]
+	}
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == utf8.RuneError, r < ' ', r >= 0x7f && r < 0xa0:
+			return '?'
+		case r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
+			return '?' // what hides or turns text (UTS 55)
+		}
+		return r
+	}, s)
+	for len(s) > maxText {
+		_, n := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-n]
+	}
+	return s
+}

@@ -1,0 +1,106 @@
+package unpack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+// boxes is a format of the test: "BOX" and then lines "name:content", a content being a box again where it says so.
+type boxes struct{}
+
+func (boxes) Name() string                      { return "box" }
+func (boxes) Match(head []byte, _ Content) bool { return bytes.HasPrefix(head, []byte("BOX")) }
+func (boxes) Open(w *Walk, at int, c Content) error {
+	for _, line := range strings.Split(string(c.Bytes()[3:]), "\n") {
+		name, content, ok := strings.Cut(line, ":")
+		if !ok {
+			return errors.New("no colon")
+		}
+		if err := w.Enter(at, Entry{Name: name, Size: -1}, strings.NewReader(content)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func walk(t *testing.T, l Limits, content string) Report {
+	t.Helper()
+	w := NewWalk(context.Background(), l, func([]byte) string { return "x/y" }, []Format{boxes{}})
+	if err := w.Item(Item{Part: 3, Name: "top"}, []byte(content)); err != nil && !errors.Is(err, ErrLimit) {
+		t.Fatal(err)
+	}
+	return w.Report()
+}
+
+// TestWalk: what is in an object is looked into, each limit ends the walk where it is met, and what cannot be read is said.
+func TestWalk(t *testing.T) {
+	plenty := Limits{Entries: 10, Depth: 3, Octets: 1000, Object: 100}
+	for _, c := range []struct {
+		name, content string
+		change        func(*Limits)
+		objects       int
+		limit         Limit
+		at            string
+	}{
+		{"nested", "BOXa:BOXb:hello", nil, 3, "", ""},
+		{"entries", "BOXa:1\nb:2\nc:3", func(l *Limits) { l.Entries = 3 }, 3, TooManyEntries, "top"},
+		{"depth", "BOXa:BOXb:BOXc:BOXd:x", nil, 4, TooDeep, "top > a > b > c"},
+		{"octets", "BOXa:123\nb:456", func(l *Limits) { l.Octets = 5 }, 3, TooMuch, "top > b"},
+		{"object", "BOXa:123456", func(l *Limits) { l.Object = 5 }, 2, TooMuch, "top > a"},
+		{"broken", "BOXa:BOXnothing", nil, 2, "", ""},
+	} {
+		l := plenty
+		if c.change != nil {
+			c.change(&l)
+		}
+		r := walk(t, l, c.content)
+		if len(r.Objects) != c.objects || r.Limit != c.limit || r.At != c.at {
+			t.Errorf("%s: %+v", c.name, r)
+		}
+		for i, o := range r.Objects {
+			if o.Part != 3 || o.Parent >= i {
+				t.Errorf("%s: object %d: %+v", c.name, i, o)
+			}
+		}
+		if last := r.Objects[len(r.Objects)-1]; c.name == "broken" && (len(last.Signs) != 1 || last.Signs[0].Kind != Broken) {
+			t.Errorf("nothing is said of what is broken: %+v", last)
+		}
+	}
+}
+
+// TestWalkInTime: a walk ends with its context, and an entry that fails to unpack is broken and not the end.
+func TestWalkInTime(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	w := NewWalk(ctx, Limits{Entries: 10, Depth: 3, Octets: 1000, Object: 100}, func([]byte) string { return "" }, nil)
+	if err := w.Item(Item{Name: "top"}, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Enter(0, Entry{Name: "bad"}, io.MultiReader(strings.NewReader("half"), errReader{})); err != nil {
+		t.Fatal(err)
+	}
+	if o := w.Object(1); o.Size != 4 || len(o.Signs) != 1 || o.Signs[0].Kind != Broken {
+		t.Errorf("%+v", o)
+	}
+	stop()
+	if err := w.Enter(0, Entry{Name: "late"}, nil); !errors.Is(err, ErrLimit) || w.Report().Limit != TooLong {
+		t.Errorf("%v, %+v", err, w.Report())
+	}
+}
+
+type errReader struct{}
+
+func (errReader) Read([]byte) (int, error) { return 0, errors.New("cut off") }
+
+// TestClean: what is shown holds nothing that hides or turns text, and is short.
+func TestClean(t *testing.T) {
+	if got := Clean("invoice\u202Egpj.exe\x00\r\n\xff"); strings.ContainsAny(got, "\u202E\x00\r\n") || !strings.HasPrefix(got, "invoice?gpj.exe") {
+		t.Errorf("%q", got)
+	}
+	if n := len(Clean(strings.Repeat("ä", 5000))); n > 200 {
+		t.Errorf("%d octets", n)
+	}
+}
