@@ -14,6 +14,13 @@ type Format interface {
 	Open(w *Walk, at int, c Content) error
 }
 
+// Behind is a Format of content that may lie behind or within content of another format, as a ZIP does behind a picture or
+// a program. It is asked although another format opened the content, so that the second face of a file is seen too.
+type Behind interface {
+	Format
+	Behind()
+}
+
 // HeadSize is how much of a content Match is shown, in octets.
 const HeadSize = 4096
 

@@ -14,6 +14,10 @@ import (
 // ErrLimit ends a walk: a limit was met, and Report.Limit says which. A Format returns it as it got it.
 var ErrLimit = errors.New("unpack: limit")
 
+// ErrTooBig is what a reader that is given to Enter fails with where going on needs more memory than there is, as for a huge
+// dictionary: it becomes the limit TooBig. It may be wrapped.
+var ErrTooBig = errors.New("unpack: needs too much memory")
+
 // Walk opens objects one in another, within its limits.
 type Walk struct {
 	ctx     context.Context
@@ -91,6 +95,8 @@ func (w *Walk) Enter(parent int, e Entry, r io.Reader) error {
 	switch {
 	case errors.Is(err, ErrLimit):
 		return err
+	case errors.Is(err, ErrTooBig):
+		return w.over(TooBig, at)
 	case err != nil:
 		w.Sign(at, Broken, err.Error())
 	}
@@ -104,6 +110,9 @@ func (w *Walk) Check() error {
 	}
 	return nil
 }
+
+// Room is how many objects may still be added. A Format that lists before it enters needs no longer a list than this and one.
+func (w *Walk) Room() int { return max(0, w.limits.Entries-len(w.report.Objects)) }
 
 // Over ends the walk at an object, for a limit that a Format met itself.
 func (w *Walk) Over(l Limit, at int) error { return w.over(l, at) }
@@ -184,11 +193,15 @@ func (w *Walk) open(at int, content []byte) error {
 	o := &w.report.Objects[at]
 	o.Size, o.SHA256, o.Type = int64(len(content)), hex.EncodeToString(sum[:]), w.typeOf(head)
 	c := memory{bytes.NewReader(content), content}
+	opened := false
 	for _, f := range w.formats {
-		if !f.Match(head, c) {
+		if _, behind := f.(Behind); opened && !behind || !f.Match(head, c) {
 			continue
 		}
-		w.report.Objects[at].Format = f.Name()
+		if !opened {
+			w.report.Objects[at].Format = f.Name()
+		}
+		opened = true
 		err := f.Open(w, at, c)
 		if errors.Is(err, ErrLimit) {
 			return err
@@ -196,7 +209,6 @@ func (w *Walk) open(at int, content []byte) error {
 		if err != nil {
 			w.Sign(at, Broken, f.Name()+": "+err.Error())
 		}
-		return nil
 	}
 	return nil
 }

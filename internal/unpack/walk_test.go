@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -90,6 +91,47 @@ func TestWalkInTime(t *testing.T) {
 		t.Errorf("%v, %+v", err, w.Report())
 	}
 }
+
+// tail is a format of the test that lies behind others: what ends with "TAIL".
+type tail struct{}
+
+func (tail) Name() string                   { return "tail" }
+func (tail) Behind()                        {}
+func (tail) Match(_ []byte, c Content) bool { return bytes.HasSuffix(c.Bytes(), []byte("TAIL")) }
+func (tail) Open(w *Walk, at int, c Content) error {
+	return w.Enter(at, Entry{Name: "behind"}, strings.NewReader("found"))
+}
+
+// TestBehind: a format that may lie behind another is opened too, and does not take the other's name.
+func TestBehind(t *testing.T) {
+	w := NewWalk(context.Background(), Limits{Entries: 10, Depth: 3, Octets: 1000, Object: 100}, func([]byte) string { return "" }, []Format{boxes{}, boxes{}, tail{}})
+	if err := w.Item(Item{Name: "top"}, []byte("BOXa:1TAIL")); err != nil {
+		t.Fatal(err)
+	}
+	// The entry a ends with TAIL as well, so that it holds one too; boxes, named twice, opens once.
+	r := w.Report()
+	if len(r.Objects) != 4 || r.Objects[0].Format != "box" || r.Objects[2].Name != "behind" || r.Objects[2].Parent != 1 || r.Objects[3].Parent != 0 {
+		t.Errorf("%+v", r.Objects)
+	}
+	if w.Room() != 6 {
+		t.Errorf("room for %d", w.Room())
+	}
+}
+
+// TestTooBig: a reader that needs too much memory ends the walk with that limit.
+func TestTooBig(t *testing.T) {
+	w := NewWalk(context.Background(), Limits{Entries: 10, Depth: 3, Octets: 1000, Object: 100}, func([]byte) string { return "" }, nil)
+	if err := w.Item(Item{Name: "top"}, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Enter(0, Entry{Name: "huge"}, tooBig{}); !errors.Is(err, ErrLimit) || w.Report().Limit != TooBig || w.Report().At != "top > huge" {
+		t.Errorf("%v, %+v", err, w.Report())
+	}
+}
+
+type tooBig struct{}
+
+func (tooBig) Read([]byte) (int, error) { return 0, fmt.Errorf("dictionary: %w", ErrTooBig) }
 
 type errReader struct{}
 
