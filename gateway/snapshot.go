@@ -16,7 +16,8 @@ type Snapshot struct {
 	Offers   Offers
 	Gate     Gate
 	Tag      SubjectTag
-	Sealer   Sealer // nil for none
+	Banners  map[string]Banner // what Edits.Banners name
+	Sealer   Sealer            // nil for none
 	// Spools are the routes whose mail is kept in the spool while no next hop of theirs can be reached; for all others the
 	// sender keeps it (451).
 	Spools map[string]bool
@@ -30,6 +31,13 @@ type Snapshot struct {
 type SubjectTag struct {
 	Text   string // UTF-8, without control characters
 	Signed bool   // also of signed mail, whose signature then no longer holds
+}
+
+// Banner is what is written above the text of a message for its reader. A part that is shown as text gets Text, one that is
+// HTML gets HTML; the empty one leaves such parts alone.
+type Banner struct {
+	Text string // UTF-8; lines end in "\n"
+	HTML string // what stands at the beginning of the body of a page; well formed by itself
 }
 
 // Gate is how clients are treated before the banner. The zero value lets them in at once and refuses at RCPT.
