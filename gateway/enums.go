@@ -104,13 +104,14 @@ const (
 	ClassList                   // access and block lists: postmaster and abuse pass them, and allow entries overrule them
 	ClassLimiting               // rates and greylisting: soft mode only counts them
 	ClassDemand                 // what the operator asks of a sender's transport: postmaster and abuse pass it, and no allow entry overrules it
+	ClassContent                // what a message holds and whom it poses as: no allow entry overrules it, modes soften it, postmaster and abuse do not pass it
 	ClassMalware                // never overruled
 	ClassRecipient              // does the recipient exist: never overruled
 	ClassRelay                  // do we serve this domain: never overruled
 	ClassProtocol               // the edge's own rules (RFC 5321): never overruled
 )
 
-var classNames = []string{"opinion", "list", "limiting", "demand", "malware", "recipient", "relay", "protocol"}
+var classNames = []string{"opinion", "list", "limiting", "demand", "content", "malware", "recipient", "relay", "protocol"}
 
 func (c Class) String() string { return name(classNames, c) }
 

@@ -24,7 +24,8 @@ func testPolicy() *Policy {
 			"virus": {Class: ClassMalware, Action: ActionReject, Unknown: ActionDefer, Intended: ActionReject, Cases: []Case{
 				{Pattern: "Eicar*", Action: ActionReject, Key: "refuse"},
 				{Reason: MalwareDoubtful, Action: ActionQuarantine, Key: "doubtful"}}},
-			"rcpt": {Class: ClassRecipient, Action: ActionReject, Unknown: ActionDefer, Intended: ActionReject},
+			"macro": {Class: ClassContent, Action: ActionReject, Unknown: ActionDefer, Intended: ActionReject},
+			"rcpt":  {Class: ClassRecipient, Action: ActionReject, Unknown: ActionDefer, Intended: ActionReject},
 		},
 		Domains: map[string]*Domain{
 			"one.example": {Name: "one.example", Route: "r"},
@@ -116,6 +117,11 @@ func TestJudge(t *testing.T) {
 		{name: "postmaster does not pass malware", r: record(Data, []string{"postmaster@one.example"}, fail("virus", Data, MalwareFound)), want: Reject},
 		{name: "an allow entry waives opinions", r: record(Data, one, allowed, fail("opinion", Data, ShapeFrom), points(20)), want: Accept},
 		{name: "an allow entry does not waive malware", r: record(Data, one, allowed, fail("virus", Data, MalwareFound)), want: Reject},
+		{name: "an allow entry does not waive what a message holds", r: record(Data, one, allowed, fail("macro", Data, AttachmentMacro)), want: Reject, check: "macro"},
+		{name: "postmaster does not pass it", r: record(Data, []string{"postmaster@one.example"}, fail("macro", Data, AttachmentMacro)), want: Reject, check: "macro"},
+		{name: "nor what was found of it early", r: record(Data, []string{"postmaster@one.example"}, fail("macro", Mail, AttachmentMacro)), want: Reject, check: "macro"},
+		{name: "soft: what a message holds becomes quarantine", mode: Soft, r: record(Data, one, fail("macro", Data, AttachmentMacro)), want: Quarantine, would: Reject},
+		{name: "observe: what a message holds is only told", mode: ObserveOnly, r: record(Data, one, fail("macro", Data, AttachmentMacro)), want: Accept, would: Reject},
 		{name: "observed decides nothing", r: record(Data, one, fail("observed", Data, ShapeFrom)), want: Accept, would: Reject},
 		{name: "soft: a refusal becomes quarantine", mode: Soft, r: record(Data, one, fail("opinion", Data, ShapeFrom)), want: Quarantine, would: Reject},
 		{name: "soft: limits only count", mode: Soft, r: record(Rcpt, one, fail("grey", Mail, CheckTimeout)), want: Accept, would: Defer},
