@@ -1,5 +1,7 @@
 package unpack
 
+import "encoding/json"
+
 // Item is one thing to open: a part of a message, decoded.
 type Item struct {
 	Part int    `json:"part"`           // its place in the MIME tree
@@ -30,6 +32,8 @@ type Object struct {
 	Folder bool   `json:"folder,omitempty"`
 	Signs  []Sign `json:"signs,omitempty"`
 	Links  []Link `json:"links,omitempty"`
+	// Data is what a Format read of a document whose content is wanted: a report that others sent us.
+	Data json.RawMessage `json:"data,omitempty"`
 }
 
 // Link is a link that a document or an image holds.
