@@ -57,7 +57,7 @@ var arrows = map[string][]string{
 var engines = []string{"internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
-	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
+	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
 	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor"}
 
