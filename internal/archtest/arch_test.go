@@ -37,9 +37,9 @@ var arrows = map[string][]string{
 	"internal/memory":               {"gateway", "greylist", "internal/limit", "internal/reputation"},
 	"internal/shaping":              {"greylist", "internal/limit", "internal/redis", "internal/reputation"},
 	"internal/unpack/archive":       {"internal/unpack"},
-	"internal/unpack/office":        {"internal/unpack"},
+	"internal/unpack/office":        {"internal/unpack", "internal/unpack/lzfu"},
 	"internal/unpack/pdf":           {"internal/unpack"},
-	"internal/unpack/tnef":          {"internal/unpack"},
+	"internal/unpack/tnef":          {"internal/unpack", "internal/unpack/lzfu"},
 	"internal/unpack/web":           {"internal/unpack", "internal/links"},
 	"internal/unpack/image":         {"internal/unpack"},
 	"internal/unpack/received":      {"internal/unpack", "internal/dmarcreport", "tls/tlsrpt"},
@@ -58,7 +58,7 @@ var engines = []string{"internal/cutover", "internal/importer/postfix", "interna
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
-	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
+	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
