@@ -90,6 +90,7 @@ type Deps struct {
 	ScanLimit    func() int64    // the largest message that ClamAV takes, 0 while it is not known; may be nil
 	Known        Known           // what was learned of domains and paths; nil: nothing is known
 	Lists        *rbl.Supervisor // DNS lists; nil: none is used
+	Contacts     Contacts        // who wrote to whom before; nil: not known
 	Held         *Held           // whom a late list held; nil: forgotten at once
 	Shaper       Shaper          // limits and greylist; nil: the checks that need it fail to build
 	Keyer        *greylist.Keyer // makes the greylist's keys

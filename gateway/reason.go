@@ -152,6 +152,7 @@ const (
 	LeftDecided   Reason = "decided"    // the verdict was final before
 	LeftNotNeeded Reason = "not_needed" // its row's condition did not hold
 	LeftNoInput   Reason = "no_input"   // what it looks at is not there
+	LeftLearning  Reason = "learning"   // what it goes by is not known for long enough
 	LeftRelayed   Reason = "relayed"    // the client is a trusted relay, whose address says nothing of who sent
 )
 

@@ -212,7 +212,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		b.close()
 		return nil, err
 	}
-	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Reputation: p.reputation, Bounces: p.bounces, Hostname: c.Bootstrap.Hostname, Policy: policy,
+	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Contacts: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Reputation: p.reputation, Bounces: p.bounces, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	deps.Lists, deps.Held, deps.TLSRules = b.lists, &p.listHeld, tlsRules(c)
 	if p.clamav != nil {

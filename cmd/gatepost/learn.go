@@ -27,6 +27,7 @@ func (l learner) Write(e *gateway.Event) {
 	}
 	l.d.parts.reputation.Learn(filters.ReputationLessons(e, l.d.now.Load().snapshot.Policy, l.d.parts.trusts)) // by what was known before
 	l.d.parts.known.Learn(e)
+	l.d.parts.known.LearnContacts(filters.ContactLessons(e))
 	l.d.learnRates(e)
 	l.d.guests.learn(e)
 	if e.Kind == gateway.TransactionEvent && e.Relayed != nil {

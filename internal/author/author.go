@@ -13,6 +13,8 @@ type Author struct {
 	Domains   []string  // of all addresses that could be read, each once; also where there are Problems
 	Addresses []Address // all that could be read, in their order; exactly one where there is no Problem
 	Problems  []Problem // none says: every mail client that shows an address shows this one
+	// Name is the display name of the last of Addresses, or the comment that stands for it, decoded; "" for none.
+	Name string
 	// Poses are other domains that the display name or a comment names with an address, as in "ceo@bank.example"
 	// <x@elsewhere.example>. They are A-labels where they can be.
 	Poses []string

@@ -110,6 +110,7 @@ func (r *reading) nameIs(name, remark string) {
 	if remark != "" {
 		name += " " + remark
 	}
+	r.Name = strings.TrimSpace(name[:min(len(name), maxName)])
 	r.EightBit = r.EightBit || !isASCII(r.text)
 	r.Veiled = r.Veiled || strings.ContainsFunc(name, veils)
 	if len(r.Addresses) > 0 && strings.ContainsFunc(name, func(c rune) bool { return c == '@' || c == '＠' || c == '﹫' }) {

@@ -23,10 +23,11 @@ type Keeper interface {
 
 // KnownOptions are those of Known; all may be left out.
 type KnownOptions struct {
-	Domains int // author domains at once; 0: DefaultDomains
-	Paths   int // hosts, and what they tell, at once; 0: DefaultPaths
-	Sealers int // ARC sealers at once; 0: DefaultSealers
-	Log     *slog.Logger
+	Domains  int // author domains at once; 0: DefaultDomains
+	Paths    int // hosts, and what they tell, at once; 0: DefaultPaths
+	Sealers  int // ARC sealers at once; 0: DefaultSealers
+	Contacts int // senders with the domains that had mail of them; 0: DefaultContacts
+	Log      *slog.Logger
 }
 
 // How much is known at most. Beyond it those are forgotten of a few that were seen longest ago; before them those that were
@@ -40,9 +41,10 @@ const (
 // Known knows author domains, ways of mail and ARC sealers: what filters.Known wants, and what Learn was told. Its methods
 // are safe for concurrent use and never wait for the store.
 type Known struct {
-	domains table[string, domain]
-	paths   table[gateway.Path, past]
-	sealers table[string, sealer]
+	domains  table[string, domain]
+	paths    table[gateway.Path, past]
+	sealers  table[string, sealer]
+	contacts table[contactKey, contact]
 }
 
 // NewKnown makes an empty memory.
@@ -62,6 +64,7 @@ func NewKnown(o KnownOptions) *Known {
 	k.sealers = table[string, sealer]{name: "memory of sealers", loses: "they are counted anew",
 		most: orElse(o.Sealers, DefaultSealers), hash: byName, own: strings.Clone,
 		rank: (*sealer).rank, ended: (*sealer).ended, merge: (*sealer).merge, log: o.Log, forgets: true}
+	k.contacts = contactsTable(o)
 	return k
 }
 
@@ -78,6 +81,7 @@ func (k *Known) Keep(store Keeper) {
 	k.domains.store = keptRows[string, domain]{store, "domain", same, same, (*domain).sane}
 	k.paths.store = keptRows[gateway.Path, past]{store, "path", pathName, pathOf, (*past).sane}
 	k.sealers.store = keptRows[string, sealer]{store, "sealer", same, same, (*sealer).sane}
+	k.contacts.store = keptContacts(store)
 }
 
 // Load takes over what the store kept. A store that cannot be read costs the memory and nothing else.
@@ -85,6 +89,7 @@ func (k *Known) Load(ctx context.Context) {
 	k.domains.load(ctx)
 	k.paths.load(ctx)
 	k.sealers.load(ctx)
+	k.contacts.load(ctx)
 }
 
 // Run saves what changed, about every second, within a minute what is only one more of what is known, and all at the end,
@@ -94,6 +99,7 @@ func (k *Known) Run(ctx context.Context) {
 	all.Go(func() { k.domains.run(ctx) })
 	all.Go(func() { k.paths.run(ctx) })
 	all.Go(func() { k.sealers.run(ctx) })
+	all.Go(func() { k.contacts.run(ctx) })
 	all.Wait()
 }
 
