@@ -72,7 +72,10 @@ type Finding struct {
 	Args     []string  `json:"args,omitempty"` // what the reason's reply text names
 	Measures []Measure `json:"m,omitempty"`
 	// Parts are the parts of the message that it is about, as places in its MIME tree: what the action strip takes out.
-	Parts      []int         `json:"parts,omitempty"`
+	Parts []int `json:"parts,omitempty"`
+	// Proves is the address of which the check has proven that its domain sent the message: of spf that of a reverse-path
+	// that passed, of dmarc the author's.
+	Proves     string        `json:"proves,omitempty"`
 	RetryAfter time.Duration `json:"retry,omitempty"` // how long the sender should wait
 	Took       time.Duration `json:"took"`
 	Evidence   []Evidence    `json:"-"` // stored beside the Record, in a column of its own
@@ -108,6 +111,13 @@ func (f Finding) Show(name, text string) Finding {
 
 // Yes is a measure that is only true.
 func Yes(name string) Measure { return Measure{Name: name, Value: 1} }
+
+// Names of checks and measures by which rules tell what is known of who sent a message.
+const (
+	DMARCCheck      = "dmarc"
+	ReputationCheck = "reputation"
+	GoodMeasure     = "good"
+)
 
 // Names of evidence that others look for: what scanned the message with its version, the verified reverse name of the
 // client, and the list of rules as SpamAssassin users know it.

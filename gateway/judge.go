@@ -26,8 +26,11 @@ func (p *Policy) Judge(r *Record) Verdict { return p.judge(r, true) }
 // of checks.
 func (p *Policy) judge(r *Record, told bool) Verdict {
 	t := p.tally(r, tally{mode: p.Mode, told: told})
-	v := Verdict{Decision: t.whole, Stage: r.Stage, Score: t.score, Rcpts: t.rcpts, Priced: t.priced,
+	v := Verdict{Decision: t.whole, Stage: r.Stage, Score: t.shown, Rcpts: t.rcpts, Priced: t.priced,
 		Marks: t.marks, Waived: t.waived}
+	if t.more != nil {
+		v.Edits, v.Rules = t.more.changes, t.more.applied
+	}
 	if p.Mode != Enforce || t.observed {
 		if w := p.tally(r, tally{mode: Enforce, intended: true, told: told}).whole; w.Outcome > v.Outcome {
 			v.Would = &w
@@ -47,7 +50,7 @@ func (p *Policy) Suspicion(s *Session, e *Envelope) float64 {
 		for i := range findings {
 			f := &findings[i]
 			if c := p.Checks[f.Check]; f.Result != NotRun && c.Action > ActionObserve {
-				t.price(f, &c)
+				t.score += t.price(f, &c, nil, false)
 			}
 		}
 	}
@@ -87,6 +90,8 @@ type tally struct {
 	waived   string
 	whole    Decision
 	rcpts    []Decision
+	shown    float64  // of score, what counts for the recipient of whom it is most
+	more     *variety // nil: nothing differs, and nothing is changed
 }
 
 func (p *Policy) tally(r *Record, how tally) *tally {
@@ -95,10 +100,17 @@ func (p *Policy) tally(r *Record, how tally) *tally {
 	for i := range r.Findings {
 		t.finding(&r.Findings[i])
 	}
+	t.sum()
 	if r.Stage == Data {
 		t.thresholds()
+		if p.Rules.aboutMessages() {
+			t.messageRules()
+		}
 	}
 	t.combine()
+	if r.Stage == Data && t.more != nil {
+		t.more.changes = t.edits()
+	}
 	return t
 }
 
@@ -124,85 +136,21 @@ func (t *tally) finding(f *Finding) {
 		return
 	}
 	c := t.p.Checks[f.Check]
-	if f.Check == ProtocolCheck {
+	switch {
+	case f.Check == ProtocolCheck:
 		t.decide(f, Decision{Outcome: f.Reason.Natural(), Reason: f.Reason, Args: f.Args, Check: f.Check,
 			Line: "RFC 5321, not a matter of policy", class: ClassProtocol})
 		return
-	}
-	if t.waived != "" && c.Class <= ClassLimiting {
+	case t.waived != "" && c.Class <= ClassLimiting:
 		return
-	}
-	action, key := c.Action, "action"
-	switch {
-	case action == ActionObserve && t.intended:
-		action = c.Intended
-	case action <= ActionObserve:
-		t.observed = t.observed || action == ActionObserve
+	case (t.p.Rules != nil || len(t.p.Levels) > 0) && t.p.differs(f.Check):
+		t.each(f, &c)
 		return
+	case t.inForce(&c):
+		t.score += t.price(f, &c, nil, t.told)
 	}
-	t.price(f, &c)
-	switch f.Result {
-	case Unknown:
-		action, key = c.Unknown, "unknown"
-		for i := range c.Cases {
-			if r := c.Cases[i].Reason; r != "" && r == f.Reason {
-				action, key = c.Cases[i].Action, c.Cases[i].Key
-				break
-			}
-		}
-		if action >= ActionPass && action < ActionDefer { // it goes on, unchecked
-			t.marks = append(t.marks, f.Check)
-		}
-	case Fail:
-		for i := range c.Cases {
-			if c.Cases[i].match(f) {
-				action, key = c.Cases[i].Action, c.Cases[i].Key
-				break
-			}
-		}
-	default:
-		return
-	}
-	if o := action.Outcome(); o > Accept {
-		d := Decision{Outcome: o, Reason: f.Reason, Args: f.Args, Check: f.Check, class: c.Class}
-		if t.told {
-			d.Line = t.p.Line("checks."+f.Check+"."+key, strconv.Quote(action.String()))
-		}
+	if d, ok := t.own(f, &c, nil); ok {
 		t.decide(f, d)
-	}
-}
-
-// price adds the points of a finding's measures. A total is lowered by what another check prices, and never below what is
-// left of it without a sign change: ham rules keep their credit.
-func (t *tally) price(f *Finding, c *CheckPolicy) {
-	if len(c.Prices) == 0 {
-		return
-	}
-	ignored := 0.0
-	for i := range f.Measures {
-		if m := &f.Measures[i]; m.Name != c.Total && c.ignores(m) {
-			ignored += m.Value
-		}
-	}
-	for i := range f.Measures {
-		m := &f.Measures[i]
-		points, ok := c.Prices[m.Name]
-		if !ok || points == 0 {
-			continue
-		}
-		value := m.Value
-		if m.Name == c.Total {
-			value -= ignored
-		}
-		if value == 0 {
-			continue
-		}
-		t.score += points * value
-		if !t.told {
-			continue
-		}
-		t.priced = append(t.priced, Price{Check: f.Check, Measure: m.Name, Text: m.Text, Points: points * value,
-			Line: t.p.Line("checks."+f.Check+".prices."+m.Name, strconv.FormatFloat(points, 'g', -1, 64))})
 	}
 }
 
@@ -218,6 +166,9 @@ func (t *tally) decide(f *Finding, d Decision) {
 	}
 	worse(&t.whole, d)
 	for i := range t.rcpts {
+		if d.strips {
+			t.edit(f, &d, nil, i)
+		}
 		if f.Stage < Rcpt && d.class <= ClassDemand && t.r.Rcpts[i].To.RoleOf() != "" {
 			continue
 		}
@@ -251,6 +202,10 @@ func worse(d *Decision, by Decision) {
 
 // thresholds compares the sum of points with those of each recipient's domain.
 func (t *tally) thresholds() {
+	if len(t.p.Groups)+len(t.p.Levels) > 0 || t.more != nil {
+		t.ownThresholds()
+		return
+	}
 	for i := range t.rcpts {
 		limits, key := t.p.Thresholds, "thresholds."
 		if d := t.p.Serves(t.r.Rcpts[i].To); d != nil && d.Thresholds != nil {

@@ -20,6 +20,9 @@ type Policy struct {
 	Trusted    []netip.Prefix
 	Relays     []TrustedRelay
 	Delays     Delays
+	Groups     []*Group          // in their order
+	Rules      *Rules            // nil: none
+	Levels     []*Level          // those of domains and groups
 	Where      map[string]string // key path -> "policy.toml:12", for keys that the document states
 }
 
@@ -44,6 +47,8 @@ type Domain struct {
 	Thresholds *Thresholds
 	Subject    string // how subjects are logged: "full", "cut" or "off"
 	Contact    string // shown in refusals; "" for none
+	Level      *Level // nil: that of the policy
+	Unedited   bool   // copies of its mail are never changed: one that would be is quarantined whole
 }
 
 // CheckPolicy is what the operator wants of one check.
@@ -56,6 +61,7 @@ type CheckPolicy struct {
 	Prices   map[string]float64 // measure -> points for each 1 of its Value
 	Ignore   []string           // patterns of measures' texts that cost nothing, since another check prices them
 	Total    string             // the measure that Ignore is subtracted from
+	Least    Action             // no rule makes it milder than this; zero: any
 }
 
 // Case is an action for some of what a check finds. One by reason counts for what the check could not tell as well: why it

@@ -140,6 +140,7 @@ const (
 	FirstContact        Reason = "impersonation.first"  // nobody here had mail of it before
 	MilterRefused       Reason = "milter.refused"       // a milter's own words: Args are code, enhanced code and text
 	HookRefused         Reason = "hook.refused"         // a check of the operator's own said so
+	PolicyRule          Reason = "policy.rule"          // a rule of the operator's about the message as such
 	ScannerFailed       Reason = "scanner.failed"
 	TooBigToScan        Reason = "scanner.too_big"
 	CheckPanicked       Reason = "check.panicked"
@@ -275,6 +276,7 @@ var reasonWords = map[Reason]words{
 	FirstContact:        {550, "5.7.1", Tag, "Message refused: nobody at this site had mail of %s before"},
 	MilterRefused:       {0, "", Reject, ""},
 	HookRefused:         {550, "5.7.1", Reject, "Message refused by a check of this site (%s)"},
+	PolicyRule:          {550, "5.7.1", Reject, "Message refused by a rule of this site; if it is wanted, tell the recipient by other means"},
 	ScannerFailed:       {451, "4.7.1", Defer, "The message cannot be scanned right now; try again later"},
 	TooBigToScan:        {552, "5.3.4", Reject, "Message too big to be scanned: at most %s octets"},
 	CheckPanicked:       {451, "4.3.0", Defer, "The message cannot be checked right now; try again later"},

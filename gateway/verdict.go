@@ -9,7 +9,10 @@ type Decision struct {
 	Args    []string `json:"args,omitempty"`
 	Check   string   `json:"check,omitempty"` // "" when the sum of points decided
 	Line    string   `json:"line,omitempty"`  // the policy line
+	// Keep is how long the vault keeps it, where a rule says so; 0: as long as all.
+	Keep    time.Duration `json:"keep,omitempty"`
 	class   Class
+	strips  bool   // the parts of the finding are taken out
 	contact string // of the recipient's domain, for refusals
 }
 
@@ -33,9 +36,19 @@ type Verdict struct {
 	Marks  []string      `json:"marks,omitempty"`  // checks that could not tell and were let pass
 	Waived string        `json:"waived,omitempty"` // the allow entry that overruled opinions
 	Edits  Edits         `json:"edits,omitzero"`
+	Rules  []Applied     `json:"rules,omitempty"` // that decided, in the order of the findings
 	Would  *Decision     `json:"would,omitempty"` // what it would have been with every check and the mode in force
 	Reply  Reply         `json:"reply"`           // of a refusal; zero otherwise
 	Delay  time.Duration `json:"delay,omitempty"` // how long the reply is held back; slept by the edge
+}
+
+// Applied is a rule that said what is done about a finding, for people: the first that matched.
+type Applied struct {
+	Rule   string `json:"rule"` // its line
+	Check  string `json:"check"`
+	Reason Reason `json:"reason,omitempty"`
+	Action string `json:"action"`
+	Rcpts  []int  `json:"rcpts"` // for whom, as places in Record.Rcpts
 }
 
 // Rcpt returns the decision on a recipient and its reply, with the reference of the Record it came from.
