@@ -36,7 +36,11 @@ func render(r unpack.Report) string {
 	var s strings.Builder
 	for _, o := range r.Objects {
 		indent := strings.Repeat("  ", o.Depth)
-		fmt.Fprintf(&s, "%s%s [%s] %d\n", indent, unpack.Clean(o.Name), o.Format, o.Size)
+		fmt.Fprintf(&s, "%s%s [%s]", indent, unpack.Clean(o.Name), o.Format)
+		if o.Depth > 0 { // a document's own size is its compressor's
+			fmt.Fprintf(&s, " %d", o.Size)
+		}
+		s.WriteByte('\n')
 		for _, sign := range o.Signs {
 			fmt.Fprintf(&s, "%s  ! %s: %s\n", indent, sign.Kind, sign.Text)
 		}
