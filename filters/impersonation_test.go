@@ -194,3 +194,44 @@ func TestFirstContact(t *testing.T) {
 		t.Errorf("who forges an address that is known: %+v", f)
 	}
 }
+
+func TestImpersonatedDomain(t *testing.T) {
+	d := &Deps{}
+	pl := build(t, "[checks.impersonation.domain]\nalso = [\"partnerbank.example\"]\nallow = [\"servad.example\"]\n", d)
+	for name, c := range map[string]struct {
+		lines []string
+		path  string
+		want  string // measure and its text; fails where it is lookalike
+	}{
+		"another":                {lines: []string{"From: a@b.example"}},
+		"ours":                   {lines: []string{"From: a@served.example"}},
+		"below ours":             {lines: []string{"From: a@x.y.wide.example"}},
+		"a digit":                {lines: []string{"From: a@5erved.example"}, want: "lookalike 5erved.example"},
+		"another alphabet":       {lines: []string{"From: a@xn--srved-zwe.example"}, want: "lookalike xn--srved-zwe.example"},
+		"a letter too many":      {lines: []string{"From: a@serveed.example"}, want: "lookalike serveed.example"},
+		"two the wrong way":      {lines: []string{"From: a@sevred.example"}, want: "lookalike sevred.example"},
+		"in front of another":    {lines: []string{"From: a@served.example.evil.test"}, want: "lookalike served.example.evil.test"},
+		"of a partner":           {lines: []string{"From: a@partnerbank-login.example"}, want: "addition partnerbank-login.example"},
+		"under another end":      {lines: []string{"From: a@served.org"}, want: "other_end served.org"},
+		"allowed":                {lines: []string{"From: a@servad.example"}},
+		"below what is allowed":  {lines: []string{"From: a@mail.servad.example"}},
+		"answers go there":       {lines: []string{"From: a@b.example", "Reply-To: a@5erved.example"}, want: "lookalike 5erved.example"},
+		"bounces go there":       {lines: []string{"From: a@b.example"}, path: "<a@5erved.example>", want: "lookalike 5erved.example"},
+		"without a domain":       {lines: []string{"From: root@localhost"}},
+		"several in From":        {lines: []string{"From: a@b.example, c@5erved.example"}, want: "lookalike 5erved.example"},
+		"a domain of 63 letters": {lines: []string{"From: a@" + strings.Repeat("s", 63) + ".example"}},
+	} {
+		e := dataOf(t, with("From", c.lines...))
+		if c.path != "" {
+			e.From = mailFrom(t, c.path)
+		}
+		f := impersonation(t, d, pl, "impersonation.domain", "192.0.2.1", e)
+		got := ""
+		for _, m := range f.Measures {
+			got = m.Name + " " + m.Text
+		}
+		if got != c.want || (f.Result == gateway.Fail) != strings.HasPrefix(c.want, "lookalike") {
+			t.Errorf("%s: %+v, want %q", name, f, c.want)
+		}
+	}
+}
