@@ -135,6 +135,9 @@ func (r *reading) start() {
 		r.z.NextIsNotRawText()
 	case "script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "plaintext":
 		r.raw = t.name
+		if kind := strings.ToLower(t.typ); r.raw == "script" && (strings.Contains(kind, "json") || strings.Contains(kind, "template") || strings.Contains(kind, "html")) {
+			r.raw = "data" // runs nowhere
+		}
 	}
 	if r.hidden == t.name && !void(t.name) {
 		r.level++

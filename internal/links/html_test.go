@@ -61,6 +61,7 @@ func TestHTML(t *testing.T) {
 		{`<title><a href="https://a.example">x</a></title>`, "a https://a.example [x]"},
 		{`<iframe srcdoc="&lt;a href='https://a.example'&gt;x&lt;/a&gt;"></iframe>`, "a https://a.example [x]"},
 		{`<svg><a xlink:href="https://a.example">x</a><image href="https://i.example/"/></svg>`, "a https://a.example [x]\nresource https://i.example/"},
+		{`<script type="application/ld+json">{"url": "https://j.example/"}</script>`, ""},
 		{`<p>see https://t.example/x &amp; www.example.org.</p>`, "text https://t.example/x\ntext http://www.example.org"},
 		{`<a href="https://a.example"`, ""},
 		{`<a href="https://a.example" x="`, ""},

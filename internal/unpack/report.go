@@ -72,6 +72,7 @@ const (
 	Launch        Kind = "launch"         // a PDF that starts a program, opens a link by itself or submits a form
 	Form          Kind = "form"           // a form in HTML that asks for a password or is sent elsewhere
 	Smuggling     Kind = "smuggling"      // HTML that puts a file together by itself
+	Unseen        Kind = "unseen"         // what was not looked into and is no danger by itself: a picture of too many points, or one that cannot be read
 	Shortcut      Kind = "shortcut"       // a .lnk, .url or the like; Text is what it runs
 )
 
