@@ -9,22 +9,33 @@ type Limits struct {
 	Head   int   // octets of the decoded beginning of each leaf that are kept
 }
 
-// Tree is what a message is made of.
+// DefaultLimits are those of the gateway (PRODUCT: 1000 parts, depth 20, header section 256 KiB).
+func DefaultLimits() Limits {
+	return Limits{Parts: 1000, Depth: 20, Header: 256 << 10, Text: 2 << 20, Head: 4 << 10}
+}
+
+// Tree is what a message is made of. It reads the message it was made of again in Open, and is good as long as that is.
 type Tree struct {
-	Parts   []Part   // depth first; Parts[0] is the message itself
-	Defects []Defect // in the order of their places
+	Parts   []Part   // depth first, the doubtful parts of one behind its others; Parts[0] is the message itself
+	Defects []Defect // each kind once of a part
+
+	src   Source
+	marks map[int][]mark // of parts that hold others in encoded form: where decoding can be taken up
 }
 
 // Part is one part of a message.
 type Part struct {
 	Parent int    // its place in Tree.Parts; -1 of the message itself
 	Depth  int    // 0 of the message itself
-	Path   string // as IMAP names it (RFC 3501 section 6.4.5): "1.2"; "" of the message itself
+	Path   string // as IMAP names it (RFC 3501 section 6.4.5): "1.2"; "" of the message itself; "~" is in that of doubtful parts
 	Leaf   bool   // it has content of its own; a multipart and a message/rfc822 have parts
 
 	// Where it lies in the message, in octets: from Start its header section, from Content what is behind the empty line, up
-	// to End. The line end in front of a boundary belongs to the boundary (RFC 2046 section 5.1.1).
+	// to End. The line end in front of a boundary belongs to the boundary (RFC 2046 section 5.1.1). Of a part that lies in the
+	// decoded content of another, Within is the place of that one, and octets count from the beginning of that content;
+	// otherwise Within is -1.
 	Start, Content, End int64
+	Within              int
 
 	Type        string            // the media type that it says, lower case: "text/html"; where it says none, what is implied
 	Params      map[string]string // of Content-Type, names in lower case, decoded (RFC 2231)
@@ -34,7 +45,8 @@ type Part struct {
 	Names       []string          // every name that some client would give it, the one that most would give first; none: nil
 	Doubt       bool              // only some clients see it: a second reading, a uuencoded block, what stands before the first boundary
 
-	// Of a leaf, decoded.
+	// Of a leaf, decoded. SHA256 is zero of a text that is shown: it has no name and is no attachment, and its sum would cost
+	// each message more than all else. Head may lie in the message itself: nobody may change it.
 	Octets int64
 	SHA256 [32]byte
 	Head   []byte // the beginning, as Limits.Head allows
