@@ -59,6 +59,7 @@ func groups() []group {
 			{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
 			{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
 			{"auth", "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", "tell what sender authentication says of a message, and why; - is the standard input", auth},
+			{"mime", "FILE.eml [--json]", "print what a message is made of, and where mail clients would read it differently; - is the standard input", mimeTree},
 		}},
 		{"Where mail goes, and who exists", []command{
 			{"route", "ADDRESS... [--config PATH] [--json]", "tell where the mail of an address goes, by which route and by which lines of the configuration", route},

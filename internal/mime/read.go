@@ -66,7 +66,7 @@ func (r *run) noField(part int, line []byte, f *fields) bool {
 	if colon > 0 && !bytes.ContainsAny(bytes.TrimRight(line[:colon], " \t"), " \t") || line[0] == ' ' || line[0] == '\t' {
 		return false
 	}
-	f.spoil(line)
+	f.spoil(bytes.TrimRight(line, "\r\n"))
 	return true
 }
 

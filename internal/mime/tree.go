@@ -99,3 +99,10 @@ const (
 	TooDeep          Kind = "too_deep"
 	TooBig           Kind = "too_big"
 )
+
+// Kinds returns all kinds of defect.
+func Kinds() []Kind {
+	return []Kind{TypeRepeated, TypeBroken, ParamRepeated, NameSplit, EncodingRepeated, EncodingUnknown, EncodingNested, Base64Broken,
+		QuotedBroken, BoundaryMissing, BoundaryOdd, EndMissing, PreambleText, HeaderBroken, CharsetUnknown, CharsetOdd, WordBroken,
+		Partial, ExternalBody, UUEncoded, MissingVersion, TooMany, TooDeep, TooBig}
+}

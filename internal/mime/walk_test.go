@@ -16,9 +16,6 @@ type file struct{ io.ReaderAt }
 
 func (f file) Size() int64 { return f.ReaderAt.(*bytes.Reader).Size() }
 
-// crlf writes a message that is easy to read in a test as it comes over the wire.
-func crlf(s string) []byte { return []byte(strings.ReplaceAll(s, "\n", "\r\n")) }
-
 func mustWalk(t testing.TB, b []byte, l Limits) *Tree {
 	t.Helper()
 	tree, err := Walk(Bytes(b), l)

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"gatepost/internal/mime"
+)
+
+// maxMIMEFile is how big a message may be that is looked at by hand.
+const maxMIMEFile = 256 << 20
+
+// mimePart is a part as --json prints it.
+type mimePart struct {
+	Part        string   `json:"part"`
+	Type        string   `json:"type"`
+	Encoding    string   `json:"encoding,omitempty"`
+	Disposition string   `json:"disposition,omitempty"`
+	Names       []string `json:"names,omitempty"`
+	Leaf        bool     `json:"leaf"`
+	Octets      int64    `json:"octets,omitempty"`
+	SHA256      string   `json:"sha256,omitempty"`
+	Doubtful    bool     `json:"doubtful,omitempty"`
+}
+
+// mimeDefect is a defect as --json prints it.
+type mimeDefect struct {
+	Part   string `json:"part"`
+	Defect string `json:"defect"`
+	Text   string `json:"text,omitempty"`
+}
+
+// mimeTree prints what a message is made of, as the checks of its content see it. It needs no daemon and no configuration.
+func mimeTree(_ context.Context, e env, args []string) int {
+	f := newFlags(e, "mime")
+	rest, ok := f.read(e, args, 1)
+	if !ok {
+		return exitUsage
+	}
+	if len(rest) == 0 {
+		fmt.Fprintln(e.errOut, "gatepost mime: name a message file; - is the standard input")
+		return exitUsage
+	}
+	text, _, err := readMessage(rest[0], maxMIMEFile)
+	if err != nil {
+		return complain(e, "mime", err)
+	}
+	t, err := mime.Walk(mime.Bytes(text), mime.DefaultLimits())
+	if err != nil {
+		return complain(e, "mime", err)
+	}
+	if !f.json {
+		fmt.Fprint(e.out, t)
+		return exitDone
+	}
+	enc := json.NewEncoder(e.out)
+	for i := range t.Parts {
+		p := &t.Parts[i]
+		line := mimePart{Part: p.Path, Type: p.Type, Encoding: p.Encoding, Disposition: p.Disposition, Names: p.Names, Leaf: p.Leaf,
+			Octets: p.Octets, Doubtful: p.Doubt}
+		if p.SHA256 != [32]byte{} {
+			line.SHA256 = hex.EncodeToString(p.SHA256[:])
+		}
+		if enc.Encode(line) != nil {
+			return exitFound
+		}
+	}
+	for _, d := range t.Defects {
+		if enc.Encode(mimeDefect{Part: t.Parts[d.Part].Path, Defect: string(d.Kind), Text: d.Text}) != nil {
+			return exitFound
+		}
+	}
+	return exitDone
+}
