@@ -36,7 +36,10 @@ type Definition struct {
 	Moved    map[string]string
 	Measures []Measure
 	Options  any // pointer to a struct with the tags of the configuration, or nil
-	Build    func(options any, d *Deps) (Built, error)
+	// Needs, if set, tells whether what it works with is there. Where it is not, the check is left out, as if it were off:
+	// an engine that nobody named costs nothing.
+	Needs func(d *Deps) bool
+	Build func(options any, d *Deps) (Built, error)
 }
 
 // Measure is one thing that a check measures and what it costs by default.
@@ -52,6 +55,7 @@ type Built struct {
 	Cases  []gateway.Case // by pattern; looked at before those by reason
 	Ignore []string
 	Total  string
+	Rival  string // see gateway.CheckPolicy
 	// Ready is that of gateway.Check.
 	Ready func(in *gateway.Input) bool
 	// Ahead, if set, is begun with the connection: see gateway.Pipeline.
@@ -86,6 +90,8 @@ type Deps struct {
 	Recipients   Recipients
 	ClamAV       VirusScanner
 	SpamAssassin SpamScanner
+	Rspamd       RspamdScanner
+	RspamdHead   int64           // octets of a message that rspamd sees; 0 is DefaultRspamdHead
 	SpamHead     int64           // octets of a message that spamd sees, our fields included; 0 is DefaultSpamHead
 	ScanLimit    func() int64    // the largest message that ClamAV takes, 0 while it is not known; may be nil
 	Known        Known           // what was learned of domains and paths; nil: nothing is known
@@ -137,7 +143,11 @@ func Definitions() []Definition {
 func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error) {
 	pl := &gateway.Pipeline{}
 	d.Policy.Checks = make(map[string]gateway.CheckPolicy)
-	d.On = func(check string) bool { return configured[check].Action > gateway.ActionObserve }
+	absent := map[string]bool{}
+	d.On = func(check string) bool { return configured[check].Action > gateway.ActionObserve && !absent[check] }
+	for _, def := range Definitions() {
+		absent[def.Name] = def.Needs != nil && !def.Needs(d)
+	}
 	var faults []error
 	for stage, rows := range plan() {
 		for _, r := range rows {
@@ -149,6 +159,10 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 				c, ok := configured[def.Name]
 				if !ok {
 					faults = append(faults, fmt.Errorf("checks.%s: not configured", def.Name))
+					continue
+				}
+				if absent[def.Name] {
+					d.Policy.Checks[def.Name] = gateway.CheckPolicy{Class: def.Class, Intended: def.Action}
 					continue
 				}
 				check, b, err := def.build(c, d)
@@ -177,7 +191,18 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 			}
 		}
 	}
+	rivals(d.Policy.Checks)
 	return pl, errors.Join(faults...)
+}
+
+// rivals tells both of two checks that look at the same things of the other.
+func rivals(checks map[string]gateway.CheckPolicy) {
+	for name, c := range checks {
+		if other, ok := checks[c.Rival]; ok && other.Rival == "" {
+			other.Rival = name
+			checks[c.Rival] = other
+		}
+	}
 }
 
 // build makes one check and its part of the policy. A check that is off is not built: what it needs may be absent.
@@ -199,6 +224,7 @@ func (def *Definition) build(c Configured, d *Deps) (gateway.Check, Built, error
 		return check, b, err
 	}
 	cp.Cases, cp.Ignore, cp.Total = append(b.Cases, cases(c.Reasons)...), b.Ignore, b.Total
+	cp.Rival = b.Rival
 	d.Policy.Checks[def.Name] = cp
 	check.Run, check.Ready = b.Run, b.Ready
 	return check, b, nil

@@ -68,34 +68,22 @@ func (t *tally) decision(f *Finding, c *CheckPolicy, action Action, line func() 
 // price is what a finding's measures cost. A total is lowered by what another check prices, and never below what is left
 // of it without a sign change: ham rules keep their credit. told lists the measures for people.
 func (t *tally) price(f *Finding, c *CheckPolicy, level *Level, told bool) (sum float64) {
-	if len(c.Prices) == 0 {
+	if len(c.Prices) == 0 || t.outdone(f) {
 		return 0
 	}
-	ignored := 0.0
-	for i := range f.Measures {
-		if m := &f.Measures[i]; m.Name != c.Total && c.ignores(m) {
-			ignored += m.Value
-		}
-	}
+	ignored := c.ignored(f)
 	for i := range f.Measures {
 		m := &f.Measures[i]
-		points, ok := c.Prices[m.Name]
-		if !ok || points == 0 {
+		cost := c.cost(m, ignored)
+		if cost == 0 {
 			continue
 		}
-		value := m.Value
-		if m.Name == c.Total {
-			value -= ignored
-		}
-		if value == 0 {
-			continue
-		}
-		sum += points * value
+		sum += cost
 		if !told {
 			continue
 		}
-		t.priced = append(t.priced, Price{Check: f.Check, Measure: m.Name, Text: m.Text, Points: points * value,
-			Line: t.p.lineOf(level, "checks."+f.Check+".prices."+m.Name, strconv.FormatFloat(points, 'g', -1, 64))})
+		t.priced = append(t.priced, Price{Check: f.Check, Measure: m.Name, Text: m.Text, Points: cost,
+			Line: t.p.lineOf(level, "checks."+f.Check+".prices."+m.Name, strconv.FormatFloat(c.Prices[m.Name], 'g', -1, 64))})
 	}
 	return sum
 }

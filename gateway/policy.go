@@ -62,6 +62,7 @@ type CheckPolicy struct {
 	Ignore   []string           // patterns of measures' texts that cost nothing, since another check prices them
 	Total    string             // the measure that Ignore is subtracted from
 	Least    Action             // no rule makes it milder than this; zero: any
+	Rival    string             // the check that looks at the same things: where both price, only the higher sum counts
 }
 
 // Case is an action for some of what a check finds. One by reason counts for what the check could not tell as well: why it

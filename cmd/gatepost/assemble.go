@@ -36,6 +36,7 @@ type parts struct {
 	resolver   *dns.Resolver
 	clamav     *addrpool.Pool[*clamd.Client]
 	spam       *addrpool.Pool[*spamd.Client]
+	engines    engines
 	hops       *relay.Pools
 	reportHops *relay.Pools // the way out for reports
 	noticeHops *relay.Pools // that for failure notices
@@ -115,6 +116,9 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 		if err != nil {
 			return nil, fmt.Errorf("spamassassin: %w", err)
 		}
+	}
+	if p.engines, err = newEngines(b); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -221,6 +225,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	if p.spam != nil {
 		deps.SpamAssassin = p.spam
 	}
+	p.engines.deps(c.Bootstrap, deps)
 	checks := configured(c.Policy.Checks)
 	pipeline, err := filters.Build(deps, checks)
 	if err != nil {

@@ -232,7 +232,7 @@ func (b *behind) scanners(ctx context.Context) []doctor.Scanner {
 	}
 	var all sync.WaitGroup
 	// It is not moved while the looks write into it.
-	out := make([]doctor.Scanner, 0, len(boot.ClamAV.Addresses)+len(boot.SpamAssassin.Addresses)+1)
+	out := make([]doctor.Scanner, 0, len(boot.ClamAV.Addresses)+len(boot.SpamAssassin.Addresses)+b.p.engines.addresses()+1)
 	add := func(s doctor.Scanner, look func(s *doctor.Scanner)) {
 		out = append(out, s)
 		at := len(out) - 1
@@ -253,6 +253,10 @@ func (b *behind) scanners(ctx context.Context) []doctor.Scanner {
 	}
 	for _, a := range used("spamassassin", boot.SpamAssassin.Addresses) {
 		add(doctor.Scanner{Kind: "spamd", Address: a, Needed: needed("spamassassin")}, func(s *doctor.Scanner) { b.spamd(ctx, s) })
+	}
+	all.Wait()
+	for _, s := range b.engines(ctx, needed, func(name string) bool { return len(used(name, []string{""})) > 0 }) {
+		add(s, func(*doctor.Scanner) {})
 	}
 	if b.p.redis != nil {
 		add(doctor.Scanner{Kind: "redis", Address: b.p.redisName()}, func(s *doctor.Scanner) { b.redis(ctx, s) })

@@ -24,6 +24,9 @@ func (p *parts) loops() []loop {
 	if p.spam != nil {
 		out = append(out, loop{"spamassassin", p.spam.Run})
 	}
+	for _, e := range p.engines.all {
+		out = append(out, loop{e.name, e.run})
+	}
 	return out
 }
 
@@ -90,7 +93,16 @@ func (p *parts) dnsHealth() (bool, string) {
 	return false, detail
 }
 
-// scanners returns the health of each scanner by the name of its check.
+// scannerNames are the keys of scanners, in the order of the documents.
+func (p *parts) scannerNames() []string {
+	names := []string{"clamav", "spamassassin"}
+	for _, e := range p.engines.all {
+		names = append(names, e.name)
+	}
+	return names
+}
+
+// scanners returns the health of each scanner by the name of its check, and its own where there may be several.
 func (p *parts) scanners() map[string][]addrpool.Health {
 	out := map[string][]addrpool.Health{}
 	if p.clamav != nil {
@@ -98,6 +110,9 @@ func (p *parts) scanners() map[string][]addrpool.Health {
 	}
 	if p.spam != nil {
 		out["spamassassin"] = p.spam.Health()
+	}
+	for _, e := range p.engines.all {
+		out[e.name] = e.health()
 	}
 	return out
 }
@@ -115,7 +130,7 @@ func gather(b *built, p *parts) []answer {
 		}
 		out = append(out, a)
 	}
-	for _, name := range [...]string{"clamav", "spamassassin"} {
+	for _, name := range p.scannerNames() {
 		for _, h := range p.scanners()[name] {
 			a := answer{What: name, Server: h.Address, Said: h.Info}
 			switch {

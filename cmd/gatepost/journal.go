@@ -88,7 +88,7 @@ func (d *daemon) instruments() {
 	for name, list := range d.parts.scanners() {
 		for i := range list {
 			health := func() addrpool.Health { return d.parts.scanners()[name][i] }
-			m.Gauge(fmt.Sprintf("scanner_up_%s_%d", name, i), "1 while "+list[i].Address+" works.", func() float64 {
+			m.Gauge(fmt.Sprintf("scanner_up_%s_%d", metricWord(name), i), "1 while "+list[i].Address+" works.", func() float64 {
 				if h := health(); h.Usable() && !h.LastOKAt.IsZero() {
 					return 1
 				}

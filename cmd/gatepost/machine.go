@@ -43,7 +43,7 @@ func descriptorsWanted(c *config.Config) int {
 			}
 		}
 	}
-	return n + len(b.ClamAV.Addresses)*b.ClamAV.MaxConnections + len(b.SpamAssassin.Addresses)*b.SpamAssassin.MaxConnections
+	return n + len(b.ClamAV.Addresses)*b.ClamAV.MaxConnections + len(b.SpamAssassin.Addresses)*b.SpamAssassin.MaxConnections + engineDescriptors(b)
 }
 
 // descriptorHealth is the part "descriptors" of health: whether limits.connections can be reached.

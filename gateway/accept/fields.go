@@ -116,13 +116,15 @@ func points(b []byte, sum float64) []byte { return strconv.AppendFloat(b, sum, '
 func tests(e *gateway.Envelope, v *gateway.Verdict) string {
 	var names []string
 	for _, p := range v.Priced {
-		if p.Check == "spamassassin" {
-			continue // its rules are named below
+		if p.Check == "spamassassin" || p.Check == "rspamd" {
+			continue // their rules are named below
 		}
 		names = append(names, strings.ToUpper(p.Check+"_"+p.Measure))
 	}
-	if rules := gateway.Evident(e.Findings, gateway.EvidenceRules); rules != "" {
-		names = append(names, strings.Split(rules, ",")...)
+	for i := range e.Findings {
+		if rules := gateway.Evident(e.Findings[i:i+1], gateway.EvidenceRules); rules != "" {
+			names = append(names, strings.Split(rules, ",")...)
+		}
 	}
 	if len(names) == 0 {
 		return "none"

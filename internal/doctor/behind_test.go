@@ -156,6 +156,8 @@ func TestScanners(t *testing.T) {
 		{"never updated", with(spam, func(s *Scanner) { s.Rules = time.Time{} }), "ok scanners.spamd|warn scanners.rules unix:/s: there are no updates below /var/lib/spamassassin: its rules are those of its package -> systemctl enable --now spamassassin-maintenance.timer; sa-update -v"},
 		{"old rules", with(spam, func(s *Scanner) { s.Rules = day(61) }), "ok scanners.spamd|warn scanners.rules unix:/s: its rules are of DAY -> systemctl enable --now spamassassin-maintenance.timer; sa-update -v"},
 		{"spamd away", with(spam, func(s *Scanner) { s.Err = errors.New("blind") }), "warn scanners.spamd unix:/s: blind; mail goes on without it -> systemctl status spamd"},
+		{"engine", with(Scanner{Kind: "engine", Address: "rspamd at r", Said: "rspamd 3.4"}, func(*Scanner) {}), "ok scanners.engine"},
+		{"engine away", with(Scanner{Kind: "engine", Address: "icap at i"}, func(s *Scanner) { s.Err, s.Needed = errors.New("blind"), true }), "FAIL scanners.engine icap at i: blind; mail is deferred without it -> look at what listens there, and at its log"},
 		{"redis", with(Scanner{Kind: "redis", Address: "r"}, func(*Scanner) {}), "ok scanners.redis"},
 		{"redis away", with(Scanner{Kind: "redis", Address: "r"}, func(s *Scanner) { s.Err = errors.New("denied") }), "warn scanners.redis r: denied; mail goes on without it -> systemctl status redis-server"},
 	}, func() *World { return &World{At: at, MessageSize: 100, Now: func() time.Time { return now }} }, func(w *World) Group { return Group{"scanners", w.scanners} })

@@ -12,7 +12,7 @@ func IDs() []string {
 		"lists.used", "lists.works", "lists.listed", "lists.unfinished",
 		"clock.synchronised", "clock.unfinished",
 		"nexthops.reach", "nexthops.tls", "nexthops.size", "nexthops.offers", "nexthops.recipients", "nexthops.unfinished",
-		"scanners.clamd", "scanners.signatures", "scanners.limit", "scanners.spamd", "scanners.rules", "scanners.redis", "scanners.unfinished",
+		"scanners.clamd", "scanners.signatures", "scanners.limit", "scanners.spamd", "scanners.rules", "scanners.engine", "scanners.redis", "scanners.unfinished",
 		"services.directory", "services.notices", "services.reports", "services.arc_key", "services.acme", "services.unfinished",
 		"disk.folder", "disk.space", "disk.inodes", "disk.fsync", "disk.unfinished",
 		"web.mta_sts", "web.acme", "web.unfinished",

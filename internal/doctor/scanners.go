@@ -8,7 +8,7 @@ import (
 
 // Scanner is one daemon that looks at mail, or that remembers.
 type Scanner struct {
-	Kind    string // "clamd", "spamd" or "redis"
+	Kind    string // "clamd", "spamd", "engine" or "redis"
 	Address string
 	Err     error  // it does not answer, or does not see what it must; nil where it works
 	Said    string // its version
@@ -38,12 +38,16 @@ func (w *World) scanners(ctx context.Context, r *Report) {
 	for i, s := range w.AskScanners(ctx) {
 		p, id := r.at(i), "scanners."+s.Kind
 		unit := map[string]string{"clamd": "clamav-daemon", "spamd": "spamd", "redis": "redis-server"}[s.Kind]
+		fix := "systemctl status " + unit
+		if s.Kind == "engine" { // whose program is anybody's
+			fix = "look at what listens there, and at its log"
+		}
 		switch {
 		case s.Err != nil && s.Needed:
-			p.fail(id, s.Address, s.Err.Error()+"; mail is deferred without it", "systemctl status "+unit)
+			p.fail(id, s.Address, s.Err.Error()+"; mail is deferred without it", fix)
 			continue
 		case s.Err != nil:
-			p.warn(id, s.Address, s.Err.Error()+"; mail goes on without it", "systemctl status "+unit)
+			p.warn(id, s.Address, s.Err.Error()+"; mail goes on without it", fix)
 			continue
 		}
 		p.ok(id, s.Address, s.Said)
