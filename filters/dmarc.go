@@ -91,6 +91,9 @@ func (d *Deps) runDMARC(ctx context.Context, in *gateway.Input) gateway.Finding 
 		return a.asked.show(f.Show("client", "inside: SPF cannot speak about it, so that DMARC can pass and not fail"))
 	}
 	f := a.tell(d.judgeable(ctx, in.Envelope, &a))
+	if author := authorOf(in.Envelope); a.Result == dmarc.Pass && a.authors == nil && author.Domain != "" && len(author.Addresses) == 1 {
+		f.Proves = author.Addresses[0].Local + "@" + author.Domain
+	}
 	return a.asked.show(f)
 }
 

@@ -175,6 +175,9 @@ func (d *Deps) runSPF(ctx context.Context, in *gateway.Input) gateway.Finding {
 	}
 	// That a name above the server's sends no mail is no reason to refuse its notices: see spf.helo.
 	f := a.finding(in, !e.From.IsNull()).Says(a.said(prop))
+	if a.Result == spf.Pass && !e.From.IsNull() && strings.TrimLeft(a.Mechanism, "+") != "all" {
+		f.Proves = e.From.Local + "@" + e.From.Domain
+	}
 	if h, ok := d.heloBeside(in); ok {
 		f = f.Says(h)
 	}

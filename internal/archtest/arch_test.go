@@ -18,7 +18,7 @@ import (
 // named may import gateway only. Engines, which import nothing of ours, are named in engines.
 var arrows = map[string][]string{
 	"cmd/gatepost":                  {"..."},
-	"internal/importer":             {"internal/importer/...", "internal/smtpwire", "rbl"},
+	"internal/importer":             {"internal/importer/...", "internal/smtpwire", "internal/freemail", "rbl"},
 	"gateway":                       {},
 	"gateway/accept":                {"gateway", "internal/authres"},
 	"gateway/smtpd":                 {"gateway", "gateway/accept", "internal/smtpwire"},
@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
 	"console":                       {"gateway", "internal/config", "internal/control"},
 	"internal/arc":                  {"internal/dkim"},
-	"internal/config":               {"gateway", "rbl", "internal/smtpwire"},
+	"internal/config":               {"gateway", "rbl", "internal/smtpwire", "internal/freemail"},
 	"internal/routing":              {"gateway", "internal/smtpwire"},
 	"greylist/storetest":            {"greylist"},
 	"internal/reputation/storetest": {"internal/reputation"},
@@ -59,7 +59,7 @@ var engines = []string{"internal/cutover", "internal/importer/postfix", "interna
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
 	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
-	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor"}
+	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/internal/freemail"
 	"gatepost/internal/smtpwire"
 )
 
@@ -190,23 +191,7 @@ func sharedName(s string) string {
 	if !at {
 		d = strings.ToLower(s)
 	}
-	d = strings.TrimPrefix(d, ".")
-	for _, f := range []string{"gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "msn.com", "yahoo.com", "ymail.com", "aol.com",
-		"icloud.com", "me.com", "mac.com", "gmx.de", "gmx.net", "gmx.com", "gmx.at", "gmx.ch", "web.de", "t-online.de", "freenet.de", "mail.ru", "yandex.ru",
-		"yandex.com", "qq.com", "163.com", "126.com", "proton.me", "protonmail.com", "mail.com", "zoho.com", "orange.fr", "free.fr", "laposte.net", "libero.it",
-		"wp.pl", "o2.pl", "seznam.cz", "naver.com", "comcast.net", "verizon.net", "att.net"} {
-		if d == f {
-			return f + " is free mail"
-		}
-	}
-	for _, f := range []string{"sendgrid.net", "amazonses.com", "mailgun.org", "mailgun.net", "mcsv.net", "mandrillapp.com", "sparkpostmail.com",
-		"onmicrosoft.com", "protection.outlook.com", "sendinblue.com", "mailjet.com", "postmarkapp.com", "mtasv.net", "exacttarget.com", "rsgsv.net",
-		"hubspotemail.net", "constantcontact.com", "google.com", "googlegroups.com", "salesforce.com"} {
-		if d == f || strings.HasSuffix(d, "."+f) {
-			return f + " is a shared sending service"
-		}
-	}
-	return ""
+	return freemail.Shared(d)
 }
 
 func (e *entries) write(doc *Document) {
