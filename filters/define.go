@@ -30,6 +30,8 @@ type Definition struct {
 	Unknown gateway.Action // what not being able to tell does by default
 	// Least is the mildest action that the operator may choose, also for single reasons and for Unknown. Zero: any.
 	Least gateway.Action
+	// Parts says that its findings name parts of the message, so that the action strip can take them out.
+	Parts bool
 	// Reasons are those of its reasons that have an action of their own by default. policy.toml may say otherwise.
 	Reasons map[gateway.Reason]gateway.Action
 	// Moved are reasons that were once its own, with what the operator writes instead.
@@ -211,7 +213,7 @@ func (def *Definition) build(c Configured, d *Deps) (gateway.Check, Built, error
 	if err := def.atLeast(c); err != nil {
 		return check, Built{}, err
 	}
-	cp := gateway.CheckPolicy{Class: def.Class, Action: c.Action, Unknown: c.Unknown, Intended: def.Action, Prices: c.Prices}
+	cp := gateway.CheckPolicy{Class: def.Class, Action: c.Action, Unknown: c.Unknown, Intended: def.Action, Prices: c.Prices, Least: def.Least}
 	if c.Action == gateway.ActionOff {
 		check.Run = func(context.Context, *gateway.Input) gateway.Finding {
 			return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftOff}

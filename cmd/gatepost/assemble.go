@@ -181,6 +181,9 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	if err := makeRouting(c, policy); err != nil {
 		return nil, err
 	}
+	if err := makeGroups(c, policy); err != nil {
+		return nil, err
+	}
 	routes, err := makeRoutes(c)
 	if err != nil {
 		return nil, err
@@ -232,6 +235,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		b.close() // what only it would have used is given back
 		return nil, err
 	}
+	makeLevels(c, policy)
 	sealer, err := makeSealer(c, deps, &p.seals)
 	if err != nil {
 		b.close()
@@ -244,6 +248,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c),
 		Gate:      gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},
 		Tag:       gateway.SubjectTag{Text: c.Policy.Tag.Subject, Signed: c.Policy.Tag.Signed},
+		Banners:   makeBanners(c),
 		Sealer:    sealer,
 		Spools:    spooling(c.Policy),
 		Normalise: normalises(c)}
@@ -260,7 +265,7 @@ func makePolicy(c *config.Config) *gateway.Policy {
 			config.ModeEnforce: gateway.Enforce}[c.Policy.Mode]}
 	for i := range c.Policy.Domains {
 		d := &c.Policy.Domains[i]
-		domain := &gateway.Domain{Name: d.Name, Subdomains: d.Subdomains, Route: d.Route, Subaddress: d.Subaddress, Subject: d.LogSubject, Contact: d.Contact}
+		domain := &gateway.Domain{Name: d.Name, Subdomains: d.Subdomains, Route: d.Route, Subaddress: d.Subaddress, Subject: d.LogSubject, Contact: d.Contact, Unedited: !d.Edits}
 		if d.Thresholds != nil {
 			t := thresholds(c.Policy.ThresholdsOf(d))
 			domain.Thresholds = &t

@@ -67,6 +67,9 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	if name := c.Policy.AliasFile; name != "" {
 		named = append(named, name)
 	}
+	for i := range c.Policy.Groups {
+		named = append(named, c.Policy.Groups[i].File)
+	}
 	for _, u := range c.Policy.RBL.Used() {
 		if u.KeyFile != "" {
 			named = append(named, u.KeyFile)

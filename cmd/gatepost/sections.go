@@ -10,8 +10,11 @@ import (
 func sections() config.Sections {
 	out := config.Sections{}
 	for _, d := range filters.Definitions() {
-		s := config.Section{Name: d.Name, Doc: d.Doc, RFC: d.RFC, Options: d.Options, Moved: d.Moved,
+		s := config.Section{Name: d.Name, Doc: d.Doc, RFC: d.RFC, Options: d.Options, Moved: d.Moved, Parts: d.Parts, Firm: d.Class >= gateway.ClassMalware,
 			Action: config.Action(d.Action.String()), Unknown: config.Action(d.Unknown.String())}
+		if d.Least != gateway.ActionOff {
+			s.Least = config.Action(d.Least.String())
+		}
 		for _, m := range d.Measures {
 			s.Measures = append(s.Measures, config.Measure{Name: m.Name, Doc: m.Doc, Price: m.Price})
 		}

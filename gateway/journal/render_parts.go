@@ -30,6 +30,8 @@ func (p *page) decision(e *gateway.Event) {
 		p.field("Would be", would+" with every check and the mode in force ("+v.Would.Line+")")
 	}
 	p.field("Waived by", v.Waived)
+	p.rules(e)
+	p.changes(v)
 	if len(v.Marks) > 0 {
 		p.field("Not checked", strings.Join(v.Marks, ", ")+" could not tell, and policy lets that pass with a mark")
 	}
@@ -38,6 +40,36 @@ func (p *page) decision(e *gateway.Event) {
 			p.field("For one", e.Record.Rcpts[i].To.Path()+" "+d.Outcome.String()+": "+d.Line)
 		}
 	}
+}
+
+// rules tells which rules decided what is done about which findings, the first that matched of each.
+func (p *page) rules(e *gateway.Event) {
+	for _, a := range e.Verdict.Rules {
+		what := a.Check
+		if a.Reason != "" {
+			what += " (" + string(a.Reason) + ")"
+		}
+		whom := ""
+		if len(a.Rcpts) < len(e.Record.Rcpts) {
+			var to []string
+			for _, i := range a.Rcpts {
+				if i >= 0 && i < len(e.Record.Rcpts) {
+					to = append(to, e.Record.Rcpts[i].To.Path())
+				}
+			}
+			whom = ", for " + strings.Join(to, ", ")
+		}
+		p.field("First match", a.Rule+": "+a.Action+" "+what+whom)
+	}
+}
+
+// changes tells what is changed in the copies that are delivered.
+func (p *page) changes(v *gateway.Verdict) {
+	for _, c := range v.Edits.Strip {
+		p.field("Taken out", "part "+strconv.Itoa(c.Part)+", for "+c.Check+" ("+string(c.Reason)+")")
+	}
+	p.field("Banners", strings.Join(v.Edits.Banners, ", "))
+	p.field("Subject tag", v.Edits.Subject)
 }
 
 // again tells what another policy makes of the same Record.

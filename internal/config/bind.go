@@ -135,8 +135,15 @@ func (b *binder) rules(v reflect.Value, n *node) {
 	if f, ok := p.(interface{ Fill() }); ok {
 		f.Fill()
 	}
+	policy, top := p.(*Policy)
+	if top {
+		policy.applyLevel(b.opts.Sections, n.written)
+	}
 	if b.cut {
 		return
+	}
+	if top {
+		policy.named(b.opts.Sections, b.reporter(n, false))
 	}
 	if r, ok := p.(interface {
 		Validate(report func(key, message, instead string))

@@ -106,6 +106,9 @@ func (b *binder) section(s Section, n *node, others []*entry) *Check {
 	if len(s.Reasons) > 0 {
 		check.Reasons = structs[1].Addr().Interface().(*byReason).Reasons
 	}
+	if !s.Parts {
+		b.noParts(check, n)
+	}
 	if s.Options != nil {
 		if len(n.keys) > 0 {
 			b.missing(n, fields)
@@ -115,6 +118,21 @@ func (b *binder) section(s Section, n *node, others []*entry) *Check {
 		check.Options = own.Addr().Interface()
 	}
 	return check
+}
+
+// noParts refuses to take out what is no part.
+func (b *binder) noParts(check *Check, n *node) {
+	keys := map[string]Action{"action": check.Action}
+	for reason, action := range check.Reasons {
+		keys["reasons."+reason] = action
+	}
+	for key, action := range keys {
+		if action != Strip {
+			continue
+		}
+		at, path := locate(n, key)
+		b.report(Problem{Key: path, Message: "what " + check.Name + " finds are no parts of a message that could be taken out", Instead: `write "quarantine", or another action`}, at)
+	}
 }
 
 // below are the checks whose names begin with this one's, as if they were keys: they are as right in its table.

@@ -80,7 +80,7 @@ func TestDefaults(t *testing.T) {
 		{"thresholds", p.Thresholds, Thresholds{5, 7, 15}},
 		{"message size", p.Limits.MessageSize, Size(50 << 20)},
 		{"domains", len(p.Domains), 0},
-		{"checks", len(p.Checks), 3},
+		{"checks", len(p.Checks), 6},
 		{"check's prices", p.Checks["spf"].Prices, map[string]float64{"fail": 3, "softfail": 1}},
 		{"check's options", p.Checks["spf"].Options, &spfOptions{Lookups: 10}},
 	} {

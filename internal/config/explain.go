@@ -32,6 +32,9 @@ func Explain(name string, sections Sections) (string, error) {
 	}
 	switch {
 	case len(found) > 0:
+		if name == "level" || strings.HasSuffix(name, ".level") {
+			found = append(found, explainLevels(sections))
+		}
 		return strings.Join(found, "\n"), nil
 	case len(ends) == 1:
 		return Explain(ends[0], sections)

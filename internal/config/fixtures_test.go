@@ -34,6 +34,9 @@ func testSections() Sections {
 			Reasons:  map[string]Action{"spf.only": Reject},
 			Moved:    map[string]string{"spf.gone": "write checks.rbl.action"},
 			Measures: []Measure{{"fail", "The domain says no.", 3}, {"softfail", "The domain says probably not.", 1}}},
+		"fixed":      {Name: "fixed", Doc: "Finds what nothing makes milder.", Action: Reject, Unknown: Defer, Firm: true},
+		"least":      {Name: "least", Doc: "Is not to be milder than that.", Action: Reject, Unknown: Defer, Least: Quarantine},
+		"parts":      {Name: "parts", Doc: "Names parts.", Action: Strip, Unknown: Defer, Parts: true, Reasons: map[string]Action{"attachments.macro": Strip}},
 		"rbl":        {Name: "rbl", Doc: "Health of the lists.", Action: Observe, Unknown: Pass},
 		"rbl.client": {Name: "rbl.client", Doc: "Looks the client up in lists.", Options: &rblOptions{}, Measures: []Measure{{"list.*", "One list.", 0}}},
 	}

@@ -28,6 +28,12 @@ func checkFormat(format, text string) (string, *ValueError) {
 		return checkMailbox(text)
 	case "recipient":
 		return checkRecipient(text)
+	case "member":
+		return checkMember(text)
+	case "to":
+		return checkTo(text)
+	case "from":
+		return checkFrom(text)
 	case "host":
 		return checkHost(text)
 	case "service":

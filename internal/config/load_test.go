@@ -45,7 +45,7 @@ func TestLoadNothing(t *testing.T) {
 	if problems.Refused() {
 		t.Fatal(problems)
 	}
-	if c.PolicyVersion != BuiltinVersion || c.PolicyPath != "" || c.BootstrapPath != "" || len(c.Policy.Domains) != 0 || len(c.Policy.Checks) != 3 {
+	if c.PolicyVersion != BuiltinVersion || c.PolicyPath != "" || c.BootstrapPath != "" || len(c.Policy.Domains) != 0 || len(c.Policy.Checks) != 6 {
 		t.Errorf("got %+v", c)
 	}
 	want := filepath.Join(dir, PolicyFile) + ": warning: is missing, so no domain is served; write it; gatepost policy default prints one to begin with"

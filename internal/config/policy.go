@@ -8,6 +8,7 @@ const PolicyFile = "policy.toml"
 // Policy is policy.toml: what the operator wants done with mail.
 type Policy struct {
 	Mode        Mode           `toml:"mode" enum:"observe,soft,enforce" default:"enforce" doc:"observe: everything is judged, and only malware, relaying and recipients that the next hop refuses are refused. soft: also unknown recipients are refused; every other refusal becomes quarantine, and greylisting and rates only count; the limits of the edge hold in every mode. enforce: verdicts are carried out."`
+	Level       Level          `toml:"level" enum:"relaxed,normal,strict" default:"normal" doc:"How strict the site is in all: it sets thresholds and what some checks do (gatepost explain level has the table). What is written here wins over it. Domains and groups may have their own."`
 	Thresholds  Thresholds     `toml:"thresholds" doc:"From how many points something happens to a message. The scale is SpamAssassin's."`
 	Trusted     Trusted        `toml:"trusted" doc:"Clients of our own."`
 	Relays      []TrustedRelay `toml:"trusted_relay" doc:"A gateway that stood here before and still brings mail, for as long as mail moves from it to this one (docs/cutover.md)."`
@@ -26,11 +27,16 @@ type Policy struct {
 	Aliases     []Alias        `toml:"alias" doc:"An address that stands for others (docs/routing.md)."`
 	DomainMaps  []DomainMap    `toml:"domain_map" doc:"A domain that stands for another (docs/routing.md)."`
 	Recipients  []Recipient    `toml:"recipient" doc:"A route of single addresses that differs from their domain's."`
+	Groups      []Group        `toml:"group" doc:"Recipients of whom something else holds than of their domains (docs/policy.md)."`
+	Rules       []Rule         `toml:"rule" doc:"What is done for some recipients, of some senders, about what some checks find. The first that matches a finding and a recipient decides, and stands in the trace (docs/policy.md)."`
+	Banners     []Banner       `toml:"banner" doc:"A notice that rules write above the text of a message. It breaks DKIM signatures over the body; arc.seal = \"changed\" keeps what was verified."`
 	Queue       Queue          `toml:"queue" doc:"Mail that is kept here while its route is down: how it is tried, and what happens to what fails. Only for routes with when_down = spool."`
 	RBL         RBL            `toml:"rbl" doc:"DNS lists of addresses and domains (DNSBL, DNSWL)."`
 	Reports     Reports        `toml:"reports" doc:"What the gateway tells others about."`
 	TLSReports  TLSReports     `toml:"tlsrpt" doc:"Reports to the domains of next hops: how connections to them were encrypted."`
 	Checks      Checks         `toml:"checks" doc:"What each check does; gatepost explain NAME says what it looks at."`
+
+	FromLevel map[string]bool // paths of keys that Level set
 }
 
 // Mode is how far verdicts are carried out.
@@ -90,21 +96,31 @@ type Domain struct {
 	LogSubject string `toml:"log_subject" enum:"full,cut,off" default:"full" doc:"How the subject of its mail is kept in the message log: full, cut to its first words, or not at all."`
 	Contact    string `toml:"contact" max:"100" example:"postmaster@example.org or +49 30 1234567" doc:"An address or telephone shown to senders in refusals."`
 	DomainRecipients
+	Edits      bool              `toml:"edits" default:"true" doc:"Whether copies of its mail may be changed: attachments taken out, a banner, a subject tag. With false a copy that would be is quarantined whole."`
+	Level      Level             `toml:"level" enum:"relaxed,normal,strict" doc:"As level at the top of the file, for its recipients. Not set: that one."`
 	Thresholds *DomainThresholds `toml:"thresholds" doc:"Thresholds for this domain that differ from [thresholds]."`
 	MTASTS     *HostedPolicy     `toml:"mta_sts" rfc:"RFC 8461" doc:"The MTA-STS policy that is published for the domain (docs/mta-sts.md): at https://mta-sts.DOMAIN/.well-known/mta-sts.txt, by the listener web.public_https. gatepost mta-sts show prints the DNS records that belong to it."`
 }
 
-// ThresholdsOf are the thresholds of one domain: the policy's, where the domain does not say otherwise. A nil domain
-// stands for none.
+// ThresholdsOf are the thresholds of one domain: its own, else those of its level, else the policy's. A nil domain stands
+// for none.
 func (p *Policy) ThresholdsOf(d *Domain) Thresholds {
 	t := p.Thresholds
+	if d != nil && d.Level != "" {
+		t = LevelThresholds(d.Level)
+	}
 	if d == nil || d.Thresholds == nil {
 		return t
 	}
+	return d.Thresholds.over(t)
+}
+
+// over lays what is said over thresholds.
+func (d *DomainThresholds) over(t Thresholds) Thresholds {
 	for _, o := range []struct {
 		to   *float64
 		from *float64
-	}{{&t.Tag, d.Thresholds.Tag}, {&t.Quarantine, d.Thresholds.Quarantine}, {&t.Reject, d.Thresholds.Reject}} {
+	}{{&t.Tag, d.Tag}, {&t.Quarantine, d.Quarantine}, {&t.Reject, d.Reject}} {
 		if o.from != nil {
 			*o.to = *o.from
 		}

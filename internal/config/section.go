@@ -23,6 +23,7 @@ const (
 	Defer      Action = "defer"      // a Fail is answered with 4xx
 	Reject     Action = "reject"     // a Fail is answered with 5xx
 	Drop       Action = "drop"       // a Fail closes the connection
+	Strip      Action = "strip"      // the parts of a Fail are taken out of the message
 	Pass       Action = "pass"       // Unknown counts as nothing, with a mark
 )
 
@@ -42,6 +43,9 @@ type Section struct {
 	// Options is nil or a pointer to a struct with the tags of this package. Every decode binds into a fresh copy of
 	// it: the pointed-to struct is the start, its default tags are laid over the fields that are zero.
 	Options any
+	Parts   bool   // its findings name parts of the message, so that strip can take them out
+	Firm    bool   // nothing makes milder what it finds
+	Least   Action // the mildest action; "" for any
 }
 
 // Measure is one thing a check measures and what it costs unless the operator says otherwise.
@@ -69,14 +73,14 @@ type Checks map[string]*Check
 
 // generic are the keys that every section has.
 type generic struct {
-	Action  Action             `toml:"action" enum:"off,observe,score,tag,quarantine,defer,reject,drop" doc:"What a Fail of this check does. off: it does not run; observe: what it would have done is only written down; score: its measures are priced."`
+	Action  Action             `toml:"action" enum:"off,observe,score,tag,strip,quarantine,defer,reject,drop" doc:"What a Fail of this check does. off: it does not run; observe: what it would have done is only written down; score: its measures are priced; strip, of checks of attachments: what it found is taken out."`
 	Unknown Action             `toml:"unknown" enum:"pass,observe,score,tag,quarantine,defer,reject,drop" doc:"What it costs when the check cannot tell. pass: nothing, with a mark in the journal."`
 	Prices  map[string]float64 `toml:"prices" unit:"points" min:"-100" max:"100" doc:"Points for each measure of this check, laid over the defaults. Negative points speak for the message."`
 }
 
 // byReason is the key of a section whose check has reasons with actions of their own.
 type byReason struct {
-	Reasons map[string]Action `toml:"reasons" enum:"observe,score,tag,quarantine,defer,reject,drop" doc:"What a Fail for this reason does instead of action, laid over the defaults."`
+	Reasons map[string]Action `toml:"reasons" enum:"observe,score,tag,strip,quarantine,defer,reject,drop" doc:"What a Fail for this reason does instead of action, laid over the defaults."`
 }
 
 func (s Section) generic() generic {

@@ -320,3 +320,19 @@ func (g *grower) twice(at int, first *entry) {
 		Instead: "the first is in line " + strconv.Itoa(line) + ", remove one of them",
 	}, at)
 }
+
+// written says whether a document states a key: its path, with dots in the names of checks.
+func (n *node) written(path string) bool {
+	if e := n.index[path]; e != nil {
+		return e.value.kind != kindTable
+	}
+	for i := range path {
+		if path[i] != '.' {
+			continue
+		}
+		if e := n.index[path[:i]]; e != nil && e.value.kind == kindTable && e.value.written(path[i+1:]) {
+			return true
+		}
+	}
+	return false
+}

@@ -72,6 +72,12 @@ func (f field) formatNoun() string {
 		return "a host name, or *. and a host name"
 	case "mailbox", "recipient":
 		return "a mail address"
+	case "member":
+		return "a mail address or a domain"
+	case "to":
+		return "a group, a mail address or a domain"
+	case "from":
+		return "a mail address, a domain or a network"
 	case "service":
 		return "the name of a service"
 	case "host", "next-hop":
