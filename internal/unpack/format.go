@@ -43,9 +43,11 @@ type Entry struct {
 
 // Limits bound what is done for one message.
 type Limits struct {
-	Entries int   // objects in all
-	Depth   int   // of containers in each other
-	Octets  int64 // unpacked, in all
-	Object  int64 // unpacked, of one object that is looked into
-	Ratio   int64 // unpacked to packed, above RatioFrom octets
+	Entries   int   `json:"entries"`    // objects in all
+	Depth     int   `json:"depth"`      // of containers in each other
+	Octets    int64 `json:"octets"`     // unpacked, in all
+	Object    int64 `json:"object"`     // unpacked, of one object that is looked into
+	Held      int64 `json:"held"`       // octets that lie in memory at once, of objects in each other; 0: no limit but the others
+	Ratio     int64 `json:"ratio"`      // unpacked to packed; 0: no limit but the others
+	RatioFrom int64 `json:"ratio_from"` // octets from which the ratio counts
 }

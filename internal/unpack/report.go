@@ -60,6 +60,7 @@ const (
 	Broken        Kind = "broken"         // cannot be read as what it is
 	PathTrick     Kind = "path_trick"     // the name of an entry leaves its folder, is absolute, or holds NUL or a control character
 	NameTwice     Kind = "name_twice"     // two entries of one name, or names of the two places of an archive that differ
+	Unread        Kind = "unread"         // too big to be looked into: its size and digest alone are known
 	Trailing      Kind = "trailing"       // another file behind or before it: a polyglot
 	Macro         Kind = "macro"          // an office document with macros
 	AutoExec      Kind = "autoexec"       // a macro that runs when the document is opened or closed

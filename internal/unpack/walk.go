@@ -23,13 +23,16 @@ type Walk struct {
 	ctx     context.Context
 	formats []Format
 	limits  Limits
-	typeOf  func(head []byte) string
+	typeOf  func(content []byte) string
 	report  Report
 	octets  int64 // unpacked so far
+	brought int64 // octets of the items so far
+	held    int64 // octets of the objects that lie in memory now, one in another
+	texts   int   // octets of names, signs and links in the report
 }
 
-// NewWalk returns a walk. typeOf tells the media type of content by its beginning; the first format that matches opens it.
-func NewWalk(ctx context.Context, l Limits, typeOf func(head []byte) string, formats []Format) *Walk {
+// NewWalk returns a walk. typeOf tells the media type of content; the first format that matches opens it.
+func NewWalk(ctx context.Context, l Limits, typeOf func(content []byte) string, formats []Format) *Walk {
 	return &Walk{ctx: ctx, limits: l, typeOf: typeOf, formats: formats}
 }
 
@@ -49,6 +52,9 @@ func (w *Walk) Sign(at int, k Kind, text string) {
 		}
 	}
 	if len(o.Signs) < maxSigns {
+		if w.texts += len(s.Text); w.texts > maxTexts {
+			s.Text = ""
+		}
 		o.Signs = append(o.Signs, s)
 	}
 }
@@ -61,7 +67,8 @@ func (w *Walk) Link(at int, l Link) {
 			return
 		}
 	}
-	if len(o.Links) < maxLinks {
+	if len(o.Links) < maxLinks && w.texts < maxTexts {
+		w.texts += len(l.URI) + len(l.Text)
 		o.Links = append(o.Links, l)
 	}
 }
@@ -71,6 +78,7 @@ const (
 	maxLinks = 256
 	maxText  = 200 // octets of the text of a sign
 	maxName  = 1024
+	maxTexts = 2 << 20 // octets of all texts of a report; what is beyond is told without its text
 )
 
 // Item opens a part of a message.
@@ -79,6 +87,7 @@ func (w *Walk) Item(i Item, content []byte) error {
 	if err != nil {
 		return err
 	}
+	w.brought += int64(len(content))
 	return w.open(at, content)
 }
 
@@ -91,7 +100,7 @@ func (w *Walk) Enter(parent int, e Entry, r io.Reader) error {
 	if err != nil || r == nil {
 		return err
 	}
-	content, err := w.read(at, e, r)
+	content, whole, err := w.read(at, e, r)
 	switch {
 	case errors.Is(err, ErrLimit):
 		return err
@@ -99,6 +108,10 @@ func (w *Walk) Enter(parent int, e Entry, r io.Reader) error {
 		return w.over(TooBig, at)
 	case err != nil:
 		w.Sign(at, Broken, err.Error())
+	}
+	if !whole {
+		w.Sign(at, Unread, "")
+		return nil
 	}
 	return w.open(at, content)
 }
@@ -145,53 +158,96 @@ func (w *Walk) add(parent, part, depth int, e Entry) (int, error) {
 	case depth > w.limits.Depth:
 		return 0, w.over(TooDeep, parent)
 	}
-	if len(e.Name) > maxName {
-		e.Name = e.Name[:maxName]
+	if len(e.Name) > maxName { // the end says what it is
+		e.Name = e.Name[:maxName/2] + "…" + e.Name[len(e.Name)-maxName/2:]
 	}
-	w.report.Objects = append(w.report.Objects, Object{Parent: parent, Part: part, Depth: depth, Name: strings.ToValidUTF8(e.Name, "\uFFFD"), Size: e.Size,
-		Packed: e.Packed, Folder: e.Folder, Signs: e.Signs})
-	return len(w.report.Objects) - 1, nil
+	o := Object{Parent: parent, Part: part, Depth: depth, Name: strings.ToValidUTF8(e.Name, "\uFFFD"), Size: e.Size, Packed: e.Packed, Folder: e.Folder}
+	if w.texts += len(o.Name); w.texts > maxTexts && len(o.Name) > shortName {
+		o.Name = strings.ToValidUTF8("…"+o.Name[len(o.Name)-shortName:], "\uFFFD")
+	}
+	w.report.Objects = append(w.report.Objects, o)
+	at := len(w.report.Objects) - 1
+	for _, s := range e.Signs {
+		w.Sign(at, s.Kind, s.Text)
+	}
+	return at, nil
 }
 
-// read unpacks an entry into memory.
-func (w *Walk) read(at int, e Entry, r io.Reader) ([]byte, error) {
-	most := min(w.limits.Object, w.limits.Octets-w.octets)
+// shortName is how much of a name is told once there were too many long ones, in octets.
+const shortName = 64
+
+// read unpacks an entry into memory. What is too big to be looked into is read on without being kept, for its size and the
+// digest; whole is false then.
+func (w *Walk) read(at int, e Entry, r io.Reader) (content []byte, whole bool, err error) {
+	most := w.limits.Object
+	if w.limits.Held > 0 {
+		most = min(most, w.limits.Held-w.held)
+	}
+	left := w.limits.Octets - w.octets
+	r = &timed{w: w, r: r, at: at, packed: e.Packed}
 	var b bytes.Buffer
 	if e.Size > 0 {
-		b.Grow(int(min(e.Size, most, 1<<20)))
+		b.Grow(int(max(0, min(e.Size, most, left, 1<<20))))
 	}
-	_, err := io.Copy(&b, io.LimitReader(&timed{w, r}, most+1))
-	n := int64(b.Len())
+	_, err = io.Copy(&b, io.LimitReader(r, max(0, min(most, left))+1))
+	n, whole := int64(b.Len()), true
+	if err == nil && n > most && n <= left {
+		whole = false
+		h := sha256.New()
+		h.Write(b.Bytes())
+		b = bytes.Buffer{}
+		var more int64
+		more, err = io.Copy(h, io.LimitReader(r, left-n+1))
+		n += more
+		w.report.Objects[at].SHA256 = hex.EncodeToString(h.Sum(nil))
+	}
 	w.octets += n
 	w.report.Objects[at].Size = n
 	switch {
+	case errors.Is(err, ErrLimit):
+		return nil, false, err
 	case w.ctx.Err() != nil:
-		return nil, w.over(TooLong, at)
-	case n > most:
-		return nil, w.over(TooMuch, at)
+		return nil, false, w.over(TooLong, at)
+	case n > left:
+		return nil, false, w.over(TooMuch, at)
 	}
-	return b.Bytes(), err
+	return b.Bytes(), whole, err
 }
 
-// timed ends reading with the time of the walk.
+// timed ends reading with the time of the walk, and what unpacks to so much more than it is that it is made to.
 type timed struct {
-	w *Walk
-	r io.Reader
+	w      *Walk
+	r      io.Reader
+	at     int
+	packed int64
+	n      int64
 }
 
 func (t *timed) Read(p []byte) (int, error) {
-	if err := t.w.ctx.Err(); err != nil {
-		return 0, err
+	if t.w.ctx.Err() != nil {
+		return 0, t.w.over(TooLong, t.at)
 	}
-	return t.r.Read(p)
+	n, err := t.r.Read(p)
+	t.n += int64(n)
+	if t.w.dense(t.n, t.packed) || t.w.dense(t.w.octets+t.n, t.w.brought) {
+		return n, t.w.over(TooDense, t.at)
+	}
+	return n, err
+}
+
+// dense reports whether so much is too much to come out of so little; where that is not known nothing is.
+func (w *Walk) dense(unpacked, packed int64) bool {
+	return w.limits.Ratio > 0 && packed > 0 && unpacked > w.limits.RatioFrom && unpacked/w.limits.Ratio >= packed
 }
 
 // open looks into content.
 func (w *Walk) open(at int, content []byte) error {
+	w.held += int64(len(content))
+	defer func() { w.held -= int64(len(content)) }()
 	sum := sha256.Sum256(content)
 	head := content[:min(len(content), HeadSize)]
 	o := &w.report.Objects[at]
-	o.Size, o.SHA256, o.Type = int64(len(content)), hex.EncodeToString(sum[:]), w.typeOf(head)
+	o.Size, o.SHA256, o.Type = int64(len(content)), hex.EncodeToString(sum[:]), w.typeOf(content)
 	c := memory{bytes.NewReader(content), content}
 	opened := false
 	for _, f := range w.formats {

@@ -1,0 +1,56 @@
+package sandbox
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestLock: from inside, everything but memory, threads and time is refused, and what no honest program tries ends it.
+func TestLock(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "locked")
+	build := exec.Command("go", "build", "-o", program, "./testdata/locked")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	secret, err := os.Open("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+	for _, c := range []struct{ what, want string }{
+		{"nothing", "got <nil>"}, {"threads", "got <nil>"}, {"sleep", "got <nil>"},
+		{"open", "operation not permitted"}, {"proc", "operation not permitted"}, {"create", "operation not permitted"}, {"stat", "operation not permitted"},
+		{"chmod", "operation not permitted"}, {"limits", "operation not permitted"}, {"dup", "operation not permitted"},
+		{"clone3", "function not implemented"}, {"inherited", "got <nil>"},
+		{"socket", "SIGSYS"}, {"unix", "SIGSYS"}, {"pair", "SIGSYS"}, {"exec", "SIGSYS"}, {"fork", "SIGSYS"}, {"ptrace", "SIGSYS"}, {"parent", "SIGSYS"}, {"tgkill", "SIGSYS"},
+		{"run", "SIGSYS"}, {"uring", "SIGSYS"}, {"unshare", "SIGSYS"}, {"mount", "SIGSYS"},
+		{"memory", "out of memory"}, {"shared", "cannot allocate memory"}, {"spin", "SIGXCPU or SIGKILL"},
+	} {
+		cmd := exec.Command(program, c.what)
+		cmd.Env = []string{}
+		cmd.ExtraFiles = []*os.File{secret}
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		err := cmd.Run()
+		got := out.String()
+		if state, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && state.Signaled() {
+			switch s := state.Signal(); s {
+			case unix.SIGSYS:
+				got += "SIGSYS"
+			case unix.SIGXCPU, unix.SIGKILL:
+				got += "SIGXCPU or SIGKILL"
+			}
+		}
+		if !strings.HasPrefix(got, "locked true ") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %v\n%.600s", c.what, err, got)
+		}
+	}
+}
