@@ -37,6 +37,7 @@ const grace = 5 * time.Second
 // Client starts a process for each message that has something to look into. It is safe for use by many.
 type Client struct {
 	c     Config
+	grace time.Duration
 	room  chan struct{}
 	stats Stats
 	last  atomic.Pointer[Hello] // what the last process said of itself
@@ -60,7 +61,7 @@ func NewClient(c Config) *Client {
 	if c.Program == "" {
 		c.Program = "/proc/self/exe"
 	}
-	return &Client{c: c, room: make(chan struct{}, c.Processes), stats: Stats{Failed: map[FailureKind]int64{}, Limits: map[Limit]int64{}}}
+	return &Client{c: c, grace: grace, room: make(chan struct{}, c.Processes), stats: Stats{Failed: map[FailureKind]int64{}, Limits: map[Limit]int64{}}}
 }
 
 // FailureKind is why a process told nothing.
@@ -158,7 +159,7 @@ func (c *Client) Hello() (h Hello, ok bool) {
 
 // run starts a process, gives it the job and reads what it says.
 func (c *Client) run(ctx context.Context, pieces []Piece) (Report, *Failure) {
-	ctx, cancel := context.WithTimeout(ctx, c.c.Time+grace)
+	ctx, cancel := context.WithTimeout(ctx, c.c.Time+c.grace)
 	defer cancel()
 	cmd := c.command(ctx)
 	var said beginning

@@ -3,6 +3,8 @@ package unpack
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +53,9 @@ func TestWalk(t *testing.T) {
 		{"entries", "BOXa:1\nb:2\nc:3", func(l *Limits) { l.Entries = 3 }, 3, TooManyEntries, "top"},
 		{"depth", "BOXa:BOXb:BOXc:BOXd:x", nil, 4, TooDeep, "top > a > b > c"},
 		{"octets", "BOXa:123\nb:456", func(l *Limits) { l.Octets = 5 }, 3, TooMuch, "top > b"},
-		{"object", "BOXa:123456", func(l *Limits) { l.Object = 5 }, 2, TooMuch, "top > a"},
+		{"object", "BOXa:123456", func(l *Limits) { l.Object = 5 }, 2, "", ""},
+		{"dense in all", "BOXa:BOX" + strings.Repeat("b:0123456789,", 8), func(l *Limits) { l.Object, l.Ratio, l.RatioFrom = 200, 1, 120 }, 3, TooDense, "top > a > b"},
+		{"dense, but little", "BOXa:BOX" + strings.Repeat("b:0123456789,", 8), func(l *Limits) { l.Object, l.Ratio, l.RatioFrom = 200, 1, 300 }, 3, "", ""},
 		{"broken", "BOXa:BOXnothing", nil, 2, "", ""},
 	} {
 		l := plenty
@@ -89,6 +93,78 @@ func TestWalkInTime(t *testing.T) {
 	stop()
 	if err := w.Enter(0, Entry{Name: "late"}, nil); !errors.Is(err, ErrLimit) || w.Report().Limit != TooLong {
 		t.Errorf("%v, %+v", err, w.Report())
+	}
+}
+
+// TestDense: what unpacks to so much more than it takes in its archive that it is made to ends the walk, before it is unpacked whole.
+func TestDense(t *testing.T) {
+	w := NewWalk(context.Background(), Limits{Entries: 10, Depth: 3, Octets: 1 << 30, Object: 1 << 20, Ratio: 200, RatioFrom: 1 << 20}, func([]byte) string { return "" }, nil)
+	if err := w.Item(Item{Name: "top"}, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	zeros := io.LimitReader(zero{}, 100<<20)
+	if err := w.Enter(0, Entry{Name: "a", Packed: 10 << 10}, zeros); !errors.Is(err, ErrLimit) || w.Report().Limit != TooDense || w.octets > 3<<20 {
+		t.Errorf("%v, %d octets, %+v", err, w.octets, w.Report())
+	}
+}
+
+type zero struct{}
+
+func (zero) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestUnread: what is too big to be looked into is told with its size and digest, and what follows is looked into. Objects in
+// each other share what may lie in memory.
+func TestUnread(t *testing.T) {
+	for _, c := range []struct {
+		l      Limits
+		unread int // the object
+		size   int64
+	}{{Limits{Entries: 10, Depth: 9, Octets: 1000, Object: 12}, 1, 15}, {Limits{Entries: 10, Depth: 9, Octets: 1000, Object: 100, Held: 50}, 2, 10}} {
+		r := walk(t, c.l, "BOXa:BOXx:0123456789\nb:BOXc:1")
+		var names []string
+		for i, o := range r.Objects {
+			names = append(names, o.Name)
+			if unread := len(o.Signs) > 0 && o.Signs[0].Kind == Unread; unread != (i == c.unread) || o.SHA256 == "" {
+				t.Errorf("%d: %+v", i, o)
+			}
+		}
+		if r.Limit != "" || r.Objects[c.unread].Size != c.size || names[len(names)-1] != "c" {
+			t.Errorf("%q %+v", names, r)
+		}
+	}
+	sum := sha256.Sum256([]byte("123456"))
+	if r := walk(t, Limits{Entries: 10, Depth: 9, Octets: 1000, Object: 5}, "BOXa:123456"); r.Objects[1].SHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestMuchText: a report holds little text, whatever an archive says; the ends of names stay.
+func TestMuchText(t *testing.T) {
+	w := NewWalk(context.Background(), Limits{Entries: 10000, Depth: 3, Octets: 1 << 20, Object: 1 << 20}, func([]byte) string { return "" }, nil)
+	if err := w.Item(Item{Name: "top"}, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 9999 {
+		name := strings.Repeat("n", 2000) + fmt.Sprint(i) + ".exe"
+		if err := w.Enter(0, Entry{Name: name, Signs: []Sign{{PathTrick, strings.Repeat("t", 300)}}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		for k := range 300 {
+			if i > 20 {
+				break
+			}
+			w.Link(i+1, Link{URI: strings.Repeat("u", 4000) + fmt.Sprint(k)})
+		}
+	}
+	r := w.Report()
+	for i, o := range r.Objects[1:] {
+		if !strings.HasSuffix(o.Name, fmt.Sprint(i)+".exe") || len(o.Signs) != 1 || o.Signs[0].Kind != PathTrick {
+			t.Fatalf("%d: %.100q %v", i, o.Name, o.Signs)
+		}
+	}
+	var b bytes.Buffer
+	if err := writeReport(&b, r); err != nil || b.Len() > maxReport || r.Limit != "" {
+		t.Errorf("%v, %d octets", err, b.Len())
 	}
 }
 
