@@ -27,6 +27,7 @@ import (
 	"gatepost/internal/redis"
 	"gatepost/internal/shaping"
 	"gatepost/internal/spamd"
+	"gatepost/internal/unpack"
 	"gatepost/rbl"
 	"gatepost/tls/mtasts"
 )
@@ -37,6 +38,7 @@ type parts struct {
 	clamav     *addrpool.Pool[*clamd.Client]
 	spam       *addrpool.Pool[*spamd.Client]
 	engines    engines
+	unpack     *unpack.Client
 	hops       *relay.Pools
 	reportHops *relay.Pools // the way out for reports
 	noticeHops *relay.Pools // that for failure notices
@@ -78,6 +80,7 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), noticeHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
 		known: memory.NewKnown(memory.KnownOptions{Log: log}), bounces: limit.NewLearned(0), strangers: greylist.NewMemory(greylistPairs)}
 	p.directories.log = log
+	p.unpack = newUnpack(b)
 	p.shaper = shaping.New(limit.NewMemory(0), p.strangers)
 	p.histories = memory.NewReputation(memory.ReputationOptions{Log: log})
 	p.reputation = shaping.NewReputation(p.histories)

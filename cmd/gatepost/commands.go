@@ -106,6 +106,7 @@ func groups() []group {
 			{"dmarc report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", "show DMARC reports: what waits, what was sent, and with --dry-run what would be", dmarcReport},
 		}},
 		{"Else", []command{
+			{"unpack", "FILE... [--config PATH] [--json]", "show what files hold, as the gateway sees it: in a process without rights", unpackFiles},
 			{"version", "", "print the version", printVersion},
 		}},
 	}

@@ -17,7 +17,7 @@ import (
 
 // loops are what must run beside the parts while the daemon works: the probes of Redis and the scanners.
 func (p *parts) loops() []loop {
-	out := []loop{{"redis", p.shaper.Run}}
+	out := []loop{{"redis", p.shaper.Run}, {"unpack", p.tryUnpack}}
 	if p.clamav != nil {
 		out = append(out, loop{"clamav", p.clamav.Run})
 	}

@@ -118,6 +118,8 @@ func (d *daemon) instruments() {
 	h.Watch("recipients", d.canaryHealth)
 	d.recipientInstruments(m)
 	h.Watch("sandbox", d.sandboxHealth)
+	h.Watch("unpack", d.parts.unpackHealth)
+	d.parts.unpackInstruments(m)
 	h.Watch("descriptors", d.descriptorHealth)
 	h.Watch("log", d.store.Health)
 	h.Watch("next hops", func() (bool, string) {

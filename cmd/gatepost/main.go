@@ -31,6 +31,9 @@ type env struct {
 }
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == "unpack" && os.Args[2] == unpackJob { // before anything else: one is started for each message with attachments
+		os.Exit(serveUnpack(os.Args[3:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal drains, a second one ends at once
 	code := run(ctx, env{os.Stdout, os.Stderr}, os.Args[1:])

@@ -26,6 +26,7 @@ type Bootstrap struct {
 	ClamAV       ClamAV       `toml:"clamav" doc:"Where clamd listens. What its findings do is said in the policy."`
 	SpamAssassin SpamAssassin `toml:"spamassassin" doc:"Where spamd listens. What its score does is said in the policy."`
 	Rspamd       Rspamd       `toml:"rspamd" doc:"Where rspamd listens, beside SpamAssassin or in its place. What its score does is said in the policy."`
+	Unpack       Unpack       `toml:"unpack" doc:"The process that looks into attachments: its limits. What its findings do is said in the policy."`
 	Redis        Redis        `toml:"redis" doc:"What all nodes share: limits, the greylist and reputations. Mail goes on without it."`
 	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
 	Web          Web          `toml:"web" doc:"The web listeners: for monitoring, and for what strangers may read."`

@@ -57,7 +57,7 @@ func (l Locked) String() string {
 func Lock(b Bounds) Locked {
 	var l Locked
 	l.Err = errors.Join(
-		unix.CloseRange(3, math.MaxUint32, 0),
+		closeOthers(),
 		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0), // nobody of our user traces it or reads its memory
 		limit(unix.RLIMIT_CORE, 0), limit(unix.RLIMIT_FSIZE, 0), limit(unix.RLIMIT_NOFILE, 16), limit(unix.RLIMIT_MEMLOCK, 0), limit(unix.RLIMIT_MSGQUEUE, 0),
 		limit(unix.RLIMIT_CPU, uint64((b.CPU+time.Second-1)/time.Second)),
@@ -88,6 +88,23 @@ func Lock(b Bounds) Locked {
 		l.Err = errors.New("the filter is not in force")
 	}
 	return l
+}
+
+// ownDescriptors is how far those of the runtime lie: the first that are free when it starts.
+const ownDescriptors = 32
+
+// closeOthers closes what was handed to us beside descriptors 0 to 2. The runtime has two of its own, to wait by, which are
+// neither files nor sockets nor pipes.
+func closeOthers() error {
+	for fd := 3; fd < ownDescriptors; fd++ {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT != 0 {
+			if err := unix.Close(fd); err != nil {
+				return err
+			}
+		}
+	}
+	return unix.CloseRange(ownDescriptors, math.MaxUint32, 0)
 }
 
 func limit(what int, most uint64) error {

@@ -51,6 +51,8 @@ type Stats struct {
 	Took    time.Duration         // of all that ended
 	Failed  map[FailureKind]int64 // by what was the matter
 	Limits  map[Limit]int64       // reports that a limit ended
+	// LastFailure is the last failure, cleaned.
+	LastFailure string
 }
 
 // NewClient makes a client; it starts nothing.
@@ -76,6 +78,11 @@ const (
 	Garbage    FailureKind = "garbage" // what it said makes no sense, or is too much
 	NotRead    FailureKind = "read"    // the message could not be read
 )
+
+// FailureKinds are all of them.
+func FailureKinds() []FailureKind {
+	return []FailureKind{Busy, NotStarted, Crashed, Hung, Garbage, NotRead}
+}
 
 // Failure is why nothing is known of a message.
 type Failure struct {
@@ -130,6 +137,7 @@ func (c *Client) count(took time.Duration, f *Failure, l Limit) error {
 		return nil
 	}
 	c.stats.Failed[f.Kind]++
+	c.stats.LastFailure = Clean(f.Error())
 	return f
 }
 

@@ -89,3 +89,8 @@ const (
 	TooLong        Limit = "time"
 	TooBig         Limit = "memory" // needs more memory than there is
 )
+
+// AllLimits are all of them.
+func AllLimits() []Limit {
+	return []Limit{TooManyEntries, TooDeep, TooMuch, TooDense, TooLong, TooBig}
+}
