@@ -9,7 +9,7 @@ import (
 // generated are the documents that no tool of Debian writes. Their macros do nothing that would run: names of calls only.
 func generated() map[string][]byte {
 	out := map[string][]byte{}
-	for _, add := range []func(map[string][]byte){macroDocuments, openXMLDocuments} {
+	for _, add := range []func(map[string][]byte){macroDocuments, openXMLDocuments, workbooks, otherCompounds, richTexts, notes, shortcuts, texts} {
 		add(out)
 	}
 	return out

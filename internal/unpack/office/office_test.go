@@ -57,6 +57,7 @@ func render(r unpack.Report) string {
 // TestCases: each document of testdata, and each that a generator of this package writes, is reported as its file says.
 func TestCases(t *testing.T) {
 	cases := generated()
+	encryptedDocuments(cases)
 	files, err := filepath.Glob("testdata/*")
 	if err != nil {
 		t.Fatal(err)
