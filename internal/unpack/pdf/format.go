@@ -29,7 +29,24 @@ func (format) Match(head []byte, _ unpack.Content) bool {
 			return false
 		}
 	}
-	return true
+	return !tar(head)
+}
+
+// tar reports whether it begins with a header of tar, whose sum is right: a PDF that is its first file begins within a kilobyte.
+// Old ones have no signature.
+func tar(head []byte) bool {
+	if len(head) < 512 {
+		return false
+	}
+	sum := 0
+	for i, c := range head[:512] {
+		if i >= 148 && i < 156 {
+			c = ' '
+		}
+		sum += int(c)
+	}
+	want, err := strconv.ParseInt(string(bytes.Trim(head[148:156], " \x00")), 8, 32)
+	return err == nil && int(want) == sum
 }
 
 func (format) Open(w *unpack.Walk, at int, c unpack.Content) error {

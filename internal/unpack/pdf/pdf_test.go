@@ -1,6 +1,7 @@
 package pdf
 
 import (
+	tarfile "archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -115,5 +116,26 @@ func TestBomb(t *testing.T) {
 	b := write("<</Type /Catalog>>", "<</S /JavaScript /JS 3 0 R>>", streamOf("/Filter [/FlateDecode /FlateDecode]", deflate(deflate(strings.Repeat("\x00", maxInflate+1)))))
 	if r := look(t, plenty(), "x", b); r.Limit != unpack.TooMuch {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestNoPDF: a container whose first file is a PDF is none.
+func TestNoPDF(t *testing.T) {
+	var b bytes.Buffer
+	w := tarfile.NewWriter(&b)
+	pdf := write("<</Type /Catalog>>")
+	if err := w.WriteHeader(&tarfile.Header{Name: "a.pdf", Mode: 0o600, Size: int64(len(pdf)), Format: tarfile.FormatGNU}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(pdf); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, head := range [][]byte{b.Bytes(), append([]byte("PK\x03\x04"), pdf...)} {
+		if (format{}).Match(head[:min(len(head), unpack.HeadSize)], nil) {
+			t.Errorf("%q is taken for a PDF", head[:10])
+		}
 	}
 }
