@@ -73,7 +73,7 @@ func spamhaus() []List {
 			Quota: 300_000, Terms: mirrors, Website: look},
 		{Name: "spamhaus-dbl-dqs", Zone: "{key}.dbl.dq.spamhaus.net", Inputs: Domains, Rules: dbl, Errors: dblErrs, Listed: dblListed, Free: dblFree,
 			Commercial: true, Terms: query, Website: look},
-		{Name: "spamhaus-zrd", Zone: "{key}.zrd.dq.spamhaus.net", Inputs: HeloName | MailFrom | From,
+		{Name: "spamhaus-zrd", Zone: "{key}.zrd.dq.spamhaus.net", Inputs: HeloName | MailFrom | From | Link,
 			Rules: []Rule{rule("127.0.2.2-24", "domain new within a day", 3)}, Errors: dblErrs, Listed: []string{"test"}, Free: dblFree,
 			Commercial: true, Terms: query, Website: look},
 		// Hosts that try stolen passwords: no statement about their mail, so little weight on port 25.
@@ -136,12 +136,13 @@ func addressLists() []List {
 }
 
 // domainLists are lists of domains seen in spam's links. Their operators made them for links and not for senders, so a sender
-// there weighs little, and only the author's domain is asked about. They have registered domains only (surbl.org/guidelines, step
-// 2; SpamAssassin and rspamd ask uribl.com so too).
+// there weighs little, and of senders only the author's domain is asked about; the check of links prices a weight higher. They have
+// registered domains only (surbl.org/guidelines, step 2; SpamAssassin and rspamd ask uribl.com so too), and the addresses of links that
+// have no name, in the order of RFC 5782 section 2.1.
 func domainLists() []List {
 	return []List{
 		// www.surbl.org/lists: bits of the last octet. 127.0.0.1: access is blocked. Test point: surbl-org-permanent-test-point.com.
-		{Name: "surbl", Zone: "multi.surbl.org", Inputs: From, Registered: true,
+		{Name: "surbl", Zone: "multi.surbl.org", Inputs: From | Link | LinkIPv4, Registered: true,
 			Rules: []Rule{
 				rule("127.0.0.&8", "phishing", 5),
 				rule("127.0.0.&16", "malware", 5),
@@ -152,7 +153,7 @@ func domainLists() []List {
 			Listed: []string{"surbl-org-permanent-test-point.com"}, Free: []string{"invalid"},
 			Terms: "Public DNS free for small sites, else by subscription", Website: "https://surbl.org/surbl-analysis"},
 		// uribl.com/about.shtml and refused.shtml: bits of the last octet, bit 1 is a refused query. Test point: test.uribl.com.
-		{Name: "uribl", Zone: "multi.uribl.com", Inputs: From, Registered: true,
+		{Name: "uribl", Zone: "multi.uribl.com", Inputs: From | Link | LinkIPv4, Registered: true,
 			Rules: []Rule{
 				rule("127.0.0.&2", "black", 4),
 				rule("127.0.0.&4", "grey", 1),

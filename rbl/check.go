@@ -64,6 +64,13 @@ type Subject struct {
 	Reverse  string     // verified; an unverified one is whatever its owner writes
 	MailFrom string     // the domain
 	From     string     // the domain
+	Links    *Links     // of the message; nil for none
+}
+
+// Links are where the links of a message lead.
+type Links struct {
+	Hosts []string     // domains
+	Addrs []netip.Addr // of links without a name
 }
 
 // Check asks lists about a subject, all at the same time, and waits for at most Timeout. There is one result for each list
@@ -130,9 +137,26 @@ func appendTasks(tasks []task, e *Entry, number int, s Subject) []task {
 			add(question{inputs: kind, addr: client}, NoCause)
 		}
 	}
+	links := s.Links
+	if links == nil {
+		links = &Links{}
+	}
+	if e.List.Inputs&LinkIPv4 != 0 {
+		for _, a := range links.Addrs {
+			if a = a.Unmap(); a.Is4() && a.IsGlobalUnicast() && !a.IsPrivate() {
+				add(question{inputs: LinkIPv4, addr: a}, NoCause)
+			}
+		}
+	}
 	first := len(tasks)
-	for i, domain := range [...]string{s.Helo, s.Reverse, s.MailFrom, s.From} {
-		input := HeloName << i
+	names := [...]string{s.Helo, s.Reverse, s.MailFrom, s.From}
+	for i := range len(names) + len(links.Hosts) {
+		input, domain := HeloName<<min(i, len(names)), ""
+		if i < len(names) {
+			domain = names[i]
+		} else {
+			domain = links.Hosts[i-len(names)]
+		}
 		if domain == "" || e.List.Inputs&input == 0 {
 			continue
 		}

@@ -210,6 +210,12 @@ func TestInputs(t *testing.T) {
 			"helo [192.0.2.1] unaskable;reverse localhost unaskable;mailfrom 1.2.3.4 unaskable;from b?cher.example unaskable"},
 		{from, Subject{Helo: "a.example", From: "b.example", MailFrom: "c.example"}, "from b.example"},
 		{from, Subject{From: "news.mail.B.co.uk."}, "from b.co.uk"}, // the registered domain
+		{from, Subject{From: "b.example", Links: &Links{Hosts: []string{"a.b.example", "b.example", "x.c.example", "y.c.example", "[x]"},
+			Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")}}},
+			"link4 192.0.2.1;from,link b.example;link c.example;link [x] unaskable"},
+		{all, Subject{Links: &Links{Hosts: []string{"a.b.example", "b.example"}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}},
+			"link a.b.example;link b.example"},
+		{v4, Subject{Links: &Links{Hosts: []string{"b.example"}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}}, ""},
 		{from, Subject{From: "co.uk"}, "from co.uk unaskable"},
 		{v4, Subject{Client: netip.MustParseAddr("192.0.2.1"), From: "b.example"}, "client4 192.0.2.1"},
 		{v4, Subject{Client: netip.MustParseAddr("2001:db8::1")}, ""},

@@ -18,17 +18,31 @@ const (
 	ReverseName                   // the client's verified reverse name
 	MailFrom                      // the domain of MAIL FROM
 	From                          // the author's domain
+	Link                          // hosts that links lead to
+	LinkIPv4                      // addresses that links lead to, of a list of domains that has such too
 )
 
 // Client is the client's address of both kinds, Domains all that are names.
 const (
 	Client  = ClientIPv4 | ClientIPv6
-	Domains = HeloName | ReverseName | MailFrom | From
+	Domains = HeloName | ReverseName | MailFrom | From | Link
 )
 
 // inputNames are the words of the inputs, in the order of their bits.
-func inputNames() [6]string {
-	return [...]string{"client4", "client6", "helo", "reverse", "mailfrom", "from"}
+func inputNames() [8]string {
+	return [...]string{"client4", "client6", "helo", "reverse", "mailfrom", "from", "link", "link4"}
+}
+
+// InputsOf is the sum of the inputs of those names.
+func InputsOf(names []string) (in Input) {
+	for i, name := range inputNames() {
+		for _, n := range names {
+			if n == name {
+				in |= 1 << i
+			}
+		}
+	}
+	return in
 }
 
 // String is the inputs' names with commas between them.
@@ -100,8 +114,11 @@ func (l *List) Validate() error {
 	if n := strings.Count("."+l.Zone, "."+keyLabel+"."); n != strings.Count(l.Zone, "{") {
 		say("zone %q: %s must be a label of its own, once", l.Zone, keyLabel)
 	}
-	if l.Inputs == 0 || l.Inputs&^(Client|Domains) != 0 {
+	if l.Inputs == 0 {
 		say("no inputs")
+	}
+	if l.Inputs&LinkIPv4 != 0 && l.Inputs&Link == 0 {
+		say("asked about the addresses of links, and not about their hosts")
 	}
 	if l.Registered && l.Inputs&Client != 0 {
 		say("registered: addresses have no registered domain")

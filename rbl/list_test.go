@@ -197,18 +197,19 @@ func TestPattern(t *testing.T) {
 func TestValidate(t *testing.T) {
 	good := func() List { return entry(t, "spamcop").List }
 	for want, spoil := range map[string]func(*List){
-		"the name must be":     func(l *List) { l.Name = "Two Words" },
-		"no domain name":       func(l *List) { l.Zone = "bl..example" },
-		"in lower case":        func(l *List) { l.Zone = "BL.example" },
-		"a label of its own":   func(l *List) { l.Zone = "x{key}.bl.example" },
-		"no inputs":            func(l *List) { l.Inputs = 0 },
-		"two lists":            func(l *List) { l.Inputs |= From },
-		"0 rules":              func(l *List) { l.Rules = nil },
-		"needs a pattern":      func(l *List) { l.Rules = append(l.Rules, Rule{Label: "x"}) },
-		"a weight of":          func(l *List) { l.Rules[0].Weight = 11 },
-		"what it says":         func(l *List) { l.Errors = append(l.Errors, Failure{}) },
-		"at least one of each": func(l *List) { l.Free = nil },
-		"not of the list's":    func(l *List) { l.Listed = []string{"example.com"} },
+		"the name must be":       func(l *List) { l.Name = "Two Words" },
+		"no domain name":         func(l *List) { l.Zone = "bl..example" },
+		"in lower case":          func(l *List) { l.Zone = "BL.example" },
+		"a label of its own":     func(l *List) { l.Zone = "x{key}.bl.example" },
+		"no inputs":              func(l *List) { l.Inputs = 0 },
+		"the addresses of links": func(l *List) { l.Inputs = LinkIPv4 },
+		"two lists":              func(l *List) { l.Inputs |= From },
+		"0 rules":                func(l *List) { l.Rules = nil },
+		"needs a pattern":        func(l *List) { l.Rules = append(l.Rules, Rule{Label: "x"}) },
+		"a weight of":            func(l *List) { l.Rules[0].Weight = 11 },
+		"what it says":           func(l *List) { l.Errors = append(l.Errors, Failure{}) },
+		"at least one of each":   func(l *List) { l.Free = nil },
+		"not of the list's":      func(l *List) { l.Listed = []string{"example.com"} },
 	} {
 		l := good()
 		spoil(&l)

@@ -174,12 +174,12 @@ func listSubject(text string) (rbl.Subject, error) {
 		if addr = addr.Unmap(); gateway.Inside(addr) || !addr.IsGlobalUnicast() {
 			return rbl.Subject{}, fmt.Errorf("%s is no address of the internet: no list is asked about it (test points are asked by themselves)", addr)
 		}
-		return rbl.Subject{Client: addr}, nil
+		return rbl.Subject{Client: addr, Links: &rbl.Links{Addrs: []netip.Addr{addr}}}, nil
 	}
 	if !dns.ValidName(text) || !strings.Contains(text, ".") {
 		return rbl.Subject{}, fmt.Errorf("%q is neither an IP address nor a domain; write internationalised names as A-labels", gateway.CleanText(text, 60))
 	}
-	return rbl.Subject{Helo: text, Reverse: text, MailFrom: text, From: text}, nil
+	return rbl.Subject{Helo: text, Reverse: text, MailFrom: text, From: text, Links: &rbl.Links{Hosts: []string{text}}}, nil
 }
 
 // askLists proves the lists of a policy and asks each, all at the same time.

@@ -19,7 +19,7 @@ type RBLAny struct {
 	Use     string   `toml:"use" enum:"commercial,non-commercial" doc:"As rbl.use, for this list. Not set: rbl.use."`
 	Key     rbl.Key  `toml:"key" secret:"true" doc:"The key that the list's operator gave you. It is never shown. Better in a file of its own: key_file."`
 	KeyFile string   `toml:"key_file" format:"path" example:"/etc/gatepost/dqs.key" doc:"A file that holds the key and nothing else; a reload reads it again."`
-	Inputs  []string `toml:"inputs" enum:"client4,client6,helo,reverse,mailfrom,from" doc:"What the list is asked about: the client's address of either kind, the name of HELO, the verified reverse name, the domain of MAIL FROM, the author's domain. Not set: all that the catalogue has for it, of a list of your own the client's addresses."`
+	Inputs  []string `toml:"inputs" enum:"client4,client6,helo,reverse,mailfrom,from,link,link4" doc:"What the list is asked about: the client's address of either kind, the name of HELO, the verified reverse name, the domain of MAIL FROM, the author's domain, the hosts that links lead to, and the addresses of links without a name. Not set: all that the catalogue has for it, of a list of your own the client's addresses."`
 	Listed  []string `toml:"listed" rfc:"RFC 5782 section 5" doc:"Test points that are always listed: addresses or domains. Not set: the catalogue's, of a list of your own 127.0.0.2, or test for domains."`
 	Free    []string `toml:"free" rfc:"RFC 5782 section 5" doc:"Test points that are never listed. Not set: the catalogue's, of a list of your own 127.0.0.1, or invalid for domains."`
 	Quota   int      `toml:"quota" unit:"queries" min:"0" max:"1000000000" doc:"Queries in 24 hours that you may ask; at 80 % of it you are warned. 0: what the catalogue has, or none."`
@@ -132,7 +132,7 @@ func (l *RBLOwn) list() rbl.List {
 	out := rbl.List{Name: l.Name, Zone: strings.TrimSuffix(strings.ToLower(l.Zone), "."), Inputs: rbl.Client,
 		Listed: []string{"127.0.0.2"}, Free: []string{"127.0.0.1"}, Website: l.Website, Commercial: true,
 		Terms: "As agreed with its operator"}
-	if inputsOf(l.Inputs)&rbl.Domains != 0 {
+	if rbl.InputsOf(l.Inputs)&rbl.Domains != 0 {
 		out.Listed, out.Free = []string{"test"}, []string{"invalid"}
 	}
 	for _, r := range l.Rules {
@@ -148,7 +148,7 @@ func (l *RBLOwn) list() rbl.List {
 
 // lay lays what is said of any list over a definition.
 func (l *RBLAny) lay(out *rbl.List) {
-	if in := inputsOf(l.Inputs); in != 0 {
+	if in := rbl.InputsOf(l.Inputs); in != 0 {
 		out.Inputs = in
 	}
 	if len(l.Listed) > 0 {
@@ -160,14 +160,4 @@ func (l *RBLAny) lay(out *rbl.List) {
 	if l.Quota > 0 {
 		out.Quota = l.Quota
 	}
-}
-
-// inputsOf is the sum of the inputs of those names.
-func inputsOf(names []string) (in rbl.Input) {
-	for i := rbl.ClientIPv4; i <= rbl.From; i <<= 1 {
-		if slices.Contains(names, i.String()) {
-			in |= i
-		}
-	}
-	return in
 }

@@ -143,8 +143,8 @@ func (l *RBLAny) keyed(list *rbl.List, advice string, report func(key, message, 
 // write.
 func sound(list *rbl.List, report func(key, message, instead string)) {
 	for _, r := range list.Rules {
-		if r.Weight < 0 && list.Inputs&(rbl.HeloName|rbl.MailFrom|rbl.From) != 0 {
-			report("inputs", fmt.Sprintf("the code %s speaks for the sender (%d), and anybody can write a name in HELO, MAIL FROM and From", shown(r.Label), r.Weight),
+		if r.Weight < 0 && list.Inputs&(rbl.HeloName|rbl.MailFrom|rbl.From|rbl.Link) != 0 {
+			report("inputs", fmt.Sprintf("the code %s speaks for the sender (%d), and anybody can write a name in HELO, MAIL FROM, From and links", shown(r.Label), r.Weight),
 				`write inputs = ["reverse"], the verified name, or use a list of addresses`)
 			break
 		}

@@ -190,7 +190,7 @@ func unusable(l *rbl.List) string {
 		}
 	}
 	for _, r := range l.Rules {
-		if r.Weight < 0 && l.Inputs&(rbl.HeloName|rbl.MailFrom|rbl.From) != 0 {
+		if r.Weight < 0 && l.Inputs&(rbl.HeloName|rbl.MailFrom|rbl.From|rbl.Link) != 0 {
 			return "speaks for names that anybody can write"
 		}
 	}
@@ -202,12 +202,7 @@ func unusable(l *rbl.List) string {
 
 // inputsOf is the sum of the inputs of those names; of none, what a list of one's own is asked about.
 func inputsOf(names []string) (in rbl.Input) {
-	for i := rbl.ClientIPv4; i <= rbl.From; i <<= 1 {
-		if slices.Contains(names, i.String()) {
-			in |= i
-		}
-	}
-	if in == 0 {
+	if in = rbl.InputsOf(names); in == 0 {
 		return rbl.Client
 	}
 	return in
