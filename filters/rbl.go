@@ -50,6 +50,18 @@ func rblAuthor() Definition {
 	return def
 }
 
+// rblURL looks the hosts of links up in lists.
+func rblURL() Definition {
+	def := Definition{Name: "rbl.url", Stage: gateway.Data}
+	def.asksLists()
+	def.Doc = "Are hosts that links of the message lead to on a DNS list of domains that [rbl] names? At most 20 hosts are asked about, those that look worst first; never well-known ones, those of mailing services, and domains that we serve. A list has one voice for all of them, and a listing that was priced for the sender already costs nothing more. What a list could not tell is unknown, and holds nobody."
+	def.Action = gateway.ActionScore
+	def.Reasons = nil // of a list that is late too: who could not be told costs nothing
+	def.Measures[0].Price = 0.7
+	def.Build = askingLists(rbl.Link|rbl.LinkIPv4, (*lister).urls)
+	return def
+}
+
 // asksLists fills in what the definitions have in common.
 func (def *Definition) asksLists() {
 	def.Class, def.RFC, def.Options = gateway.ClassList, "RFC 5782", &ListsOptions{}
@@ -109,7 +121,7 @@ func (c *lister) runSender(ctx context.Context, in *gateway.Input) gateway.Findi
 	if c.d.leavesSender(in.Envelope) {
 		return noInput()
 	}
-	return c.tell(in, in.Envelope.From.Domain, c.sender(ctx, in.Envelope), c.priced(in, false))
+	return c.tell(in, in.Envelope.From.Domain, c.sender(ctx, in.Envelope), c.priced(in, false, false))
 }
 
 func (c *lister) runAuthor(ctx context.Context, in *gateway.Input) gateway.Finding {
@@ -120,7 +132,7 @@ func (c *lister) runAuthor(ctx context.Context, in *gateway.Input) gateway.Findi
 	if domain == "" {
 		return noInput()
 	}
-	return c.tell(in, domain, c.author(ctx, in.Envelope, domain), c.priced(in, true))
+	return c.tell(in, domain, c.author(ctx, in.Envelope, domain), c.priced(in, true, false))
 }
 
 // authorDomain is what is asked about of an author; "" for nothing.

@@ -174,9 +174,10 @@ func (c *lister) authorReady(in *gateway.Input) bool {
 	return isInside(in.Session.Client.Addr()) || c.authorDomain(in.Envelope) == "" || gateway.Known(&in.Envelope.Facts, factListAuthor)
 }
 
-// priced tells which listings have their price already: those of the client's names, and, for the author, of the sender.
+// priced tells which listings have their price already: those of the client's names, and, for the author and for links, of the
+// sender, for links of the author too.
 // A domain has one price, in however many places of a message it stands.
-func (c *lister) priced(in *gateway.Input, author bool) func(*rbl.Result) bool {
+func (c *lister) priced(in *gateway.Input, sender, author bool) func(*rbl.Result) bool {
 	var before []rbl.Result
 	look := func(check string, facts *gateway.Facts, fact string) {
 		if c.d.On != nil && c.d.On(check) && gateway.Known(facts, fact) {
@@ -184,8 +185,11 @@ func (c *lister) priced(in *gateway.Input, author bool) func(*rbl.Result) bool {
 		}
 	}
 	look("rbl.helo", &in.Session.Facts, factListNames+heloText(in.Session))
-	if author {
+	if sender {
 		look("rbl.sender", &in.Envelope.Facts, factListSender)
+	}
+	if author {
+		look("rbl.author", &in.Envelope.Facts, factListAuthor)
 	}
 	return func(res *rbl.Result) bool {
 		for i := range before {

@@ -46,18 +46,18 @@ func spamAssassin() Definition {
 
 // SpamAssassinOptions are the options of checks.spamassassin.
 type SpamAssassinOptions struct {
-	Ignore []string `toml:"ignore" doc:"Rules (with * and ?) whose points do not count, since a check of our own prices the same thing. Not set: RCVD_IN_*, URIBL_*, SPF_*, DKIM_*, DMARC_*, RDNS_NONE and MISSING_DATE, each where our own check is on, RCVD_IN_* where it has lists too." example:"RCVD_IN_*"`
+	Ignore []string `toml:"ignore" doc:"Rules (with * and ?) whose points do not count, since a check of our own prices the same thing. Not set: RCVD_IN_*, URIBL_*, SPF_*, DKIM_*, DMARC_*, RDNS_NONE and MISSING_DATE, each where our own check is on, RCVD_IN_* and URIBL_* where it has lists too." example:"RCVD_IN_*"`
 }
 
 // prices reports whether a check is on and has what it works with: lists that nobody named price nothing.
 func (d *Deps) prices(check string) bool {
-	return d.On != nil && d.On(check) && (check != "rbl.client" || d.asked(rbl.Client))
+	return d.On != nil && d.On(check) && (check != "rbl.client" || d.asked(rbl.Client)) && (check != "rbl.url" || d.asked(rbl.Link))
 }
 
 // pricedHere lists the rules that look at what a check of ours looks at and prices.
 func pricedHere(on func(check string) bool) []string {
 	var out []string
-	for _, pair := range [...][2]string{{"rbl.client", "RCVD_IN_*"}, {"urls", "URIBL_*"}, {"spf", "SPF_*"}, {"dkim", "DKIM_*"},
+	for _, pair := range [...][2]string{{"rbl.client", "RCVD_IN_*"}, {"rbl.url", "URIBL_*"}, {"spf", "SPF_*"}, {"dkim", "DKIM_*"},
 		{"dmarc", "DMARC_*"}, {"rdns", "RDNS_NONE"}, {"shape", "MISSING_DATE"}} {
 		if on(pair[0]) {
 			out = append(out, pair[1])

@@ -1,0 +1,109 @@
+package filters
+
+import (
+	"gatepost/gateway"
+	"gatepost/internal/links"
+	"gatepost/internal/mime"
+)
+
+// factLinks is the name of the fact that linksIn computes.
+const factLinks = "links"
+
+// linked are the links of a message, and what its pages ask for.
+type linked struct {
+	Links    []links.Link
+	uris     []links.URI // of each link, as a browser reads it
+	ends     []links.URI // and where it ends, behind rewriting services
+	more     bool        // there are more than are looked at
+	password int         // the part whose page asks for a password; -1 for none
+	form     string      // where the first form of a page that is shown is sent
+	tree     *mime.Tree
+}
+
+// linksIn finds the links of a message, once: of its texts and pages. It is never nil.
+func linksIn(in *gateway.Input) *linked {
+	if in.Envelope == nil {
+		return &linked{password: -1}
+	}
+	l := gateway.Fact(&in.Envelope.Facts, factLinks, func() *linked { return findLinks(tree(in)) })
+	if l == nil { // a panic
+		return &linked{password: -1}
+	}
+	return l
+}
+
+func findLinks(t *mime.Tree) *linked {
+	out := &linked{password: -1, tree: t}
+	if t == nil {
+		return out
+	}
+	var list links.List
+	for i := range t.Parts {
+		p := &t.Parts[i]
+		if !p.Leaf || p.Text == "" {
+			continue
+		}
+		if !isPage(p) {
+			list.Text(i, p.Text)
+			continue
+		}
+		page := list.HTML(i, p.Text)
+		if p.Disposition == "attachment" { // what it does is looked at where attachments are
+			continue
+		}
+		if page.Password && out.password < 0 {
+			out.password = i
+		}
+		if u := links.Read(page.Form); out.form == "" && u.Web() {
+			out.form = page.Form
+		}
+	}
+	out.take(&list)
+	return out
+}
+
+// isPage reports whether clients show a part as HTML.
+func isPage(p *mime.Part) bool {
+	switch p.Type {
+	case "text/html", "text/xhtml", "application/xhtml+xml", "text/x-amp-html":
+		return true
+	}
+	return false
+}
+
+// take reads the links of a list.
+func (l *linked) take(list *links.List) {
+	l.Links, l.more = list.Links, list.More
+	l.uris = make([]links.URI, len(l.Links))
+	l.ends = make([]links.URI, len(l.Links))
+	for i := range l.Links {
+		l.uris[i] = links.Read(l.Links[i].URI)
+		l.ends[i] = links.Unwrap(l.uris[i])
+	}
+}
+
+// followed reports whether somebody is meant to follow a link: it is no picture of a page.
+func followed(w links.Where) bool { return w != links.InResource && w != links.InBase }
+
+// place names the part that a link stands in, for people.
+func (l *linked) place(k *links.Link) string {
+	where := ""
+	if l.tree != nil && k.Part >= 0 && k.Part < len(l.tree.Parts) {
+		p := &l.tree.Parts[k.Part]
+		if where = "part " + p.Path; p.Path == "" {
+			where = "the text"
+		}
+		if name := p.Name(); name != "" {
+			where += " (" + gateway.CleanText(name, 60) + ")"
+		}
+	}
+	switch k.Where {
+	case links.InQR:
+		return where + ", code in a picture"
+	case links.InForm:
+		return where + ", form"
+	case links.InRefresh:
+		return where + ", goes there by itself"
+	}
+	return where
+}
