@@ -76,3 +76,30 @@ func toUTF8(charset string, b []byte) string {
 	}
 	return strings.ToValidUTF8(string(out), "\uFFFD")
 }
+
+// Encode writes a text in a charset; ok is false where that cannot say it, or would not read as plain US-ASCII either.
+func Encode(charset, text string) (b []byte, ok bool) {
+	e, odd, known := charsetOf(charset)
+	ascii := !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
+	switch {
+	case odd:
+		return nil, false
+	case ascii:
+		return []byte(text), true
+	case e == nil && known && strings.HasPrefix(strings.ToLower(charset), "utf"):
+		return []byte(text), true
+	}
+	single, is := e.(*charmap.Charmap)
+	if !is {
+		return nil, false
+	}
+	b, err := single.NewEncoder().Bytes([]byte(text))
+	return b, err == nil
+}
+
+// Decode reads octets of a charset as UTF-8; ok is false where nobody knows that charset, or they are none of it.
+func Decode(charset string, b []byte) (text string, ok bool) {
+	_, _, known := charsetOf(charset)
+	text = toUTF8(charset, b)
+	return text, known && !strings.ContainsRune(text, utf8.RuneError)
+}

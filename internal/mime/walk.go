@@ -234,11 +234,12 @@ func (r *run) content() (frame int, last bool, end int64, ok bool) {
 		r.feed(buf[:cur-keep])
 		r.win.at += cur - keep
 		cur = keep
-		if !r.win.more() {
-			r.feed(r.win.rest())
-			r.win.at = len(r.win.buf)
-			return 0, false, 0, false
+		if r.win.more() || cur < len(r.win.rest()) {
+			continue // at the end of all, the last line is looked at as it is
 		}
+		r.feed(r.win.rest())
+		r.win.at = len(r.win.buf)
+		return 0, false, 0, false
 	}
 }
 
