@@ -45,7 +45,7 @@ func (s *Sealer) Wants(changed bool) bool { return s.always || changed }
 
 // Seal is that of gateway.Sealer.
 func (s *Sealer) Seal(ctx context.Context, m *gateway.Sealing) (fields []byte, told string, err error) {
-	d := arc.Draft{Header: fieldsOf(gateway.ParseHeader(m.Header)), Body: gateway.Rest(m.Envelope.Body, m.Envelope.Header.BodyStart),
+	d := arc.Draft{Header: fieldsOf(gateway.ParseHeader(m.Header)), Body: m.Body,
 		Results: m.Results, Now: time.Now()}
 	if hasChain(m.Envelope) {
 		if !gateway.Known(&m.Envelope.Facts, factSignatures) {

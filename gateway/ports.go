@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"net/netip"
 	"time"
 )
@@ -59,8 +60,9 @@ type Sealer interface {
 
 // Sealing is a message that is to be sealed.
 type Sealing struct {
-	Envelope *Envelope // its body goes out as it came in
+	Envelope *Envelope // as it came in
 	Header   []byte    // the header section as it goes out, without the empty line
+	Body     io.Reader // what stands behind the empty line as it goes out; read once
 	Results  string    // the value of our Authentication-Results
 }
 

@@ -57,6 +57,9 @@ func (a *Acceptor) Deliver(ctx context.Context, e *gateway.Envelope, v *gateway.
 	within := gateway.Within(context.WithoutCancel(ctx), until)
 	defer within.End()
 	t := &transfer{a: a, e: e, v: v, fields: Compose(e, v, time.Now())}
+	if err := t.fields.edit(e, v); err != nil && !t.keepAll(err) {
+		return t.result
+	}
 	defer t.claim.end(nil) // whatever happens: others wait for it
 	t.run(within)
 	t.result.Removed, t.result.Edits, t.result.ScannedBy = t.fields.Removed, t.fields.Edits, t.fields.ScannedBy

@@ -18,7 +18,8 @@ type Fields struct {
 	ScannedBy []string
 	Edits     []string // what else was changed, for the journal
 	kept      []span
-	results   []byte // our Authentication-Results
+	changes   []change // of the content, in their order
+	results   []byte   // our Authentication-Results
 }
 
 // span is a part of the header section that goes out as it came in, and what is written behind it.
@@ -52,9 +53,7 @@ func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 		b = add(b, "X-Gatepost-Malformed: the header section began with white space\r\n")
 	}
 	f.rewrite(e)
-	if tagsSubject(e, v) {
-		b = f.tagSubject(b, e.Header, e.Session.Snapshot.Tag.Text)
-	}
+	b = f.subject(b, e, v)
 	f.Added = b
 	f.Removed, f.Edits = few(f.Removed), few(f.Edits)
 	return f
@@ -241,8 +240,11 @@ func (f *Fields) Content(e *gateway.Envelope) gateway.Content {
 		}
 	}
 	from := int64(len(e.Header.Raw))
-	c.Parts = append(c.Parts, gateway.Rest(e.Body, from))
-	c.Size += e.Body.Size() - from
+	rest, size := f.rest(e, from)
+	c.Parts, c.Size = append(c.Parts, rest...), c.Size+size
+	if len(f.changes) > 0 {
+		return c // nobody looked at it as it is now
+	}
 	c.Clean = e.Measured.Clean && startsLine(e.Header.Raw)
 	for _, at := range e.Measured.Dots {
 		if at >= from {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 
 	"gatepost/gateway"
 )
@@ -33,11 +34,21 @@ func (f *Fields) sealedBy(ctx context.Context, s gateway.Sealer, e *gateway.Enve
 		}
 	}()
 	_, results, _ := bytes.Cut(f.results, []byte(":"))
-	fields, told, err = s.Seal(ctx, &gateway.Sealing{Envelope: e, Header: f.header(e.Header), Results: string(bytes.TrimSpace(results))})
+	fields, told, err = s.Seal(ctx, &gateway.Sealing{Envelope: e, Header: f.header(e.Header), Body: f.body(e),
+		Results: string(bytes.TrimSpace(results))})
 	if err == nil && len(fields) > 0 && !bytes.HasSuffix(fields, []byte("\r\n")) {
 		err = fmt.Errorf("seal: %d octets that are no fields", len(fields))
 	}
 	return fields, told, err
+}
+
+// body is the content behind the empty line as it goes out.
+func (f *Fields) body(e *gateway.Envelope) io.Reader {
+	rest, _ := f.rest(e, e.Header.BodyStart)
+	if len(rest) == 1 {
+		return rest[0]
+	}
+	return io.MultiReader(rest...)
 }
 
 // header is the header section as it goes out.

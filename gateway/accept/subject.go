@@ -21,6 +21,25 @@ func tagsSubject(e *gateway.Envelope, v *gateway.Verdict) bool {
 	return marked && strings.TrimSpace(t.Text) != "" && (t.Signed || !signed(e.Header)) && !onlyUnknown(e, v)
 }
 
+// subject puts before the subject what policy wants there, and in front of that the tag of marked mail. What a rule of policy
+// asks for by itself is put there in signed mail, too: nearly all mail is signed.
+func (f *Fields) subject(b []byte, e *gateway.Envelope, v *gateway.Verdict) []byte {
+	tag := ""
+	if tagsSubject(e, v) {
+		tag = strings.TrimSpace(e.Session.Snapshot.Tag.Text)
+	}
+	text := strings.TrimSpace(v.Edits.Subject)
+	if e.Header.Count("Subject") == 0 {
+		text, tag = strings.TrimSpace(tag+" "+text), ""
+	}
+	for _, s := range [...]string{text, tag} {
+		if s != "" {
+			b = f.tagSubject(b, e.Header, s)
+		}
+	}
+	return b
+}
+
 // onlyUnknown reports whether what decided could not tell, and the points alone would not have marked the message.
 func onlyUnknown(e *gateway.Envelope, v *gateway.Verdict) bool {
 	for _, findings := range [...][]gateway.Finding{e.Findings, e.Session.Findings} {

@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"cmd/gatepost":                  {"..."},
 	"internal/importer":             {"internal/importer/...", "internal/smtpwire", "internal/freemail", "rbl"},
 	"gateway":                       {},
-	"gateway/accept":                {"gateway", "internal/authres"},
+	"gateway/accept":                {"gateway", "internal/authres", "internal/mime"},
 	"gateway/smtpd":                 {"gateway", "gateway/accept", "internal/smtpwire"},
 	"gateway/relay":                 {"gateway", "tls/...", "internal/smtpwire"},
 	"gateway/recipients":            {"gateway", "gateway/relay"},
