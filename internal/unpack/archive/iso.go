@@ -218,7 +218,9 @@ func (t *isoTree) record(parent string, r []byte, depth int, more bool) bool {
 	if i := strings.LastIndexByte(f.name, ';'); i > 0 {
 		f.name = f.name[:i]
 	}
-	f.name = strings.TrimSuffix(f.name, ".")
+	if n := strings.TrimSuffix(f.name, "."); n != "" && !strings.HasSuffix(n, ".") { // "NAME." is a name without an extension
+		f.name = n
+	}
 	if !t.joliet {
 		t.rockRidge(&f, r[min(len(r), 33+len(id)+(len(id)+1)%2+t.skip):])
 	}

@@ -14,7 +14,8 @@ import (
 // openAr opens what ar writes: libraries, and packages of Debian.
 func openAr(l *lister, c unpack.Content) error {
 	l.unix = true
-	b := c.Bytes()[8:]
+	b := c.Bytes()
+	b = b[min(8, len(b)):]
 	var names []byte // of GNU, for the long ones
 	for len(b) > 0 {
 		if len(b) < 60 || b[58] != '`' || b[59] != '\n' {

@@ -24,15 +24,16 @@ func matchZip(head []byte, _ unpack.Content) bool {
 		bytes.HasPrefix(head, []byte(zipData+zipLocal))
 }
 
-// matchZipBehind matches a ZIP behind something else: a program, a picture, anything.
+// matchZipBehind matches a ZIP behind something else: a program, a picture, anything but what holds files as they are, where the
+// end of a ZIP is that of one of them.
 func matchZipBehind(head []byte, c unpack.Content) bool {
-	if matchZip(head, c) {
+	if matchZip(head, c) || matchTar(head, c) || matchISO(head, c) || matchCpio(head, c) || bytes.HasPrefix(head, []byte("!<arch>")) || bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0")) {
 		return false
 	}
 	b := c.Bytes()
 	z := &zipFile{}
 	end, _, ok := z.findEnd(b)
-	return ok && directory(b, end).entries > 0
+	return ok && directory(b, end).entries > 0 && (z.tail(b, end) == 0 || !bytes.HasPrefix(head, []byte("%PDF")))
 }
 
 func openZip(l *lister, c unpack.Content) error {

@@ -1,5 +1,0 @@
-package archive
-
-import "testing"
-
-func made(t testing.TB) map[string][]byte { return nil }
