@@ -92,6 +92,7 @@ type Deps struct {
 	Recipients   Recipients
 	ClamAV       VirusScanner
 	SpamAssassin SpamScanner
+	Unpack       Unpacker
 	Rspamd       RspamdScanner
 	RspamdHead   int64           // octets of a message that rspamd sees; 0 is DefaultRspamdHead
 	SpamHead     int64           // octets of a message that spamd sees, our fields included; 0 is DefaultSpamHead

@@ -41,6 +41,7 @@ func plan() [gateway.Data + 1][]row {
 			{checks: []Definition{shape(), authorCheck(), mimeCheck()}, deadline: 5 * time.Second},
 			{checks: []Definition{dkimCheck(), arcCheck(), dmarcCheck(), rblAuthor()}, deadline: 8 * time.Second},
 			{checks: []Definition{impersonatedPerson(), impersonatedDomain(), impersonatedOwn(), replyElsewhere(), firstContact()}, deadline: time.Second},
+			{checks: []Definition{attachmentsType(), attachmentsName(), attachmentsEncrypted(), attachmentsArchive(), attachmentsMacro(), attachmentsActive()}, deadline: 45 * time.Second},
 			{checks: []Definition{urls(), rblURL()}, deadline: 8 * time.Second},
 			{checks: []Definition{rateOctets(), greylistNull(), postureCheck()}, deadline: 8 * time.Second},
 			{checks: []Definition{clamAV(), spamAssassin(), rspamdCheck()}},

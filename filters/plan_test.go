@@ -17,7 +17,7 @@ import (
 
 // noChecks are the files that hold no check.
 var noChecks = []string{"define.go", "dkim_evidence.go", "arc_vouch.go", "dmarc_ask.go", "dmarc_path.go", "dmarc_tell.go", "doc.go", "facts.go", "known.go", "lookup.go", "plan.go", "rcpt_targets.go", "rbl_ask.go", "rbl_held.go", "rbl_tell.go", "rate.go", "rate_count.go", "rate_lesson.go", "seal.go", "standing.go", "step.go",
-	"greylist_guest.go", "greylist_name.go", "reputation_learn.go", "impersonation_names.go", "freemail.go", "tree.go", "links.go", "urls_text.go", "rbl_url.go"}
+	"greylist_guest.go", "greylist_name.go", "reputation_learn.go", "impersonation_names.go", "freemail.go", "tree.go", "links.go", "urls_text.go", "rbl_url.go", "unpacked.go", "attachments.go"}
 
 // sources are the parsed files of this folder, without tests.
 func sources(t *testing.T) map[string]*ast.File {
@@ -220,7 +220,7 @@ func TestBuild(t *testing.T) {
 		t.Fatal(problems)
 	}
 	_, err := Build(&Deps{Policy: servedPolicy()}, c)
-	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.rate.connections: ", "checks.rate.messages: ", "checks.rate.recipients: ", "checks.rate.octets: ", "checks.reputation: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.greylist: ", "checks.greylist.null: ", "checks.posture: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: "} {
+	for _, want := range []string{"checks.helo: ", "checks.rdns: ", "checks.spf.helo: ", "checks.sender: ", "checks.spf: ", "checks.rate.connections: ", "checks.rate.messages: ", "checks.rate.recipients: ", "checks.rate.octets: ", "checks.reputation: ", "checks.dkim: ", "checks.arc: ", "checks.dmarc: ", "checks.greylist: ", "checks.greylist.null: ", "checks.posture: ", "checks.rcpt: ", "checks.clamav: ", "checks.spamassassin: ", "checks.attachments.type: ", "checks.attachments.active: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %s in %v", want, err)
 		}
@@ -230,7 +230,8 @@ func TestBuild(t *testing.T) {
 		t.Errorf("%d checks are told as not configured: %v", n, err)
 	}
 	off := ""
-	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "rate.connections", "rate.messages", "rate.recipients", "rate.octets", "reputation", "dkim", "arc", "dmarc", "greylist", "greylist.null", "posture", "rcpt", "clamav", "spamassassin"} {
+	for _, name := range []string{"helo", "rdns", "spf.helo", "sender", "spf", "rate.connections", "rate.messages", "rate.recipients", "rate.octets", "reputation", "dkim", "arc", "dmarc", "greylist", "greylist.null", "posture", "rcpt", "clamav", "spamassassin",
+		"attachments.type", "attachments.name", "attachments.encrypted", "attachments.archive", "attachments.macro", "attachments.active"} {
 		off += "[checks." + name + "]\naction = \"off\"\n"
 	}
 	c, _ = load(t, off)

@@ -152,7 +152,7 @@ func TestSpamAssassinSees(t *testing.T) {
 func TestSpamAssassinFailsToRead(t *testing.T) {
 	fake := labtest.FakeSpamd(t)
 	d := &Deps{SpamAssassin: spamAt(t, fake.Addr(), time.Second)}
-	pl := build(t, clamOff+"[checks.mime]\naction = \"off\"\n", d) // it would defer before
+	pl := build(t, clamOff+"[checks.mime]\naction = \"off\"\n"+attachmentsOff(), d) // they would defer before
 	e := dataOf(t, with(""))
 	e.Body = broken{e.Body}
 	if v, f := judge(t, d, pl, e, "spamassassin"); f.Result != gateway.Unknown || v.Outcome != gateway.Tag {

@@ -98,6 +98,9 @@ func build(t testing.TB, policy string, d *Deps) *gateway.Pipeline {
 	if d.SpamAssassin == nil {
 		d.SpamAssassin = deadSpam{}
 	}
+	if d.Unpack == nil {
+		d.Unpack = &here{}
+	}
 	if d.Recipients == nil {
 		d.Recipients = answers{}
 	}

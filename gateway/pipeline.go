@@ -276,7 +276,7 @@ func decided(v *Verdict, in *Input) bool {
 // of the others in goroutines.
 func runRow(ctx context.Context, row *Row, in *Input, findings []Finding) {
 	policy := in.Session.Snapshot.Policy
-	var few, wait [4]int
+	var few, wait [8]int
 	here, waiting := few[:0], wait[:0]
 	for k := range row.Checks {
 		switch c := &row.Checks[k]; {

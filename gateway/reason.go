@@ -124,23 +124,25 @@ const (
 	AttachmentBroken    Reason = "attachments.broken"    // cannot be read as what it is
 	AttachmentPath      Reason = "attachments.path"      // an archive that writes where it should not
 	AttachmentMacro     Reason = "attachments.macro"
-	AttachmentAutoExec  Reason = "attachments.autoexec" // macros that run by themselves, or a field that runs a program
-	AttachmentRemote    Reason = "attachments.remote"   // content that is fetched when it is opened
-	AttachmentEmbedded  Reason = "attachments.embedded" // a program or an object in a document
-	AttachmentScript    Reason = "attachments.script"   // HTML, SVG or PDF with script
-	AttachmentForm      Reason = "attachments.form"     // HTML that asks for a password
-	UnpackFailed        Reason = "unpack.failed"        // the process that looks into attachments did not end well
-	URLDisguised        Reason = "urls.disguised"       // the text of a link names another host
-	URLLookalike        Reason = "urls.lookalike"       // a host that looks like one of ours or a well-known one
-	URLOdd              Reason = "urls.odd"             // an address without a name, a user name before the host, data
-	ImpersonatedPerson  Reason = "impersonation.person" // the name of somebody of ours, with a foreign address
-	ImpersonatedDomain  Reason = "impersonation.domain" // looks like a domain of ours
-	ImpersonatedOwn     Reason = "impersonation.own"    // a domain of ours, not authenticated
-	ReplyElsewhere      Reason = "impersonation.reply"  // answers go to another domain
-	FirstContact        Reason = "impersonation.first"  // nobody here had mail of it before
-	MilterRefused       Reason = "milter.refused"       // a milter's own words: Args are code, enhanced code and text
-	HookRefused         Reason = "hook.refused"         // a check of the operator's own said so
-	PolicyRule          Reason = "policy.rule"          // a rule of the operator's about the message as such
+	AttachmentAutoExec  Reason = "attachments.autoexec"  // macros that run by themselves, or a field that runs a program
+	AttachmentRemote    Reason = "attachments.remote"    // content that is fetched when it is opened
+	AttachmentEmbedded  Reason = "attachments.embedded"  // a program or an object in a document
+	AttachmentScript    Reason = "attachments.script"    // HTML, SVG or PDF with script
+	AttachmentForm      Reason = "attachments.form"      // HTML that asks for a password
+	AttachmentSmuggling Reason = "attachments.smuggling" // HTML that puts a file together by itself
+	AttachmentLaunch    Reason = "attachments.launch"    // PDF that starts a program, or leads elsewhere by itself
+	UnpackFailed        Reason = "unpack.failed"         // the process that looks into attachments did not end well
+	URLDisguised        Reason = "urls.disguised"        // the text of a link names another host
+	URLLookalike        Reason = "urls.lookalike"        // a host that looks like one of ours or a well-known one
+	URLOdd              Reason = "urls.odd"              // an address without a name, a user name before the host, data
+	ImpersonatedPerson  Reason = "impersonation.person"  // the name of somebody of ours, with a foreign address
+	ImpersonatedDomain  Reason = "impersonation.domain"  // looks like a domain of ours
+	ImpersonatedOwn     Reason = "impersonation.own"     // a domain of ours, not authenticated
+	ReplyElsewhere      Reason = "impersonation.reply"   // answers go to another domain
+	FirstContact        Reason = "impersonation.first"   // nobody here had mail of it before
+	MilterRefused       Reason = "milter.refused"        // a milter's own words: Args are code, enhanced code and text
+	HookRefused         Reason = "hook.refused"          // a check of the operator's own said so
+	PolicyRule          Reason = "policy.rule"           // a rule of the operator's about the message as such
 	ScannerFailed       Reason = "scanner.failed"
 	TooBigToScan        Reason = "scanner.too_big"
 	CheckPanicked       Reason = "check.panicked"
@@ -265,6 +267,8 @@ var reasonWords = map[Reason]words{
 	AttachmentEmbedded:  {550, "5.7.1", Quarantine, "Message refused: a document has a program or an object in it: %s (%s); send it without"},
 	AttachmentScript:    {550, "5.7.1", Quarantine, "Message refused: a document has a script in it: %s (%s); send it without"},
 	AttachmentForm:      {550, "5.7.1", Quarantine, "Message refused: an attachment asks for passwords: %s; send it without"},
+	AttachmentSmuggling: {550, "5.7.1", Quarantine, "Message refused: an attached page puts a file together by itself: %s (%s); send the file"},
+	AttachmentLaunch:    {550, "5.7.1", Quarantine, "Message refused: a PDF starts a program or leads elsewhere by itself: %s (%s); send it without"},
 	UnpackFailed:        {451, "4.7.1", Defer, "The attachments of the message cannot be looked into right now; try again later"},
 	URLDisguised:        {550, "5.7.1", Quarantine, "Message refused: the text of a link names another host than it leads to (%s)"},
 	URLLookalike:        {550, "5.7.1", Quarantine, "Message refused: a link leads to a host that looks like another (%s)"},

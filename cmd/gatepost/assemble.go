@@ -225,6 +225,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	deps := &filters.Deps{Resolver: p.resolver, Recipients: b.rcpts, Known: p.known, Contacts: p.known, Shaper: p.shaper, Keyer: p.keyer, Rates: makeRates(c.Policy.Rates), Limited: &p.limited, Reputation: p.reputation, Bounces: p.bounces, Hostname: c.Bootstrap.Hostname, Policy: policy,
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	deps.Lists, deps.Held, deps.TLSRules = b.lists, &p.listHeld, tlsRules(c)
+	deps.Unpack = p.unpack
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav
 	}

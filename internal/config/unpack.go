@@ -6,7 +6,7 @@ import "time"
 type Unpack struct {
 	Processes int           `toml:"processes" unit:"processes" max:"1000" doc:"How many such processes may run at once; more messages wait. 0: two for each processor."`
 	Memory    Size          `toml:"memory" default:"512M" min:"128M" max:"16G" doc:"How much memory one of them may hold. What needs more is told as a limit."`
-	Time      time.Duration `toml:"time" default:"10s" min:"1s" max:"60s" doc:"How long one message may be looked into. Then what was found is told, with the limit; five seconds later the process is killed."`
+	Time      time.Duration `toml:"time" default:"10s" min:"1s" max:"30s" doc:"How long one message may be looked into. Then what was found is told, with the limit; five seconds later the process is killed."`
 	Entries   int           `toml:"entries" unit:"entries" default:"10000" min:"10" max:"1000000" doc:"How many files and folders of one message are looked at, in all its archives and documents together."`
 	Depth     int           `toml:"depth" unit:"levels" default:"8" min:"1" max:"50" doc:"How deep archives and documents may lie in each other."`
 	Octets    Size          `toml:"octets" default:"400M" min:"1M" max:"16G" doc:"How much is unpacked of one message, in all."`
