@@ -5,6 +5,8 @@ package mime
 type decoder struct {
 	kind   transferEncoding
 	broken bool // something in it that RFC 2045 does not allow
+	stops  bool // of base64: nothing counts behind a padding
+	goesOn bool // of base64: something stands behind a padding
 
 	// Of base64, uuencode and yEnc.
 	bits   uint32
@@ -104,6 +106,9 @@ func (d *decoder) base64(dst, src []byte) []byte {
 	n := len(dst)
 	t := &sextets
 	for i := 0; i < len(src); {
+		if d.stops && d.goesOn {
+			break
+		}
 		if d.have == 0 && !d.ended {
 			for ; i+4 <= len(src) && n+3 <= len(out); i += 4 {
 				s := src[i : i+4 : i+4]
@@ -123,7 +128,12 @@ func (d *decoder) base64(dst, src []byte) []byte {
 		i++
 		switch {
 		case v < 64:
-			d.broken, d.ended = d.broken || d.ended, false
+			if d.ended {
+				if d.goesOn, d.broken = true, true; d.stops {
+					return out[:n]
+				}
+				d.ended = false
+			}
 			d.bits, d.have = d.bits<<6|v, d.have+1
 			if d.have == 4 {
 				n = len(append(out[:n], byte(d.bits>>16), byte(d.bits>>8), byte(d.bits)))

@@ -19,6 +19,7 @@ func (r *run) describe(part int, f *fields, implied string) value {
 	}
 	if len(v.params) > 0 {
 		p.Params = v.all()
+		r.repeated(part, &v)
 		r.named(part, &v, "name")
 	}
 	p.ContentID = f.id
@@ -29,6 +30,25 @@ func (r *run) describe(part int, f *fields, implied string) value {
 		r.defect(MissingVersion, part, "")
 	}
 	return v
+}
+
+// repeated notes a boundary or a charset that stands there twice and differs.
+func (r *run) repeated(part int, v *value) {
+	if len(v.params) < 2 {
+		return
+	}
+	for _, name := range [...]string{"boundary", "charset"} {
+		s := v.says(name, false)
+		if len(s.values) < 2 {
+			continue
+		}
+		r.defect(ParamRepeated, part, name+" "+strings.Join(s.values, " | "))
+		for _, other := range s.values[1:] {
+			if _, odd, _ := charsetOf(other); odd && name == "charset" {
+				r.defect(CharsetOdd, part, other)
+			}
+		}
+	}
 }
 
 // typed reads Content-Type, of which there may be several: the first counts, and what others make of the part is owed.

@@ -24,6 +24,7 @@ const (
 	bySecond                      // by another boundary
 	byPrefix                      // by a boundary of which lines need be only the beginning
 	byEncoding                    // by another transfer encoding
+	toPadding                     // of base64 only what stands before its first padding
 	guessed                       // by the boundary that its content seems to have
 	besides                       // what stands before the first boundary, or behind the last
 )
@@ -104,17 +105,19 @@ func (r *run) second(o owed) {
 		r.byType(o.part, o.text)
 	case bySecond, byPrefix:
 		r.apart1(o.part, o.text, o.kind == byPrefix)
-	case byEncoding:
+	case byEncoding, toPadding:
 		if !p.Leaf {
 			return
 		}
 		q := r.again1(p.Within, p.Content, p.End)
 		if next, ok := q.double(o.part, p.Type); ok {
-			r.t.Parts[next].Encoding = o.text
+			if r.t.Parts[next].stops = o.kind == toPadding; o.kind == byEncoding {
+				r.t.Parts[next].Encoding = o.text
+			}
 			q.only(next)
 		}
 	case guessed:
-		if b := r.guess(o.part); b != "" {
+		if b := r.guess(o.part); b != "" && !r.readBy(o.part, b) {
 			r.apart1(o.part, b, false)
 		}
 	case besides:
@@ -260,6 +263,16 @@ func (r *run) guess(part int) string {
 		}
 	}
 	return ""
+}
+
+// readBy reports whether a part was read by a boundary already.
+func (r *run) readBy(part int, boundary string) bool {
+	for i := part + 1; i < len(r.t.Parts); i++ {
+		if p := &r.t.Parts[i]; p.Parent == part && p.Doubt && p.Params["boundary"] == boundary {
+			return true
+		}
+	}
+	return false
 }
 
 // minBesides is how much may stand before the first boundary or behind the last without being looked at: it is a notice for

@@ -104,8 +104,12 @@ func transfer(value string) string {
 	return strings.ToLower(strings.Trim(word, `"`))
 }
 
-// known returns the decoder of a transfer encoding. Those that RFC 2045 has not are taken as what they are known for, and
-// else as plain.
+// isUU reports whether an encoding is one of the names under which uuencode goes. Its content is read as a text with a file in it.
+func isUU(name string) bool {
+	return name == "x-uuencode" || name == "x-uue" || name == "uuencode" || name == "uue"
+}
+
+// known returns the decoder of a transfer encoding. Those that RFC 2045 has not are taken as plain.
 func known(name string) (kind transferEncoding, ok bool) {
 	switch name {
 	case "", "7bit", "8bit", "binary":
@@ -114,8 +118,6 @@ func known(name string) (kind transferEncoding, ok bool) {
 		return base64, true
 	case "quoted-printable":
 		return quoted, true
-	case "x-uuencode", "x-uue", "uuencode", "uue":
-		return uuencode, false
 	}
 	return plain, false
 }

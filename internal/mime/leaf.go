@@ -34,13 +34,13 @@ type leaf struct {
 // begin makes a leaf ready for a part.
 func (l *leaf) begin(w *walk, part int, kind transferEncoding, stable bool) {
 	p := &w.t.Parts[part]
-	*l = leaf{w: w, part: part, dec: decoder{kind: kind}, stable: stable}
+	*l = leaf{w: w, part: part, dec: decoder{kind: kind, stops: w.t.Parts[part].stops}, stable: stable}
 	l.isText = isText(p.Type)
 	p.Leaf = true
 	if !l.isText || p.Doubt || len(p.Names) > 0 || p.Disposition == "attachment" {
 		l.sum = w.sha()
 	}
-	if l.isText {
+	if l.isText || isUU(p.Encoding) {
 		l.uu = &w.blocks
 		l.uu.reset(w)
 	}
@@ -84,6 +84,9 @@ func (l *leaf) take(b []byte) {
 			l.head = append(l.head, b[:n]...)
 		}
 	}
+	if l.uu != nil {
+		l.uu.write(b)
+	}
 	if !l.isText {
 		return
 	}
@@ -95,7 +98,6 @@ func (l *leaf) take(b []byte) {
 	} else {
 		l.text = append(l.text, b[:n]...)
 	}
-	l.uu.write(b)
 }
 
 // end writes down what the part is.
@@ -112,7 +114,7 @@ func (l *leaf) end() {
 	if l.isText {
 		p.Text = l.w.decoded(l.part, l.text)
 	}
-	if l.dec.broken {
+	if l.dec.broken && !p.stops {
 		kind := Base64Broken
 		if l.dec.kind == quoted {
 			kind = QuotedBroken

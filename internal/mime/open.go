@@ -17,7 +17,7 @@ func (t *Tree) Open(part int) io.Reader {
 	p := &t.Parts[part]
 	r := t.region(p.Within, p.Content, p.End)
 	if kind := p.kind(); kind != plain && (p.Leaf || p.Octets > 0) {
-		return &decoding{r: r, dec: decoder{kind: kind}}
+		return &decoding{r: r, dec: decoder{kind: kind, stops: p.stops}}
 	}
 	return r
 }
@@ -44,8 +44,8 @@ func (t *Tree) Header(part int, max int64) []byte {
 
 // kind is the encoding that the content of a part is in.
 func (p *Part) kind() transferEncoding {
-	if p.Encoding == "x-yenc" {
-		return yenc
+	if p.block != plain {
+		return p.block
 	}
 	kind, _ := known(p.Encoding)
 	return kind
@@ -69,7 +69,7 @@ func (t *Tree) content(part int, from int64) io.Reader {
 	if kind == plain {
 		return t.region(p.Within, p.Content+from, p.End)
 	}
-	start := mark{dec: decoder{kind: kind}}
+	start := mark{dec: decoder{kind: kind, stops: p.stops}}
 	marks := t.marks[part]
 	if i := sort.Search(len(marks), func(i int) bool { return marks[i].decoded > from }); i > 0 {
 		start = marks[i-1]

@@ -52,6 +52,9 @@ type Part struct {
 	Head   []byte // the beginning, as Limits.Head allows
 	Text   string // UTF-8, of text parts, as Limits.Text allows
 	Cut    bool   // Text is not all of it
+
+	block transferEncoding // of a file in a text, which Encoding names too
+	stops bool             // of base64: read up to its first padding
 }
 
 // Name is the name that most clients would give the part; "" for none.

@@ -172,11 +172,11 @@ func (u *blocks) end(part int) {
 		of := &u.w.t.Parts[part]
 		q := Part{Parent: part, Depth: of.Depth + 1, Path: doubtful(of.Path, i+1), Leaf: true, Doubt: true, Type: "application/octet-stream",
 			Within: part, Start: b.start, Content: b.content, End: min(b.end, of.Octets), Encoding: "x-uuencode", Disposition: "attachment",
-			Names: []string{b.name}, Octets: b.octets, SHA256: b.sum, Head: b.head}
+			Names: []string{b.name}, Octets: b.octets, SHA256: b.sum, Head: b.head, block: b.kind}
 		if b.kind == yenc {
 			q.Encoding = "x-yenc"
 		}
-		if kind, _ := known(of.Encoding); kind == plain {
+		if of.kind() == plain {
 			q.Within = of.Within
 			q.Start, q.Content, q.End = q.Start+of.Content, q.Content+of.Content, q.End+of.Content
 		}

@@ -339,6 +339,9 @@ func (r *run) close(from int, end int64) {
 	if r.active {
 		r.active = false
 		r.leaf.end()
+		if d := &r.leaf.dec; d.goesOn && !d.stops && !r.leaf.isText { // a text with the words of a list behind it is no riddle
+			r.owes(owed{part: r.leaf.part, kind: toPadding})
+		}
 	}
 	for i := len(r.open) - 1; i >= from; i-- {
 		part := r.open[i]
