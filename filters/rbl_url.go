@@ -50,7 +50,11 @@ func (c *urlLister) ready(in *gateway.Input) bool {
 
 // asked are the hosts that lists are asked about, chosen once; nil for none.
 func (c *urlLister) asked(in *gateway.Input) *rbl.Links {
-	return gateway.Fact(&in.Envelope.Facts, "rbl urls asked", func() *rbl.Links { return c.choose(linksIn(in)) })
+	l := linksIn(in)
+	if len(l.Links) == 0 {
+		return nil
+	}
+	return gateway.Fact(&in.Envelope.Facts, "rbl urls asked", func() *rbl.Links { return c.choose(l) })
 }
 
 // candidate is a host that may be asked about.

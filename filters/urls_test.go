@@ -10,6 +10,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/internal/lab/dnslab"
+	"gatepost/internal/mime"
 	"gatepost/rbl"
 )
 
@@ -237,5 +238,23 @@ func TestRBLURLBound(t *testing.T) {
 	asked := c.choose(linksIn(input(from("198.51.100.7", "x.example"), dataOf(t, strings.ReplaceAll(page(b.String()), "\n", "\r\n")))))
 	if len(asked.Hosts) != mostListed || asked.Hosts[0] != "evil.test" {
 		t.Errorf("%d hosts: %v", len(asked.Hosts), asked.Hosts)
+	}
+}
+
+// BenchmarkURLs: what the check adds to a message whose tree is known, without a link and with some.
+func BenchmarkURLs(b *testing.B) {
+	plain := "From: a@b.example\n\n" + strings.Repeat("The minutes of last week are ready. Tell me what you think of them, Anna.\n", 14)
+	for name, text := range map[string]string{"1K": plain, "links": page(strings.Repeat(`<p>The offer of the week <a href="https://click.shop.example/1?x=2">See it now</a> <img src="https://img.shop.example/1.png"></p>`, 20))} {
+		b.Run(name, func(b *testing.B) {
+			c := &urlCheck{names: (&Deps{Policy: servedPolicy()}).imitated(nil, nil, true)}
+			in := input(from("198.51.100.7", "x.example"), dataOf(b, strings.ReplaceAll(text, "\n", "\r\n")))
+			t := tree(in)
+			b.ReportAllocs()
+			for b.Loop() {
+				in.Envelope.Facts = gateway.Facts{}
+				gateway.Fact(&in.Envelope.Facts, factMIME, func() *mime.Tree { return t })
+				c.run(in)
+			}
+		})
 	}
 }

@@ -69,7 +69,7 @@ func (u *URI) Opaque() bool {
 // Read reads a link. It never fails: what a browser would not take has OddInvalid, with the host as far as it can be told.
 func Read(s string) URI {
 	var u URI
-	s = strings.TrimFunc(s, func(r rune) bool { return r <= ' ' })
+	s = strings.TrimFunc(s, around)
 	if len(s) > MaxURI {
 		s = s[:MaxURI]
 	}
@@ -114,6 +114,10 @@ func Read(s string) URI {
 	}
 	return u
 }
+
+// around reports whether a letter at an end of a link is no part of it: what browsers take off, and invisible ones that come
+// along when somebody copies it, which they would leave out of a host.
+func around(r rune) bool { return r <= ' ' || r >= 0x200b && r <= 0x200f || r == 0x2060 || r == 0xfeff || r == 0xad }
 
 // withoutBreaks leaves out tabs and line ends, as browsers do before they read anything.
 func withoutBreaks(s string) (string, bool) {

@@ -41,6 +41,7 @@ func TestRead(t *testing.T) {
 		{"http://%65xample.org", "example.org", "example.org", OddPercent},
 		{"http://%77%77%77%2Eexample%2Eorg", "www.example.org", "example.org", OddPercent},
 		{"http://ｅxample。org", "example.org", "example.org", OddLetters},
+		{"\ufeffhttps://example.org\u200b", "example.org", "example.org", 0},
 		{"http://exa\u200bmple.org", "example.org", "example.org", OddLetters},
 		{"http://exa\u00admple.org", "example.org", "example.org", OddLetters},
 		{"http://bücher.example", "xn--bcher-kva.example", "xn--bcher-kva.example", 0},
