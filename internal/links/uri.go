@@ -117,7 +117,9 @@ func Read(s string) URI {
 
 // around reports whether a letter at an end of a link is no part of it: what browsers take off, and invisible ones that come
 // along when somebody copies it, which they would leave out of a host.
-func around(r rune) bool { return r <= ' ' || r >= 0x200b && r <= 0x200f || r == 0x2060 || r == 0xfeff || r == 0xad }
+func around(r rune) bool {
+	return r <= ' ' || r >= 0x200b && r <= 0x200f || r == 0x2060 || r == 0xfeff || r == 0xad
+}
 
 // withoutBreaks leaves out tabs and line ends, as browsers do before they read anything.
 func withoutBreaks(s string) (string, bool) {
