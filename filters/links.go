@@ -1,9 +1,13 @@
 package filters
 
 import (
+	"context"
+	"strings"
+
 	"gatepost/gateway"
 	"gatepost/internal/links"
 	"gatepost/internal/mime"
+	"gatepost/internal/unpack"
 )
 
 // factLinks is the name of the fact that linksIn computes.
@@ -18,22 +22,34 @@ type linked struct {
 	password int         // the part whose page asks for a password; -1 for none
 	form     string      // where the first form of a page that is shown is sent
 	tree     *mime.Tree
+	failed   error // why nobody could look into the attachments
 }
 
-// linksIn finds the links of a message, once: of its texts and pages. It is never nil.
-func linksIn(in *gateway.Input) *linked {
+// linksIn finds the links of a message, once: of its texts and pages, and of what is in its attachments. It is never nil.
+func (d *Deps) linksIn(ctx context.Context, in *gateway.Input) *linked {
 	if in.Envelope == nil {
 		return &linked{password: -1}
 	}
-	l := gateway.Fact(&in.Envelope.Facts, factLinks, func() *linked { return findLinks(tree(in)) })
+	l := gateway.Fact(&in.Envelope.Facts, factLinks, func() *linked {
+		var o opened
+		if d.Unpack != nil {
+			o = d.unpacked(ctx, in)
+		}
+		return findLinks(tree(in), o)
+	})
 	if l == nil { // a panic
 		return &linked{password: -1}
 	}
 	return l
 }
 
-func findLinks(t *mime.Tree) *linked {
-	out := &linked{password: -1, tree: t}
+// linksReady reports whether linksIn waits for nobody.
+func (d *Deps) linksReady(in *gateway.Input) bool {
+	return gateway.Known(&in.Envelope.Facts, factLinks) || d.Unpack == nil || unpackedReady(in)
+}
+
+func findLinks(t *mime.Tree, o opened) *linked {
+	out := &linked{password: -1, tree: t, failed: o.err}
 	if t == nil {
 		return out
 	}
@@ -58,8 +74,25 @@ func findLinks(t *mime.Tree) *linked {
 			out.form = page.Form
 		}
 	}
+	if o.report != nil {
+		for i := range o.report.Objects {
+			object := &o.report.Objects[i]
+			for _, k := range object.Links {
+				list.Add(unpackedLink(object.Part, &k))
+			}
+		}
+	}
 	out.take(&list)
 	return out
+}
+
+// unpackedLink is a link of an attachment. The text of a code may be a name without a scheme, which telephones follow as well.
+func unpackedLink(part int, k *unpack.Link) links.Link {
+	uri := k.URI
+	if k.Where == string(links.InQR) && !strings.Contains(uri, "://") && links.BareHost(uri) {
+		uri = "http://" + uri
+	}
+	return links.Link{URI: uri, Text: gateway.CleanText(k.Text, 200), Where: links.Where(k.Where), Part: part}
 }
 
 // isPage reports whether clients show a part as HTML.

@@ -32,7 +32,7 @@ func (c *urlLister) run(ctx context.Context, in *gateway.Input) gateway.Finding 
 	if isInside(in.Session.Client.Addr()) { // a relay's says nothing of links
 		return leftOut(in.Session)
 	}
-	asked := c.asked(in)
+	asked := c.hosts(ctx, in)
 	if asked == nil {
 		return noInput()
 	}
@@ -45,12 +45,15 @@ func (c *urlLister) run(ctx context.Context, in *gateway.Input) gateway.Finding 
 }
 
 func (c *urlLister) ready(in *gateway.Input) bool {
-	return isInside(in.Session.Client.Addr()) || c.asked(in) == nil
+	if isInside(in.Session.Client.Addr()) {
+		return true
+	}
+	return c.d.linksReady(in) && c.hosts(context.Background(), in) == nil // which waits for nothing then
 }
 
-// asked are the hosts that lists are asked about, chosen once; nil for none.
-func (c *urlLister) asked(in *gateway.Input) *rbl.Links {
-	l := linksIn(in)
+// hosts are those that lists are asked about, chosen once; nil for none.
+func (c *urlLister) hosts(ctx context.Context, in *gateway.Input) *rbl.Links {
+	l := c.d.linksIn(ctx, in)
 	if len(l.Links) == 0 {
 		return nil
 	}

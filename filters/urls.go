@@ -42,7 +42,7 @@ func urls() Definition {
 		Build: func(options any, d *Deps) (Built, error) {
 			o := options.(*URLsOptions)
 			c := &urlCheck{d: d, names: d.imitated(o.Protect, o.Allow, o.WellKnown)}
-			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return c.run(in) }, Ready: always}, nil
+			return Built{Run: c.run, Ready: d.linksReady}, nil
 		},
 	}
 }
@@ -87,9 +87,9 @@ type urlWork struct {
 	judged map[string]confusable.Match // hosts that were looked at
 }
 
-func (c *urlCheck) run(in *gateway.Input) gateway.Finding {
-	l := linksIn(in)
-	if len(l.Links) == 0 && l.password < 0 {
+func (c *urlCheck) run(ctx context.Context, in *gateway.Input) gateway.Finding {
+	l := c.d.linksIn(ctx, in)
+	if len(l.Links) == 0 && l.password < 0 && l.failed == nil {
 		return gateway.Passed()
 	}
 	w := urlWork{urlCheck: c, l: l, from: sendingOf(in.Envelope), f: gateway.Passed()}
@@ -103,6 +103,10 @@ func (c *urlCheck) run(in *gateway.Input) gateway.Finding {
 	}
 	if l.more {
 		w.say("many", "", "", nil, "")
+	}
+	if l.failed != nil && w.f.Result == gateway.Pass { // what the attachments hold is not known
+		f := notUnpacked(l.failed)
+		w.f.Result, w.f.Reason, w.f.Evidence = f.Result, f.Reason, append(w.f.Evidence, f.Evidence...)
 	}
 	return w.f
 }

@@ -1,6 +1,7 @@
 package filters
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/internal/lab/dnslab"
 	"gatepost/internal/mime"
+	"gatepost/internal/unpack"
 	"gatepost/rbl"
 )
 
@@ -155,7 +157,7 @@ Content-Disposition: attachment; filename=notes.txt
 https://three.example/
 --x--
 `, "\n", "\r\n"))
-	l := linksIn(input(from("198.51.100.7", "x.example"), e))
+	l := (&Deps{}).linksIn(t.Context(), input(from("198.51.100.7", "x.example"), e))
 	var got []string
 	for i := range l.Links {
 		got = append(got, l.place(&l.Links[i])+" "+l.ends[i].Host+" "+l.Links[i].Text)
@@ -164,8 +166,48 @@ https://three.example/
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	if l := linksIn(&gateway.Input{Session: e.Session}); len(l.Links) != 0 {
+	if l := (&Deps{}).linksIn(t.Context(), &gateway.Input{Session: e.Session}); len(l.Links) != 0 {
 		t.Errorf("%+v", l)
+	}
+}
+
+// unpacker is a process of the test, that says one thing of all parts.
+type unpacker struct {
+	links []unpack.Link
+	err   error
+}
+
+func (u unpacker) Unpack(_ context.Context, pieces []unpack.Piece) (r unpack.Report, err error) {
+	for _, p := range pieces {
+		r.Objects = append(r.Objects, unpack.Object{Parent: -1, Part: p.Part, Links: u.links})
+	}
+	return r, u.err
+}
+
+// TestURLsUnpacked: links of attachments and of codes in pictures are looked at, and where nobody could tell that is said.
+func TestURLsUnpacked(t *testing.T) {
+	text := "From: a@b.example\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nhello https://one.example/\n--x\n" +
+		"Content-Type: application/pdf; name=invoice.pdf\n\n%PDF-1.4 and more\n--x--\n"
+	for _, c := range []struct {
+		u    unpacker
+		want string
+	}{
+		{unpacker{}, "pass  "},
+		{unpacker{links: []unpack.Link{{URI: "https://evil.test/", Text: "https://www.bank.test/", Where: "a"}}}, "fail urls.disguised disguised"},
+		{unpacker{links: []unpack.Link{{URI: "paypa1.com/x", Where: "qr"}}}, "fail urls.lookalike qr lookalike"},
+		{unpacker{links: []unpack.Link{{URI: "WIFI:x", Where: "qr"}, {URI: "https://www.example.net/", Where: "document"}}}, "pass  "},
+		{unpacker{err: &unpack.Failure{Kind: unpack.Crashed, Err: context.Canceled}}, "unknown unpack.failed "},
+		{unpacker{err: &unpack.Failure{Kind: unpack.Busy, Err: context.Canceled}}, "unknown scanner.failed "},
+	} {
+		d := &Deps{Unpack: c.u}
+		pl := build(t, "", d)
+		f := impersonation(t, d, pl, "urls", "198.51.100.7", dataOf(t, strings.ReplaceAll(text, "\n", "\r\n")))
+		if got := f.Result.String() + " " + string(f.Reason) + " " + strings.Join(measured(f), " "); got != c.want {
+			t.Errorf("%+v: %s, not %s; %v", c.u, got, c.want, f.Evidence)
+		}
+		if f.Result == gateway.Fail && (!slices.Equal(f.Parts, []int{2}) || !strings.Contains(evidence(f, "link"), "part 2 (invoice.pdf)")) {
+			t.Errorf("parts %v, %v", f.Parts, f.Evidence)
+		}
 	}
 }
 
@@ -235,7 +277,7 @@ func TestRBLURLBound(t *testing.T) {
 		b.WriteString(`<a href="https://x` + strings.Repeat("y", i%60) + `.a` + strings.Repeat("z", i/10) + `.test/">x</a>`)
 	}
 	b.WriteString(`<a href="https://bank.test@evil.test/">x</a>`)
-	asked := c.choose(linksIn(input(from("198.51.100.7", "x.example"), dataOf(t, strings.ReplaceAll(page(b.String()), "\n", "\r\n")))))
+	asked := c.choose((&Deps{}).linksIn(t.Context(), input(from("198.51.100.7", "x.example"), dataOf(t, strings.ReplaceAll(page(b.String()), "\n", "\r\n")))))
 	if len(asked.Hosts) != mostListed || asked.Hosts[0] != "evil.test" {
 		t.Errorf("%d hosts: %v", len(asked.Hosts), asked.Hosts)
 	}
@@ -246,14 +288,14 @@ func BenchmarkURLs(b *testing.B) {
 	plain := "From: a@b.example\n\n" + strings.Repeat("The minutes of last week are ready. Tell me what you think of them, Anna.\n", 14)
 	for name, text := range map[string]string{"1K": plain, "links": page(strings.Repeat(`<p>The offer of the week <a href="https://click.shop.example/1?x=2">See it now</a> <img src="https://img.shop.example/1.png"></p>`, 20))} {
 		b.Run(name, func(b *testing.B) {
-			c := &urlCheck{names: (&Deps{Policy: servedPolicy()}).imitated(nil, nil, true)}
+			c := &urlCheck{d: &Deps{}, names: (&Deps{Policy: servedPolicy()}).imitated(nil, nil, true)}
 			in := input(from("198.51.100.7", "x.example"), dataOf(b, strings.ReplaceAll(text, "\n", "\r\n")))
 			t := tree(in)
 			b.ReportAllocs()
 			for b.Loop() {
 				in.Envelope.Facts = gateway.Facts{}
 				gateway.Fact(&in.Envelope.Facts, factMIME, func() *mime.Tree { return t })
-				c.run(in)
+				c.run(b.Context(), in)
 			}
 		})
 	}
