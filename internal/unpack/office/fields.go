@@ -13,7 +13,7 @@ func (z *zipped) fields(b []byte) {
 	var open []string // instructions that are being read, the innermost last
 
 	text := false
-	tokens(b, func(t xml.Token) {
+	tokens(z.w, b, func(t xml.Token) {
 		switch t := t.(type) {
 		case xml.StartElement:
 			switch t.Name.Local {

@@ -42,11 +42,32 @@ func (flat) Open(w *unpack.Walk, at int, c unpack.Content) error {
 		if len(b) > maxXML {
 			return w.Over(unpack.TooMuch, at)
 		}
+		flatXML(w, at, b)
+	}
+	for _, begin := range []string{base64ActiveMime, base64OLE} {
+		if err := carried(w, at, b, begin); err != nil {
+			return err
+		}
+	}
+	return w.Check()
+}
+
+// flatXML looks at the XML itself. It is parsed only for what a telling word occurs of.
+func flatXML(w *unpack.Walk, at int, b []byte) {
+	has := func(word string) bool { return bytes.Contains(b, []byte(word)) }
+	if has("office:document") {
 		odfXML(w, at, b)
-		z := &zipped{w: w, at: at}
+		return
+	}
+	z := &zipped{w: w, at: at}
+	if has("instrText") || has("fldSimple") {
 		z.fields(b)
+	}
+	if has("ddeLink") || has("definedName") {
 		z.names(b)
-		tokens(b, func(t xml.Token) {
+	}
+	if has("Relationship") || has("attachedTemplate") {
+		tokens(w, b, func(t xml.Token) {
 			e, ok := t.(xml.StartElement)
 			if !ok {
 				return
@@ -61,12 +82,6 @@ func (flat) Open(w *unpack.Walk, at int, c unpack.Content) error {
 			}
 		})
 	}
-	for _, begin := range []string{base64ActiveMime, base64OLE} {
-		if err := carried(w, at, b, begin); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // carried enters what begins in the text with a known beginning.

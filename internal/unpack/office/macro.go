@@ -36,23 +36,12 @@ func suspects() []string {
 		"regwrite", "vbproject", "addfromstring", "strreverse", "application.run", "frombase64string", "dllregisterserver"}
 }
 
-// decl finds functions of libraries: Declare [PtrSafe] Function Name Lib "x".
+// declared finds functions of libraries: Declare [PtrSafe] Function Name Lib "x".
 func declared(source string) string {
-	at := strings.Index(source, " lib \"")
-	for at >= 0 {
-		line := source[strings.LastIndexByte(source[:at], '\n')+1 : at]
-		if strings.Contains(line, "declare ") {
-			end := strings.IndexByte(source[at:], '\n')
-			if end < 0 {
-				end = len(source) - at
-			}
-			return fold(line + source[at:at+end])
+	for line := range strings.SplitSeq(source, "\n") {
+		if strings.Contains(line, "declare ") && strings.Contains(line, " lib \"") {
+			return fold(short(line, 800))
 		}
-		next := strings.Index(source[at+1:], " lib \"")
-		if next < 0 {
-			break
-		}
-		at += 1 + next
 	}
 	return ""
 }

@@ -67,42 +67,40 @@ func (oneNote) Open(w *unpack.Walk, at int, c unpack.Content) error {
 }
 
 // oneNames lists texts that look like names of files: a length in octets, UTF-16, NUL at the end, and a dot with an extension.
+// They may begin at an odd place, so that there are two passes.
 func oneNames(b []byte) []string {
 	seen := map[string]bool{}
 	var out []string
-	for i := 0; i+8 <= len(b) && len(out) < maxBlobs; {
-		// every such text has a dot: 2E 00
-		j := bytes.Index(b[i:], []byte(".\x00"))
-		if j < 0 {
-			break
-		}
-		dot := i + j
-		i = dot + 2
-		start := dot
-		for start >= 2 && dot-start < 400 && plainWide(b[start-2:]) {
-			start -= 2
-		}
-		end := dot + 2
-		for end+2 <= len(b) && end-dot <= 14 && plainWide(b[end:]) && b[end] != '.' {
-			end += 2
-		}
-		n := int(u32(b, start-4))
-		if start < 4 || start == dot || end == dot+2 || end-dot > 14 || end+2 > len(b) || b[end] != 0 || b[end+1] != 0 || n != end-start && n != end+2-start {
-			continue
-		}
-		if name := wide(b[start:end]); !seen[name] && !strings.EqualFold(name[strings.LastIndexByte(name, '.'):], ".com") {
-			seen[name] = true
-			out = append(out, name)
+	for parity := range 2 {
+		start := -1
+		for i := parity; i+1 < len(b) && len(out) < maxBlobs; i += 2 {
+			c := uint16(b[i]) | uint16(b[i+1])<<8
+			if inName(c) {
+				if start < 0 {
+					start = i
+				}
+				continue
+			}
+			if c == 0 && start >= 4 && i-start >= 6 && i-start <= 520 {
+				if n := int(u32(b, start-4)); n == i-start || n == i-start+2 {
+					name := wide(b[start:i])
+					if dot := strings.LastIndexByte(name, '.'); dot > 0 && len(name)-dot >= 2 && len(name)-dot <= 7 && !strings.EqualFold(name[dot:], ".com") && !seen[name] {
+						seen[name] = true
+						out = append(out, name)
+					}
+				}
+			}
+			start = -1
 		}
 	}
 	return out
 }
 
-// plainWide reports whether a UTF-16 character may be in the name of a file.
-func plainWide(b []byte) bool {
-	if len(b) < 2 {
+// inName reports whether a UTF-16 character may be in the name of a file.
+func inName(c uint16) bool {
+	switch c {
+	case '\\', '/', ':', '*', '?', '"', '<', '>', '|', 0x7f:
 		return false
 	}
-	c := u16(b, 0)
-	return c >= 0x20 && c != 0x7f && c < 0xd800 && !strings.ContainsRune(`\/:*?"<>|`, rune(c))
+	return c >= 0x20 && c < 0xd800
 }

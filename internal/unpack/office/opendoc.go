@@ -82,7 +82,7 @@ func (z *zipped) part(f *zip.File) error {
 func odfXML(w *unpack.Walk, at int, b []byte) {
 	var basic strings.Builder
 	module, binary := false, false
-	tokens(b, func(t xml.Token) {
+	tokens(w, b, func(t xml.Token) {
 		switch t := t.(type) {
 		case xml.StartElement:
 			module = module || t.Name.Local == "module" || t.Name.Local == "source-code"

@@ -71,7 +71,7 @@ func (z *zipped) contentTypes(f *zip.File) error {
 	if err != nil {
 		return err
 	}
-	tokens(b, func(t xml.Token) {
+	tokens(z.w, b, func(t xml.Token) {
 		e, ok := t.(xml.StartElement)
 		if !ok {
 			return
@@ -99,7 +99,7 @@ func (z *zipped) relationships(f *zip.File) error {
 	if err != nil {
 		return err
 	}
-	tokens(b, func(t xml.Token) {
+	tokens(z.w, b, func(t xml.Token) {
 		e, ok := t.(xml.StartElement)
 		if !ok || e.Name.Local != "Relationship" {
 			return
@@ -147,7 +147,7 @@ func (z *zipped) xmlPart(f *zip.File, name string) error {
 		z.names(b)
 	}
 	if bytes.Contains(b, []byte("classid")) {
-		tokens(b, func(t xml.Token) {
+		tokens(z.w, b, func(t xml.Token) {
 			if e, ok := t.(xml.StartElement); ok {
 				if bad, is := classOf(strings.ToUpper(strings.Trim(attr(e, "classid"), "{}"))); is {
 					z.w.Sign(z.at, unpack.Equation, bad)
@@ -156,7 +156,7 @@ func (z *zipped) xmlPart(f *zip.File, name string) error {
 		})
 	}
 	if bytes.Contains(b, []byte("ProgID")) || bytes.Contains(b, []byte("progId")) {
-		tokens(b, func(t xml.Token) {
+		tokens(z.w, b, func(t xml.Token) {
 			if e, ok := t.(xml.StartElement); ok && badClass(attr(e, "ProgID")+attr(e, "progId")) {
 				z.w.Sign(z.at, unpack.Equation, attr(e, "ProgID")+attr(e, "progId"))
 			}
@@ -167,7 +167,7 @@ func (z *zipped) xmlPart(f *zip.File, name string) error {
 
 // names reads DDE links and defined names of Excel: ECMA-376 part 1, 18.14.4 and 18.2.5.
 func (z *zipped) names(b []byte) {
-	tokens(b, func(t xml.Token) {
+	tokens(z.w, b, func(t xml.Token) {
 		e, ok := t.(xml.StartElement)
 		if !ok {
 			return
@@ -188,7 +188,7 @@ func (z *zipped) names(b []byte) {
 // macroSheet looks for formulas of Excel 4 that run something.
 func (z *zipped) macroSheet(b []byte) {
 	formula := false
-	tokens(b, func(t xml.Token) {
+	tokens(z.w, b, func(t xml.Token) {
 		switch t := t.(type) {
 		case xml.StartElement:
 			formula = t.Name.Local == "f"

@@ -134,14 +134,15 @@ func (z *zipped) twice() {
 	}
 }
 
-// tokens walks the elements of XML, as leniently as can be, and ends at what is no XML any more.
-func tokens(b []byte, f func(t xml.Token)) {
+// tokens walks the elements of XML, as leniently as can be. It ends at what is no XML any more, and with the time of the walk,
+// whose report says so then.
+func tokens(w *unpack.Walk, b []byte, f func(t xml.Token)) {
 	d := xml.NewDecoder(bytes.NewReader(b))
 	d.Strict = false
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-	for {
+	for n := 0; ; n++ {
 		t, err := d.RawToken()
-		if err != nil {
+		if err != nil || n&0xfff == 0 && w.Check() != nil {
 			return
 		}
 		f(t)

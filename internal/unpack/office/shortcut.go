@@ -49,7 +49,7 @@ func (shortcutText) Open(w *unpack.Walk, at int, c unpack.Content) error {
 	b := utf8Of(cut(c.Bytes(), 0, 1<<20)) // a shortcut of more than a megabyte is cut
 	if bytes.HasPrefix(bytes.TrimSpace(b), []byte("<")) {
 		element := ""
-		tokens(b, func(t xml.Token) {
+		tokens(w, b, func(t xml.Token) {
 			switch t := t.(type) {
 			case xml.StartElement:
 				element = strings.ToLower(t.Name.Local)

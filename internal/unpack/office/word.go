@@ -25,6 +25,9 @@ func (o *oleFile) word(b []byte) {
 		}
 		rest = rest[i+1:]
 		raw := cut(rest, 0, 1024)
+		if !fieldStart(raw) {
+			continue
+		}
 		var text string
 		if len(raw) > 0 && raw[0] == 0 {
 			text = wide(raw[1:min(len(raw), 64)])
@@ -47,9 +50,23 @@ func (o *oleFile) word(b []byte) {
 	}
 }
 
+// fieldStart reports, at no cost, whether the first letter behind 0x13 may be that of a field that is looked at.
+func fieldStart(raw []byte) bool {
+	for _, c := range raw[:min(len(raw), 40)] {
+		switch c {
+		case 0, ' ', '\t', '"':
+			continue
+		case 'd', 'h', 'i', 'l', 'r', 'D', 'H', 'I', 'L', 'R':
+			return true
+		}
+		return false
+	}
+	return false
+}
+
 // fieldWord reports whether a text begins like a field that is looked at.
 func fieldWord(text string) bool {
-	word, _, _ := strings.Cut(strings.TrimLeft(text, " \x13\t"), " ")
+	word, _, _ := strings.Cut(strings.TrimLeft(text, " \t\""), " ")
 	switch strings.ToUpper(strings.TrimRight(word, "\x14\x15\r\n\t\"")) {
 	case "DDE", "DDEAUTO", "HYPERLINK", "INCLUDEPICTURE", "INCLUDETEXT", "INCLUDE", "IMPORT", "LINK", "DATABASE", "RD", "HTMLACTIVEX":
 		return true

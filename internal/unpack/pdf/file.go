@@ -19,23 +19,25 @@ type file struct {
 	last     map[int]int // the last entry of a number
 	trailers []*dict
 	work     int   // octets of parsing that are left
+	items    int   // objects that may still be kept
 	inflate  int64 // octets of streams that may still be decoded
 	crypt    *crypt
 	escaped  bool
 	err      error
 }
 
-var errMuch = errors.New("objects overlap and are more than the file")
+var errMuch = errors.New("it has more objects than are looked at")
 
 const (
 	maxEntries = 1 << 19
+	maxObjects = 4 << 20  // values in all of one file, each of which is some fifty octets of memory
 	maxInflate = 64 << 20 // octets decoded of one file, embedded files not counted
 )
 
 // scan finds all objects: each "n g obj", also within streams, since a cross reference may point anywhere. Trailers too.
 // Where objects overlap, the octets that are read are counted against a multiple of the file.
 func (f *file) scan(b []byte) {
-	f.work = 6*len(b) + 1<<20
+	f.work, f.items = 6*len(b)+1<<20, maxObjects
 	f.last = map[int]int{}
 	lastEnd := bytes.LastIndex(b, []byte("endstream"))
 	for at := 0; len(f.entries) < maxEntries; {
@@ -51,7 +53,8 @@ func (f *file) scan(b []byte) {
 		}
 		p := parser{b: b, at: at}
 		value := p.next(0)
-		if f.work -= p.at - at; f.work < 0 {
+		f.items -= p.items
+		if f.work -= p.at - at; f.work < 0 || f.items < 0 {
 			f.err = errMuch
 			return
 		}
@@ -218,7 +221,8 @@ func (f *file) expand(check func() error) error {
 			p := parser{b: b, at: int(first) + int(offset)}
 			start := p.at
 			value := p.next(0)
-			if f.work -= p.at - start; f.work < -maxInflate {
+			f.items -= p.items
+			if f.work -= p.at - start; f.work < -maxInflate || f.items < 0 {
 				f.err = errMuch
 				return nil
 			}

@@ -134,6 +134,9 @@ func (l *looker) end(b []byte) error {
 			}
 		}
 	}
+	if errors.Is(l.f.err, errMuch) {
+		return l.w.Over(unpack.TooMuch, l.at)
+	}
 	return l.f.err
 }
 

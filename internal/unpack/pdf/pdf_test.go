@@ -102,7 +102,7 @@ func TestCases(t *testing.T) {
 // than a good one.
 func TestCut(t *testing.T) {
 	for name, b := range generated() {
-		for n := 0; n < len(b); n += 1 + len(b)/40 {
+		for n := 0; n < len(b); n += 1 + len(b)/12 {
 			look(t, plenty(), name, b[:n])
 			changed := bytes.Clone(b)
 			changed[n] ^= byte(1 << (n % 8))
@@ -113,7 +113,7 @@ func TestCut(t *testing.T) {
 
 // TestBomb: streams in streams unpack to no more than a file may.
 func TestBomb(t *testing.T) {
-	b := write("<</Type /Catalog>>", "<</S /JavaScript /JS 3 0 R>>", streamOf("/Filter [/FlateDecode /FlateDecode]", deflate(deflate(strings.Repeat("\x00", maxInflate+1)))))
+	b := write("<</Type /Catalog>>", "<</S /JavaScript /JS 3 0 R>>", streamOf("/Filter [/RL /RL /RL]", strings.Repeat("\x81", 300)))
 	if r := look(t, plenty(), "x", b); r.Limit != unpack.TooMuch {
 		t.Errorf("%+v", r)
 	}
@@ -137,5 +137,14 @@ func TestNoPDF(t *testing.T) {
 		if (format{}).Match(head[:min(len(head), unpack.HeadSize)], nil) {
 			t.Errorf("%q is taken for a PDF", head[:10])
 		}
+	}
+}
+
+// TestManyObjects: objects of an object stream that overlap are kept up to a bound, and the report says that there are more.
+func TestManyObjects(t *testing.T) {
+	index := strings.Repeat("9 0 ", 2000)
+	b := write("<</Type /Catalog>>", streamOf(fmt.Sprintf("/Type /ObjStm /N 2000 /First %d", len(index)), index+"["+strings.Repeat("1 ", 50_000)))
+	if r := look(t, plenty(), "x", b); r.Limit != unpack.TooMuch {
+		t.Errorf("%+v", r)
 	}
 }
