@@ -41,7 +41,7 @@ func urls() Definition {
 		Options: &URLsOptions{},
 		Build: func(options any, d *Deps) (Built, error) {
 			o := options.(*URLsOptions)
-			c := &urlCheck{d: d, names: d.imitated(o.Protect, o.Allow, o.WellKnown)}
+			c := &urlCheck{d: d, names: d.imitated(o.Protect, o.Allow, o.WellKnown), allow: o.Allow}
 			return Built{Run: c.run, Ready: d.linksReady}, nil
 		},
 	}
@@ -71,6 +71,12 @@ func (d *Deps) imitated(protect, allow []string, wellKnown bool) *confusable.Nam
 type urlCheck struct {
 	d     *Deps
 	names *confusable.Names
+	allow []string
+}
+
+// allows reports whether the operator lets a host be: one of those domains, or below one.
+func (c *urlCheck) allows(host string) bool {
+	return slices.ContainsFunc(c.allow, func(d string) bool { return host == d || strings.HasSuffix(host, "."+d) })
 }
 
 // maxLinksShown is how many links the evidence of a message has.

@@ -41,6 +41,7 @@ func TestURLs(t *testing.T) {
 		{`<a href="https://evil.test/">Log in: https://www.bank.test/login</a>`, "disguised", "urls.disguised", ""},
 		{`<a href="https://evil.test/">bank.com</a>`, "mentions", "", ""},
 		{`<a href="https://evil.test/">bank.com/login</a>`, "disguised", "urls.disguised", ""},
+		{`<a href="https://x.googleapis.com/bucket">www.bank.test</a>`, "disguised", "urls.disguised", ""},
 		{`<a href="https://login.bank.test/x">https://www.bank.test/login</a>`, "", "", ""},
 		{`<a href="https://bank.de/">https://www.bank.com/login</a>`, "", "", ""},
 		{`<a href="https://evil.test/">Node.js, ASP.NET and others</a>`, "", "", ""},

@@ -52,7 +52,7 @@ func (w *urlWork) disguise(k *links.Link, u, end *links.URI) (host string, sure 
 		return "", false
 	}
 	for _, to := range [...]*links.URI{u, end} {
-		if said.Domain != "" && to.Domain == said.Domain || w.names.Genuine(to.Host) && w.names.Protected(to.Host) == "" {
+		if said.Domain != "" && to.Domain == said.Domain || w.allows(to.Host) {
 			return "", false
 		}
 	}
