@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/qrcode"
 	"golang.org/x/image/bmp"
 
 	"gatepost/internal/unpack"
@@ -138,7 +140,24 @@ func TestCodes(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, not %q", name, got, c.want)
 		}
+		if text, ok := library(t, c.img); ok && !slices.Contains(got, text) {
+			t.Errorf("%s: gozxing reads %q, and this %q", name, text, got)
+		}
 	}
+}
+
+// library reads a code with gozxing's own search for corners.
+func library(t *testing.T, img image.Image) (string, bool) {
+	t.Helper()
+	bits, err := gozxing.NewBinaryBitmapFromImage(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := qrcode.NewQRCodeReader().Decode(bits, nil)
+	if err != nil {
+		return "", false
+	}
+	return r.GetText(), true
 }
 
 // look opens content as the process does.
