@@ -30,7 +30,7 @@ type Outcome uint8
 const (
 	Accept     Outcome = iota
 	Tag                // accepted with marks
-	Quarantine         // kept by the gateway, or delivered with a mark while it has no vault
+	Quarantine         // kept by the gateway, or delivered with a mark where policy wants no vault
 	Defer              // 4xx: the sender comes back
 	Reject             // 5xx: the sender is told
 	Drop               // 421 or 554 and the connection is closed

@@ -33,12 +33,27 @@ type Carries struct {
 	Defer Reason
 }
 
-// Vault keeps quarantined mail. It is absent until the quarantine is built; a policy that needs it is refused by check
-// only where marking cannot stand in for it.
+// Vault keeps quarantined mail. Where there is none, or policy wants none, quarantined mail is delivered with its mark.
 type Vault interface {
 	// Prepare stores the message durably and invisibly; the copy appears only by Publish. A message that it holds for the same
 	// recipients already, as a retry of the sender brings it, becomes no second copy: what is returned is that of the first.
-	Prepare(ctx context.Context, e *Envelope, v *Verdict, rcpts []Recipient) (Kept, error)
+	Prepare(ctx context.Context, k *Keeping) (Kept, error)
+}
+
+// Keeping is a message that is to be kept in the vault, and all that is to be known of it.
+type Keeping struct {
+	Envelope *Envelope // its body is kept octet for octet as it came in
+	Verdict  *Verdict
+	Rcpts    []Recipient // for whom; each was accepted
+	// Trace are our own trace fields, each with its CRLF, for the day on which somebody lets the message go.
+	Trace []byte
+	// Cut are the parts of the header section that do not go out with it then, as offsets into it, in their order: what
+	// only we may write.
+	Cut [][2]int
+	// Message is its name in the ledger, in hexadecimal, by which a retry is known; "" for mail that has none. Keys are the
+	// names of Rcpts there, in their order.
+	Message string
+	Keys    []string
 }
 
 // Kept is a message in the vault that nobody sees yet.

@@ -21,6 +21,8 @@ type Snapshot struct {
 	// Spools are the routes whose mail is kept in the spool while no next hop of theirs can be reached; for all others the
 	// sender keeps it (451).
 	Spools map[string]bool
+	// MarkQuarantined has quarantined mail delivered with its mark, although there is a vault.
+	MarkQuarantined bool
 	// AskCertificate says of which clients policy can use a certificate; nil: of none, and none is asked for.
 	AskCertificate func(client netip.Addr) bool
 	// Normalise are networks whose bare CR and LF become CRLF, by exception.

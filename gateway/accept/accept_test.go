@@ -161,7 +161,7 @@ type vault struct {
 	err   error
 }
 
-func (v vault) Prepare(context.Context, *gateway.Envelope, *gateway.Verdict, []gateway.Recipient) (gateway.Kept, error) {
+func (v vault) Prepare(context.Context, *gateway.Keeping) (gateway.Kept, error) {
 	*v.order = append(*v.order, "prepare")
 	return v, v.err
 }

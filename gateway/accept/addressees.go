@@ -20,15 +20,17 @@ const inVault = "\x00vault "
 func (a *addressees) len() int { return len(a.keys) }
 
 // addressees works out who gets the message. Each address gets it once: RFC 5321 section 3.3 lets a client name one twice,
-// and what several stand for is one as well. Without a vault the quarantined get it from the next hop, marked.
+// and what several stand for is one as well. Without a vault, or where policy wants
+// none, the quarantined get it from the next hop, marked.
 func (a *Acceptor) addressees(e *gateway.Envelope, v *gateway.Verdict) addressees {
 	to := addressees{hop: make([]gateway.Recipient, 0, len(e.Rcpts)), keys: make([]string, 0, len(e.Rcpts))}
 	seen := newSeen(len(e.Rcpts))
+	vault := a.Vault != nil && !e.Session.Snapshot.MarkQuarantined
 	for i := range e.Rcpts {
 		r := &e.Rcpts[i]
 		switch {
 		case !r.Accepted():
-		case a.Vault != nil && i < len(v.Rcpts) && v.Rcpts[i].Outcome == gateway.Quarantine:
+		case vault && i < len(v.Rcpts) && v.Rcpts[i].Outcome == gateway.Quarantine:
 			to.vault = append(to.vault, *r)
 		case r.To == nil:
 			to.add(&seen, r, r.Address)

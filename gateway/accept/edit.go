@@ -59,7 +59,7 @@ func (f *Fields) edit(e *gateway.Envelope, v *gateway.Verdict) error {
 func (t *transfer) keepAll(why error) bool {
 	cut := t.v.Edits.Strip[0]
 	t.fields.Edits = append(t.fields.Edits, gateway.CleanText("nothing goes out: "+why.Error()+" and cannot be removed", 200))
-	if t.a.Vault == nil {
+	if t.a.Vault == nil || t.e.Session.Snapshot.MarkQuarantined {
 		t.result.Reply = gateway.Word(gateway.Reject, cut.Reason, cut.Args)
 		t.result.Edits = t.fields.Edits
 		t.result.Relayed = &gateway.Relayed{Result: gateway.RefusedByHop, Reply: t.result.Reply}

@@ -252,8 +252,8 @@ type shelf struct {
 	shown   bool
 }
 
-func (s *shelf) Prepare(_ context.Context, _ *gateway.Envelope, v *gateway.Verdict, to []gateway.Recipient) (gateway.Kept, error) {
-	s.rcpts, s.verdict = to, v
+func (s *shelf) Prepare(_ context.Context, k *gateway.Keeping) (gateway.Kept, error) {
+	s.rcpts, s.verdict = k.Rcpts, k.Verdict
 	return s, nil
 }
 func (s *shelf) Publish() error { s.shown = true; return nil }

@@ -50,7 +50,7 @@ func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 	f.strip(e.Header, e.Session.Snapshot.Hostname)
 	if first := f.firstOctet(e.Header.Raw); first == ' ' || first == '\t' {
 		// Without a field of its own, the first line of a malformed message would become part of our Received.
-		b = add(b, "X-Gatepost-Malformed: the header section began with white space\r\n")
+		b = add(b, malformed)
 	}
 	f.rewrite(e)
 	b = f.subject(b, e, v)
@@ -58,6 +58,9 @@ func Compose(e *gateway.Envelope, v *gateway.Verdict, at time.Time) Fields {
 	f.Removed, f.Edits = few(f.Removed), few(f.Edits)
 	return f
 }
+
+// malformed stands between our fields and a header section that begins with white space.
+const malformed = "X-Gatepost-Malformed: the header section began with white space\r\n"
 
 // maxListed bounds what is listed of what was done to a message: it stands in the log, and a message of ten thousand such
 // fields would cost it more than the message has octets.

@@ -143,7 +143,9 @@ func reverse(e *gateway.Envelope) string {
 // keep prepares the copies of the quarantined, invisible until the rest is delivered.
 func (t *transfer) keep(ctx context.Context) (err error) {
 	if len(t.to.vault) > 0 {
-		t.kept, err = t.a.Vault.Prepare(ctx, t.e, t.v, t.to.vault)
+		k := keeping(t.e, t.v, &t.fields)
+		k.Rcpts, k.Keys, k.Message = t.to.vault, t.to.keys[len(t.to.hop):], t.claim.message()
+		t.kept, err = t.a.Vault.Prepare(ctx, k)
 	}
 	return err
 }
