@@ -30,8 +30,8 @@ var errOnlyRead = fmt.Errorf("it was opened to be read: %w", unix.EROFS)
 // onlyRead is a disk that takes nothing.
 type onlyRead struct{}
 
-func (onlyRead) create(string) (diskFile, error) { return nil, errOnlyRead }
-func (onlyRead) rename(string, string) error     { return errOnlyRead }
-func (onlyRead) remove(string) error             { return errOnlyRead }
-func (onlyRead) mkdir(string) error              { return errOnlyRead }
-func (onlyRead) syncDir(string) error            { return errOnlyRead }
+func (onlyRead) Create(string) (diskFile, error) { return nil, errOnlyRead }
+func (onlyRead) Rename(string, string) error     { return errOnlyRead }
+func (onlyRead) Remove(string) error             { return errOnlyRead }
+func (onlyRead) Mkdir(string) error              { return errOnlyRead }
+func (onlyRead) SyncDir(string) error            { return errOnlyRead }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // QueueOptions are what a Queue needs. Dir and NextHop must be set.
@@ -90,7 +91,7 @@ type Queue struct {
 	made     map[string]bool // folders whose names are flushed
 
 	roomMu sync.Mutex
-	room   vacancy
+	room   durable.Vacancy
 	roomAt time.Time
 	roomOK bool
 
@@ -135,7 +136,7 @@ func newQueue(o QueueOptions) *Queue {
 	q := &Queue{opts: o, dirs: folders{o.Dir}, disk: o.disk, log: o.Log, wake: make(chan struct{}, 1), tuning: o.Tuning,
 		index: newIndex(), coming: make(map[gateway.ID]int64), made: make(map[string]bool), unsaved: make(map[gateway.ID]*state)}
 	if q.disk == nil {
-		q.disk = realDisk{}
+		q.disk = durable.Real{}
 	}
 	if q.log == nil {
 		q.log = slog.New(slog.DiscardHandler)
@@ -193,28 +194,28 @@ func (q *Queue) Unlatch() error {
 // probe takes the way of a message with a file of nothing.
 func (q *Queue) probe() error {
 	name, named := filepath.Join(q.dirs.tmp(), "probe"), filepath.Join(q.dirs.tmp(), "probed")
-	if err := remove(q.disk, name); err != nil {
+	if err := durable.Remove(q.disk, name); err != nil {
 		return err
 	}
-	f, err := q.disk.create(name)
+	f, err := q.disk.Create(name)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write([]byte(magic))
 	if err == nil {
-		err = f.sync()
+		err = f.Sync()
 	}
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
 	if err == nil {
-		err = q.disk.rename(name, named)
+		err = q.disk.Rename(name, named)
 	}
 	if err == nil {
-		err = q.disk.syncDir(q.dirs.tmp())
+		err = q.disk.SyncDir(q.dirs.tmp())
 	}
 	if err == nil {
-		err = q.disk.remove(named)
+		err = q.disk.Remove(named)
 	}
 	return err
 }
@@ -236,9 +237,9 @@ func (q *Queue) makeFolder(dir string) error {
 	if q.made[dir] {
 		return nil
 	}
-	err := q.disk.mkdir(dir)
+	err := q.disk.Mkdir(dir)
 	if err == nil {
-		err = q.disk.syncDir(q.dirs.queue())
+		err = q.disk.SyncDir(q.dirs.queue())
 	}
 	q.made[dir] = err == nil
 	return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // TestOctetsOfAMessage counts what a queued message takes in memory: at most 1 KiB, with the longest that an entry keeps.
@@ -124,7 +125,7 @@ func BenchmarkOpen(b *testing.B) {
 func benchQueue(b *testing.B, dir string, h *hop) *Queue {
 	o := QueueOptions{Dir: dir, Reserve: 1, ReserveInodes: 1, NextHop: func() gateway.NextHop { return h }}
 	if strings.Contains(b.Name(), "Open") || strings.Contains(b.Name(), "Drain") {
-		o.disk = unflushed{realDisk{}}
+		o.disk = unflushed{durable.Real{}}
 	}
 	q, err := OpenQueue(o)
 	if err != nil {

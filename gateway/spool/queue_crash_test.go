@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // memoryDir is a folder for files that nobody flushes: in memory where the machine has a file system there.
@@ -79,12 +80,12 @@ func (r *recorder) rel(name string) string {
 	return strings.TrimPrefix(name, r.root+"/")
 }
 
-func (r *recorder) create(name string) (diskFile, error) {
+func (r *recorder) Create(name string) (diskFile, error) {
 	r.mu.Lock()
 	r.inode++
 	n := r.inode
 	r.mu.Unlock()
-	f, err := r.unflushed.create(name)
+	f, err := r.unflushed.Create(name)
 	if err != nil {
 		return nil, err
 	}
@@ -103,33 +104,33 @@ func (f *recordedFile) Write(p []byte) (int, error) {
 	return f.diskFile.Write(p)
 }
 
-func (f *recordedFile) sync() error { return f.r.did(op{kind: "sync", inode: f.inode}) }
+func (f *recordedFile) Sync() error { return f.r.did(op{kind: "sync", inode: f.inode}) }
 
-func (r *recorder) rename(from, to string) error {
+func (r *recorder) Rename(from, to string) error {
 	if err := r.did(op{kind: "rename", name: r.rel(from), to: r.rel(to)}); err != nil {
 		return err
 	}
-	return r.unflushed.rename(from, to)
+	return r.unflushed.Rename(from, to)
 }
 
-func (r *recorder) remove(name string) error {
+func (r *recorder) Remove(name string) error {
 	if _, err := os.Lstat(name); err != nil {
 		return err
 	}
 	if err := r.did(op{kind: "remove", name: r.rel(name)}); err != nil {
 		return err
 	}
-	return r.unflushed.remove(name)
+	return r.unflushed.Remove(name)
 }
 
-func (r *recorder) mkdir(name string) error {
+func (r *recorder) Mkdir(name string) error {
 	if err := r.did(op{kind: "mkdir", name: r.rel(name)}); err != nil {
 		return err
 	}
-	return r.unflushed.mkdir(name)
+	return r.unflushed.Mkdir(name)
 }
 
-func (r *recorder) syncDir(name string) error { return r.did(op{kind: "dirsync", name: r.rel(name)}) }
+func (r *recorder) SyncDir(name string) error { return r.did(op{kind: "dirsync", name: r.rel(name)}) }
 
 // cut is what a power cut spares: of what was not flushed nothing, everything, or what chance picks.
 type cut uint8
@@ -228,7 +229,7 @@ func story(t *testing.T, seed uint64) (ops []op, texts map[gateway.ID]string) {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	texts = map[gateway.ID]string{}
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{unflushed: unflushed{realDisk{}}, root: memoryDir(t)}
+		r := &recorder{unflushed: unflushed{durable.Real{}}, root: memoryDir(t)}
 		var w *world
 		var mu sync.Mutex
 		w = newWorld(t, func(o *QueueOptions) {
@@ -426,7 +427,7 @@ func holds(t *testing.T, dir string, p promised, texts map[gateway.ID]string, wh
 		ok = false
 	}
 	h := &hop{}
-	q, err := OpenQueue(QueueOptions{Dir: dir, Reserve: 1, ReserveInodes: 1, NextHop: func() gateway.NextHop { return h }, disk: unflushed{realDisk{}}})
+	q, err := OpenQueue(QueueOptions{Dir: dir, Reserve: 1, ReserveInodes: 1, NextHop: func() gateway.NextHop { return h }, disk: unflushed{durable.Real{}}})
 	if err != nil {
 		wrong("%v", err)
 		return false

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // outcome is what came of the work on a message.
@@ -78,7 +79,7 @@ func (q *Queue) open(ctx context.Context, e *entry) (*work, outcome) {
 		return &work{stored: m, q: q, e: e, state: q.stateOf(e.id, len(m.Rcpts)), seen: seen}, outcome{}
 	case errors.As(err, &broken):
 		q.setAside(name, e.id.String()+".msg", broken.why)
-		_ = q.disk.rename(q.name(e.id, ".st"), filepath.Join(q.dirs.corrupt(), e.id.String()+".msg.st")) // where there is one
+		_ = q.disk.Rename(q.name(e.id, ".st"), filepath.Join(q.dirs.corrupt(), e.id.String()+".msg.st")) // where there is one
 		return nil, outcome{gone: true}
 	case errors.Is(err, os.ErrNotExist) && exists(q.folder(e.id)):
 		// Somebody took it away. Where the folder is gone as well, the disk is, and may come back.
@@ -141,9 +142,9 @@ func (w *work) conclude(ctx context.Context, out outcome) outcome {
 // removed removes the files of a message that nobody waits for. The removal is not flushed: a power cut may bring the
 // message back, and it is delivered twice. s is nil where it was known before.
 func (q *Queue) removed(e *entry, s *state) outcome {
-	err := remove(q.disk, q.name(e.id, ".msg"))
+	err := durable.Remove(q.disk, q.name(e.id, ".msg"))
 	if err == nil {
-		err = remove(q.disk, q.name(e.id, ".st"))
+		err = durable.Remove(q.disk, q.name(e.id, ".st"))
 		if err == nil {
 			return outcome{gone: true}
 		}
@@ -177,10 +178,10 @@ func (q *Queue) writeState(id gateway.ID, s *state) error {
 		return err
 	}
 	tmp := filepath.Join(q.dirs.tmp(), id.String()+".st")
-	f, err := q.disk.create(tmp)
+	f, err := q.disk.Create(tmp)
 	if errors.Is(err, os.ErrExist) { // of a write that failed
-		if err = remove(q.disk, tmp); err == nil {
-			f, err = q.disk.create(tmp)
+		if err = durable.Remove(q.disk, tmp); err == nil {
+			f, err = q.disk.Create(tmp)
 		}
 	}
 	if err != nil {
@@ -188,20 +189,20 @@ func (q *Queue) writeState(id gateway.ID, s *state) error {
 	}
 	step := "write"
 	if _, err = f.Write(text); err == nil && s.matters() {
-		step, err = "flush", f.sync()
+		step, err = "flush", f.Sync()
 	}
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
 	if err == nil {
-		step, err = "rename", q.disk.rename(tmp, q.name(id, ".st"))
+		step, err = "rename", q.disk.Rename(tmp, q.name(id, ".st"))
 	}
 	if err == nil && s.matters() {
-		step, err = "flush of the folder", q.disk.syncDir(q.folder(id))
+		step, err = "flush of the folder", q.disk.SyncDir(q.folder(id))
 	}
 	if err != nil {
-		_ = remove(q.disk, tmp)
-		if step != "write" && !noRoom(err) || sick(err) {
+		_ = durable.Remove(q.disk, tmp)
+		if step != "write" && !durable.NoRoom(err) || durable.Sick(err) {
 			q.latch(step+" of a state", err)
 		}
 		return fmt.Errorf("%s: %w", step, err)

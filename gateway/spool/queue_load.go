@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // prepare makes the folders, and empties what is not promised.
@@ -19,13 +20,13 @@ func (q *Queue) prepare() error {
 		return err
 	}
 	for _, dir := range []string{q.dirs.tmp(), q.dirs.queue(), q.dirs.corrupt()} {
-		if err := q.disk.mkdir(dir); err != nil {
+		if err := q.disk.Mkdir(dir); err != nil {
 			return err
 		}
 	}
 	// The names of folders that are there are flushed too: a crash may have come before that was done.
 	for _, dir := range []string{q.dirs.queue(), q.dirs.dir} {
-		if err := q.disk.syncDir(dir); err != nil {
+		if err := q.disk.SyncDir(dir); err != nil {
 			q.latch("flush of the folders", err)
 		}
 	}
@@ -34,7 +35,7 @@ func (q *Queue) prepare() error {
 		return err
 	}
 	for _, f := range files {
-		if err := q.disk.remove(filepath.Join(q.dirs.tmp(), f.Name())); err != nil {
+		if err := q.disk.Remove(filepath.Join(q.dirs.tmp(), f.Name())); err != nil {
 			q.log.Warn("spool: tmp is not emptied", "file", f.Name(), "error", err)
 		}
 	}
@@ -106,7 +107,7 @@ func (q *Queue) loadFolder(base string, buf []byte) error {
 	}
 	// A state without its message is what is left of one that was delivered.
 	for base := range states {
-		_ = remove(q.disk, filepath.Join(dir, base+".st"))
+		_ = durable.Remove(q.disk, filepath.Join(dir, base+".st"))
 	}
 	return nil
 }
@@ -219,11 +220,11 @@ func (q *Queue) setAside(path, name, why string) {
 		}
 		to = filepath.Join(q.dirs.corrupt(), fmt.Sprintf("%s.%d", name, i))
 	}
-	err := q.disk.rename(path, to)
+	err := q.disk.Rename(path, to)
 	if err == nil {
-		err = q.disk.syncDir(q.dirs.corrupt())
+		err = q.disk.SyncDir(q.dirs.corrupt())
 	}
-	if f, e := q.disk.create(to + whyExt); e == nil {
+	if f, e := q.disk.Create(to + whyExt); e == nil {
 		fmt.Fprintf(f, "%s\n%s\nwas %s\n", time.Now().UTC().Format(time.RFC3339), why, path)
 		_ = f.Close()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // roomTime is how long what the file system said of its room is believed.
@@ -47,14 +48,14 @@ func (q *Queue) roomFor(size int64) error {
 	q.roomMu.Lock()
 	defer q.roomMu.Unlock()
 	if now := q.now(); !q.roomOK || now.Sub(q.roomAt) >= roomTime || now.Before(q.roomAt) {
-		r, err := roomOf(q.opts.Dir)
+		r, err := durable.RoomOf(q.opts.Dir)
 		if err != nil {
 			return fmt.Errorf("spool: %w", err)
 		}
 		q.room, q.roomAt, q.roomOK = r, now, true
 	}
-	if q.room.octets-size < max(orElse(q.opts.Reserve, 1<<30), 3*size) ||
-		q.room.inodes >= 0 && q.room.inodes < orElse(q.opts.ReserveInodes, 10_000) {
+	if q.room.Octets-size < max(orElse(q.opts.Reserve, 1<<30), 3*size) ||
+		q.room.Inodes >= 0 && q.room.Inodes < orElse(q.opts.ReserveInodes, 10_000) {
 		return fmt.Errorf("spool: %w", ErrNoRoom)
 	}
 	return nil
@@ -131,7 +132,7 @@ type coming struct {
 // write writes the file; what it wrote is gone when it fails.
 func (p *coming) write(ctx context.Context, c *gateway.Content) error {
 	q := p.q
-	f, err := q.disk.create(p.tmp)
+	f, err := q.disk.Create(p.tmp)
 	if err != nil {
 		return p.failed("create", err)
 	}
@@ -143,7 +144,7 @@ func (p *coming) write(ctx context.Context, c *gateway.Content) error {
 		return nil
 	}
 	_ = f.Close()
-	_ = remove(q.disk, p.tmp)
+	_ = durable.Remove(q.disk, p.tmp)
 	if d := (errDisk{}); errors.As(err, &d) {
 		return p.failed("write", d.error)
 	}
@@ -153,9 +154,9 @@ func (p *coming) write(ctx context.Context, c *gateway.Content) error {
 // failed judges an error of the disk before anything was flushed.
 func (p *coming) failed(step string, err error) error {
 	switch {
-	case noRoom(err):
+	case durable.NoRoom(err):
 		return fmt.Errorf("%s: %w: %w", step, ErrNoRoom, err)
-	case sick(err):
+	case durable.Sick(err):
 		p.q.latch(step, err)
 	}
 	return fmt.Errorf("%s: %w", step, err)
@@ -203,13 +204,13 @@ func (p *coming) leave() bool {
 // settle flushes the file, gives it its name, and flushes the name.
 func (p *coming) settle() error {
 	q := p.q
-	err := p.file.sync()
+	err := p.file.Sync()
 	if closed := p.file.Close(); err == nil {
 		err = closed
 	}
 	if err != nil {
-		_ = remove(q.disk, p.tmp)
-		if noRoom(err) {
+		_ = durable.Remove(q.disk, p.tmp)
+		if durable.NoRoom(err) {
 			return fmt.Errorf("flush: %w: %w", ErrNoRoom, err)
 		}
 		q.latch("flush", err)
@@ -217,11 +218,11 @@ func (p *coming) settle() error {
 	}
 	name := q.name(p.env.ID, ".msg")
 	if err = q.makeFolder(q.folder(p.env.ID)); err == nil {
-		err = q.disk.rename(p.tmp, name)
+		err = q.disk.Rename(p.tmp, name)
 	}
 	if err != nil {
-		_ = remove(q.disk, p.tmp)
-		if noRoom(err) {
+		_ = durable.Remove(q.disk, p.tmp)
+		if durable.NoRoom(err) {
 			return fmt.Errorf("rename: %w: %w", ErrNoRoom, err)
 		}
 		if errors.Is(err, os.ErrNotExist) { // somebody took the folder away
@@ -232,7 +233,7 @@ func (p *coming) settle() error {
 		q.latch("rename", err)
 		return fmt.Errorf("rename: %w", err)
 	}
-	if err := q.disk.syncDir(q.folder(p.env.ID)); err != nil {
+	if err := q.disk.SyncDir(q.folder(p.env.ID)); err != nil {
 		q.latch("flush of the folder", err)
 		q.takeBack(p.env.ID)
 		return fmt.Errorf("flush of the folder: %w", err)
@@ -243,9 +244,9 @@ func (p *coming) settle() error {
 // takeBack removes a file that has its name, and was not promised.
 func (q *Queue) takeBack(id gateway.ID) {
 	name := q.name(id, ".msg")
-	err := remove(q.disk, name)
+	err := durable.Remove(q.disk, name)
 	if err != nil {
-		err = q.disk.rename(name, filepath.Join(q.dirs.corrupt(), id.String()+".untaken"))
+		err = q.disk.Rename(name, filepath.Join(q.dirs.corrupt(), id.String()+".untaken"))
 	}
 	if err != nil {
 		q.log.Error("spool: a message that was not taken stays; it may be delivered after a restart, a second time",

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // TestSickDisk lets each step of the way into the queue fail, in each way: the sender is told the truth, nothing that was
@@ -36,7 +37,7 @@ func TestSickDisk(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.step+" "+c.err.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &recorder{unflushed: unflushed{realDisk{}}, root: memoryDir(t)}
+				r := &recorder{unflushed: unflushed{durable.Real{}}, root: memoryDir(t)}
 				w := newWorld(t, func(o *QueueOptions) { o.Dir, o.disk = r.root, r })
 				before := w.put(gateway.Custody{})
 				armed := true
@@ -92,7 +93,7 @@ func TestSickDisk(t *testing.T) {
 // TestUnlatch: the queue stays shut while its disk cannot flush, also over a restart, and opens by a person's word once it can.
 func TestUnlatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{unflushed: unflushed{realDisk{}}, root: memoryDir(t)}
+		r := &recorder{unflushed: unflushed{durable.Real{}}, root: memoryDir(t)}
 		w := newWorld(t, func(o *QueueOptions) { o.Dir, o.disk = r.root, r })
 		before := w.put(gateway.Custody{})
 		r.fail = func(_ int, o op) error {
@@ -123,7 +124,7 @@ func TestUnlatch(t *testing.T) {
 // it is not sent again either.
 func TestUnsaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{unflushed: unflushed{realDisk{}}, root: memoryDir(t)}
+		r := &recorder{unflushed: unflushed{durable.Real{}}, root: memoryDir(t)}
 		w := newWorld(t, func(o *QueueOptions) { o.Dir, o.disk = r.root, r })
 		id := w.put(gateway.Custody{}, "a@our.example", "b@our.example")
 		later := true
@@ -363,21 +364,21 @@ type hungFile struct {
 	let chan struct{}
 }
 
-func (h hung) create(name string) (diskFile, error) {
-	f, err := h.unflushed.create(name)
+func (h hung) Create(name string) (diskFile, error) {
+	f, err := h.unflushed.Create(name)
 	if strings.HasSuffix(name, ".msg") {
 		return hungFile{f, h.let}, err
 	}
 	return f, err
 }
 
-func (f hungFile) sync() error { <-f.let; return nil }
+func (f hungFile) Sync() error { <-f.let; return nil }
 
 // TestHungDisk: a sender does not wait for ever for a disk that hangs; what it was told was not taken is not sent later,
 // and nothing more is taken meanwhile.
 func TestHungDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := hung{unflushed{realDisk{}}, make(chan struct{})}
+		h := hung{unflushed{durable.Real{}}, make(chan struct{})}
 		w := newWorld(t, func(o *QueueOptions) { o.disk = h })
 		stop := w.run()
 		ctx, end := context.WithTimeout(t.Context(), time.Minute)

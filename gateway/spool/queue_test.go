@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // hop is a next hop that answers as it is told, and remembers what it took.
@@ -135,13 +136,13 @@ type unflushed struct{ disk }
 
 type unflushedFile struct{ diskFile }
 
-func (u unflushed) create(name string) (diskFile, error) {
-	f, err := u.disk.create(name)
+func (u unflushed) Create(name string) (diskFile, error) {
+	f, err := u.disk.Create(name)
 	return unflushedFile{f}, err
 }
 
-func (unflushed) syncDir(string) error { return nil }
-func (unflushedFile) sync() error      { return nil }
+func (unflushed) SyncDir(string) error { return nil }
+func (unflushedFile) Sync() error      { return nil }
 
 // told collects changes.
 type told struct {
@@ -184,7 +185,7 @@ type world struct {
 func newWorld(t *testing.T, change func(*QueueOptions)) *world {
 	w := &world{t: t}
 	o := QueueOptions{Dir: memoryDir(t), Reserve: 1, ReserveInodes: 1, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		NextHop: func() gateway.NextHop { return &w.hop }, Told: w.hear, disk: unflushed{realDisk{}}}
+		NextHop: func() gateway.NextHop { return &w.hop }, Told: w.hear, disk: unflushed{durable.Real{}}}
 	if change != nil {
 		change(&o)
 	}

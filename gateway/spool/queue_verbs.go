@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // Verb is what a person does to messages of the queue.
@@ -166,13 +167,13 @@ func (q *Queue) deleted(e *entry, a Action) (outcome, error) {
 	q.mu.Lock()
 	l := e.listed()
 	q.mu.Unlock()
-	if err := remove(q.disk, q.name(e.id, ".msg")); err != nil {
+	if err := durable.Remove(q.disk, q.name(e.id, ".msg")); err != nil {
 		return outcome{next: q.now().Add(time.Minute), said: gateway.CleanText("delete: "+err.Error(), 200)}, err
 	}
-	if err := q.disk.syncDir(q.folder(e.id)); err != nil {
+	if err := q.disk.SyncDir(q.folder(e.id)); err != nil {
 		q.latch("flush of a removal", err)
 	}
-	_ = remove(q.disk, q.name(e.id, ".st"))
+	_ = durable.Remove(q.disk, q.name(e.id, ".st"))
 	c := &Change{What: "deleted", ID: e.id, Route: l.Route, From: l.From, Size: l.Size, Arrived: l.Arrived, Attempts: l.Attempts,
 		Said: gateway.CleanText(a.Why, 200)}
 	for _, to := range l.To {
