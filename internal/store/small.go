@@ -16,6 +16,7 @@ type small struct {
 	lost   string // what it means when it is lost
 	schema string // made where it is not there
 	probe  string // a query that reads through all of it
+	full   bool   // what was written survives a power cut, each transaction
 }
 
 // openSmall opens such a file, making it when it is not there. One that is damaged is set aside, with a line in the log, and
@@ -48,6 +49,9 @@ func (s *small) open(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, fmt.Errorf("%s: %w", s.what, err)
 	}
 	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "temp_store(MEMORY)", "journal_size_limit(8388608)"}
+	if s.full {
+		pragmas[2] = "synchronous(FULL)"
+	}
 	db, err := sql.Open("sqlite", dsn(path, url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.what, err)
