@@ -1,12 +1,13 @@
 package journal
 
 import (
+	"strings"
 	"time"
 
 	"gatepost/gateway"
 )
 
-// Fate tells what became of a message in the spool: a line, and a row beside the event of its transaction. It never waits.
+// Fate tells what became of a message in the spool, or in quarantine: a line, and a row beside the event of its transaction. It never waits.
 func (j *Journal) Fate(f *gateway.Fate) {
 	j.tell(fateLine(f))
 	if j.o.Store != nil && !j.o.Store.Fate(f) {
@@ -23,6 +24,8 @@ func fateLine(f *gateway.Fate) *Line {
 	o.always("id", f.ID.String())
 	if verb == SpoolOperator {
 		o.always("did", string(f.What))
+		o.text("by", o.short(f.By))
+	} else if f.What.InQuarantine() {
 		o.text("by", o.short(f.By))
 	}
 	o.text("route", o.short(f.Route))
@@ -45,12 +48,18 @@ func fateLine(f *gateway.Fate) *Line {
 	return &Line{Time: f.Time, Verb: verb, ID: f.ID, JSON: o.end(), severity: verb.severity()}
 }
 
-// fates tells what became of a message in the spool, one thing a line.
+// fates tells what became of a message in the spool, or in quarantine, one thing a line.
 func (p *page) fates(all []gateway.Fate) {
 	if len(all) == 0 {
 		return
 	}
-	p.head("Afterwards, in the spool")
+	where := ""
+	for i := range all {
+		if here := map[bool]string{true: "in quarantine", false: "in the spool"}[all[i].What.InQuarantine()]; !strings.Contains(where, here) {
+			where += map[bool]string{true: "", false: " and "}[where == ""] + here
+		}
+	}
+	p.head("Afterwards, " + where)
 	for i := range all {
 		f := &all[i]
 		p.wrap(2, f.Time.Local().Format("2006-01-02 15:04:05"), fateText(f))
@@ -59,7 +68,7 @@ func (p *page) fates(all []gateway.Fate) {
 
 // fateText says in words what became of a message.
 func fateText(f *gateway.Fate) string {
-	text := string(f.What)
+	text := strings.TrimPrefix(string(f.What), "quarantine_")
 	if f.What.ByOperator() {
 		text += " by " + orNobody(f.By)
 	}
@@ -76,10 +85,18 @@ func fateText(f *gateway.Fate) string {
 	if f.Said != "" {
 		text += ": " + f.Said
 	}
-	if !f.Next.IsZero() {
+	switch {
+	case f.Next.IsZero():
+	case f.What.InQuarantine():
+		text += "; until " + f.Next.Local().Format(time.DateTime)
+	default:
 		text += "; tried again at " + f.Next.Local().Format(time.TimeOnly)
 	}
-	if f.Notice != 0 {
+	switch {
+	case f.Notice == 0:
+	case f.What.InQuarantine():
+		text += "; gatepost trace " + f.Notice.String() + " tells how it went on"
+	default:
 		text += "; notice " + f.Notice.String()
 	}
 	return text

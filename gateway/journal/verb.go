@@ -35,9 +35,35 @@ func spoolVerbs() []Verb {
 	return []Verb{SpoolQueued, SpoolDelivered, SpoolDeferred, SpoolFailed, SpoolNotified, SpoolDead, SpoolDamaged, SpoolOperator, SpoolLatched, SpoolCleared}
 }
 
-// verbOf is the verb of what became of a message in the spool.
+// The verbs of mail in quarantine, each with the reference of its message.
+const (
+	QuarantineStored    Verb = "quarantine_stored"
+	QuarantineExpired   Verb = "quarantine_expired"
+	QuarantineEvicted   Verb = "quarantine_evicted" // the vault was full
+	QuarantineDamaged   Verb = "quarantine_damaged"
+	QuarantineViewed    Verb = "quarantine_viewed"
+	QuarantineReleased  Verb = "quarantine_released"
+	QuarantineRefused   Verb = "quarantine_refused" // a release did not come about
+	QuarantineDeleted   Verb = "quarantine_deleted"
+	QuarantineForwarded Verb = "quarantine_forwarded"
+	QuarantineReported  Verb = "quarantine_reported"
+	QuarantineOperator  Verb = "quarantine_operator" // a person did something to the vault as a whole
+	QuarantineLatched   Verb = "quarantine_latched"  // the disk failed, and nothing is taken any more
+	QuarantineCleared   Verb = "quarantine_cleared"  // a person said that it works again
+)
+
+// quarantineVerbs returns them.
+func quarantineVerbs() []Verb {
+	return []Verb{QuarantineStored, QuarantineExpired, QuarantineEvicted, QuarantineDamaged, QuarantineViewed, QuarantineReleased, QuarantineRefused,
+		QuarantineDeleted, QuarantineForwarded, QuarantineReported, QuarantineOperator, QuarantineLatched, QuarantineCleared}
+}
+
+// verbOf is the verb of what became of a message in the spool, or in quarantine.
 func verbOf(what gateway.FateWord) Verb {
-	if what.ByOperator() {
+	switch {
+	case what.InQuarantine():
+		return Verb(what).known()
+	case what.ByOperator():
 		return SpoolOperator
 	}
 	return Verb("spool_" + what).known()
@@ -74,7 +100,7 @@ const (
 func Verbs() []Verb {
 	return append([]Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Greylist,
 		DirectoryRead, DirectoryFailed, Recipients, Canary, Certificate, CertificateHeld, CertificateFailed, Note},
-		spoolVerbs()...)
+		append(spoolVerbs(), quarantineVerbs()...)...)
 }
 
 // known returns the verb, or Note for one that is not of the list.
@@ -98,11 +124,12 @@ const (
 
 func (v Verb) severity() severity {
 	switch v {
-	case ReloadFailed, SpoolDamaged, SpoolLatched:
+	case ReloadFailed, SpoolDamaged, SpoolLatched, QuarantineDamaged, QuarantineLatched:
 		return severityError
-	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, CertificateHeld, CertificateFailed, SpoolFailed, SpoolNotified, SpoolDead:
+	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, CertificateHeld, CertificateFailed, SpoolFailed, SpoolNotified, SpoolDead, QuarantineEvicted, QuarantineRefused:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, Recipients, DirectoryRead, Certificate, SpoolOperator, SpoolCleared:
+	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, Recipients, DirectoryRead, Certificate, SpoolOperator, SpoolCleared,
+		QuarantineViewed, QuarantineReleased, QuarantineDeleted, QuarantineForwarded, QuarantineReported, QuarantineOperator, QuarantineCleared:
 		return severityNotice
 	}
 	return severityInfo
