@@ -250,11 +250,11 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	b.guard = makeGuard(&p.fronts, b.rates, policy, checks)
 	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,
 		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c),
-		Gate:      gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},
-		Tag:       gateway.SubjectTag{Text: c.Policy.Tag.Subject, Signed: c.Policy.Tag.Signed},
-		Banners:   makeBanners(c),
-		Sealer:    sealer,
-		Spools:    spooling(c.Policy),
+		Gate:    gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},
+		Tag:     gateway.SubjectTag{Text: c.Policy.Tag.Subject, Signed: c.Policy.Tag.Signed},
+		Banners: makeBanners(c),
+		Sealer:  sealer,
+		Spools:  spooling(c.Policy), MarkQuarantined: c.Policy.Quarantine.Action == config.VaultMark,
 		Normalise: normalises(c)}
 	asksCertificate(b.snapshot, deps.TLSRules)
 	return b, nil

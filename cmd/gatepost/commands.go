@@ -27,6 +27,8 @@ type group struct {
 // Arguments that several commands share.
 const (
 	queuePicks  = "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--id ID] [--all] [--dry-run] [--config PATH] [--json]"
+	keptPicks   = "ID... | [--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--older T] [--damaged] [--all] [--dry-run]"
+	keptStates  = "S: visible, releasing, released, deleted. C: spam, other, unscanned, dmarc, impersonation, attachment, malware. T: 2h, 3d, 14:30, 2026-11-23. R: the beginning of a reason. A, TEXT: a part of it; --rcpt A: exactly; --from '<>': bounces. --only: these recipients"
 	queueStates = "S: waiting, delivering, held, dead. T: 2h, 3d, 14:30, 2026-11-23. R: the name of a [[route]]. A, TEXT: a part of it; --from '<>': bounces"
 )
 
@@ -79,6 +81,20 @@ func groups() []group {
 			{"queue delete", queuePicks, "remove messages from the spool, and tell nobody but the journal", queueChange(spool.Delete)},
 			{"queue reroute", queuePicks + " --to-route R", "send messages by another route", queueChange(spool.Reroute)},
 			{"queue clear-latch", "[--config PATH]", "take mail into the spool again after its disk failed and was mended", queueClear},
+		}},
+		{"Mail that is kept since it is doubtful (the quarantine)", []command{
+			{"quarantine list", "[--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--damaged] [--before ID] [--limit N] [--config PATH] [--json]", "list mail in quarantine, the newest first", keptListing},
+			{"quarantine show", "ID [--config PATH] [--json]", "tell all that is known of a message in quarantine, and nothing of what is in it", keptShow},
+			{"quarantine view", "ID [--raw] [--config PATH] [--json]", "show a message in quarantine as text, which the journal notes; --raw: the message itself", keptView},
+			{"quarantine release", keptPicks + " [--only A,...] [--other A] [--force] [--allow] [--config PATH] [--json]", "deliver messages, after another look for malware; --other: to another address; --allow prints the lines that let their sender pass", keptChange("release")},
+			{"quarantine delete", keptPicks + " [--only A,...] [--config PATH] [--json]", "erase messages, and tell nobody but the journal", keptChange("delete")},
+			{"quarantine report", keptPicks + " --as spam|ham [--config PATH] [--json]", "note that messages are spam, or are none", keptChange("report")},
+			{"quarantine forward", keptPicks + " --analyst A [--config PATH] [--json]", "send messages to somebody who looks at them, as attachments", keptChange("forward")},
+			{"quarantine expire", "[--config PATH]", "erase now what was kept for long enough", keptExpire},
+			{"quarantine clear-latch", "[--config PATH]", "quarantine mail again after the disk failed and was mended", keptClear},
+			{"quarantine key list", "[--config PATH] [--json]", "show the keys of the quarantine, and how many messages need each", keptKeys("list")},
+			{"quarantine key rotate", "[--config PATH] [--json]", "make a key for what comes from now on", keptKeys("rotate")},
+			{"quarantine key forget", "KEY [--config PATH] [--json]", "remove a key that no message needs any more", keptKeys("forget")},
 		}},
 		{"Encryption: certificates, TLSA records, MTA-STS policies, reports about TLS", []command{
 			{"tls status", "[--config PATH] [--json]", "show the certificates: who is shown which, until when, who vouches for them, and what waits", tlsStatus},
@@ -155,7 +171,10 @@ func help(w io.Writer, noun string) bool {
 // usage shows the options of one command.
 func (c *command) usage(w io.Writer) {
 	fmt.Fprintf(w, "%s\n\n%s.\n", strings.TrimSpace("gatepost "+c.words+" "+c.args), c.doc)
-	if strings.Contains(c.args, "--state") {
+	switch {
+	case strings.HasPrefix(c.words, "quarantine") && strings.Contains(c.args, "--state"):
+		fmt.Fprintln(w, keptStates+".")
+	case strings.Contains(c.args, "--state"):
 		fmt.Fprintln(w, queueStates+".")
 	}
 	if strings.Contains(c.args, "GROUP") {

@@ -95,6 +95,8 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	}
 	r.Write = []string{b.StateDir, b.Body.Dir, b.Spool.Dir, logFolder(b), filepath.Dir(b.Control.Socket)}
 	r.Move = []string{b.Spool.Dir}
+	keyRead, keyWrite := d.vaultRights(file)
+	r.Read, r.Write = append(r.Read, keyRead...), append(r.Write, keyWrite...)
 	if self, err := os.Executable(); err == nil {
 		r.Execute = []string{self}
 	}

@@ -74,6 +74,7 @@ func (d *daemon) instruments() {
 	d.reportInstruments()
 	d.tlsReportInstruments()
 	d.spoolInstruments(m)
+	d.vaultInstruments(m)
 	d.redisInstruments()
 	d.listInstruments(m)
 	d.tlsaInstruments(m)

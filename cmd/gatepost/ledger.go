@@ -55,7 +55,7 @@ func (d *daemon) restoreLedger() {
 // acceptor is the only one that says 250.
 func (d *daemon) acceptor() *accept.Acceptor {
 	d.restoreLedger()
-	return &accept.Acceptor{Ledger: d.ledger, Names: d.names, Spool: d.spoolPort(), Log: d.log}
+	return &accept.Acceptor{Ledger: d.ledger, Names: d.names, Vault: d.vaultPort(), Spool: d.spoolPort(), Log: d.log}
 }
 
 // spoolPort is the spool as it is asked for; nil where there is none.

@@ -79,6 +79,9 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 	if d.queue != nil {
 		d.queue.Tune(tuning(c))
 	}
+	if d.vault != nil {
+		d.vault.Tune(vaultTuning(c))
+	}
 	before.close()
 	return nil
 }

@@ -22,6 +22,7 @@ import (
 	"gatepost/gateway/accept"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/ledger"
+	"gatepost/gateway/quarantine"
 	"gatepost/gateway/relay"
 	"gatepost/gateway/reports"
 	"gatepost/gateway/smtpd"
@@ -65,6 +66,10 @@ type daemon struct {
 	spoolLock    *os.File     // goes with the process
 	spoolCounts  spoolCounts
 	spoolCounted counted
+	vault        *quarantine.Vault // nil where it cannot be opened
+	vaultIndex   *store.Quarantine // nil as well
+	vaultError   string            // why
+	vaultCounted vaultCounted
 	ledger       *ledger.Ledger
 	names        *accept.Names // of messages, for the ledger
 	ids          *gateway.IDs
@@ -296,6 +301,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.parts.listChanged = d.tellList
 	d.parts.directories.listen(d.tellDirectory)
 	d.openSpool()
+	d.openVault()
 	return nil
 }
 
@@ -315,6 +321,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"dmarc reports", d.reports.Run},
 		loop{"tls reports", d.tlsReports.Run},
 		loop{"spool", d.runSpool},
+		loop{"quarantine", d.runVault},
 		loop{"tlsa", d.watchTLSA},
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},

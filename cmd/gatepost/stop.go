@@ -139,6 +139,9 @@ func (d *daemon) close() error {
 	if d.greyFile != nil {
 		closing("greylist", d.greyFile.Close)
 	}
+	if d.vaultIndex != nil {
+		closing("quarantine", d.vaultIndex.Close)
+	}
 	closing("ledger", d.ledger.Close)
 	if d.rcptFile != nil {
 		closing("memory of recipients", d.rcptFile.Close)

@@ -152,6 +152,26 @@ func (l *Ledger) claim(c *claim) (wait <-chan struct{}) {
 	return nil
 }
 
+// Knows says of each recipient of a message, by its name of Begin in hexadecimal, whether it is known to have it. It claims
+// nothing, and asks no other node.
+func (l *Ledger) Knows(message string, rcpts []string) []bool {
+	out := make([]bool, len(rcpts))
+	name, err := hex.DecodeString(message)
+	if err != nil || len(name) != sha256.Size {
+		return out
+	}
+	mac := l.hashes.Get().(hash.Hash)
+	defer l.hashes.Put(mac)
+	var c claim
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := seconds(time.Now())
+	for i, r := range rcpts {
+		out[i] = l.known.has(c.hash(mac, name, r), now)
+	}
+	return out
+}
+
 // beforeCrash is how long before the last record of the file a message may have been taken that is not in it: as long as a
 // message may be between the spool and the ledger.
 const beforeCrash = time.Minute

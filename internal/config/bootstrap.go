@@ -19,6 +19,7 @@ const maxSocketPath = 107
 type Bootstrap struct {
 	Hostname     string       `toml:"hostname" format:"hostname" example:"mx.example.org" rfc:"RFC 5321 section 2.3.5" doc:"The name this gateway greets with and writes into Received. Fully qualified; it should resolve to the address that senders connect to. Not set: the machine's name."`
 	StateDir     string       `toml:"state_dir" format:"path" default:"/var/lib/gatepost" doc:"The folder of everything the gateway keeps. One process owns it; a lock says so."`
+	VaultKey     string       `toml:"vault_key" format:"path" example:"/media/key/vault.key" doc:"The file with the keys of the quarantine, which is encrypted: without it nobody reads what is in it. Best on another disk than the state folder. Not set: keys/vault.key in the state folder. Made at the first start; keep a copy of it."`
 	Listeners    []Listener   `toml:"listener" doc:"Where clients connect. Without any: one listener named smtp on port 25 of all addresses."`
 	TLS          TLS          `toml:"tls" doc:"The certificates for STARTTLS and for the web listener public."`
 	ACME         ACME         `toml:"acme" doc:"The authority that gives the certificates of [[tls.acme]], and by what it sees that names are ours."`
@@ -152,6 +153,9 @@ func (b *Bootstrap) Fill() {
 	}
 	if b.Body.Dir == "" {
 		b.Body.Dir = filepath.Join(b.StateDir, "tmp")
+	}
+	if b.VaultKey == "" {
+		b.VaultKey = filepath.Join(b.StateDir, "keys", "vault.key")
 	}
 	if b.Spool.Dir == "" {
 		b.Spool.Dir = filepath.Join(b.StateDir, "spool")

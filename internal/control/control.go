@@ -95,7 +95,7 @@ func Listen(path string) (net.Listener, error) {
 
 // Serve answers at the socket until ctx is done.
 func Serve(ctx context.Context, l net.Listener, verbs http.Handler) error {
-	s := &http.Server{Handler: verbs, ReadTimeout: readTime, WriteTimeout: readTime + verbTime, IdleTimeout: readTime, MaxHeaderBytes: 16 << 10}
+	s := &http.Server{Handler: verbs, ReadTimeout: readTime, WriteTimeout: readTime + verbTime, IdleTimeout: readTime, MaxHeaderBytes: 16 << 10, ConnContext: withPeer}
 	stop := context.AfterFunc(ctx, func() {
 		// Who asked is answered: the context of the verb bounds how long that can take.
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTime)
@@ -126,13 +126,14 @@ func (c *checked) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !ours(conn) {
+		uid, in := peer(conn)
+		if !in {
 			conn.Close()
 			continue
 		}
 		select {
 		case c.slots <- struct{}{}:
-			return &counted{Conn: conn, slots: c.slots}, nil
+			return &counted{Conn: conn, slots: c.slots, uid: uid}, nil
 		default:
 			conn.Close()
 		}
@@ -142,7 +143,25 @@ func (c *checked) Accept() (net.Conn, error) {
 type counted struct {
 	net.Conn
 	slots chan struct{}
+	uid   uint32 // of who is at the other end
 	once  sync.Once
+}
+
+// peerKey is under what the context of a verb knows who asked.
+type peerKey struct{}
+
+// Peer is the user who asked, by the credentials of the socket; false where nobody asked by one.
+func Peer(ctx context.Context) (uid uint32, ok bool) {
+	uid, ok = ctx.Value(peerKey{}).(uint32)
+	return uid, ok
+}
+
+// withPeer notes who is at the other end of a connection.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := c.(*counted); ok {
+		return context.WithValue(ctx, peerKey{}, c.uid)
+	}
+	return ctx
 }
 
 func (c *counted) Close() error {
@@ -150,22 +169,22 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// ours reports whether root or our own user is at the other end.
-func ours(conn net.Conn) bool {
+// peer is who is at the other end, and whether he is let in: root and our own user are.
+func peer(conn net.Conn) (uid uint32, in bool) {
 	u, ok := conn.(*net.UnixConn)
 	if !ok {
-		return false
+		return 0, false
 	}
 	raw, err := u.SyscallConn()
 	if err != nil {
-		return false
+		return 0, false
 	}
 	var cred *unix.Ucred
 	var failed error
 	if err := raw.Control(func(fd uintptr) { cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil || failed != nil {
-		return false
+		return 0, false
 	}
-	return cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
+	return cred.Uid, cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
 }
 
 // Client asks the daemon at a socket.

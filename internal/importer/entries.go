@@ -111,7 +111,7 @@ func (e *entries) one(l listed, value string) bool {
 
 // unauthenticated says why an allow entry by name cannot be.
 func (e *entries) unauthenticated(l listed) string {
-	if shared := sharedName(l.value); shared != "" {
+	if shared := SharedName(l.value); shared != "" {
 		return shared + ": allowing it would allow everybody there"
 	}
 	switch l.kind {
@@ -185,8 +185,8 @@ func kindName(kind string) string {
 	return map[string]string{kindNetwork: "network", kindHelo: "HELO name", kindReverse: "host name", kindAddress: "sender address"}[kind]
 }
 
-// sharedName says what is shared of a domain that everybody can send from; "" for none that is known.
-func sharedName(s string) string {
+// SharedName says what is shared of a domain that everybody can send from; "" for none that is known.
+func SharedName(s string) string {
 	_, d, at := strings.Cut(strings.ToLower(s), "@")
 	if !at {
 		d = strings.ToLower(s)

@@ -34,7 +34,7 @@ mx.alumni.example. A 203.0.113.20
 func authWorld(t *testing.T, records ...string) *world {
 	t.Helper()
 	dns := dnslab.New(t, dnslab.Text(dmarcZones+strings.Join(records, "")))
-	w := newWorld(t, setup{clamav: "off", spamd: "off", dns: dns.Addr(), policy: noGreylist,
+	w := newWorld(t, setup{clamav: "off", spamd: "off", dns: dns.Addr(), policy: noGreylist + markQuarantined,
 		bootstrap: "[[listener]]\nname = \"proxied\"\naddresses = [\"127.0.0.1:0\"]\nproxy_from = [\"127.0.0.1\"]\n"})
 	w.dns = dns
 	return w
@@ -96,7 +96,7 @@ const (
 )
 
 // TestDMARCIndirect: reject is honoured where nothing hints at a list; where something does, the message is kept in
-// quarantine (which is a mark until there is one) while the host is new. Both are learned, and survive kill -9.
+// quarantine (here as a mark) while the host is new. Both are learned, and survive kill -9.
 func TestDMARCIndirect(t *testing.T) {
 	t.Parallel()
 	w := authWorld(t)

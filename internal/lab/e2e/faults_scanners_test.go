@@ -82,7 +82,7 @@ func TestClamdFaults(t *testing.T) {
 	for action, verdict := range map[string]string{"pass": "accept", "tag": "tag", "quarantine": "quarantine", "reject": "reject"} {
 		t.Run("unknown is "+action, func(t *testing.T) {
 			t.Parallel()
-			w := begin(t, setup{policy: "[checks.clamav]\nunknown = \"" + action + "\"\n"})
+			w := begin(t, setup{policy: markQuarantined + "[checks.clamav]\nunknown = \"" + action + "\"\n"})
 			w.clamd.On("INSTREAM", lab.Gone())
 			told := "250 2.0.0"
 			if verdict == "reject" {

@@ -111,6 +111,9 @@ error_wait = "0s"
 // noGreylist is for tests that are about strangers, and not about how they are greeted.
 const noGreylist = "[checks.greylist]\naction = \"off\"\n"
 
+// markQuarantined is for tests that look at what was decided of quarantined mail by its fields, at the next hop.
+const markQuarantined = "[quarantine]\naction = \"mark\"\n"
+
 // noRates are rates under which a test may come as fast as it likes.
 func noRates() string {
 	var b strings.Builder

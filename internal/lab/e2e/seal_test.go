@@ -200,7 +200,7 @@ func TestTrustedSealer(t *testing.T) {
 	z["."] += "_dmarc.bank.example. TXT \"v=DMARC1; p=reject\"\nbank.example. MX 10 mail.example.org.\n"
 	w := begin(t, setup{dns: dnslab.New(t, z).Addr(), clamav: "off", spamd: "off",
 		bootstrap: "[[listener]]\nname = \"proxied\"\naddresses = [\"127.0.0.1:0\"]\nproxy_from = [\"127.0.0.1\"]\n",
-		policy:    noGreylist + "[[checks.arc.sealer]]\ndomain = \"lists.example\"\nowner = \"anna\"\nreason = \"our lists\"\n"})
+		policy:    noGreylist + markQuarantined + "[[checks.arc.sealer]]\ndomain = \"lists.example\"\nowner = \"anna\"\nreason = \"our lists\"\n"})
 	mail := "From: boss@bank.example\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nSubject: [list] hello\r\n\r\ntext\r\n"
 	for _, tt := range []struct {
 		name, message, told, verdict string
