@@ -58,18 +58,6 @@ type RowRcpt struct {
 	Same    string    `json:"-"`              // by which the retry of a sender is known; "" for none
 }
 
-// has reports whether a recipient is in one of some states.
-func (r *Row) has(states ...State) bool {
-	for i := range r.Rcpts {
-		for _, s := range states {
-			if r.Rcpts[i].State == s {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // Filter picks messages. The zero value picks all that are there.
 type Filter struct {
 	IDs      []gateway.ID

@@ -156,10 +156,7 @@ func TestOrphans(t *testing.T) {
 	}
 	w.reopen(t)
 	w.Tend(t.Context())
-	var want []string
-	for _, name := range []string{old.String() + ".gpq", young.Envelope.ID.String() + ".gpq.pending"} {
-		want = append(want, name)
-	}
+	want := []string{old.String() + ".gpq", young.Envelope.ID.String() + ".gpq.pending"}
 	if got := w.files(t); !slices.Equal(got, want) {
 		t.Errorf("left are %v, want %v", got, want)
 	}
