@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -288,7 +290,7 @@ func (v *Vault) show(e *entry) error {
 		return fmt.Errorf("quarantine: %v is gone", e.id)
 	}
 	v.at("publish")
-	if err := v.disk.Rename(v.name(e.id, extPending), v.name(e.id, ext)); err != nil {
+	if err := v.disk.Rename(v.name(e.id, extPending), v.name(e.id, ext)); err != nil && !v.named(e.id, err) {
 		return fmt.Errorf("quarantine: %w", v.failed("rename", err))
 	}
 	v.at("published")
@@ -304,6 +306,15 @@ func (v *Vault) show(e *entry) error {
 	v.tell(&Change{What: Stored, ID: e.id, From: e.row.From, Rcpts: addresses(e.row), Class: e.row.Class, Octets: e.row.Stored,
 		Said: string(e.row.Reason), Next: e.row.Arrived.Add(v.Keep(e.row.Class))})
 	return nil
+}
+
+// named reports whether a message has its name already, and only the flush of that failed the last time.
+func (v *Vault) named(id gateway.ID, err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	_, err = os.Stat(v.name(id, ext))
+	return err == nil
 }
 
 func addresses(r *Row) (out []string) {
@@ -342,7 +353,11 @@ func (v *Vault) garbage(e *entry) {
 	if over {
 		return
 	}
-	if err := durable.Remove(v.disk, v.name(e.id, extPending)); err != nil {
+	err := durable.Remove(v.disk, v.name(e.id, extPending))
+	if err == nil {
+		err = durable.Remove(v.disk, v.name(e.id, ext)) // where the flush of that name failed
+	}
+	if err != nil {
 		v.log.Warn("quarantine: what nobody was promised stays", "id", e.id.String(), "error", err)
 		return
 	}
