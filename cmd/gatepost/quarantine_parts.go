@@ -6,11 +6,46 @@ import (
 	"strings"
 
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/mime"
 )
 
-// printParts shows what stands behind the header section, line by line as it came.
+// maxViewText bounds the lines of one part that are shown.
+const maxViewText = 2000
+
+// printParts shows what the message is made of, then each of its texts, decoded. HTML is text as well: nobody draws it.
 func printParts(w io.Writer, l *quarantine.Looked) {
-	for line := range strings.SplitSeq(string(l.Message[min(l.Header, len(l.Message)):]), "\r\n") {
-		fmt.Fprintln(w, shownText(line, maxViewLine))
+	tree, err := mime.Walk(mime.Bytes(l.Message), mime.DefaultLimits())
+	if err != nil {
+		fmt.Fprintf(w, "\n(what it is made of cannot be told: %s)\n", shownText(err.Error(), 200))
+		return
 	}
+	fmt.Fprintln(w, "\nParts:")
+	for line := range strings.Lines(tree.String()) {
+		fmt.Fprintln(w, "  "+shownText(strings.TrimSuffix(line, "\n"), maxViewLine))
+	}
+	for i := range tree.Parts {
+		p := &tree.Parts[i]
+		if !p.Leaf || p.Text == "" {
+			continue
+		}
+		fmt.Fprintf(w, "\nText of %s (%s):\n", orRoot(p.Path), shownText(p.Type, 100))
+		n := 0
+		for line := range strings.Lines(p.Text) {
+			if n++; n > maxViewText {
+				fmt.Fprintln(w, "  ...")
+				break
+			}
+			fmt.Fprintln(w, "  "+shownText(strings.TrimRight(line, "\r\n"), maxViewLine))
+		}
+		if p.Cut {
+			fmt.Fprintln(w, "  (and more)")
+		}
+	}
+}
+
+func orRoot(path string) string {
+	if path == "" {
+		return "the message"
+	}
+	return path
 }
