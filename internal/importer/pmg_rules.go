@@ -344,7 +344,7 @@ func aboutPMG(section, key string) (why, do string) {
 	}
 	switch section {
 	case "spamquar", "virusquar":
-		return "there is no such quarantine yet", ""
+		return "the quarantine here has settings of its own, and what lies in the old one stays there", "look at [quarantine] in policy.toml: keep, keep_malware, max_size"
 	case "spam":
 		return "is SpamAssassin's own: spamd has it in local.cf", "carry it over to spamd's local.cf"
 	case "clamav":
