@@ -146,13 +146,21 @@ func writeCFB(root node) []byte {
 		dir = append(dir, b...)
 	}
 	dirAt := chain(dir)
-	fatSectors := 1
-	for (len(fat)+fatSectors+127)/128 > fatSectors {
+	fatSectors, difSectors := 1, 0
+	for (len(fat)+fatSectors+difSectors+127)/128 > fatSectors {
 		fatSectors++
+		difSectors = max(0, (fatSectors-109+126)/127)
 	}
 	fatAt := len(fat)
 	for range fatSectors {
 		fat = append(fat, 0xFFFFFFFD)
+	}
+	difAt := -2
+	if difSectors > 0 {
+		difAt = len(fat)
+	}
+	for range difSectors {
+		fat = append(fat, 0xFFFFFFFC)
 	}
 	for len(fat) < fatSectors*128 {
 		fat = append(fat, 0xFFFFFFFF)
@@ -160,10 +168,24 @@ func writeCFB(root node) []byte {
 	for _, n := range fat {
 		body = append(body, le32(int(n))...)
 	}
+	for i := range difSectors { // sectors that list what the header has no room for
+		for j := range 127 {
+			n := -1
+			if k := 109 + 127*i + j; k < fatSectors {
+				n = fatAt + k
+			}
+			body = append(body, le32(n)...)
+		}
+		next := -2
+		if i+1 < difSectors {
+			next = difAt + i + 1
+		}
+		body = append(body, le32(next)...)
+	}
 	head := make([]byte, 512)
 	copy(head, cfbMagic)
 	copy(head[24:], cat(le16(0x3e), le16(3), le16(0xfffe), le16(9), le16(6)))
-	copy(head[44:], cat(le32(fatSectors), le32(dirAt), le32(0), le32(4096), le32(miniAt), le32(miniSectors), le32(-2), le32(0)))
+	copy(head[44:], cat(le32(fatSectors), le32(dirAt), le32(0), le32(4096), le32(miniAt), le32(miniSectors), le32(difAt), le32(difSectors)))
 	for i := range 109 {
 		n := -1
 		if i < fatSectors {

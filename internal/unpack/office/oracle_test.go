@@ -15,6 +15,11 @@ import (
 func TestCompoundLikeOthers(t *testing.T) {
 	cases := generated()
 	encryptedDocuments(cases)
+	large := make([]byte, 8<<20) // more sectors than the header can list
+	for i := range large {
+		large[i] = byte(i>>9) ^ byte(i)
+	}
+	cases["large"] = writeCFB(node{in: []node{stream("large", large), stream("small", []byte("small"))}})
 	files, err := filepath.Glob("testdata/8*")
 	if err != nil {
 		t.Fatal(err)
