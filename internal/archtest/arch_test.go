@@ -80,7 +80,6 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/coreos/go-systemd":        {"internal/systemd"},
 	"github.com/landlock-lsm/go-landlock": {"internal/sandbox"},
-	"github.com/elastic/go-seccomp-bpf":   {"internal/sandbox"},
 	"github.com/gabriel-vasile/mimetype":  {"internal/filetype"},
 	"github.com/klauspost/compress":       {"internal/unpack/archive", "gateway/quarantine"},
 	"github.com/bodgit/sevenzip":          {"internal/unpack/archive"},
