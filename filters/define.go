@@ -30,6 +30,9 @@ type Definition struct {
 	Unknown gateway.Action // what not being able to tell does by default
 	// Least is the mildest action that the operator may choose, also for single reasons and for Unknown. Zero: any.
 	Least gateway.Action
+	// Costly says that it is an engine that scores and costs much, so that when = "undecided" may leave it out. Never what
+	// looks for malware: that is looked for in all mail.
+	Costly bool
 	// Parts says that its findings name parts of the message, so that the action strip can take them out.
 	Parts bool
 	// Reasons are those of its reasons that have an action of their own by default. policy.toml may say otherwise.
@@ -128,6 +131,7 @@ type Configured struct {
 	Action, Unknown gateway.Action
 	Prices          map[string]float64
 	Reasons         map[gateway.Reason]gateway.Action
+	Undecided       bool // when = "undecided"
 	Options         any
 }
 
@@ -230,6 +234,9 @@ func (def *Definition) build(c Configured, d *Deps) (gateway.Check, Built, error
 	cp.Rival = b.Rival
 	d.Policy.Checks[def.Name] = cp
 	check.Run, check.Ready = b.Run, b.Ready
+	if def.Costly && c.Undecided {
+		check.Run = d.ifNeeded(b.Run)
+	}
 	return check, b, nil
 }
 

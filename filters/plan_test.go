@@ -102,7 +102,8 @@ func TestPlanHasEveryCheck(t *testing.T) {
 	for name, file := range files {
 		functions := definers(file)
 		written += len(functions)
-		if slices.Contains(noChecks, name) != (len(functions) == 0) {
+		shared := name == "undecided.go" // by the engines
+		if (shared || slices.Contains(noChecks, name)) != (len(functions) == 0) {
 			t.Errorf("%s defines %d checks: a file has a check, or is named in noChecks", name, len(functions))
 		}
 		for _, f := range functions {

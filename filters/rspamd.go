@@ -32,7 +32,7 @@ const rivalOfRspamd = "spamassassin"
 // rspamdCheck has the head of the message scored by rspamd.
 func rspamdCheck() Definition {
 	return Definition{
-		Name: "rspamd", Stage: gateway.Data,
+		Name: "rspamd", Stage: gateway.Data, Costly: true,
 		Doc:      "How many points does rspamd give the message? On SpamAssassin's scale, and without those of symbols that a check of our own prices; it fails where rspamd itself would add a header or reject. Where spamassassin prices as well, the higher of both counts. Of a long message it sees the beginning. Off without rspamd.addresses in gatepost.toml.",
 		Action:   gateway.ActionScore,
 		Unknown:  gateway.ActionTag,

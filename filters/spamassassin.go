@@ -24,7 +24,7 @@ type SpamScanner interface {
 // spamAssassin has the head of the message scored.
 func spamAssassin() Definition {
 	return Definition{
-		Name: "spamassassin", Stage: gateway.Data,
+		Name: "spamassassin", Stage: gateway.Data, Costly: true,
 		Doc:      "How many points does SpamAssassin give the message? They are added to ours, without those of rules that a check of our own prices; it fails by SpamAssassin's own threshold, with all of them. Of a long message it sees the beginning.",
 		Action:   gateway.ActionScore,
 		Unknown:  gateway.ActionTag,

@@ -23,7 +23,7 @@ import (
 func sections() config.Sections {
 	out := config.Sections{}
 	for _, d := range Definitions() {
-		s := config.Section{Name: d.Name, Doc: d.Doc, RFC: d.RFC, Options: d.Options, Moved: d.Moved,
+		s := config.Section{Name: d.Name, Doc: d.Doc, RFC: d.RFC, Options: d.Options, Moved: d.Moved, Costly: d.Costly,
 			Action: config.Action(d.Action.String()), Unknown: config.Action(d.Unknown.String())}
 		for _, m := range d.Measures {
 			s.Measures = append(s.Measures, config.Measure{Name: m.Name, Doc: m.Doc, Price: m.Price})
@@ -58,7 +58,7 @@ func load(t testing.TB, policy string) (map[string]Configured, config.Problems) 
 	}
 	out := map[string]Configured{}
 	for name, c := range c.Policy.Checks {
-		f := Configured{Action: action(c.Action), Unknown: action(c.Unknown), Prices: c.Prices, Options: c.Options,
+		f := Configured{Action: action(c.Action), Unknown: action(c.Unknown), Prices: c.Prices, Options: c.Options, Undecided: c.When == config.Undecided,
 			Reasons: map[gateway.Reason]gateway.Action{}}
 		for r, a := range c.Reasons {
 			f.Reasons[gateway.Reason(r)] = action(a)

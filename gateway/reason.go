@@ -156,6 +156,7 @@ const (
 	LeftNotNeeded Reason = "not_needed" // its row's condition did not hold
 	LeftNoInput   Reason = "no_input"   // what it looks at is not there
 	LeftLearning  Reason = "learning"   // what it goes by is not known for long enough
+	LeftSpared    Reason = "spared"     // an engine that runs where it can still matter, and here could not
 	LeftRelayed   Reason = "relayed"    // the client is a trusted relay, whose address says nothing of who sent
 )
 

@@ -10,7 +10,7 @@ import (
 func sections() config.Sections {
 	out := config.Sections{}
 	for _, d := range filters.Definitions() {
-		s := config.Section{Name: d.Name, Doc: d.Doc, RFC: d.RFC, Options: d.Options, Moved: d.Moved, Parts: d.Parts, Firm: d.Class >= gateway.ClassMalware,
+		s := config.Section{Name: d.Name, Doc: d.Doc, RFC: d.RFC, Options: d.Options, Moved: d.Moved, Parts: d.Parts, Costly: d.Costly, Firm: d.Class >= gateway.ClassMalware,
 			Action: config.Action(d.Action.String()), Unknown: config.Action(d.Unknown.String())}
 		if d.Least != gateway.ActionOff {
 			s.Least = config.Action(d.Least.String())
@@ -34,7 +34,7 @@ func sections() config.Sections {
 func configured(checks config.Checks) map[string]filters.Configured {
 	out := make(map[string]filters.Configured, len(checks))
 	for name, c := range checks {
-		f := filters.Configured{Action: action(c.Action), Unknown: action(c.Unknown), Prices: c.Prices, Options: c.Options}
+		f := filters.Configured{Action: action(c.Action), Unknown: action(c.Unknown), Prices: c.Prices, Options: c.Options, Undecided: c.When == config.Undecided}
 		for r, a := range c.Reasons {
 			if f.Reasons == nil {
 				f.Reasons = map[gateway.Reason]gateway.Action{}

@@ -93,6 +93,8 @@ func (b *binder) section(s Section, n *node, others []*entry) *Check {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == e.name })
 		switch {
 		case slices.Contains(others, e):
+		case i < 0 && e.name == "when" && s.Firm:
+			b.report(Problem{Key: e.value.path(), Message: "is no key of this check: what it looks for is looked for in all mail", Instead: "remove it; engines that score have it, which cost much more"}, e.at)
 		case i < 0:
 			b.unknownKey(n, e, append(fields, b.below(s.Name)...))
 		case e.name == "prices" || e.name == "reasons":
@@ -105,6 +107,11 @@ func (b *binder) section(s Section, n *node, others []*entry) *Check {
 	check := &Check{Name: s.Name, Action: g.Action, Unknown: g.Unknown, Prices: g.Prices}
 	if len(s.Reasons) > 0 {
 		check.Reasons = structs[1].Addr().Interface().(*byReason).Reasons
+	}
+	for _, v := range structs {
+		if c, ok := v.Addr().Interface().(*costly); ok {
+			check.When = c.When
+		}
 	}
 	if !s.Parts {
 		b.noParts(check, n)

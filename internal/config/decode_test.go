@@ -35,11 +35,11 @@ func TestBoundValues(t *testing.T) {
 		{"other domain's thresholds", p.ThresholdsOf(&p.Domains[1]), Thresholds{4, 6.5, 12}},
 		{"no domain's thresholds", p.ThresholdsOf(nil), Thresholds{4, 6.5, 12}},
 		{"subject", p.Domains[1].LogSubject, "full"},
-		{"check", *p.Checks["spf"], Check{"spf", Reject, Defer, map[string]float64{"fail": 4, "softfail": 1}, map[string]Action{"spf.only": Quarantine}, &spfOptions{true, 10}}},
-		{"check without options", *p.Checks["rbl"], Check{"rbl", Off, Pass, map[string]float64{}, nil, nil}},
+		{"check", *p.Checks["spf"], Check{"spf", Reject, Defer, map[string]float64{"fail": 4, "softfail": 1}, map[string]Action{"spf.only": Quarantine}, &spfOptions{true, 10}, ""}},
+		{"check without options", *p.Checks["rbl"], Check{"rbl", Off, Pass, map[string]float64{}, nil, nil, ""}},
 		{"check with open measures", *p.Checks["rbl.client"], Check{"rbl.client", Score, Defer,
 			map[string]float64{"list.zen": 5, "list.zen:127.0.0.4": -2.5}, nil,
-			&rblOptions{[]string{"zen.example.net"}, 3 * time.Second, 5 * time.Second, 2 << 20}}},
+			&rblOptions{[]string{"zen.example.net"}, 3 * time.Second, 5 * time.Second, 2 << 20}, ""}},
 	}
 	b, _, _ := decodeFixture(t, "testdata/accept/02-bootstrap-full.toml")
 	checks = append(checks, []struct {

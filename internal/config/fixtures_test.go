@@ -37,7 +37,7 @@ func testSections() Sections {
 		"fixed":      {Name: "fixed", Doc: "Finds what nothing makes milder.", Action: Reject, Unknown: Defer, Firm: true},
 		"least":      {Name: "least", Doc: "Is not to be milder than that.", Action: Reject, Unknown: Defer, Least: Quarantine},
 		"parts":      {Name: "parts", Doc: "Names parts.", Action: Strip, Unknown: Defer, Parts: true, Reasons: map[string]Action{"attachments.macro": Strip}},
-		"rbl":        {Name: "rbl", Doc: "Health of the lists.", Action: Observe, Unknown: Pass},
+		"rbl":        {Name: "rbl", Doc: "Health of the lists.", Action: Observe, Unknown: Pass, Costly: true},
 		"rbl.client": {Name: "rbl.client", Doc: "Looks the client up in lists.", Options: &rblOptions{}, Measures: []Measure{{"list.*", "One list.", 0}}},
 	}
 }

@@ -43,6 +43,7 @@ type Section struct {
 	// Options is nil or a pointer to a struct with the tags of this package. Every decode binds into a fresh copy of
 	// it: the pointed-to struct is the start, its default tags are laid over the fields that are zero.
 	Options any
+	Costly  bool   // it has the key when
 	Parts   bool   // its findings name parts of the message, so that strip can take them out
 	Firm    bool   // nothing makes milder what it finds
 	Least   Action // the mildest action; "" for any
@@ -66,6 +67,7 @@ type Check struct {
 	Prices  map[string]float64 // every measure with a price, the operator's laid over the defaults
 	Reasons map[string]Action  // every reason with an action of its own, the operator's laid over the defaults; may be nil
 	Options any                // the same type as Section.Options, fresh for each decode; nil if the section has none
+	When    When               // "" for a check that has no such key
 }
 
 // Checks are the bound sections by name: one entry for every known check, whether the document mentions it or not.
@@ -81,6 +83,20 @@ type generic struct {
 // byReason is the key of a section whose check has reasons with actions of their own.
 type byReason struct {
 	Reasons map[string]Action `toml:"reasons" enum:"observe,score,tag,strip,quarantine,defer,reject,drop" doc:"What a Fail for this reason does instead of action, laid over the defaults."`
+}
+
+// When is when an engine runs.
+type When string
+
+// The values of when.
+const (
+	Always    When = "always"
+	Undecided When = "undecided"
+)
+
+// costly is the key of a section whose check is an engine.
+type costly struct {
+	When When `toml:"when" enum:"always,undecided" default:"always" doc:"always: it looks at all mail that is not refused before. undecided: it leaves out mail of which nothing but good is known: plain text without links or attachments, from a domain that DMARC proves and whose mail was good, to somebody who had mail of the author before, nothing found against it; one in 20 of these it sees all the same. Never free mail and shared senders (docs/policy.md)."`
 }
 
 func (s Section) generic() generic {
@@ -106,6 +122,10 @@ func (s Section) structs() []reflect.Value {
 	all := []reflect.Value{reflect.ValueOf(&g).Elem()}
 	if len(s.Reasons) > 0 {
 		all = append(all, reflect.ValueOf(&byReason{Reasons: maps.Clone(s.Reasons)}).Elem())
+	}
+	if s.Costly {
+		c := &costly{When: Always}
+		all = append(all, reflect.ValueOf(c).Elem())
 	}
 	if own := s.options(); own.IsValid() {
 		setDefaults(own.Elem())
@@ -195,7 +215,7 @@ func (s Section) verify(name string) error {
 		return fmt.Errorf("options are %s, not a pointer to a struct", t)
 	}
 	for _, f := range fieldsOf(t.Elem()) {
-		if slices.Contains([]string{"action", "unknown", "prices", "reasons"}, f.name) {
+		if slices.Contains([]string{"action", "unknown", "prices", "reasons", "when"}, f.name) {
 			return fmt.Errorf("option %s hides the generic key", f.name)
 		}
 	}
