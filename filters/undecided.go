@@ -24,7 +24,7 @@ const sampled = 20
 // ifNeeded runs an engine where it is needed, and tells why or why not.
 func (d *Deps) ifNeeded(run func(context.Context, *gateway.Input) gateway.Finding) func(context.Context, *gateway.Input) gateway.Finding {
 	return func(ctx context.Context, in *gateway.Input) gateway.Finding {
-		why := d.needed(in)
+		why := d.needed(ctx, in)
 		if why == "" {
 			return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftSpared}.
 				Show("spared", "plain text without a link, from a domain of good name that DMARC proves, to somebody who knows its author")
@@ -34,11 +34,11 @@ func (d *Deps) ifNeeded(run func(context.Context, *gateway.Input) gateway.Findin
 }
 
 // needed says why an engine is needed for a message; "" where it can be spared. It is worked out once for all engines.
-func (d *Deps) needed(in *gateway.Input) string {
-	return gateway.Fact(&in.Envelope.Facts, "needed", func() string { return d.whyNeeded(in) })
+func (d *Deps) needed(ctx context.Context, in *gateway.Input) string {
+	return gateway.Fact(&in.Envelope.Facts, "needed", func() string { return d.whyNeeded(ctx, in) })
 }
 
-func (d *Deps) whyNeeded(in *gateway.Input) string {
+func (d *Deps) whyNeeded(ctx context.Context, in *gateway.Input) string {
 	e := in.Envelope
 	author := authorOf(e)
 	from := author.Domain
@@ -66,7 +66,7 @@ func (d *Deps) whyNeeded(in *gateway.Input) string {
 	if why := moreThanText(tree(in)); why != "" {
 		return why
 	}
-	if l := linksIn(in); len(l.Links) > 0 || l.more || l.password >= 0 {
+	if l := d.linksIn(ctx, in); len(l.Links) > 0 || l.more || l.password >= 0 || l.failed != nil {
 		return "it has a link"
 	}
 	if oneIn(e.ID, sampled) {

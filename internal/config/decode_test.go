@@ -36,7 +36,7 @@ func TestBoundValues(t *testing.T) {
 		{"no domain's thresholds", p.ThresholdsOf(nil), Thresholds{4, 6.5, 12}},
 		{"subject", p.Domains[1].LogSubject, "full"},
 		{"check", *p.Checks["spf"], Check{"spf", Reject, Defer, map[string]float64{"fail": 4, "softfail": 1}, map[string]Action{"spf.only": Quarantine}, &spfOptions{true, 10}, ""}},
-		{"check without options", *p.Checks["rbl"], Check{"rbl", Off, Pass, map[string]float64{}, nil, nil, ""}},
+		{"check without options", *p.Checks["rbl"], Check{"rbl", Off, Pass, map[string]float64{}, nil, nil, Always}},
 		{"check with open measures", *p.Checks["rbl.client"], Check{"rbl.client", Score, Defer,
 			map[string]float64{"list.zen": 5, "list.zen:127.0.0.4": -2.5}, nil,
 			&rblOptions{[]string{"zen.example.net"}, 3 * time.Second, 5 * time.Second, 2 << 20}, ""}},
