@@ -12,7 +12,7 @@ import (
 // mimeCheck looks at how the message is made.
 func mimeCheck() Definition {
 	return Definition{
-		Name: "mime", Stage: gateway.Data, Class: gateway.ClassContent,
+		Name: "mime", Stage: gateway.Data, Class: gateway.ClassContent, Parts: true,
 		Doc:    "Is the message made so that all mail clients show the same? Each place where they may disagree is a measure. What only some of them would show, since a field stands there twice or content lies outside of the parts, is looked at like any other part, and costs the points of hidden besides. What is nested too deeply or has too many parts is not looked at.",
 		RFC:    "RFC 2045, RFC 2046, RFC 2047, RFC 2183, RFC 2231",
 		Action: gateway.ActionScore, Unknown: gateway.ActionDefer,

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -234,5 +236,37 @@ func TestTrustNames(t *testing.T) {
 	}
 	if !found[gateway.DMARCCheck] || !found[gateway.ReputationCheck+" "+gateway.GoodMeasure] {
 		t.Error("the checks dmarc and reputation, or their measures, have other names")
+	}
+}
+
+// TestDocumentedPolicy: the examples of docs/policy.md are good as they stand, all together.
+func TestDocumentedPolicy(t *testing.T) {
+	text, err := os.ReadFile("../../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, block := range strings.Split(string(text), "```toml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		all.WriteString(block)
+	}
+	p, problems := config.DecodePolicy("policy.md", []byte(all.String()), sections())
+	for _, problem := range problems {
+		if !problem.Warning {
+			t.Error(problem)
+		}
+	}
+	if len(p.Rules) < 5 || len(p.Groups) < 2 {
+		t.Errorf("%d rules, %d groups", len(p.Rules), len(p.Groups))
+	}
+	levels, err := config.Explain("level", sections())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []config.Level{config.Relaxed, config.Normal, config.Strict} {
+		n := config.LevelThresholds(l)
+		if row := fmt.Sprintf("| %s | %v | %v | %v |", l, n.Tag, n.Quarantine, n.Reject); !strings.Contains(string(text), row) || !strings.Contains(levels, fmt.Sprint(n.Reject)) {
+			t.Errorf("the page has no row %s", row)
+		}
 	}
 }

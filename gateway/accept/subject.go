@@ -18,7 +18,17 @@ const maxSubjectLine = 78
 func tagsSubject(e *gateway.Envelope, v *gateway.Verdict) bool {
 	t := e.Session.Snapshot.Tag
 	marked := v.Outcome == gateway.Tag || v.Outcome == gateway.Quarantine
-	return marked && strings.TrimSpace(t.Text) != "" && (t.Signed || !signed(e.Header)) && !onlyUnknown(e, v)
+	return marked && !unedited(e) && strings.TrimSpace(t.Text) != "" && (t.Signed || !signed(e.Header)) && !onlyUnknown(e, v)
+}
+
+// unedited reports whether a copy is for a domain that wants none changed. The mark is in our fields all the same.
+func unedited(e *gateway.Envelope) bool {
+	for i := range e.Rcpts {
+		if d := e.Session.Snapshot.Policy.Serves(e.Rcpts[i].Address); e.Rcpts[i].Accepted() && d != nil && d.Unedited {
+			return true
+		}
+	}
+	return false
 }
 
 // subject puts before the subject what policy wants there, and in front of that the tag of marked mail. What a rule of policy

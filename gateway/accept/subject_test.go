@@ -137,6 +137,20 @@ func TestUnknownIsNoSpam(t *testing.T) {
 	}
 }
 
+// TestUneditedSubject: where one copy is for a domain that wants none changed, no subject is tagged.
+func TestUneditedSubject(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		e := envelope(nil, "Subject: hello\r\n\r\nbody")
+		e.Session.Snapshot.Tag = gateway.SubjectTag{Text: "[SPAM]"}
+		e.Session.Snapshot.Policy = &gateway.Policy{Domains: map[string]*gateway.Domain{"whole.example": {Name: "whole.example", Unedited: whole}}}
+		e.Rcpts = []gateway.Recipient{{Address: gateway.Address{Text: "a@whole.example", Local: "a", Domain: "whole.example"}, Reply: gateway.Reply{Code: 250}}}
+		f := Compose(e, &gateway.Verdict{Decision: gateway.Decision{Outcome: gateway.Tag}}, time.Unix(0, 0))
+		if tagged := len(f.Edits) > 0; tagged == whole {
+			t.Errorf("whole %t: %q", whole, f.Edits)
+		}
+	}
+}
+
 // FuzzTagSubject shows that a tag changes nothing but subjects, and that no field appears or vanishes.
 func FuzzTagSubject(f *testing.F) {
 	f.Add("Subject: a\r\n b\r\n\r\nbody", "[SPAM]")

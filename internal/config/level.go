@@ -36,6 +36,18 @@ type LevelKey struct {
 // levelKeys is all that levels set besides thresholds.
 func levelKeys() []LevelKey {
 	return []LevelKey{
+		{"attachments.type", "action", "quarantine", "reject"},
+		{"attachments.type", "prices.mismatch", "0.5", "2"},
+		{"attachments.encrypted", "action", "tag", "reject"},
+		{"attachments.archive", "reasons.attachments.broken", "score", "quarantine"},
+		{"attachments.macro", "reasons.attachments.macro", "score", "quarantine"},
+		{"attachments.macro", "reasons.attachments.embedded", "score", "quarantine"},
+		{"attachments.macro", "prices.macro", "1", "3"},
+		{"attachments.active", "reasons.attachments.script", "score", "quarantine"},
+		{"attachments.active", "prices.script", "2", "4"},
+		{"impersonation.first", "prices.first", "0", "1.5"},
+		{"impersonation.reply", "prices.elsewhere", "0.2", "1"},
+		{"mime", "reasons.mime.ambiguous", "score", "quarantine"},
 		{"rdns", "prices.none", "1", "3"},
 		{"spf", "prices.softfail", "0.5", "2"},
 	}
