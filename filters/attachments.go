@@ -14,7 +14,7 @@ import (
 // attachmentCheck describes one of the checks of attachments, which look at the same files for different things.
 func attachmentCheck(name, doc string, action gateway.Action, see func(options any, l *looking)) *Definition {
 	return &Definition{
-		Name: "attachments." + name, Stage: gateway.Data, Class: gateway.ClassContent, Doc: doc,
+		Name: "attachments." + name, Stage: gateway.Data, Class: gateway.ClassContent, Parts: true, Doc: doc,
 		Action: action, Unknown: gateway.ActionDefer,
 		Reasons: map[gateway.Reason]gateway.Action{gateway.UnpackFailed: gateway.ActionQuarantine},
 		Build: func(options any, d *Deps) (Built, error) {
