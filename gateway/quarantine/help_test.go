@@ -85,6 +85,10 @@ func (x *memoryIndex) Oldest(_ context.Context, c Class, before time.Time, limit
 	return x.all(func(r *Row) bool { return r.Class == c && r.Arrived.Before(before) }, false, limit), x.err
 }
 
+func (x *memoryIndex) Short(_ context.Context, now time.Time, limit int) ([]Row, error) {
+	return x.all(func(r *Row) bool { return r.Keep > 0 && r.Arrived.Add(r.Keep).Before(now) }, false, limit), x.err
+}
+
 func (x *memoryIndex) Sums(context.Context) (map[Class]Sums, error) {
 	out := map[Class]Sums{}
 	for _, r := range x.all(func(*Row) bool { return true }, true, 1<<20) {

@@ -40,6 +40,7 @@ type Row struct {
 	Reason   gateway.Reason `json:"reason,omitempty"` // "": the sum of points
 	Check    string         `json:"check,omitempty"`
 	Score    float64        `json:"score"`
+	Keep     time.Duration  `json:"keep,omitempty"`     // how long, where a rule of the policy says so
 	Size     int64          `json:"size"`               // octets of the message
 	Stored   int64          `json:"stored"`             // octets of its file
 	Key      string         `json:"-"`                  // of the installation, by which it is encrypted
@@ -107,6 +108,8 @@ type Index interface {
 	// Oldest returns messages of a class that arrived before a time, the oldest first; only their ID, Stored and Class need be
 	// filled in.
 	Oldest(ctx context.Context, c Class, before time.Time, limit int) ([]Row, error)
+	// Short returns messages that are kept for a time of their own, Row.Keep, which is over.
+	Short(ctx context.Context, now time.Time, limit int) ([]Row, error)
 	// Sums counts messages of each class.
 	Sums(ctx context.Context) (map[Class]Sums, error)
 	// Keys counts messages by the key of the installation.

@@ -175,15 +175,21 @@ func same(message, key string) string {
 // decided.
 func gravest(k *gateway.Keeping, rcpts []gateway.Recipient, r *gateway.Record) (why gateway.Decision, class Class) {
 	why, first := k.Verdict.Decision, true
+	why.Keep = 0
+	keep, long := time.Duration(0), false // what each of them is to be kept for, at most
 	for i := range k.Envelope.Rcpts {
 		to := &k.Envelope.Rcpts[i]
 		if i >= len(k.Verdict.Rcpts) || !slices.ContainsFunc(rcpts, func(r gateway.Recipient) bool { return r.Address == to.Address }) {
 			continue
 		}
 		d := k.Verdict.Rcpts[i]
+		keep, long = max(keep, d.Keep), long || d.Keep == 0
 		if c := classOf(d.Reason); first || c > class {
 			why, class, first = d, c, false
 		}
+	}
+	if why.Keep = keep; long {
+		why.Keep = 0
 	}
 	if why.Outcome != gateway.Quarantine {
 		why.Outcome = gateway.Quarantine

@@ -304,7 +304,7 @@ func (v *Vault) show(e *entry) error {
 	delete(v.pending, e.id)
 	v.mu.Unlock()
 	v.tell(&Change{What: Stored, ID: e.id, From: e.row.From, Rcpts: addresses(e.row), Class: e.row.Class, Octets: e.row.Stored,
-		Said: string(e.row.Reason), Next: e.row.Arrived.Add(v.Keep(e.row.Class))})
+		Said: string(e.row.Reason), Next: v.until(e.row)})
 	return nil
 }
 

@@ -79,8 +79,33 @@ func (v *Vault) delivered(message string, keys []string) bool {
 	return true
 }
 
+// until is when a message has been kept for long enough: as long as its class, or less where a rule says so.
+func (v *Vault) until(r *Row) time.Time {
+	keep := v.Keep(r.Class)
+	if r.Keep > 0 {
+		keep = min(keep, r.Keep)
+	}
+	return r.Arrived.Add(keep)
+}
+
 // expire erases what was kept for long enough.
 func (v *Vault) expire(ctx context.Context, now time.Time) (gone int) {
+	for ctx.Err() == nil {
+		rows, err := v.opts.Index.Short(ctx, now, expireAtOnce)
+		if err != nil {
+			v.log.Error("quarantine: index", "error", err)
+			return gone
+		}
+		before := gone
+		for i := range rows {
+			if v.end(rows[i].ID, Expired, "kept for "+rows[i].Keep.String()+", as a rule wants it") == nil {
+				gone++
+			}
+		}
+		if len(rows) < expireAtOnce || gone == before {
+			break
+		}
+	}
 	for _, c := range Classes() {
 		for ctx.Err() == nil {
 			rows, err := v.opts.Index.Oldest(ctx, c, now.Add(-v.Keep(c)), expireAtOnce)

@@ -108,7 +108,7 @@ func stateText(s *state, aead cipher.AEAD, id gateway.ID) ([]byte, error) {
 // row is a message as the index knows it.
 func row(m *Meta, s *state, key string, stored int64) *Row {
 	r := &Row{ID: m.ID, Arrived: m.Arrived, From: m.From.Text, Author: m.Author, Subject: m.Subject, Class: m.Class, Reason: m.Why.Reason,
-		Check: m.Why.Check, Score: m.Verdict.Score, Size: m.Size, Stored: stored, Key: key, Seq: s.Seq, Reported: s.Reported}
+		Check: m.Why.Check, Score: m.Verdict.Score, Keep: m.Why.Keep, Size: m.Size, Stored: stored, Key: key, Seq: s.Seq, Reported: s.Reported}
 	for i := range m.Rcpts {
 		to := RowRcpt{Address: m.Rcpts[i].Address.Text, State: s.Rcpts[i].State, At: s.Rcpts[i].At, Said: s.Rcpts[i].Said}
 		if i < len(m.Keys) {

@@ -165,6 +165,34 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
+// TestKeptAsRulesSay: what rules want to be kept for less goes earlier, and only where they say so of all whose mail it is.
+func TestKeptAsRulesSay(t *testing.T) {
+	w := newWorld(t)
+	w.Tune(Tuning{Keep: 10 * time.Hour})
+	for i, keeps := range [][]time.Duration{{time.Hour, time.Hour}, {time.Hour, 0}, {time.Hour, 3 * time.Hour}, {20 * time.Hour, 20 * time.Hour}} {
+		id := gateway.ID(uint64(time.Now().Add(-2*time.Hour).UnixMilli())<<20) + gateway.ID(i)
+		k := keeping(id, "x", gateway.SpamScore, "a@example.org", "b@example.org")
+		k.Message = ""
+		for n, keep := range keeps {
+			k.Verdict.Rcpts[n].Keep = keep
+		}
+		kept, err := w.Prepare(t.Context(), k)
+		if err != nil || kept.Publish() != nil {
+			t.Fatal(err)
+		}
+		l, err := w.Look(t.Context(), id, "", 0)
+		if want := [...]time.Duration{time.Hour, 10 * time.Hour, 3 * time.Hour, 10 * time.Hour}[i]; err != nil || l.Expires.Sub(l.Row.Arrived) != want {
+			t.Errorf("%d: kept until %v, %v", i, l.Expires, err)
+		}
+	}
+	if n := w.Expire(t.Context()); n != 1 {
+		t.Errorf("%d expired", n)
+	}
+	if rows, err := w.Find(t.Context(), &Filter{}); err != nil || len(rows) != 3 {
+		t.Errorf("left are %+v, %v", rows, err)
+	}
+}
+
 // TestExpiry shows that each class has its time, and that the oldest of the mildest goes first when the vault is full.
 func TestExpiry(t *testing.T) {
 	w := newWorld(t)

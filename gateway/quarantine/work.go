@@ -37,7 +37,7 @@ func (v *Vault) Look(ctx context.Context, id gateway.ID, by string, most int64) 
 	}
 	defer m.Close()
 	l := &Looked{Row: *m.row(), Why: m.Why, Policy: m.Policy, Client: m.Client, Verdict: m.Verdict, Record: m.Record, Proof: m.Proof,
-		Expires: m.Arrived.Add(v.Keep(m.Class)), File: v.name(id, ext), Header: m.Header}
+		Expires: v.until(m.row()), File: v.name(id, ext), Header: m.Header}
 	if most <= 0 {
 		return l, nil
 	}

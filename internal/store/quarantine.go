@@ -32,9 +32,11 @@ const quarantineSchema = `CREATE TABLE IF NOT EXISTS message (
   key      TEXT NOT NULL,
   seq      INTEGER NOT NULL,
   reported TEXT NOT NULL,
-  damaged  TEXT NOT NULL
+  damaged  TEXT NOT NULL,
+  keep     INTEGER NOT NULL   -- milliseconds, where a rule says so; 0: as long as its class
 );
 CREATE INDEX IF NOT EXISTS message_class ON message (class, arrived);
+CREATE INDEX IF NOT EXISTS message_keep ON message (arrived + keep) WHERE keep > 0;
 CREATE TABLE IF NOT EXISTS rcpt (
   message INTEGER NOT NULL,
   n       INTEGER NOT NULL,
@@ -86,8 +88,8 @@ func (q *Quarantine) Put(ctx context.Context, r *quarantine.Row) error {
 		return err
 	}
 	defer tx.Rollback() // of no effect after Commit
-	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", int64(r.ID), milliseconds(r.Arrived), r.From, r.Author,
-		r.Subject, int(r.Class), string(r.Reason), r.Check, r.Score, r.Size, r.Stored, r.Key, r.Seq, r.Reported, r.Damaged)
+	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", int64(r.ID), milliseconds(r.Arrived), r.From, r.Author,
+		r.Subject, int(r.Class), string(r.Reason), r.Check, r.Score, r.Size, r.Stored, r.Key, r.Seq, r.Reported, r.Damaged, r.Keep.Milliseconds())
 	if err != nil {
 		return err
 	}
@@ -190,7 +192,7 @@ func picks(f *quarantine.Filter) (where []string, values []any) {
 }
 
 // columns of a message, as scan reads them.
-const quarantineColumns = "m.id, m.arrived, m.sender, m.author, m.subject, m.class, m.reason, m.check_, m.score, m.size, m.stored, m.key, m.seq, m.reported, m.damaged"
+const quarantineColumns = "m.id, m.arrived, m.sender, m.author, m.subject, m.class, m.reason, m.check_, m.score, m.size, m.stored, m.key, m.seq, m.reported, m.damaged, m.keep"
 
 // Find implements quarantine.Index.
 func (q *Quarantine) Find(ctx context.Context, f *quarantine.Filter) ([]quarantine.Row, error) {
@@ -247,6 +249,11 @@ func (q *Quarantine) Oldest(ctx context.Context, c quarantine.Class, before time
 	return out, rows.Err()
 }
 
+// Short implements quarantine.Index.
+func (q *Quarantine) Short(ctx context.Context, now time.Time, limit int) ([]quarantine.Row, error) {
+	return q.rows(ctx, "SELECT "+quarantineColumns+" FROM message m WHERE keep > 0 AND arrived + keep < ? ORDER BY arrived + keep LIMIT ?", milliseconds(now), limit)
+}
+
 // rows reads messages, then their recipients.
 func (q *Quarantine) rows(ctx context.Context, text string, values ...any) ([]quarantine.Row, error) {
 	rows, err := q.db.QueryContext(ctx, text, values...)
@@ -257,13 +264,14 @@ func (q *Quarantine) rows(ctx context.Context, text string, values ...any) ([]qu
 	var out []quarantine.Row
 	for rows.Next() {
 		var r quarantine.Row
-		var id, arrived int64
+		var id, arrived, keep int64
 		var class int
 		var reason string
 		if err := rows.Scan(&id, &arrived, &r.From, &r.Author, &r.Subject, &class, &reason, &r.Check, &r.Score, &r.Size, &r.Stored, &r.Key, &r.Seq,
-			&r.Reported, &r.Damaged); err != nil {
+			&r.Reported, &r.Damaged, &keep); err != nil {
 			return nil, err
 		}
+		r.Keep = time.Duration(keep) * time.Millisecond
 		r.ID, r.Arrived, r.Class, r.Reason = gateway.ID(id), instant(arrived), quarantine.Class(class), gateway.Reason(reason)
 		out = append(out, r)
 	}

@@ -37,6 +37,8 @@ func TestQuarantineIndex(t *testing.T) {
 			r.Damaged = "cut off"
 		case 4:
 			r.Reason = gateway.AttachmentMacro
+		case 5:
+			r.Keep = 90 * time.Minute
 		}
 		all = append(all, r)
 		for range 2 { // the second one replaces it
@@ -87,6 +89,11 @@ func TestQuarantineIndex(t *testing.T) {
 	}
 	if rows, err := q.Oldest(t.Context(), quarantine.Spam, at.Add(time.Minute), 5); err != nil || len(rows) != 1 || rows[0].ID != 100 || rows[0].Stored != 20 {
 		t.Errorf("oldest: %+v, %v", rows, err)
+	}
+	for after, want := range map[time.Duration]int{89 * time.Minute: 0, 91 * time.Minute: 1} {
+		if rows, err := q.Short(t.Context(), all[5].Arrived.Add(after), 5); err != nil || len(rows) != want || want == 1 && rows[0].ID != 105 {
+			t.Errorf("short after %s: %+v, %v", after, rows, err)
+		}
 	}
 	if err := q.Delete(t.Context(), []gateway.ID{100, 101, 7}); err != nil {
 		t.Fatal(err)
