@@ -10,6 +10,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/internal/author"
 	"gatepost/internal/dmarc"
+	"gatepost/internal/freemail"
 )
 
 // Impersonation is told by five checks, each with a finding of its own: whoever reads the trace sees which of the tricks it
@@ -194,7 +195,7 @@ func runReply(e *gateway.Envelope) gateway.Finding {
 		}
 		f := gateway.Failed(gateway.ReplyElsewhere, to).With(gateway.Measure{Name: "elsewhere", Value: 1, Text: to}).
 			Show("from", from).Show("reply-to", gateway.CleanText(m.Address.String(), 320))
-		if Freemail(to) && !Freemail(from) {
+		if freemail.Free(to) && !freemail.Free(from) {
 			f = f.With(gateway.Measure{Name: "freemail", Value: 1, Text: to})
 		}
 		return f

@@ -39,6 +39,9 @@ type parts struct {
 	spam       *addrpool.Pool[*spamd.Client]
 	engines    engines
 	unpack     *unpack.Client
+	reading    *unpack.Client // of reports that others send
+	received   receivedReports
+	log        *slog.Logger
 	hops       *relay.Pools
 	reportHops *relay.Pools // the way out for reports
 	noticeHops *relay.Pools // that for failure notices
@@ -80,7 +83,7 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 	p := &parts{hops: relay.NewPools(nil, log), reportHops: relay.NewPools(nil, log), noticeHops: relay.NewPools(nil, log), recipients: recipients.NewCache(0),
 		known: memory.NewKnown(memory.KnownOptions{Log: log}), bounces: limit.NewLearned(0), strangers: greylist.NewMemory(greylistPairs)}
 	p.directories.log = log
-	p.unpack = newUnpack(b)
+	p.unpack, p.reading, p.log = newUnpack(b), newUnpack(b, unpackRead), log
 	p.shaper = shaping.New(limit.NewMemory(0), p.strangers)
 	p.histories = memory.NewReputation(memory.ReputationOptions{Log: log})
 	p.reputation = shaping.NewReputation(p.histories)
@@ -248,7 +251,7 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 	b.pregreet, b.greylist = filters.PregreetOf(checks), filters.GreylistOf(checks)
 	b.rates = deps.Rates
 	b.guard = makeGuard(&p.fronts, b.rates, policy, checks)
-	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: b.relay, Hostname: c.Bootstrap.Hostname,
+	b.snapshot = &gateway.Snapshot{Policy: policy, Pipeline: pipeline, NextHop: makeReportHop(c, p, policy, b.relay), Hostname: c.Bootstrap.Hostname,
 		Banner: strings.TrimSpace(strings.TrimPrefix(c.Policy.SMTP.Banner, "ESMTP")), Limits: makeLimits(c, policy, p), Offers: makeOffers(c),
 		Gate:    gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},
 		Tag:     gateway.SubjectTag{Text: c.Policy.Tag.Subject, Signed: c.Policy.Tag.Signed},

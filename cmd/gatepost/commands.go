@@ -119,6 +119,8 @@ func groups() []group {
 			{"dkim key make", "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", "make a key that seals mail, and print the TXT record that publishes it", dkimKeyMake},
 			{"dkim key show", "[--domain D] [--selector S] [--config PATH] [--json]", "print the TXT record of a key, and say whether DNS has it", dkimKeyShow},
 			{"arc sealers", "[--config PATH] [--json]", "list the ARC sealers that are not trusted, and what their word would have rescued", arcSealers},
+			{"reports list", "[--kind dmarc|tls] [--domain D] [--since T] [--limit N] [--config PATH] [--json]", "list the reports that others sent about your domains, the newest first", receivedList},
+			{"reports show", "NUMBER [--config PATH] [--json]", "show one of them", receivedShow},
 			{"dmarc report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", "show DMARC reports: what waits, what was sent, and with --dry-run what would be", dmarcReport},
 		}},
 		{"Else", []command{

@@ -119,6 +119,7 @@ func makeSources(c *config.Config, policy *gateway.Policy, ds *directories) (rec
 		if err != nil {
 			return out, nil, err
 		}
+		s.Ends = r.Kind == config.RouteReport
 		s.Spare = r.AcceptsAll == "none"
 		out.Routes[r.Name] = s
 	}

@@ -4,17 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"gatepost/gateway/received"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
+	"gatepost/internal/store"
 	"gatepost/tls/mtasts"
+	"gatepost/tls/tlsrpt"
 )
 
 // policyLine is one MTA-STS policy as gatepost mta-sts show lists it.
@@ -142,7 +147,19 @@ func policiesAdvise(ctx context.Context, e env, args []string) int {
 	if c.Where["domain."+look.domain+".mta_sts.max_age"] != "" {
 		a.enforced = look.want.MaxAge
 	}
+	a.good, a.bad, a.worst, a.reported = reportedFailures(ctx, f.config, look.domain)
 	return tellFound(e, f, a.on(all))
+}
+
+// reportedFailures asks the daemon what reports of the last two weeks say of sessions under the policy of a domain. known is
+// false where there is none, or nobody to ask.
+func reportedFailures(ctx context.Context, config, domain string) (good, bad int64, worst tlsrpt.Detail, known bool) {
+	v := url.Values{"kind": {string(received.TLS)}, "domain": {domain}, "bodies": {"1"}, "limit": {"1000"}, "since": {time.Now().Add(-testingTime).Format(time.RFC3339)}}
+	var list []store.ReceivedReport
+	if err := ask(ctx, env{errOut: io.Discard}, config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
+		return 0, 0, worst, false // told as no reports: the daemon may be another host's
+	}
+	return stsFailures(list, domain)
 }
 
 // lookAtPolicy looks at a domain. Its code is exitDone where it could.
@@ -207,6 +224,23 @@ type advice struct {
 	served   servedPolicy
 	at       string // where policy.toml has it
 	now      time.Time
+
+	// What senders reported of sessions under the policy, in the last two weeks.
+	good, bad int64
+	worst     tlsrpt.Detail
+	reported  bool
+}
+
+// reports tells what senders reported while the policy is tested.
+func (a *advice) reports() found {
+	switch {
+	case !a.reported:
+		return found{"note", "reports", "none of the last 14 days is known here", "have the rua of the TLSRPT record go to a route with kind = \"report\" (docs/reports.md), or look for failures of sts in its mailbox"}
+	case a.bad > 0:
+		return found{"bad", "reports", fmt.Sprintf("of %d sessions that senders reported in 14 days, %d failed; most often %s at %s", a.good+a.bad, a.bad, a.worst.Result, a.worst.MXHostname),
+			"gatepost reports list --kind tls --domain " + a.domain + "; under enforce this mail would not have come"}
+	}
+	return found{"ok", "reports", fmt.Sprintf("all %d sessions that senders reported in 14 days went well", a.good), ""}
 }
 
 // on adds to what was found what the next step is.
@@ -225,7 +259,7 @@ func (a *advice) on(all []found) []found {
 		if since < testingTime {
 			f.Verdict, f.Do = "bad", "wait until "+stamp(a.served.Since.Add(testingTime))+": who sends seldom, and their reports, take that long"
 		}
-		all = append(all, f, found{"note", "reports", "those that others sent are not read here yet", "look for failures of sts in the mailbox of the TLSRPT record"})
+		all = append(all, f, a.reports())
 	}
 	ready := !slices.ContainsFunc(all, func(f found) bool { return f.Verdict == "bad" })
 	switch a.policy.Mode {

@@ -89,6 +89,9 @@ func routeOfAddress(c *config.Config, policy *gateway.Policy, text string) route
 	out.To, out.Header = wireTexts(d.To), policy.HeaderDomain(to)
 	for i := range c.Policy.Routes {
 		if r := &c.Policy.Routes[i]; r.Name == d.Route {
+			if r.Kind == config.RouteReport {
+				out.NextHops = append(out.NextHops, "none: its mail ends here, as reports that others send")
+			}
 			for _, h := range r.NextHops {
 				out.NextHops = append(out.NextHops, hopText(&h))
 			}

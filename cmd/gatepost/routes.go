@@ -13,6 +13,9 @@ import (
 func makeRoutes(c *config.Config) (routes []relay.Route, err error) {
 	for i := range c.Policy.Routes {
 		r := &c.Policy.Routes[i]
+		if r.Kind == config.RouteReport {
+			continue // its mail ends here
+		}
 		route := relay.Route{Name: r.Name, ServerName: r.ServerName, PoolSize: r.Pool, Queue: r.Queue, LMTP: r.Protocol == config.ProtocolLMTP, MTASTS: r.MTASTS, Hostname: c.Bootstrap.Hostname,
 			Forward:  map[string]relay.Forward{"xforward": relay.XForward, "xclient": relay.XClient}[r.Forward],
 			Rate:     relay.Rate{N: int(r.Rate.N), Period: r.Rate.Period},

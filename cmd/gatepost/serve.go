@@ -270,6 +270,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.parts.usePolicies(policyFolder(b.StateDir), d.log)
 	d.parts.directories.folder = filepath.Join(b.StateDir, "directories")
 	d.openTLSReports()
+	d.openReceived()
 	first, err := assemble(c, d.parts)
 	if err != nil {
 		return err

@@ -62,6 +62,7 @@ func (d *daemon) verbs() http.Handler {
 	mux.Handle("POST /reputation/reset", control.Verb(d.resetVerb))
 	mux.Handle("GET /rbl/status", control.Verb(d.listVerb))
 	mux.Handle("GET /dmarc/report", control.Verb(d.reportVerb))
+	mux.Handle("GET /reports", control.Verb(d.receivedVerb))
 	mux.Handle("GET /tls/status", control.Verb(d.certificatesVerb))
 	mux.Handle("GET /tlsrpt/report", control.Verb(d.tlsReportVerb))
 	mux.Handle("GET /greylist", control.Verb(d.greylistList))

@@ -147,6 +147,7 @@ func (d *daemon) close() error {
 		closing("memory of recipients", d.rcptFile.Close)
 	}
 	d.journal.Daemon(journal.Stop)
+	closing("reports that others sent", d.parts.received.close)
 	errs := []error{late, d.journal.Close(ctx), d.store.Close(ctx)}
 	for _, end := range ends {
 		errs = append(errs, end())

@@ -19,6 +19,7 @@ import (
 	"gatepost/internal/unpack/image"
 	"gatepost/internal/unpack/office"
 	"gatepost/internal/unpack/pdf"
+	"gatepost/internal/unpack/received"
 	"gatepost/internal/unpack/tnef"
 	"gatepost/internal/unpack/web"
 )
@@ -26,7 +27,8 @@ import (
 // Arguments of the process that looks into one message: nobody types them.
 const (
 	unpackJob   = "--job"
-	unpackLoose = "loose" // go on where the kernel has no system call filter: by sandbox = "off"
+	unpackRead  = "reports" // read reports about domains of ours, and open what packs them
+	unpackLoose = "loose"   // go on where the kernel has no system call filter: by sandbox = "off"
 )
 
 // ratioFrom is what may come out of anything, however small it is.
@@ -38,10 +40,10 @@ func formats() []unpack.Format {
 	return slices.Concat(office.Formats(), pdf.Formats(), tnef.Formats(), web.Formats(), image.Formats(), archive.Formats())
 }
 
-// newUnpack makes the client of the processes. It starts none.
-func newUnpack(b *config.Bootstrap) *unpack.Client {
+// newUnpack makes a client of the processes, which are told more where more says so. It starts none.
+func newUnpack(b *config.Bootstrap, more ...string) *unpack.Client {
 	u := &b.Unpack
-	args := []string{"unpack", unpackJob, strconv.FormatInt(int64(u.Memory), 10), strconv.FormatInt(int64(u.Time/time.Second), 10)}
+	args := append([]string{"unpack", unpackJob, strconv.FormatInt(int64(u.Memory), 10), strconv.FormatInt(int64(u.Time/time.Second), 10)}, more...)
 	if b.Sandbox == config.SandboxOff {
 		args = append(args, unpackLoose)
 	}
@@ -68,7 +70,11 @@ func serveUnpack(args []string) int {
 		return fail(err)
 	}
 	loose := slices.Contains(args[2:], unpackLoose)
-	s := unpack.Server{Formats: formats(), TypeOf: filetype.ByContent, Confine: func() (unpack.Hello, error) {
+	opens := formats()
+	if slices.Contains(args[2:], unpackRead) {
+		opens = slices.Concat(received.Formats(), archive.Formats())
+	}
+	s := unpack.Server{Formats: opens, TypeOf: filetype.ByContent, Confine: func() (unpack.Hello, error) {
 		l := sandbox.Lock(sandbox.Bounds{Memory: memory, CPU: time.Duration(seconds+2) * time.Second})
 		if l.Err != nil && !loose {
 			return unpack.Hello{}, l.Err

@@ -73,6 +73,8 @@ type Source struct {
 	Directories []Directory
 	// ThenAsk has the next hop asked for who is in no directory; else such a recipient does not exist.
 	ThenAsk bool
+	// Ends: its mail ends here, and whoever policy gives it is one that it names: all of them exist, whatever the domain says.
+	Ends bool
 	// Spare has a next hop that takes everyone not asked, while it does.
 	Spare bool
 }
@@ -88,6 +90,9 @@ type Sources struct {
 // of returns the source for a recipient and the domain that it is of, which is nil where the policy serves none.
 func (s *Sources) of(route string, rcpt gateway.Address) (Source, *gateway.Domain) {
 	var d *gateway.Domain
+	if own := s.Routes[route]; own.Ends {
+		return Source{None: true}, nil
+	}
 	if s.Policy != nil {
 		if d = s.Policy.Serves(rcpt); d != nil {
 			if own, ok := s.Domains[d.Name]; ok {

@@ -5,6 +5,7 @@ import "time"
 // Route is a way to the internal mail server.
 type Route struct {
 	Name         string    `toml:"name" format:"word" required:"true" example:"internal" doc:"The name that domains use."`
+	Kind         RouteKind `toml:"kind" enum:"relay,report" default:"relay" rfc:"RFC 7489 section 7.2, RFC 8460 section 5" doc:"relay: to the next hops. report: the mail ends here; what it holds is read as a DMARC aggregate report or a report about TLS that others send about your domains (docs/reports.md), and kept. Such a route has no next hop: name it in [[recipient]], for the address of rua."`
 	NextHops     []NextHop `toml:"next_hop" doc:"The servers of the route; the lowest order that answers gets the mail."`
 	Protocol     Protocol  `toml:"protocol" enum:"smtp,lmtp" default:"smtp" rfc:"RFC 2033" doc:"How the next hops are spoken to. lmtp is for mail stores (Dovecot, Cyrus): they answer for each recipient after the message, and one with a full mailbox does not keep the others from getting it."`
 	TLS          RouteTLS  `toml:"tls" enum:"none,opportunistic,required,fingerprint,dane,dane-only" default:"opportunistic" rfc:"RFC 3207, RFC 7672" doc:"none: never; opportunistic: where it is offered, unverified; required: verified by name, else the mail is deferred; fingerprint: the certificate must be one of fingerprints; dane: as the TLSA records of the next hop say, which must be signed by DNSSEC, else the mail is deferred; without such records, opportunistic; dane-only: without such records the mail is deferred."`
@@ -23,6 +24,15 @@ type Route struct {
 	WhenDown WhenDown `toml:"when_down" enum:"defer,spool" default:"defer" doc:"What becomes of mail while no next hop of the route can be reached. defer: the sender gets 451 and keeps it; nothing can be lost here. spool: mail that passed every check, for verified recipients, is written to the spool of this host and answered with 250. It then lies on one disk, and is lost if that disk is lost before the next hop is back."`
 	Timeouts Timeouts `toml:"timeouts" doc:"How long the next hop may take."`
 }
+
+// RouteKind is what becomes of the mail of a route.
+type RouteKind string
+
+// The values of the key kind of a route.
+const (
+	RouteRelay  RouteKind = "relay"
+	RouteReport RouteKind = "report"
+)
 
 // Auth is who we are to a smarthost.
 type Auth struct {

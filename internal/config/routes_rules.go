@@ -10,6 +10,10 @@ import (
 
 // Validate checks that a route leads somewhere and that what its tls mode needs is there.
 func (r *Route) Validate(report func(key, message, instead string)) {
+	if r.Kind == RouteReport {
+		r.takesReports(report)
+		return
+	}
 	if len(r.NextHops) == 0 {
 		report("next_hop", "the route has none", "write [[route.next_hop]] with host and port below it")
 	}
@@ -49,6 +53,16 @@ func (r *Route) Validate(report func(key, message, instead string)) {
 	}
 	if r.TLS != TLSRequired && r.ServerName != "" {
 		report("server_name", "would not be looked at", `write tls = "required", or remove it`)
+	}
+}
+
+// takesReports checks that a route whose mail ends here leads nowhere else.
+func (r *Route) takesReports(report func(key, message, instead string)) {
+	if len(r.NextHops) > 0 {
+		report("next_hop", `the mail of a route with kind = "report" ends here`, "remove it, or write kind = \"relay\"")
+	}
+	if r.WhenDown == DownSpool {
+		report("when_down", `with kind = "report" there is no next hop that could be down`, "remove it")
 	}
 }
 

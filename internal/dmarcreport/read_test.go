@@ -1,6 +1,7 @@
 package dmarcreport
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/netip"
@@ -33,6 +34,15 @@ func TestReadWhatIsWritten(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v\n%+v\nwant\n%+v", format, err, got, want)
 		}
+	}
+}
+
+// TestJSON: a report reads back as it was from its JSON too, with what each line counts.
+func TestJSON(t *testing.T) {
+	text, err := json.Marshal(sampleFeedback())
+	var got Feedback
+	if err2 := json.Unmarshal(text, &got); err != nil || err2 != nil || !reflect.DeepEqual(&got, sampleFeedback()) {
+		t.Errorf("%v, %v: %s", err, err2, text)
 	}
 }
 

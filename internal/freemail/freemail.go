@@ -10,7 +10,7 @@ import "strings"
 // known. The domain is a lower-case A-label, also with a leading dot for all names below it.
 func Shared(domain string) string {
 	domain = strings.TrimPrefix(domain, ".")
-	if free(domain) {
+	if Free(domain) {
 		return domain + " is free mail"
 	}
 	for rest := domain; ; {
@@ -25,8 +25,8 @@ func Shared(domain string) string {
 	}
 }
 
-// free: everybody can have an address there. A provider with a name in many countries is known by it.
-func free(domain string) bool {
+// Free reports whether everybody can have an address of a domain, a lower-case A-label. A provider with a name in many countries is known by it.
+func Free(domain string) bool {
 	switch name, _, _ := strings.Cut(domain, "."); name {
 	case "yahoo", "hotmail", "outlook", "live":
 		rest := domain[len(name):]
@@ -44,7 +44,8 @@ func free(domain string) bool {
 		"ziggo.nl", "kpnmail.nl", "planet.nl", "telenet.be", "skynet.be", "bluewin.ch", "hispeed.ch", "chello.at", "aon.at",
 		"btinternet.com", "talktalk.net", "virginmedia.com", "ntlworld.com", "sky.com", "comcast.net", "verizon.net", "att.net", "sbcglobal.net",
 		"bellsouth.net", "cox.net", "charter.net", "earthlink.net", "juno.com", "shaw.ca", "rogers.com", "bigpond.com", "optusnet.com.au",
-		"terra.com.br", "uol.com.br", "bol.com.br", "mail.ee", "inbox.lv", "telia.com", "online.no", "mynet.com":
+		"terra.com.br", "uol.com.br", "bol.com.br", "mail.ee", "inbox.lv", "hey.com", "duck.com", "keemail.me", "tutanota.de", "tuta.com", "protonmail.ch", "zohomail.eu", "internet.ru", "i.ua", "meta.ua", "189.cn", "nate.com", "neuf.fr", "op.pl",
+		"post.cz", "centrum.sk", "mail.bg", "optonline.net", "mailfence.com", "runbox.com", "disroot.org", "riseup.net", "cock.li", "yopmail.com", "mailinator.com", "telia.com", "online.no", "mynet.com":
 		return true
 	}
 	return false
