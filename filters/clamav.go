@@ -24,6 +24,7 @@ func clamAV() Definition {
 		Reasons: map[gateway.Reason]gateway.Action{
 			gateway.MalwareDoubtful: gateway.ActionQuarantine,
 			gateway.MalwareLimits:   gateway.ActionQuarantine,
+			gateway.ScannerPartly:   gateway.ActionTag,
 		},
 		Measures: []Measure{{"signature", "a signature that matched", 0}},
 		Options:  &ClamAVOptions{Refuse: []string{"Eicar*"}},
@@ -51,10 +52,21 @@ func (o *ClamAVOptions) Validate(report func(key, message, instead string)) {
 	reportPatterns("refuse", o.Refuse, report)
 }
 
+// runClamAV asks every engine: each must find nothing.
 func (d *Deps) runClamAV(ctx context.Context, in *gateway.Input) gateway.Finding {
 	body := in.Envelope.Body
+	if len(d.ClamAVs) == 0 {
+		return d.scanWith(ctx, d.ClamAV, body)
+	}
+	engines := append([]Instance[*clamd.Client]{{Name: "clamav", Servers: d.ClamAV}}, d.ClamAVs...)
+	all := askEach(engines, func(i *Instance[*clamd.Client]) gateway.Finding { return d.scanWith(ctx, i.Servers, body) })
+	return worstOf(all, gateway.MalwareFound)
+}
+
+// scanWith has one engine look at the message.
+func (d *Deps) scanWith(ctx context.Context, engine VirusScanner, body gateway.Body) gateway.Finding {
 	var r clamd.Result
-	err := d.ClamAV.Do(ctx, func(ctx context.Context, c *clamd.Client) error {
+	err := engine.Do(ctx, func(ctx context.Context, c *clamd.Client) error {
 		var err error
 		r, err = c.Scan(ctx, gateway.Reader(body), body.Size())
 		return err

@@ -13,8 +13,10 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/recipients"
 	"gatepost/greylist"
+	"gatepost/internal/clamd"
 	"gatepost/internal/dns"
 	"gatepost/internal/limit"
+	"gatepost/internal/milter"
 	"gatepost/internal/shaping"
 	"gatepost/rbl"
 )
@@ -61,6 +63,8 @@ type Built struct {
 	Ignore []string
 	Total  string
 	Rival  string // see gateway.CheckPolicy
+	// Opinion says that allow entries overrule the check, whatever class it is of.
+	Opinion bool
 	// Ready is that of gateway.Check.
 	Ready func(in *gateway.Input) bool
 	// Ahead, if set, is begun with the connection: see gateway.Pipeline.
@@ -97,6 +101,9 @@ type Deps struct {
 	SpamAssassin SpamScanner
 	Unpack       Unpacker
 	Rspamd       RspamdScanner
+	ClamAVs      []Instance[*clamd.Client] // further engines, beside ClamAV
+	Milters      []Instance[*milter.Client]
+	Hooks        []Hook
 	RspamdHead   int64           // octets of a message that rspamd sees; 0 is DefaultRspamdHead
 	SpamHead     int64           // octets of a message that spamd sees, our fields included; 0 is DefaultSpamHead
 	ScanLimit    func() int64    // the largest message that ClamAV takes, 0 while it is not known; may be nil
@@ -232,6 +239,9 @@ func (def *Definition) build(c Configured, d *Deps) (gateway.Check, Built, error
 	}
 	cp.Cases, cp.Ignore, cp.Total = append(b.Cases, cases(c.Reasons)...), b.Ignore, b.Total
 	cp.Rival = b.Rival
+	if b.Opinion {
+		cp.Class = gateway.ClassOpinion
+	}
 	d.Policy.Checks[def.Name] = cp
 	check.Run, check.Ready = b.Run, b.Ready
 	if def.Costly && c.Undecided {

@@ -141,9 +141,12 @@ const (
 	ReplyElsewhere      Reason = "impersonation.reply"   // answers go to another domain
 	FirstContact        Reason = "impersonation.first"   // nobody here had mail of it before
 	MilterRefused       Reason = "milter.refused"        // a milter's own words: Args are code, enhanced code and text
+	MilterDeferred      Reason = "milter.deferred"       // as above, and only for now
+	MilterKept          Reason = "milter.kept"           // a milter wants it kept, or to vanish, or refuses some of its recipients
 	HookRefused         Reason = "hook.refused"          // a check of the operator's own said so
 	PolicyRule          Reason = "policy.rule"           // a rule of the operator's about the message as such
 	ScannerFailed       Reason = "scanner.failed"
+	ScannerPartly       Reason = "scanner.partly" // only engines that are optional could not tell
 	TooBigToScan        Reason = "scanner.too_big"
 	CheckPanicked       Reason = "check.panicked"
 	CheckTimeout        Reason = "check.timeout"
@@ -280,9 +283,12 @@ var reasonWords = map[Reason]words{
 	ReplyElsewhere:      {550, "5.7.1", Tag, "Message refused: answers to it would go to another domain (%s)"},
 	FirstContact:        {550, "5.7.1", Tag, "Message refused: nobody at this site had mail of %s before"},
 	MilterRefused:       {0, "", Reject, ""},
+	MilterDeferred:      {0, "", Defer, ""},
+	MilterKept:          {550, "5.7.1", Quarantine, "Message refused by a filter of this site"},
 	HookRefused:         {550, "5.7.1", Reject, "Message refused by a check of this site (%s)"},
 	PolicyRule:          {550, "5.7.1", Reject, "Message refused by a rule of this site; if it is wanted, tell the recipient by other means"},
 	ScannerFailed:       {451, "4.7.1", Defer, "The message cannot be scanned right now; try again later"},
+	ScannerPartly:       {451, "4.7.1", Tag, "The message cannot be scanned by all of this site's scanners right now; try again later"},
 	TooBigToScan:        {552, "5.3.4", Reject, "Message too big to be scanned: at most %s octets"},
 	CheckPanicked:       {451, "4.3.0", Defer, "The message cannot be checked right now; try again later"},
 	CheckTimeout:        {451, "4.4.5", Defer, "The message cannot be checked in time right now; try again later"},

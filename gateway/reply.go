@@ -76,7 +76,7 @@ func Word(outcome Outcome, reason Reason, args []string) Reply {
 	if !outcome.Refuses() {
 		return Reply{}
 	}
-	if (reason == RcptRefused || reason == MilterRefused) && len(args) == 3 {
+	if (reason == RcptRefused || reason == MilterRefused || reason == MilterDeferred) && len(args) == 3 {
 		return wordNextHop(outcome, args)
 	}
 	w, ok := reasonWords[reason]

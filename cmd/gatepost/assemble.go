@@ -37,7 +37,7 @@ type parts struct {
 	resolver   *dns.Resolver
 	clamav     *addrpool.Pool[*clamd.Client]
 	spam       *addrpool.Pool[*spamd.Client]
-	engines    engines
+	engines    *engines
 	unpack     *unpack.Client
 	reading    *unpack.Client // of reports that others send
 	received   receivedReports
@@ -123,7 +123,7 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 			return nil, fmt.Errorf("spamassassin: %w", err)
 		}
 	}
-	if p.engines, err = newEngines(b); err != nil {
+	if p.engines, err = newEngines(b, log); err != nil {
 		return nil, err
 	}
 	return p, nil

@@ -45,6 +45,9 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			}
 		}
 	}
+	for i := range b.Hooks {
+		named = append(named, b.Hooks[i].SecretFile)
+	}
 	for i := range c.Policy.Routes {
 		r := &c.Policy.Routes[i] // a socket needs no right
 		for _, name := range [...]string{r.CAFile, r.Auth.PasswordFile, r.ClientCert, r.ClientKey} {

@@ -3,18 +3,25 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"gatepost/filters"
 	"gatepost/internal/addrpool"
+	"gatepost/internal/clamd"
 	"gatepost/internal/config"
+	"gatepost/internal/hook"
+	"gatepost/internal/milter"
 	"gatepost/internal/rspamd"
 )
 
 // engines are the services that look at content, beside the first clamd and spamd.
 type engines struct {
-	all    []engine
-	rspamd *addrpool.Pool[*rspamd.Client] // nil for none
+	all     []engine
+	clamavs []filters.Instance[*clamd.Client]
+	rspamd  *addrpool.Pool[*rspamd.Client] // nil for none
+	milters []filters.Instance[*milter.Client]
+	hooks   []filters.Hook
 }
 
 // engine is one of them, as probes, status and health see it.
@@ -27,20 +34,99 @@ type engine struct {
 }
 
 // newEngines makes what the bootstrap document names. It connects to nobody.
-func newEngines(b *config.Bootstrap) (e engines, err error) {
-	if r := &b.Rspamd; len(r.Addresses) > 0 {
-		e.rspamd, err = addrpool.New(addrpool.Config[*rspamd.Client]{Addresses: r.Addresses, PerAddress: r.MaxConnections,
-			Open: func(a string) (*rspamd.Client, error) {
-				return rspamd.New(rspamd.Config{Address: a, Timeout: r.Timeout, MaxSize: int64(r.MaxSize)})
-			},
-			Probe:      func(ctx context.Context, c *rspamd.Client) (string, error) { return c.Probe(ctx) },
-			Repeatable: rspamd.Repeatable, Blames: rspamd.Blames, Distrusts: rspamd.Distrusts})
-		if err != nil {
-			return e, fmt.Errorf("rspamd: %w", err)
+func newEngines(b *config.Bootstrap, log *slog.Logger) (*engines, error) {
+	e := &engines{}
+	for _, named := range [...]func(*config.Bootstrap, *slog.Logger) error{e.newClamAVs, e.newRspamd, e.newMilters, e.newHooks} {
+		if err := named(b, log); err != nil {
+			return nil, err
 		}
-		e.all = append(e.all, engine{name: "rspamd", run: e.rspamd.Run, health: e.rspamd.Health})
 	}
 	return e, nil
+}
+
+// add makes the pool of an engine, and tells the others of it.
+func add[T any](e *engines, name string, optional bool, c addrpool.Config[T]) (*addrpool.Pool[T], error) {
+	pool, err := addrpool.New(c)
+	if err != nil {
+		table, _, _ := strings.Cut(name, " ")
+		return nil, fmt.Errorf("%s: %s: %w", table, name, err)
+	}
+	e.all = append(e.all, engine{name: name, run: pool.Run, health: pool.Health, optional: optional})
+	return pool, nil
+}
+
+func (e *engines) newClamAVs(b *config.Bootstrap, _ *slog.Logger) error {
+	for i := range b.ClamAV.Engines {
+		c := &b.ClamAV.Engines[i]
+		pool, err := add(e, "clamav "+c.Name, c.Optional, addrpool.Config[*clamd.Client]{Addresses: c.Addresses, PerAddress: b.ClamAV.MaxConnections,
+			Open: func(a string) (*clamd.Client, error) {
+				return clamd.New(clamd.Config{Address: a, Timeout: b.ClamAV.Timeout})
+			},
+			Probe:      func(ctx context.Context, c *clamd.Client) (string, error) { return c.Probe(ctx) },
+			Repeatable: clamd.Repeatable, Blames: clamd.Blames, Distrusts: clamd.Distrusts})
+		if err != nil {
+			return err
+		}
+		e.clamavs = append(e.clamavs, filters.Instance[*clamd.Client]{Name: c.Name, Optional: c.Optional, Servers: pool})
+	}
+	return nil
+}
+
+func (e *engines) newRspamd(b *config.Bootstrap, _ *slog.Logger) (err error) {
+	r := &b.Rspamd
+	if len(r.Addresses) == 0 {
+		return nil
+	}
+	e.rspamd, err = add(e, "rspamd", false, addrpool.Config[*rspamd.Client]{Addresses: r.Addresses, PerAddress: r.MaxConnections,
+		Open: func(a string) (*rspamd.Client, error) {
+			return rspamd.New(rspamd.Config{Address: a, Timeout: r.Timeout, MaxSize: int64(r.MaxSize)})
+		},
+		Probe:      func(ctx context.Context, c *rspamd.Client) (string, error) { return c.Probe(ctx) },
+		Repeatable: rspamd.Repeatable, Blames: rspamd.Blames, Distrusts: rspamd.Distrusts})
+	return err
+}
+
+func (e *engines) newMilters(b *config.Bootstrap, _ *slog.Logger) error {
+	for i := range b.Milters {
+		m := &b.Milters[i]
+		pool, err := add(e, "milter "+m.Name, m.Optional, addrpool.Config[*milter.Client]{Addresses: m.Addresses, PerAddress: m.MaxConnections,
+			Open: func(a string) (*milter.Client, error) {
+				return milter.New(milter.Config{Address: a, Timeout: m.Timeout})
+			},
+			Probe:      func(ctx context.Context, c *milter.Client) (string, error) { return c.Probe(ctx) },
+			Repeatable: milter.Repeatable, Blames: milter.Blames})
+		if err != nil {
+			return err
+		}
+		e.milters = append(e.milters, filters.Instance[*milter.Client]{Name: m.Name, Optional: m.Optional, Servers: pool})
+	}
+	return nil
+}
+
+func (e *engines) newHooks(b *config.Bootstrap, log *slog.Logger) error {
+	for i := range b.Hooks {
+		h := &b.Hooks[i]
+		var secret []byte
+		if h.SecretFile != "" {
+			text, err := readPassword(h.SecretFile, log)
+			if err != nil {
+				return fmt.Errorf("hook: %s: secret_file: %w", h.Name, err)
+			}
+			secret = []byte(text)
+		}
+		pool, err := add(e, "hook "+h.Name, h.Optional, addrpool.Config[*hook.Client]{Addresses: []string{h.URL}, PerAddress: h.MaxConnections,
+			Open: func(url string) (*hook.Client, error) {
+				return hook.New(hook.Config{URL: url, Secret: secret, Timeout: h.Timeout, Agent: "gatepost/" + version})
+			},
+			Probe:      func(ctx context.Context, c *hook.Client) (string, error) { return c.Probe(ctx) },
+			Repeatable: hook.Repeatable, Blames: hook.Blames})
+		if err != nil {
+			return err
+		}
+		e.hooks = append(e.hooks, filters.Hook{Instance: filters.Instance[*hook.Client]{Name: h.Name, Optional: h.Optional, Servers: pool},
+			Send: h.Send, Most: int64(h.MaxSize)})
+	}
+	return nil
 }
 
 // deps gives the checks what they work with.
@@ -48,11 +134,35 @@ func (e *engines) deps(b *config.Bootstrap, d *filters.Deps) {
 	if e.rspamd != nil {
 		d.Rspamd, d.RspamdHead = e.rspamd, int64(b.Rspamd.MaxSize)
 	}
+	d.ClamAVs, d.Milters, d.Hooks = e.clamavs, e.milters, e.hooks
+}
+
+// clamds are the engines of ClamAV that mail waits for: the first, and further ones that are not optional.
+func (p *parts) clamds() (out []filters.VirusScanner) {
+	if p.clamav != nil {
+		out = append(out, p.clamav)
+	}
+	for i := range p.engines.clamavs {
+		if c := &p.engines.clamavs[i]; !c.Optional {
+			out = append(out, c.Servers)
+		}
+	}
+	return out
 }
 
 // engineDescriptors is how many file descriptors they may need at once.
 func engineDescriptors(b *config.Bootstrap) int {
-	return len(b.Rspamd.Addresses) * b.Rspamd.MaxConnections
+	n := len(b.Rspamd.Addresses) * b.Rspamd.MaxConnections
+	for i := range b.ClamAV.Engines {
+		n += len(b.ClamAV.Engines[i].Addresses) * b.ClamAV.MaxConnections
+	}
+	for i := range b.Milters {
+		n += len(b.Milters[i].Addresses) * b.Milters[i].MaxConnections
+	}
+	for i := range b.Hooks {
+		n += b.Hooks[i].MaxConnections
+	}
+	return n
 }
 
 // metricWord makes a name a part of a metric's.

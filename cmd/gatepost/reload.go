@@ -109,11 +109,7 @@ func (d *daemon) learnScanLimit(ctx context.Context) {
 		case <-wait.C:
 		}
 		want := int64(d.document.Load().Policy.Limits.MessageSize) + scanReserve
-		var found int64
-		err := d.parts.clamav.Do(ctx, func(ctx context.Context, c *clamd.Client) (err error) {
-			found, err = c.ProbeLimit(ctx, want)
-			return err
-		})
+		found, err := d.parts.probeLimit(ctx, want)
 		if err != nil {
 			wait.Reset(pause)
 			pause = min(2*pause, limitPause)
@@ -134,6 +130,22 @@ func (d *daemon) learnScanLimit(ctx context.Context) {
 		}
 		d.swapping.Unlock()
 	}
+}
+
+// probeLimit finds how large a message every engine looks through that mail waits for.
+func (p *parts) probeLimit(ctx context.Context, want int64) (least int64, err error) {
+	least = want
+	for _, engine := range p.clamds() {
+		err := engine.Do(ctx, func(ctx context.Context, c *clamd.Client) error {
+			found, err := c.ProbeLimit(ctx, want)
+			least = min(least, found)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return least, nil
 }
 
 // reload asks the running daemon to reload.

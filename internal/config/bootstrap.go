@@ -28,6 +28,8 @@ type Bootstrap struct {
 	SpamAssassin SpamAssassin `toml:"spamassassin" doc:"Where spamd listens. What its score does is said in the policy."`
 	Rspamd       Rspamd       `toml:"rspamd" doc:"Where rspamd listens, beside SpamAssassin or in its place. What its score does is said in the policy."`
 	Unpack       Unpack       `toml:"unpack" doc:"The process that looks into attachments: its limits. What its findings do is said in the policy."`
+	Milters      []Milter     `toml:"milter" doc:"Mail filters of Sendmail's and Postfix's kind. What their words do is said in the policy."`
+	Hooks        []Hook       `toml:"hook" doc:"Checks of the operator's own, over HTTP. What their words do is said in the policy."`
 	Redis        Redis        `toml:"redis" doc:"What all nodes share: limits, the greylist and reputations. Mail goes on without it."`
 	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
 	Web          Web          `toml:"web" doc:"The web listeners: for monitoring, and for what strangers may read."`
@@ -84,6 +86,7 @@ type ClamAV struct {
 	Timeout        time.Duration  `toml:"timeout" default:"60s" min:"1s" max:"5m" doc:"How long one scan may take, waiting for a connection included."`
 	MaxConnections int            `toml:"max_connections" default:"10" min:"1" max:"1000" doc:"Scans at the same time on each daemon; not more than MaxThreads of clamd."`
 	LocalOnly      bool           `toml:"local_only" doc:"The daemon has only local signatures, on purpose: no warning about a missing or old official database."`
+	Engines        []ClamAVEngine `toml:"engine" doc:"Further clamd, with other databases: each of them must find nothing. Those in addresses have the same database, and stand in for each other."`
 }
 
 // SpamAssassin names the spamd daemons.
@@ -184,6 +187,7 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 	}
 
 	b.validateACME(report)
+	b.validateEngines(report)
 	b.spoolApart(report)
 	if len(b.Control.Socket) > maxSocketPath {
 		report("control.socket", "the path of a socket may have 107 octets, this one has "+strconv.Itoa(len(b.Control.Socket)), "write a shorter path")

@@ -2,6 +2,9 @@ package config
 
 import (
 	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,4 +20,84 @@ type Rspamd struct {
 // Validate keeps scanner traffic in private networks.
 func (r *Rspamd) Validate(report func(key, message, instead string)) {
 	privateOnly(r.Addresses, r.Networks, report)
+}
+
+// ClamAVEngine is one more clamd that must find nothing, with another database than the first.
+type ClamAVEngine struct {
+	Name      string   `toml:"name" format:"word" required:"true" example:"unofficial" doc:"Its name in traces and metrics."`
+	Addresses []string `toml:"addresses" format:"address" required:"true" example:"unix:/run/clamav/unofficial.ctl" doc:"The clamd daemons with this database, as unix:/path or address:port; they stand in for each other. Those over TCP must be in clamav.networks."`
+	Optional  bool     `toml:"optional" doc:"Mail does not wait for it while it is away: what the others found counts, and that it did not look is marked (scanner.partly). Otherwise checks.clamav.unknown says what happens."`
+}
+
+// Milter is one mail filter.
+type Milter struct {
+	Name           string         `toml:"name" format:"word" required:"true" example:"opendkim" doc:"Its name in traces and metrics."`
+	Addresses      []string       `toml:"addresses" format:"address" required:"true" example:"127.0.0.1:8891" doc:"Where it listens, as unix:/path or address:port; several stand in for each other."`
+	Networks       []netip.Prefix `toml:"networks" default:"127.0.0.0/8, ::1/128" doc:"Where a milter over TCP may be: the protocol neither encrypts nor authenticates, so only loopback and private networks named here."`
+	Timeout        time.Duration  `toml:"timeout" default:"30s" min:"1s" max:"5m" doc:"How long the whole dialogue of one message may take."`
+	MaxConnections int            `toml:"max_connections" default:"10" min:"1" max:"1000" doc:"Messages at the same time at each address."`
+	Optional       bool           `toml:"optional" doc:"Mail does not wait for it while it is away: what the others said counts, and that it did not look is marked (scanner.partly). Otherwise checks.milter.unknown says what happens."`
+}
+
+// Hook is one check of the operator's own, over HTTP.
+type Hook struct {
+	Name           string        `toml:"name" format:"word" required:"true" example:"crm" doc:"Its name in traces and metrics."`
+	URL            string        `toml:"url" required:"true" max:"1000" example:"http://127.0.0.1:8080/gatepost" doc:"Where the document is posted: http to a loopback or private address, https else."`
+	SecretFile     string        `toml:"secret_file" format:"path" example:"/etc/gatepost/hook.secret" doc:"The file whose first line each request is signed with (X-Gatepost-Signature), so that the hook knows who asks. Not set: requests are not signed."`
+	Timeout        time.Duration `toml:"timeout" default:"10s" min:"100ms" max:"2m" doc:"How long one question may take."`
+	Send           string        `toml:"send" enum:"envelope,headers,message" default:"headers" doc:"What it is told. envelope: who, to whom, authentication and findings. headers: the header section and what the parts are, too. message: and the message."`
+	MaxSize        Size          `toml:"max_size" default:"1M" min:"16K" max:"64M" doc:"How much of a message it gets, with send = message: of a bigger one only the beginning."`
+	MaxConnections int           `toml:"max_connections" default:"10" min:"1" max:"1000" doc:"Questions at the same time."`
+	Optional       bool          `toml:"optional" doc:"Mail does not wait for it while it is away: what the others said counts, and that it did not answer is marked (scanner.partly). Otherwise checks.hook.unknown says what happens."`
+}
+
+// Validate keeps the traffic of milters in private networks.
+func (m *Milter) Validate(report func(key, message, instead string)) {
+	privateOnly(m.Addresses, m.Networks, report)
+}
+
+// Validate refuses a hook that would be told of mail in clear over a foreign network.
+func (h *Hook) Validate(report func(key, message, instead string)) {
+	const instead = `write for example "http://127.0.0.1:8080/gatepost"`
+	u, err := url.Parse(h.URL)
+	switch {
+	case h.URL == "": // told already
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		report("url", shown(h.URL)+" is no URL of http or https", instead)
+	case u.User != nil || u.Fragment != "":
+		report("url", "has a user or a fragment, which is not sent", "remove it; secret_file tells the hook who asks")
+	case u.Scheme == "http" && !privateHost(u.Hostname()):
+		report("url", shown(h.URL)+" would tell of mail in clear beyond loopback and private networks", "write https")
+	}
+}
+
+func privateHost(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && private(netip.PrefixFrom(a, a.BitLen()))
+}
+
+// validateEngines refuses two engines of one kind with one name: nobody could tell which it was.
+func (b *Bootstrap) validateEngines(report func(key, message, instead string)) {
+	unique := func(table string, n int, name func(i int) string) {
+		named := map[string]bool{}
+		for i := range n {
+			if s := name(i); named[s] && s != "" {
+				report(table+"["+strconv.Itoa(i)+"].name", shown(s)+" is the name of two", "give each a name of its own")
+			}
+			named[name(i)] = true
+		}
+	}
+	unique("clamav.engine", len(b.ClamAV.Engines), func(i int) string { return b.ClamAV.Engines[i].Name })
+	unique("milter", len(b.Milters), func(i int) string { return b.Milters[i].Name })
+	unique("hook", len(b.Hooks), func(i int) string { return b.Hooks[i].Name })
+	for i, e := range b.ClamAV.Engines {
+		privateOnly(e.Addresses, b.ClamAV.Networks, func(key, message, instead string) {
+			if strings.HasPrefix(key, "addresses") {
+				report("clamav.engine["+strconv.Itoa(i)+"]."+key, message, "name its private network in clamav.networks, or use a unix socket")
+			}
+		})
+	}
+	if len(b.ClamAV.Engines) > 0 && len(b.ClamAV.Addresses) == 0 {
+		report("clamav.addresses", "is empty, and there are further engines", "write the first engine's addresses there, and remove it from [[clamav.engine]]")
+	}
 }
