@@ -102,6 +102,7 @@ type Deps struct {
 	Unpack       Unpacker
 	Rspamd       RspamdScanner
 	ClamAVs      []Instance[*clamd.Client] // further engines, beside ClamAV
+	ICAP         *ICAPEngine
 	Milters      []Instance[*milter.Client]
 	Hooks        []Hook
 	RspamdHead   int64           // octets of a message that rspamd sees; 0 is DefaultRspamdHead

@@ -238,14 +238,14 @@ func TestHookIsTold(t *testing.T) {
 		h, last := hookAt(t, "one", `{"result":"pass"}`, send, false)
 		d := &Deps{Hooks: []Hook{h}}
 		pl := build(t, clamOff+spamOff, d)
-		text := with("") + strings.Repeat("a long text\r\n", 20)
+		text := mixed("a long text, in which there is more than a hook is to be shown of a message", "a file")
 		judge(t, d, pl, dataOf(t, text), "hook")
 		got := last()
 		if got.From != "a@b.example" || got.Client.Address != "192.0.2.1" || got.Client.Helo != "good.example" || len(got.To) != 1 || got.Size != int64(len(text)) || len(got.Findings) == 0 {
 			t.Errorf("%s: %+v", send, got)
 		}
 		headers, whole := send != HookEnvelope, send == HookMessage
-		if (len(got.Header) > 0) != headers || (len(got.Parts) == 1 && got.Parts[0].Type == "text/plain" && len(got.Parts[0].SHA256) == 64) != headers {
+		if (len(got.Header) > 0) != headers || (len(got.Parts) == 2 && got.Parts[0].Type == "text/plain" && got.Parts[0].SHA256 == "" && len(got.Parts[1].SHA256) == 64) != headers {
 			t.Errorf("%s: header %v, parts %v", send, got.Header, got.Parts)
 		}
 		if whole && (string(got.Message) != text[:100] || !got.Cut) || !whole && (got.Message != nil || got.Cut) {

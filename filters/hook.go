@@ -146,9 +146,15 @@ func (d *Deps) hookDocument(in *gateway.Input, h *Hook) (*hook.Document, error) 
 	}
 	if t := tree(in); t != nil {
 		for i := range t.Parts {
-			if p := &t.Parts[i]; p.Leaf {
-				doc.Parts = append(doc.Parts, hook.Part{Path: p.Path, Type: p.Type, Names: p.Names, Octets: p.Octets, SHA256: fmt.Sprintf("%x", p.SHA256)})
+			p := &t.Parts[i]
+			if !p.Leaf {
+				continue
 			}
+			part := hook.Part{Path: p.Path, Type: p.Type, Names: p.Names, Octets: p.Octets}
+			if p.SHA256 != [32]byte{} { // a text that is shown has none
+				part.SHA256 = fmt.Sprintf("%x", p.SHA256)
+			}
+			doc.Parts = append(doc.Parts, part)
 		}
 	}
 	if h.Send == HookHeaders {

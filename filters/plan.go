@@ -43,7 +43,7 @@ func plan() [gateway.Data + 1][]row {
 			{checks: []Definition{impersonatedPerson(), impersonatedDomain(), impersonatedOwn(), replyElsewhere(), firstContact()}, deadline: time.Second},
 			{checks: []Definition{attachmentsType(), attachmentsName(), attachmentsEncrypted(), attachmentsArchive(), attachmentsMacro(), attachmentsActive(), urls(), rblURL()}, deadline: 45 * time.Second},
 			{checks: []Definition{rateOctets(), greylistNull(), postureCheck()}, deadline: 8 * time.Second},
-			{checks: []Definition{clamAV(), spamAssassin(), rspamdCheck(), milterCheck(), hookCheck()}},
+			{checks: []Definition{clamAV(), icapCheck(), spamAssassin(), rspamdCheck(), milterCheck(), hookCheck()}},
 		},
 	}
 }

@@ -322,6 +322,9 @@ func makeLimits(c *config.Config, policy *gateway.Policy, p *parts) gateway.Limi
 	if limit := p.scanLimit.Load(); limit > 0 && scan.Action > gateway.ActionObserve && scan.Unknown >= gateway.ActionDefer {
 		out.MessageSize = min(out.MessageSize, max(limit-scanReserve, 1))
 	}
+	if i := policy.Checks["icap"]; c.Bootstrap.ICAP.Send == filters.ICAPMessage && i.Action > gateway.ActionObserve && i.Unknown >= gateway.ActionDefer {
+		out.MessageSize = min(out.MessageSize, max(int64(c.Bootstrap.ICAP.MaxSize)-scanReserve, 1))
+	}
 	return out
 }
 

@@ -45,6 +45,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			}
 		}
 	}
+	named = append(named, b.ICAP.CAFile)
 	for i := range b.Hooks {
 		named = append(named, b.Hooks[i].SecretFile)
 	}

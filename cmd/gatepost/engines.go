@@ -2,15 +2,21 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"strings"
 
 	"gatepost/filters"
+	"gatepost/gateway/journal"
 	"gatepost/internal/addrpool"
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
 	"gatepost/internal/hook"
+	"gatepost/internal/icap"
 	"gatepost/internal/milter"
 	"gatepost/internal/rspamd"
 )
@@ -20,6 +26,7 @@ type engines struct {
 	all     []engine
 	clamavs []filters.Instance[*clamd.Client]
 	rspamd  *addrpool.Pool[*rspamd.Client] // nil for none
+	icap    *filters.ICAPEngine            // nil for none
 	milters []filters.Instance[*milter.Client]
 	hooks   []filters.Hook
 }
@@ -36,7 +43,7 @@ type engine struct {
 // newEngines makes what the bootstrap document names. It connects to nobody.
 func newEngines(b *config.Bootstrap, log *slog.Logger) (*engines, error) {
 	e := &engines{}
-	for _, named := range [...]func(*config.Bootstrap, *slog.Logger) error{e.newClamAVs, e.newRspamd, e.newMilters, e.newHooks} {
+	for _, named := range [...]func(*config.Bootstrap, *slog.Logger) error{e.newClamAVs, e.newRspamd, e.newICAP, e.newMilters, e.newHooks} {
 		if err := named(b, log); err != nil {
 			return nil, err
 		}
@@ -84,6 +91,50 @@ func (e *engines) newRspamd(b *config.Bootstrap, _ *slog.Logger) (err error) {
 		Probe:      func(ctx context.Context, c *rspamd.Client) (string, error) { return c.Probe(ctx) },
 		Repeatable: rspamd.Repeatable, Blames: rspamd.Blames, Distrusts: rspamd.Distrusts})
 	return err
+}
+
+func (e *engines) newICAP(b *config.Bootstrap, _ *slog.Logger) error {
+	i := &b.ICAP
+	if len(i.Addresses) == 0 {
+		return nil
+	}
+	secured, err := icapTLS(i)
+	if err != nil {
+		return err
+	}
+	pool, err := add(e, "icap", false, addrpool.Config[*icap.Client]{Addresses: i.Addresses, PerAddress: i.MaxConnections,
+		Open: func(a string) (*icap.Client, error) {
+			own := secured.Clone()
+			if own != nil && own.ServerName == "" {
+				own.ServerName, _, _ = net.SplitHostPort(a)
+			}
+			return icap.New(icap.Config{Address: a, Service: i.Service, Request: i.Request, TLS: own, MaxSize: int64(i.MaxSize), Timeout: i.Timeout, NoVirus: i.NoVirus})
+		},
+		Probe:      func(ctx context.Context, c *icap.Client) (string, error) { return c.Probe(ctx) },
+		Repeatable: icap.Repeatable, Blames: icap.Blames, Distrusts: icap.Distrusts})
+	if err != nil {
+		return err
+	}
+	e.icap = &filters.ICAPEngine{Servers: pool, Send: i.Send, Most: int64(i.MaxSize), Seen: filters.NewVerdictCache(i.Cache, i.CacheAge)}
+	return nil
+}
+
+// icapTLS is how an ICAP server is verified; nil where it is spoken to in clear.
+func icapTLS(i *config.ICAP) (*tls.Config, error) {
+	if !i.TLS {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: i.ServerName}
+	if i.CAFile != "" {
+		text, err := os.ReadFile(i.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("icap: ca_file: %w", err)
+		}
+		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("icap: ca_file: %s has no certificate in PEM", i.CAFile)
+		}
+	}
+	return c, nil
 }
 
 func (e *engines) newMilters(b *config.Bootstrap, _ *slog.Logger) error {
@@ -134,7 +185,7 @@ func (e *engines) deps(b *config.Bootstrap, d *filters.Deps) {
 	if e.rspamd != nil {
 		d.Rspamd, d.RspamdHead = e.rspamd, int64(b.Rspamd.MaxSize)
 	}
-	d.ClamAVs, d.Milters, d.Hooks = e.clamavs, e.milters, e.hooks
+	d.ClamAVs, d.ICAP, d.Milters, d.Hooks = e.clamavs, e.icap, e.milters, e.hooks
 }
 
 // clamds are the engines of ClamAV that mail waits for: the first, and further ones that are not optional.
@@ -152,7 +203,7 @@ func (p *parts) clamds() (out []filters.VirusScanner) {
 
 // engineDescriptors is how many file descriptors they may need at once.
 func engineDescriptors(b *config.Bootstrap) int {
-	n := len(b.Rspamd.Addresses) * b.Rspamd.MaxConnections
+	n := len(b.Rspamd.Addresses)*b.Rspamd.MaxConnections + len(b.ICAP.Addresses)*b.ICAP.MaxConnections
 	for i := range b.ClamAV.Engines {
 		n += len(b.ClamAV.Engines[i].Addresses) * b.ClamAV.MaxConnections
 	}
@@ -173,4 +224,12 @@ func metricWord(name string) string {
 		}
 		return '_'
 	}, name)
+}
+
+// engineInstruments adds the metrics of the engines.
+func (d *daemon) engineInstruments(m *journal.Metrics) {
+	if i := d.parts.engines.icap; i != nil && i.Seen != nil {
+		m.Counter("icap_cache_hits_total", "Verdicts of parts that were known.", func() float64 { n, _ := i.Seen.Counts(); return float64(n) })
+		m.Counter("icap_cache_misses_total", "Verdicts of parts that were not.", func() float64 { _, n := i.Seen.Counts(); return float64(n) })
+	}
 }

@@ -98,6 +98,7 @@ func (d *daemon) instruments() {
 		}
 		h.Watch(name, func() (bool, string) { return anyUsable(d.parts.scanners()[name]) })
 	}
+	d.engineInstruments(m)
 	h.Require("listeners", func() (bool, string) {
 		if d.stopping.Load() {
 			return false, "the gateway drains"

@@ -27,6 +27,7 @@ type Bootstrap struct {
 	ClamAV       ClamAV       `toml:"clamav" doc:"Where clamd listens. What its findings do is said in the policy."`
 	SpamAssassin SpamAssassin `toml:"spamassassin" doc:"Where spamd listens. What its score does is said in the policy."`
 	Rspamd       Rspamd       `toml:"rspamd" doc:"Where rspamd listens, beside SpamAssassin or in its place. What its score does is said in the policy."`
+	ICAP         ICAP         `toml:"icap" rfc:"RFC 3507" doc:"Where a scanner listens that speaks ICAP. What its findings do is said in the policy."`
 	Unpack       Unpack       `toml:"unpack" doc:"The process that looks into attachments: its limits. What its findings do is said in the policy."`
 	Milters      []Milter     `toml:"milter" doc:"Mail filters of Sendmail's and Postfix's kind. What their words do is said in the policy."`
 	Hooks        []Hook       `toml:"hook" doc:"Checks of the operator's own, over HTTP. What their words do is said in the policy."`

@@ -29,6 +29,42 @@ type ClamAVEngine struct {
 	Optional  bool     `toml:"optional" doc:"Mail does not wait for it while it is away: what the others found counts, and that it did not look is marked (scanner.partly). Otherwise checks.clamav.unknown says what happens."`
 }
 
+// ICAP names a scanner that speaks ICAP.
+type ICAP struct {
+	Addresses      []string       `toml:"addresses" format:"address" example:"127.0.0.1:1344" doc:"Where it listens, as address:port; several stand in for each other. Empty: there is none, and the check icap is off."`
+	Service        string         `toml:"service" default:"avscan" max:"200" doc:"The path of the service, as behind icap://host/."`
+	Networks       []netip.Prefix `toml:"networks" default:"127.0.0.0/8, ::1/128" doc:"Where it may be in clear: only loopback and private networks named here. With tls it may be anywhere."`
+	TLS            bool           `toml:"tls" doc:"Whether to speak TLS (icaps)."`
+	ServerName     string         `toml:"server_name" format:"domain" example:"icap.example.org" doc:"The name in the server's certificate. Not set: its address."`
+	CAFile         string         `toml:"ca_file" format:"path" example:"/etc/gatepost/icap-ca.pem" doc:"The authorities that may sign its certificate, in PEM. Not set: those of the system."`
+	Request        bool           `toml:"request" doc:"Show content as an upload (REQMOD) rather than a download (RESPMOD)."`
+	Send           string         `toml:"send" enum:"message,parts" default:"message" doc:"What it is shown. message: the message as it came. parts: each part, decoded, one after another; verdicts of parts that come again are then remembered."`
+	Timeout        time.Duration  `toml:"timeout" default:"60s" min:"1s" max:"5m" doc:"How long one scan may take, waiting for a connection included."`
+	MaxSize        Size           `toml:"max_size" default:"32M" min:"64K" max:"1G" doc:"The largest content that it is shown. Its own limit must be as high: most servers pass what is bigger unseen, and call it clean. Messages are taken up to this size where checks.icap.unknown defers or refuses them."`
+	MaxConnections int            `toml:"max_connections" default:"10" min:"1" max:"1000" doc:"Scans at the same time at each address."`
+	NoVirus        bool           `toml:"no_virus" doc:"The service looks for something else than viruses, on purpose: it need not find the EICAR test file."`
+	Cache          int            `toml:"cache" default:"10000" min:"0" max:"1000000" doc:"How many verdicts of parts are remembered; 0: none. A verdict holds for one state of the server's database (ISTag)."`
+	CacheAge       time.Duration  `toml:"cache_age" default:"1h" min:"1m" max:"7d" doc:"For how long one is remembered."`
+}
+
+// Validate keeps scanner traffic in private networks, but for TLS.
+func (c *ICAP) Validate(report func(key, message, instead string)) {
+	for i, a := range c.Addresses {
+		if strings.HasPrefix(a, "unix:") {
+			report("addresses["+strconv.Itoa(i)+"]", "ICAP is not spoken over a unix socket", "write address:port")
+		}
+	}
+	if !c.TLS {
+		privateOnly(c.Addresses, c.Networks, report)
+		if c.CAFile != "" || c.ServerName != "" {
+			report("tls", "is not on, and there are keys for it", "write tls = true, or remove ca_file and server_name")
+		}
+	}
+	if strings.ContainsFunc(c.Service, func(r rune) bool { return r <= ' ' || r > '~' }) || c.Service == "" {
+		report("service", shown(c.Service)+" is no path", `write for example "avscan"`)
+	}
+}
+
 // Milter is one mail filter.
 type Milter struct {
 	Name           string         `toml:"name" format:"word" required:"true" example:"opendkim" doc:"Its name in traces and metrics."`

@@ -61,7 +61,7 @@ type Part struct {
 	Type   string   `json:"type"`
 	Names  []string `json:"names,omitempty"`
 	Octets int64    `json:"octets"`
-	SHA256 string   `json:"sha256"`
+	SHA256 string   `json:"sha256,omitempty"` // of the decoded content, in hexadecimal; none of a text that is shown
 }
 
 // Words of an answer.

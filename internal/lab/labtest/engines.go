@@ -62,3 +62,11 @@ func Server(tb testing.TB, serve func(net.Conn)) string {
 	})
 	return l.Addr().String()
 }
+
+// ICAP starts a c-icap for the test.
+func ICAP(tb testing.TB, o lab.ICAPOptions) *lab.ICAP {
+	tb.Helper()
+	c, err := lab.StartICAP(Context(tb), Dir(tb), o)
+	started(tb, c, err)
+	return c
+}
