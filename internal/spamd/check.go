@@ -53,53 +53,62 @@ func (c *Client) Check(ctx context.Context, req Request) (Result, error) {
 }
 
 // do sends one request with a message and reads the whole reply.
-func (c *Client) do(ctx context.Context, verb string, req Request) (answer, error) {
-	if req.Size < 0 || req.Message == nil {
-		return answer{}, fmt.Errorf("%w: no message", ErrRequest)
-	}
-	if req.Size > c.cfg.MaxSize {
-		return answer{}, fmt.Errorf("%w of %d octets: %d", ErrTooBig, c.cfg.MaxSize, req.Size)
-	}
-	if len(req.User) > maxUser || strings.ContainsFunc(req.User, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return answer{}, fmt.Errorf("%w: user %.80q", ErrRequest, req.User)
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	conn, release, err := c.connect(ctx)
+func (c *Client) do(ctx context.Context, verb string, req Request) (got answer, err error) {
+	err = c.exchange(ctx, verb+" SPAMC/1.5", req, func(conn io.Reader) (err error) {
+		got, err = readAnswer(conn)
+		return err
+	})
 	if err != nil {
-		return answer{}, err
-	}
-	defer release()
-	sendErr := c.send(conn, verb, req)
-	if errors.Is(sendErr, ErrSource) {
-		// The connection closes; spamd sees that the length does not agree.
-		return answer{}, sendErr
-	}
-	if sendErr != nil {
-		_ = conn.SetReadDeadline(time.Now().Add(replyGrace))
-	}
-	got, err := readAnswer(conn)
-	var code *CodeError
-	if sendErr != nil && !errors.As(err, &code) {
-		// A result for a message that spamd did not get whole is none.
-		err = fmt.Errorf("%w (%w)", sendErr, errors.Join(err, ErrReply))
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("%w (%w)", ctx.Err(), err)
-		}
 		return answer{}, err
 	}
 	return got, nil
 }
 
+// exchange sends one request, whose first lines are head, with a message, and has the reply read.
+func (c *Client) exchange(ctx context.Context, head string, req Request, read func(conn io.Reader) error) error {
+	if req.Size < 0 || req.Message == nil {
+		return fmt.Errorf("%w: no message", ErrRequest)
+	}
+	if req.Size > c.cfg.MaxSize {
+		return fmt.Errorf("%w of %d octets: %d", ErrTooBig, c.cfg.MaxSize, req.Size)
+	}
+	if len(req.User) > maxUser || strings.ContainsFunc(req.User, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("%w: user %.80q", ErrRequest, req.User)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	conn, release, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	sendErr := c.send(conn, head, req)
+	if errors.Is(sendErr, ErrSource) {
+		// The connection closes; spamd sees that the length does not agree.
+		return sendErr
+	}
+	if sendErr != nil {
+		_ = conn.SetReadDeadline(time.Now().Add(replyGrace))
+	}
+	err = read(conn)
+	var code *CodeError
+	if sendErr != nil && !errors.As(err, &code) {
+		// A result for a message that spamd did not get whole is none.
+		err = fmt.Errorf("%w (%w)", sendErr, errors.Join(err, ErrReply))
+	}
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w (%w)", ctx.Err(), err)
+	}
+	return err
+}
+
 // send writes the request and its message, and closes the sending side: a spamd
 // waits for the rest of a last line that does not end.
-func (c *Client) send(conn net.Conn, verb string, req Request) error {
+func (c *Client) send(conn net.Conn, head string, req Request) error {
 	b := c.buffers.Get().(*[bufferSize]byte)
 	defer c.buffers.Put(b)
-	out := append(b[:0], verb...)
-	out = append(out, " SPAMC/1.5\r\nContent-length: "...)
+	out := append(b[:0], head...)
+	out = append(out, "\r\nContent-length: "...)
 	out = strconv.AppendInt(out, req.Size, 10)
 	if req.User != "" {
 		out = append(out, "\r\nUser: "...)

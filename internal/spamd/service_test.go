@@ -90,7 +90,7 @@ func launch(bin string) (*service, error) {
 	if err != nil || len(plugins) == 0 {
 		return nil, fmt.Errorf("no plugins in /etc/spamassassin: %v", err)
 	}
-	files := map[string]string{"local.cf": rules}
+	files := map[string]string{"local.cf": rules + "bayes_path " + dir + "/bayes/b\nbayes_auto_learn 0\n"}
 	for _, p := range plugins {
 		text, err := os.ReadFile(p)
 		if err != nil {
@@ -102,6 +102,12 @@ func launch(bin string) (*service, error) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bayes"), 0o777); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(filepath.Join(dir, "bayes"), 0o777); err != nil { // whoever spamd becomes learns there
+		return nil, err
 	}
 	// spamd gives up root and must still reach its rules.
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -118,7 +124,7 @@ func launch(bin string) (*service, error) {
 	defer log.Close()
 	s := &service{unix: "unix:" + dir + "/sock", tcp: fmt.Sprintf("tcp:127.0.0.1:%d", port)}
 	args := []string{"--local", "--nouser-config", "--max-children=2", "--siteconfigpath=" + dir, "--syslog=stderr",
-		"--listen=" + dir + "/sock", "--socketmode=0666", fmt.Sprintf("--listen=127.0.0.1:%d", port), "--helper-home-dir=" + dir}
+		"--listen=" + dir + "/sock", "--socketmode=0666", fmt.Sprintf("--listen=127.0.0.1:%d", port), "--helper-home-dir=" + dir, "--allow-tell"}
 	if os.Getuid() == 0 {
 		args = append(args, "--username=nobody")
 	}

@@ -2,8 +2,8 @@
 // address, with the SPAMC/SPAMD protocol 1.5 of SpamAssassin's spamd/PROTOCOL.
 //
 // A result comes only from a whole, well-formed reply with EX_OK and a score that
-// agrees with its own flag. The package never changes a message, never teaches
-// spamd anything, never holds more of a message than one buffer, never retries,
+// agrees with its own flag. The package never changes a message, teaches
+// spamd only by Tell, never holds more of a message than one buffer, never retries,
 // and never decides what a score means.
 //
 // It asks with REPORT, because that is the only verb with which a spamd as Debian
