@@ -56,6 +56,10 @@ unknown_commands = 3
 	// Aliases, a domain that stands for another, a catch-all, and a recipient with a route of its own.
 	"addresses": {routes: []route{{name: "internal", domains: []string{"served.test"}}, {name: "other", domains: []string{"other.test"}}},
 		top: "postmaster = \"admin@served.test\"\n", policy: addresses},
+	// Programs are taken out of mail, and a banner and a word in the subject say where it comes from.
+	"edited": {policy: "[[banner]]\nname = \"external\"\ntext = \"This mail comes from outside.\"\n" +
+		"[[rule]]\nname = \"programs\"\ncheck = [\"attachments.type\"]\naction = \"strip\"\n" +
+		"[[rule]]\nname = \"outside\"\naction = \"accept\"\nbanner = \"external\"\nsubject = \"[external]\"\n"},
 	// What cannot be scanned is let pass, marked.
 	"lenient": {policy: "[checks.clamav]\nunknown = \"pass\"\n[checks.spamassassin]\nunknown = \"pass\"\n"},
 }
