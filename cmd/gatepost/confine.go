@@ -102,7 +102,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	keyRead, keyWrite := d.vaultRights(file)
 	r.Read, r.Write = append(r.Read, keyRead...), append(r.Write, keyWrite...)
 	if self, err := os.Executable(); err == nil {
-		r.Execute = []string{self}
+		mayExecute(&r, self)
 	}
 	return r
 }

@@ -75,7 +75,7 @@ func serveUnpack(args []string) int {
 		opens = slices.Concat(received.Formats(), archive.Formats())
 	}
 	s := unpack.Server{Formats: opens, TypeOf: filetype.ByContent, Confine: func() (unpack.Hello, error) {
-		l := sandbox.Lock(sandbox.Bounds{Memory: memory, CPU: time.Duration(seconds+2) * time.Second})
+		l := sandbox.Lock(sandbox.Bounds{Memory: detectorTakes * memory, CPU: time.Duration(seconds+2) * time.Second})
 		if l.Err != nil && !loose {
 			return unpack.Hello{}, l.Err
 		}

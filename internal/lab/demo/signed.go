@@ -55,7 +55,8 @@ func (k *keys) items(o mails.Options, later int) ([]item, error) {
 	passes, refused := outcome{told: "250 ", got: unchanged}, outcome{told: "550 5.7.", got: nothing}
 	add(titleSigned, "anna@sender.test", mails.ASCII(at("sender.test")), passes, k.sender, k.senderEd)
 	add("forwarded, its signature holds", "anna@partner.test", mails.ASCII(at("partner.test")), passes, k.partner)
-	it := add("a list's, sealed (ARC)", "minutes-bounces@list.test", mails.ASCII(at("partner.test")), passes, k.partner)
+	// What fails DMARC by way of a list of which nothing is known yet is kept in quarantine.
+	it := add("a list's, sealed (ARC)", "minutes-bounces@list.test", mails.ASCII(at("partner.test")), outcome{told: "250 ", got: nothing}, k.partner)
 	if failed == nil { // the list puts a tag before the subject and a footer below, and seals what it saw
 		body := bytes.Replace(it.mail.Body, []byte("Subject: "), []byte("List-Id: <minutes.list.test>\r\nSubject: [minutes] "), 1)
 		body = append(body, "-- \r\nminutes@list.test\r\n"...)
