@@ -37,6 +37,15 @@ type Rspamd struct {
 	Milter     string // host:port of the proxy in milter mode
 }
 
+// Stop ends it at once, with all its workers: asked by SIGTERM, its main process now and then waits for them longer than any
+// grace time, and it has nothing to write.
+func (r *Rspamd) Stop() error {
+	if !r.Running() {
+		return nil
+	}
+	return r.Kill()
+}
+
 // rspamdConf is its configuration: %[1]s is its folder, %[2]s to %[4]s are its ports.
 const rspamdConf = `
 options {
