@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gatepost/internal/addrpool"
 )
 
 // Defaults of Config.
@@ -84,9 +86,9 @@ type Client struct {
 // New makes a client; it does not connect. It fails when the address is none of
 // the four forms or a limit is negative.
 func New(cfg Config) (*Client, error) {
-	network, target, err := parseAddress(cfg.Address)
+	network, target, err := addrpool.ParseAddress(cfg.Address)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("clamd: %w", err)
 	}
 	if cfg.MaxSize < 0 || cfg.DialTimeout < 0 || cfg.IOTimeout < 0 || cfg.Timeout < 0 {
 		return nil, errors.New("clamd: a limit is negative")

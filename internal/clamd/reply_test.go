@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"gatepost/internal/addrpool"
 )
 
 func TestParseAddress(t *testing.T) {
@@ -19,7 +21,7 @@ func TestParseAddress(t *testing.T) {
 		"[::1]:65535":            {"tcp", "[::1]:65535"},
 		"tcp:[fe80::1%eth0]:331": {"tcp", "[fe80::1%eth0]:331"},
 	} {
-		network, target, err := parseAddress(address)
+		network, target, err := addrpool.ParseAddress(address)
 		if err != nil || network != want[0] || target != want[1] {
 			t.Errorf("%q: got %s %s %v, want %v", address, network, target, err, want)
 		}

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"gatepost/internal/addrpool"
 )
 
 // Defaults of Config.
@@ -53,9 +55,9 @@ type Client struct {
 
 // New makes a client; it does not connect. It fails when the address is none of the four forms or a limit is negative.
 func New(cfg Config) (*Client, error) {
-	network, target, err := parseAddress(cfg.Address)
+	network, target, err := addrpool.ParseAddress(cfg.Address)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("milter: %w", err)
 	}
 	if cfg.DialTimeout < 0 || cfg.Timeout < 0 {
 		return nil, errors.New("milter: a limit is negative")

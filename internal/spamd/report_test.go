@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"gatepost/internal/addrpool"
 )
 
 const dashes = " ---- ---------------------- --------------------------------------------------\n"
@@ -90,7 +92,7 @@ func TestParseAddress(t *testing.T) {
 		"tcp:127.0.0.1:783":    {"tcp", "127.0.0.1:783"},
 		"[::1]:783":            {"tcp", "[::1]:783"},
 	} {
-		network, target, err := parseAddress(address)
+		network, target, err := addrpool.ParseAddress(address)
 		if err != nil || network != want[0] || target != want[1] {
 			t.Errorf("%q: got %s %s %v, want %v", address, network, target, err, want)
 		}
