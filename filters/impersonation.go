@@ -145,12 +145,17 @@ func (d *Deps) runOwn(in *gateway.Input) gateway.Finding {
 	switch r := dmarcSaid(e); {
 	case r == nil, r.Result == "temperror":
 		return gateway.CouldNotTell(gateway.DNSFailed, domain).Show("domain", domain)
-	case r.Result == "pass", r.DMARC != nil && (r.DMARC.SPF || r.DMARC.DKIM):
+	case aligned(r):
 		return gateway.Passed().Show("authenticated", domain)
 	case r.DMARC != nil && r.DMARC.Override != "":
 		return gateway.Passed().Show("let pass by dmarc", r.DMARC.Override)
 	}
 	return gateway.Failed(gateway.ImpersonatedOwn, domain).With(gateway.Measure{Name: "own", Value: 1, Text: domain}).Show("domain", domain)
+}
+
+// aligned reports whether the author's domain is authenticated, whether it has a record or not.
+func aligned(r *gateway.AuthResult) bool {
+	return r != nil && (r.Result == "pass" || r.DMARC != nil && (r.DMARC.SPF || r.DMARC.DKIM))
 }
 
 // dmarcSaid is what the check dmarc found, in an earlier row; nil where it did not run.

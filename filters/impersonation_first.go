@@ -61,7 +61,7 @@ func (d *Deps) runFirst(e *gateway.Envelope) gateway.Finding {
 		return gateway.Finding{Result: gateway.NotRun, Reason: gateway.LeftNoInput}
 	}
 	author, authenticated := a.Addresses[0].String(), "no"
-	if r := dmarcSaid(e); r != nil && (r.Result == "pass" || r.DMARC != nil && (r.DMARC.SPF || r.DMARC.DKIM)) {
+	if aligned(dmarcSaid(e)) {
 		authenticated = "yes"
 	}
 	f := gateway.Passed()

@@ -16,6 +16,7 @@ import (
 	"gatepost/internal/dmarcreport"
 	"gatepost/internal/mime"
 	"gatepost/internal/unpack"
+	documents "gatepost/internal/unpack/received"
 	"gatepost/tls/tlsrpt"
 )
 
@@ -147,21 +148,15 @@ func pieces(tree *mime.Tree) (out []unpack.Piece) {
 func reports(o *unpack.Object) []Report {
 	switch {
 	case len(o.Data) == 0:
-	case o.Format == formatDMARC:
+	case o.Format == documents.DMARC:
 		if r, ok := aggregate(o.Data); ok {
 			return []Report{r}
 		}
-	case o.Format == formatTLS:
+	case o.Format == documents.TLS:
 		return aboutTLS(o.Data)
 	}
 	return nil
 }
-
-// The formats of internal/unpack/received.
-const (
-	formatDMARC = "dmarc-report"
-	formatTLS   = "tls-report"
-)
 
 func aggregate(data json.RawMessage) (Report, bool) {
 	var f dmarcreport.Feedback

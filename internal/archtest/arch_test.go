@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"gateway/spool":                 {"gateway", "internal/durable"},
 	"gateway/quarantine":            {"gateway", "internal/durable"},
 	"gateway/reports":               {"gateway", "internal/dmarcreport", "tls/tlsrpt"},
-	"gateway/received":              {"gateway", "internal/dmarcreport", "internal/mime", "internal/unpack", "tls/tlsrpt"},
+	"gateway/received":              {"gateway", "internal/dmarcreport", "internal/mime", "internal/unpack", "internal/unpack/received", "tls/tlsrpt"},
 	"internal/store":                {"gateway", "gateway/quarantine", "gateway/reports", "gateway/received", "greylist", "internal/dmarcreport"},
 	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
 	"console":                       {"gateway", "internal/config", "internal/control"},
