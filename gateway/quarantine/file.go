@@ -9,13 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // A message's file: a line that says what it is; a line of JSON that tells which message it is, which key of the installation
@@ -97,30 +97,6 @@ func (h *head) unwrap(keys *Keys) (cipher.AEAD, error) {
 	return gcm(key)
 }
 
-// summed writes to a file, and adds up what it wrote. Its own errors tell those of the disk from those of the message.
-type summed struct {
-	to  io.Writer
-	sum uint32
-	n   int64
-	err error
-}
-
-func (s *summed) Write(p []byte) (int, error) {
-	n, err := s.to.Write(p)
-	s.sum, s.n = crc32.Update(s.sum, castagnoli(), p[:n]), s.n+int64(n)
-	if err != nil {
-		s.err = err
-	}
-	return n, err
-}
-
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // the library keeps it
-
-// errDisk wraps what went wrong with the disk, not with the message.
-type errDisk struct{ error }
-
-func (e errDisk) Unwrap() error { return e.error }
-
 // sealer encrypts a stream in chunks (STREAM; Hoang, Reyhanitabar, Rogaway, Vizár 2015): the nonce counts the chunks and
 // says which is the last, so that none can be left out, repeated, moved or cut off. The key is of one stream only.
 type sealer struct {
@@ -194,19 +170,19 @@ func (w *writer) write(ctx context.Context, to io.Writer, keys *Keys, m *Meta, b
 	if err != nil {
 		return 0, "", err
 	}
-	sum := &summed{to: to}
+	sum := &durable.Summed{To: to}
 	_, err = sum.Write(append([]byte(magic+string(line)), '\n'))
 	if err == nil {
 		err = w.sealed(ctx, &sealer{to: sum, aead: aead, about: about("message", m.ID), buf: w.buf}, text, m.Size, body)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(to, trailerForm, sum.sum, sum.n)
-		sum.err = err
+		_, err = fmt.Fprintf(to, trailerForm, sum.Sum, sum.N)
+		sum.Err = err
 	}
-	if sum.err != nil {
-		return 0, "", errDisk{sum.err}
+	if sum.Err != nil {
+		return 0, "", durable.DiskError{Err: sum.Err}
 	}
-	return sum.n + trailerSize, h.Key, err
+	return sum.N + trailerSize, h.Key, err
 }
 
 func (w *writer) sealed(ctx context.Context, s *sealer, text []byte, size int64, body io.Reader) error {

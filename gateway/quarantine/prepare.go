@@ -122,8 +122,8 @@ func (v *Vault) store(ctx context.Context, k *gateway.Keeping, rcpts []gateway.R
 	if err != nil {
 		_ = f.Close()
 		_ = durable.Remove(v.disk, tmp)
-		if d := (errDisk{}); errors.As(err, &d) {
-			return nil, v.failedSoftly("write", d.error)
+		if d := (durable.DiskError{}); errors.As(err, &d) {
+			return nil, v.failedSoftly("write", d.Err)
 		}
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // stored is a message's file that was opened.
@@ -258,7 +259,7 @@ func (s *stored) verify(ctx context.Context) error {
 			}
 			return err
 		}
-		sum = crc32.Update(sum, castagnoli(), p)
+		sum = crc32.Update(sum, durable.Castagnoli(), p)
 		at += int64(len(p))
 	}
 	var trailer [trailerSize]byte

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // A message's file: a line that says what it is, the envelope as one line of JSON, the message octet for octet, and a
@@ -150,30 +151,6 @@ func (r *rcpt) recipient(route string) gateway.Recipient {
 	return out
 }
 
-// summed writes to a file, and adds up what it wrote. Its own errors tell those of the disk from those of the message.
-type summed struct {
-	to  io.Writer
-	sum uint32
-	n   int64
-	err error
-}
-
-func (s *summed) Write(p []byte) (int, error) {
-	n, err := s.to.Write(p)
-	s.sum, s.n = crc32.Update(s.sum, castagnoli(), p[:n]), s.n+int64(n)
-	if err != nil {
-		s.err = err
-	}
-	return n, err
-}
-
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // the library keeps it
-
-// errDisk wraps what went wrong with the disk, not with the message.
-type errDisk struct{ error }
-
-func (e errDisk) Unwrap() error { return e.error }
-
 // writeMessage writes a whole file. The content must have the size that was said.
 func writeMessage(ctx context.Context, to io.Writer, e *envelope, c *gateway.Content, out *bufio.Writer) error {
 	line, err := json.Marshal(e)
@@ -183,7 +160,7 @@ func writeMessage(ctx context.Context, to io.Writer, e *envelope, c *gateway.Con
 	if len(line) >= maxEnvelope {
 		return errors.New("envelope: too long")
 	}
-	sum := &summed{to: to}
+	sum := &durable.Summed{To: to}
 	out.Reset(sum)
 	defer out.Reset(nil)
 	err = writeParts(ctx, out, line, c)
@@ -191,11 +168,11 @@ func writeMessage(ctx context.Context, to io.Writer, e *envelope, c *gateway.Con
 		err = out.Flush()
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(to, trailerForm, sum.sum, sum.n)
-		sum.err = err
+		_, err = fmt.Fprintf(to, trailerForm, sum.Sum, sum.N)
+		sum.Err = err
 	}
-	if sum.err != nil {
-		return errDisk{sum.err}
+	if sum.Err != nil {
+		return durable.DiskError{Err: sum.Err}
 	}
 	return err
 }
@@ -335,7 +312,7 @@ func (s *stored) verify(ctx context.Context, buf []byte) (lines, error) {
 			}
 			return seen, err
 		}
-		sum = crc32.Update(sum, castagnoli(), p)
+		sum = crc32.Update(sum, durable.Castagnoli(), p)
 		if at >= s.start {
 			seen.scan(p)
 		}

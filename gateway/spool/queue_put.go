@@ -145,8 +145,8 @@ func (p *coming) write(ctx context.Context, c *gateway.Content) error {
 	}
 	_ = f.Close()
 	_ = durable.Remove(q.disk, p.tmp)
-	if d := (errDisk{}); errors.As(err, &d) {
-		return p.failed("write", d.error)
+	if d := (durable.DiskError{}); errors.As(err, &d) {
+		return p.failed("write", d.Err)
 	}
 	return err
 }

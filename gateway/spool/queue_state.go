@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/durable"
 )
 
 // The state of a message: a line with the CRC-32C and the number of octets of what follows, and JSON.
@@ -131,7 +132,7 @@ func (s *state) encode() ([]byte, error) {
 		return nil, err
 	}
 	text = append(text, '\n')
-	return append(fmt.Appendf(nil, stateForm, crc32.Checksum(text, castagnoli()), len(text)), text...), nil
+	return append(fmt.Appendf(nil, stateForm, crc32.Checksum(text, durable.Castagnoli()), len(text)), text...), nil
 }
 
 // parseState reads a state of a message with n recipients. One that ends too early, as one that was not flushed may after
@@ -151,7 +152,7 @@ func parseState(text []byte, n int) (*state, error) {
 	if len(body) < length {
 		return s, nil
 	}
-	if string(text[:stateHead]) != fmt.Sprintf(stateForm, crc32.Checksum(body, castagnoli()), len(body)) {
+	if string(text[:stateHead]) != fmt.Sprintf(stateForm, crc32.Checksum(body, durable.Castagnoli()), len(body)) {
 		return nil, damaged("the state has another CRC-32C")
 	}
 	if err := json.Unmarshal(body, s); err != nil {
