@@ -110,7 +110,9 @@ func TestDMARCIndirect(t *testing.T) {
 	}
 	kept := func(when string) {
 		t.Helper()
-		if said := w.forge(t, listHost, "news@lists.example", "bank.example", listField); !strings.HasPrefix(said, "250 ") {
+		// Each a message of its own: after a kill the ledger may still know the one before, whose retry is no second copy.
+		message := strings.Replace(written("bank.example", listField), "Hi.", "Hi, "+when+".", 1)
+		if said := w.hands(t, listHost, "news@lists.example", message); !strings.HasPrefix(said, "250 ") {
 			t.Fatalf("%s: %q", when, said)
 		}
 		if v := w.arrived(t, "X-Gatepost-Verdict"); v != "quarantine" {
