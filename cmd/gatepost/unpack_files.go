@@ -103,7 +103,7 @@ func printObject(e env, o *unpack.Object) {
 	}
 	fmt.Fprintf(e.out, "%s%s: %s; %s\n", indent, gateway.CleanText(o.Name, 400), size, kind)
 	for _, s := range o.Signs {
-		fmt.Fprintf(e.out, "%s  ! %s %s\n", indent, s.Kind, gateway.CleanText(s.Text, 200))
+		fmt.Fprintf(e.out, "%s  ! %s\n", indent, strings.TrimRight(string(s.Kind)+" "+gateway.CleanText(s.Text, 200), " "))
 	}
 	for _, l := range o.Links {
 		fmt.Fprintf(e.out, "%s  > %s %s\n", indent, l.Where, gateway.CleanText(l.URI, 400))
