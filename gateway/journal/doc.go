@@ -40,6 +40,7 @@
 //	next_hop     host:port that answered
 //	next_hop_tls version and cipher towards it, and how it was verified
 //	said         its own reply
+//	edits        what was done to the message on its way out: its subject, parts taken out, banners, a seal; at most 20, then edits_more
 //	spooled      why it went to the spool, which has it
 //	again        true: all recipients have it from an earlier attempt of the sender, and it was not relayed
 //	reply        the last word to the client

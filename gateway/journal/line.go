@@ -13,6 +13,8 @@ const (
 	maxLine     = 16 << 10
 	maxRcpts    = 50
 	maxFindings = 64
+	maxEdits    = 20
+	maxEdit     = 200 // octets of one
 	maxMeasures = 24
 	maxText     = 1000    // octets of one field
 	usualLine   = 2 << 10 // octets
@@ -120,6 +122,9 @@ func eventJSON(b []byte, e *gateway.Event, cut bool) []byte {
 		o.text("next_hop_tls", o.short(e.Relayed.TLS))
 		o.text("said", o.short(e.Relayed.Said))
 	}
+	if !cut {
+		o.edits(e.Edits)
+	}
 	o.text("spooled", o.short(e.Spooled))
 	if e.Again {
 		o.key("again")
@@ -201,6 +206,16 @@ func (o *object) verdict(v *gateway.Verdict) {
 	if v.Score != 0 {
 		o.float("score", v.Score)
 	}
+}
+
+// edits names what was done to the message on its way out.
+func (o *object) edits(all []string) {
+	shown := make([]string, min(len(all), maxEdits))
+	for i := range shown {
+		shown[i] = o.short(gateway.CleanText(all[i], maxEdit))
+	}
+	o.texts("edits", shown)
+	o.number("edits_more", int64(len(all)-len(shown)))
 }
 
 // findings writes [check, result, measures, milliseconds, reason] of each.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,6 +82,30 @@ func TestLineOfStrangers(t *testing.T) {
 	c := refusedEvent()
 	c.Session.Refused = []string{stubborn(), strings.Repeat("\x80", 5000)}
 	checkLine(t, newLine(c).JSON)
+}
+
+// What was done to a message on its way out is told in bounds, and left out of a line that is too long without it.
+func TestLineEdits(t *testing.T) {
+	e := mailEvent()
+	e.Edits = slices.Repeat([]string{"part 2 taken out: a.exe", stubborn()}, 15)
+	m := checkLine(t, newLine(e).JSON)
+	edits, _ := m["edits"].([]any)
+	if len(edits) != 20 || edits[0] != "part 2 taken out: a.exe" || m["edits_more"] != 10.0 || m["cut"] != nil {
+		t.Fatalf("%d, %v more, cut %v: %v", len(edits), m["edits_more"], m["cut"], edits)
+	}
+	if s, _ := edits[1].(string); len(s) == 0 || len(s) > maxEdit {
+		t.Errorf("%d octets: %q", len(s), s)
+	}
+	for range 1000 {
+		e.Record.Findings = append(e.Record.Findings, gateway.Finding{Check: strings.Repeat("x", 300), Result: gateway.Fail})
+	}
+	if m = checkLine(t, newLine(e).JSON); m["cut"] != true || m["edits"] != nil {
+		t.Errorf("cut %v, and edits are %v", m["cut"], m["edits"])
+	}
+	e.Record.Findings, e.Edits = nil, nil
+	if m = checkLine(t, newLine(e).JSON); m["edits"] != nil || m["edits_more"] != nil {
+		t.Errorf("nothing was done, and %v is told", m["edits"])
+	}
 }
 
 func FuzzLine(f *testing.F) {
