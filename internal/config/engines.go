@@ -15,11 +15,22 @@ type Rspamd struct {
 	Timeout        time.Duration  `toml:"timeout" default:"30s" min:"1s" max:"5m" doc:"How long one scan may take, waiting for a connection included."`
 	MaxSize        Size           `toml:"max_size" default:"512K" min:"16K" max:"64M" doc:"How much of a message rspamd gets: of a bigger one only the beginning."`
 	MaxConnections int            `toml:"max_connections" default:"10" min:"1" max:"1000" doc:"Scans at the same time on each daemon."`
+	Controller     string         `toml:"controller" format:"address" example:"127.0.0.1:11334" doc:"The controller of rspamd, which learns (training.rspamd in policy.toml), as unix:/path or address:port in the same networks. Empty: rspamd learns nothing."`
+	PasswordFile   string         `toml:"password_file" format:"path" example:"/etc/gatepost/rspamd.password" doc:"The file whose first line is the controller's password. Not set: none is sent."`
 }
 
 // Validate keeps scanner traffic in private networks.
 func (r *Rspamd) Validate(report func(key, message, instead string)) {
 	privateOnly(r.Addresses, r.Networks, report)
+	if r.Controller != "" {
+		privateOnly([]string{r.Controller}, r.Networks, func(key, message, instead string) {
+			if strings.HasPrefix(key, "addresses") {
+				report("controller", message, instead)
+			}
+		})
+	} else if r.PasswordFile != "" {
+		report("password_file", "is there, and no controller that it is for", "write controller, or remove password_file")
+	}
 }
 
 // ClamAVEngine is one more clamd that must find nothing, with another database than the first.

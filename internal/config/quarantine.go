@@ -10,6 +10,12 @@ type VaultRules struct {
 	MaxSize     Size          `toml:"max_size" default:"10G" min:"64M" doc:"How much disk it may take. Beyond it the oldest of the mildest class go: spam first, malware last."`
 }
 
+// Training says which engines learn from what people do with mail in quarantine.
+type Training struct {
+	SpamAssassin bool `toml:"spamassassin" doc:"Whether spamd learns (TELL). It must run with --allow-tell and use Bayes; whoever reaches it may teach it then."`
+	Rspamd       bool `toml:"rspamd" doc:"Whether rspamd learns. Needs rspamd.controller in gatepost.toml, and rspamd.password_file where the controller wants a password."`
+}
+
 // VaultAction is what becomes of quarantined mail.
 type VaultAction string
 
