@@ -54,6 +54,9 @@ const (
 	FateKeptDeleted   FateWord = "quarantine_deleted"
 	FateKeptForwarded FateWord = "quarantine_forwarded" // to somebody who looks at it
 	FateKeptReported  FateWord = "quarantine_reported"  // as spam, or as none
+
+	FateKeptLearned   FateWord = "quarantine_learned"   // engines were told what it is
+	FateKeptUnlearned FateWord = "quarantine_unlearned" // they could not be told
 )
 
 // InQuarantine reports whether it is about mail in quarantine.

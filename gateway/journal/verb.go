@@ -47,15 +47,17 @@ const (
 	QuarantineDeleted   Verb = "quarantine_deleted"
 	QuarantineForwarded Verb = "quarantine_forwarded"
 	QuarantineReported  Verb = "quarantine_reported"
-	QuarantineOperator  Verb = "quarantine_operator" // a person did something to the vault as a whole
-	QuarantineLatched   Verb = "quarantine_latched"  // the disk failed, and nothing is taken any more
-	QuarantineCleared   Verb = "quarantine_cleared"  // a person said that it works again
+	QuarantineLearned   Verb = "quarantine_learned"   // engines were told what it is
+	QuarantineUnlearned Verb = "quarantine_unlearned" // they could not be told
+	QuarantineOperator  Verb = "quarantine_operator"  // a person did something to the vault as a whole
+	QuarantineLatched   Verb = "quarantine_latched"   // the disk failed, and nothing is taken any more
+	QuarantineCleared   Verb = "quarantine_cleared"   // a person said that it works again
 )
 
 // quarantineVerbs returns them.
 func quarantineVerbs() []Verb {
 	return []Verb{QuarantineStored, QuarantineExpired, QuarantineEvicted, QuarantineDamaged, QuarantineViewed, QuarantineReleased, QuarantineRefused,
-		QuarantineDeleted, QuarantineForwarded, QuarantineReported, QuarantineOperator, QuarantineLatched, QuarantineCleared}
+		QuarantineDeleted, QuarantineForwarded, QuarantineReported, QuarantineLearned, QuarantineUnlearned, QuarantineOperator, QuarantineLatched, QuarantineCleared}
 }
 
 // verbOf is the verb of what became of a message in the spool, or in quarantine.
@@ -126,7 +128,7 @@ func (v Verb) severity() severity {
 	switch v {
 	case ReloadFailed, SpoolDamaged, SpoolLatched, QuarantineDamaged, QuarantineLatched:
 		return severityError
-	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, CertificateHeld, CertificateFailed, SpoolFailed, SpoolNotified, SpoolDead, QuarantineEvicted, QuarantineRefused:
+	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, CertificateHeld, CertificateFailed, SpoolFailed, SpoolNotified, SpoolDead, QuarantineEvicted, QuarantineRefused, QuarantineUnlearned:
 		return severityWarning
 	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, Recipients, DirectoryRead, Certificate, SpoolOperator, SpoolCleared,
 		QuarantineViewed, QuarantineReleased, QuarantineDeleted, QuarantineForwarded, QuarantineReported, QuarantineOperator, QuarantineCleared:

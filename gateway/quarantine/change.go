@@ -23,6 +23,8 @@ const (
 	Erased    What = "deleted"   //
 	Forwarded What = "forwarded" // to somebody who looks at it
 	Told      What = "reported"  // as spam, or as what is none
+	Learned   What = "learned"   // engines were told what it is
+	Unlearned What = "unlearned" // they could not be told
 	Latched   What = "latched"   // the vault was shut for new messages since its disk failed
 	Unlatched What = "unlatched" //
 )

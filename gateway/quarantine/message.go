@@ -22,8 +22,17 @@ type message struct {
 	state *state
 }
 
-// lease gives a message to one caller at a time.
+// lease gives a message to one caller at a time. Who only notes something is waited for.
 func (v *Vault) lease(id gateway.ID) (free func(), err error) {
+	if free, err = v.tryLease(id); err == nil {
+		return free, nil
+	}
+	v.noting.Lock()
+	defer v.noting.Unlock()
+	return v.tryLease(id)
+}
+
+func (v *Vault) tryLease(id gateway.ID) (free func(), err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.leases[id] {

@@ -231,6 +231,11 @@ func (m *message) release(ctx context.Context, r *Release, which []int, legs []w
 	if err := m.save("released"); err != nil {
 		return out, fmt.Errorf("quarantine: the message is on its way, and that could not be noted: %w", err)
 	}
+	// Who has his copy released says that it is no spam, unless somebody said what it is. What nobody looked through for malware
+	// is nothing to learn from.
+	if any && r.To == nil && !r.Force && m.Class == Spam && m.state.Reported == "" {
+		m.v.teach(m, false)
+	}
 	return out, nil
 }
 

@@ -25,6 +25,7 @@ type state struct {
 	Seq      int64    `json:"seq"` // counts changes
 	Rcpts    []mark   `json:"rcpts,omitempty"`
 	Reported string   `json:"reported,omitempty"`
+	Lesson   *Lesson  `json:"lesson,omitempty"`
 	Releases int      `json:"releases,omitempty"` // that came to an end
 	Out      *outward `json:"out,omitempty"`      // a release that is on its way
 }

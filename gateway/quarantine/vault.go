@@ -38,7 +38,7 @@ type Options struct {
 	Spools func(route string) bool
 	// Scan looks a message through for malware before it goes out. It returns the name of what it found; nil: nobody looks.
 	Scan func(ctx context.Context, m io.Reader, size int64) (found string, err error)
-	// Teacher learns from what people say of messages; nil for none.
+	// Teacher has engines learn from what people do with messages; nil for none. Learn teaches.
 	Teacher  Teacher
 	IDs      *gateway.IDs
 	Hostname string
@@ -47,12 +47,6 @@ type Options struct {
 
 	disk durable.Disk      // nil is the file system
 	step func(name string) // is called before each step, by tests that die there
-}
-
-// Teacher is who learns what is spam and what is not.
-type Teacher interface {
-	// Teach tells of a message that a person said it is spam, or is not. What it returns is told to that person.
-	Teach(ctx context.Context, spam bool, m io.Reader, size int64) (told string, err error)
 }
 
 // Tuning is what may change while the vault is in use. The zero value are the defaults.
@@ -103,6 +97,8 @@ type Vault struct {
 	octets  atomic.Int64 // of all files
 	files   atomic.Int64
 	stuck   atomic.Int32 // flushes whose callers did not wait for them
+	lessons chan lesson
+	noting  sync.Mutex // held while the state of a message is written by nobody's order
 
 	roomMu sync.Mutex
 	room   durable.Vacancy
@@ -129,7 +125,7 @@ func Open(o Options) (*Vault, error) {
 		return nil, errors.New("quarantine: no folder, no keys or no index")
 	}
 	v := &Vault{opts: o, disk: o.disk, log: o.Log, tuning: o.Tuning, made: make(map[string]bool), pending: make(map[gateway.ID]*entry),
-		leases: make(map[gateway.ID]bool), damaged: make(map[gateway.ID]string)}
+		leases: make(map[gateway.ID]bool), damaged: make(map[gateway.ID]string), lessons: make(chan lesson, lessonsAtMost)}
 	if v.disk == nil {
 		v.disk = durable.Real{}
 	}

@@ -22,6 +22,7 @@ type Looked struct {
 	Record  *gateway.Record      `json:"record"`
 	Proof   [][]gateway.Evidence `json:"evidence,omitempty"`
 	Expires time.Time            `json:"expires"`
+	Lesson  *Lesson              `json:"lesson,omitempty"`
 	File    string               `json:"file"`
 	// Header is how many octets of Message are its header section. Message is its beginning, where it was asked for.
 	Header  int    `json:"header"`
@@ -37,7 +38,7 @@ func (v *Vault) Look(ctx context.Context, id gateway.ID, by string, most int64) 
 	}
 	defer m.Close()
 	l := &Looked{Row: *m.row(), Why: m.Why, Policy: m.Policy, Client: m.Client, Verdict: m.Verdict, Record: m.Record, Proof: m.Proof,
-		Expires: v.until(m.row()), File: v.name(id, ext), Header: m.Header}
+		Expires: v.until(m.row()), Lesson: m.state.Lesson, File: v.name(id, ext), Header: m.Header}
 	if most <= 0 {
 		return l, nil
 	}
@@ -100,34 +101,25 @@ func (v *Vault) deleted(id gateway.ID, c *Change) (err error) {
 	return err
 }
 
-// Report notes that a person says that a message is spam, or that it is not, and has the engines learn from it.
+// Report notes that a person says that a message is spam, or that it is not, and has the engines learn from it (Learn). told
+// says in words whether they will.
 func (v *Vault) Report(ctx context.Context, id gateway.ID, spam bool, by string) (told string, err error) {
 	free, err := v.lease(id)
 	if err != nil {
 		return "", err
 	}
 	defer free()
-	m, err := v.message(ctx, id, true)
+	m, err := v.message(ctx, id, false)
 	if err != nil {
 		return "", err
 	}
 	defer m.Close()
-	as := map[bool]string{true: "spam", false: "ham"}[spam]
+	as := wordOf(spam)
 	m.state.Reported = as
 	if err := m.save("reported"); err != nil {
 		return "", fmt.Errorf("quarantine: %w", err)
 	}
-	told = "noted"
-	if v.opts.Teacher != nil {
-		body, err := m.body()
-		if err != nil {
-			return "", err
-		}
-		defer body.Close()
-		if told, err = v.opts.Teacher.Teach(ctx, spam, body, m.Size); err != nil {
-			told = "noted, and not learned: " + gateway.CleanText(err.Error(), 200)
-		}
-	}
+	told = v.teach(m, spam)
 	v.tell(&Change{What: Told, ID: id, From: m.From.Text, By: by, Class: m.Class, Said: as + "; " + told})
 	return told, nil
 }
