@@ -183,6 +183,9 @@ func (b *built) close() {
 
 // assemble makes a snapshot of a configuration: the same at start, at reload and in check. Its error names the keys.
 func assemble(c *config.Config, p *parts) (*built, error) {
+	if err := trainable(c, p); err != nil {
+		return nil, err
+	}
 	policy := makePolicy(c)
 	if err := makeRouting(c, policy); err != nil {
 		return nil, err

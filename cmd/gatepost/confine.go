@@ -45,7 +45,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			}
 		}
 	}
-	named = append(named, b.ICAP.CAFile)
+	named = append(named, b.ICAP.CAFile, b.Rspamd.PasswordFile)
 	for i := range b.Hooks {
 		named = append(named, b.Hooks[i].SecretFile)
 	}

@@ -27,8 +27,10 @@ type engines struct {
 	clamavs []filters.Instance[*clamd.Client]
 	rspamd  *addrpool.Pool[*rspamd.Client] // nil for none
 	icap    *filters.ICAPEngine            // nil for none
-	milters []filters.Instance[*milter.Client]
-	hooks   []filters.Hook
+
+	controller *rspamd.Client // the rspamd that learns; nil for none
+	milters    []filters.Instance[*milter.Client]
+	hooks      []filters.Hook
 }
 
 // engine is one of them, as probes, status and health see it.
@@ -47,6 +49,10 @@ func newEngines(b *config.Bootstrap, log *slog.Logger) (*engines, error) {
 		if err := named(b, log); err != nil {
 			return nil, err
 		}
+	}
+	var err error
+	if e.controller, err = newController(b, log); err != nil {
+		return nil, err
 	}
 	return e, nil
 }

@@ -323,6 +323,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"tls reports", d.tlsReports.Run},
 		loop{"spool", d.runSpool},
 		loop{"quarantine", d.runVault},
+		loop{"lessons", d.runLessons},
 		loop{"tlsa", d.watchTLSA},
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},

@@ -55,7 +55,7 @@ func (d *daemon) tryVault() error {
 	v, err := quarantine.Open(quarantine.Options{Dir: dir, Keys: keys, Index: index, Log: d.log, Tuning: vaultTuning(d.document.Load()),
 		Done: d.ledger.Knows, Ledger: d.ledger, NextHop: func() gateway.NextHop { return d.now.Load().relay }, Way: d.wayOf,
 		Spool: d.spoolPort(), Spools: func(route string) bool { return d.now.Load().snapshot.Spools[route] },
-		Scan: d.scanAgain, IDs: d.ids, Hostname: b.Hostname, Told: d.vaultTold})
+		Scan: d.scanAgain, Teacher: teacher{d.document.Load, d.parts}, IDs: d.ids, Hostname: b.Hostname, Told: d.vaultTold})
 	if err != nil {
 		return errors.Join(err, index.Close())
 	}
@@ -73,6 +73,13 @@ func vaultTuning(c *config.Config) quarantine.Tuning {
 func (d *daemon) runVault(ctx context.Context) {
 	if d.vault != nil {
 		d.vault.Run(ctx)
+	}
+}
+
+// runLessons has engines learn from what people do with mail in quarantine.
+func (d *daemon) runLessons(ctx context.Context) {
+	if d.vault != nil {
+		d.vault.Learn(ctx)
 	}
 }
 
@@ -211,7 +218,7 @@ func (d *daemon) vaultInstruments(m *journal.Metrics) {
 		}
 		return 0
 	})
-	m.Counters("quarantine_events_total", "What became of mail in quarantine: stored, released, deleted, expired, evicted, refused (a release), viewed, reported, forwarded, damaged.",
+	m.Counters("quarantine_events_total", "What became of mail in quarantine: stored, released, deleted, expired, evicted, refused (a release), viewed, reported, learned, unlearned, forwarded, damaged.",
 		[]string{"what"}, func() (out []journal.Series) {
 			if d.vault == nil {
 				return nil

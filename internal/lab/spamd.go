@@ -24,13 +24,15 @@ type SpamdOptions struct {
 	DNS string
 	// Children is how many messages it scans at a time; 0: 2.
 	Children int
+	// Learns lets it learn by TELL, into a Bayes database in its folder.
+	Learns bool
 	// Settings are lines of local.cf, after ours.
 	Settings []string
 	// Port is as in PostfixOptions.
 	Port *Port
 }
 
-// Spamd is a private spamd with Debian's rules and no Bayes.
+// Spamd is a private spamd with Debian's rules, and no Bayes unless it learns.
 type Spamd struct {
 	*Process
 	Addr   string // host:port
@@ -82,6 +84,9 @@ func spamdArgs(dir, addr string, o SpamdOptions) []string {
 		"--nouser-config", "--max-children=" + children, "--min-children=1", "--min-spare=1",
 		"--syslog=stderr", "--helper-home-dir=" + dir,
 	}
+	if o.Learns {
+		args = append(args, "--allow-tell")
+	}
 	if o.DNS == "" {
 		args = append(args, "--local")
 	}
@@ -105,6 +110,10 @@ func writeSpamdSite(site string, o SpamdOptions) error {
 		}
 	}
 	lines := []string{"use_bayes 0", "use_auto_welcomelist 0", "report_safe 0"}
+	if o.Learns {
+		lines[0] = "use_bayes 1"
+		lines = append(lines, "bayes_auto_learn 0", "bayes_path "+filepath.Join(filepath.Dir(site), ".spamassassin", "bayes"))
+	}
 	if o.DNS == "" {
 		lines = append(lines, "skip_rbl_checks 1", "dns_available no")
 	} else {
