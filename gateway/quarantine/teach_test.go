@@ -70,6 +70,12 @@ func school(t *testing.T, test func(t *testing.T, w *world, h *teacher)) {
 	})
 }
 
+// settled waits until lessons are noted: one that ends while its person still holds the message is noted a little later.
+func settled() {
+	time.Sleep(2 * noteEvery)
+	synctest.Wait()
+}
+
 // TestTeach shows what engines are taught, that each message is taught once, and that what a person says outweighs what he did.
 func TestTeach(t *testing.T) {
 	school(t, func(t *testing.T, w *world, h *teacher) {
@@ -79,7 +85,7 @@ func TestTeach(t *testing.T) {
 			if err := do(); err != nil {
 				t.Fatal(err)
 			}
-			synctest.Wait()
+			settled()
 			if got := strings.TrimPrefix(strings.TrimPrefix(h.taught(), before), ","); got != want {
 				t.Errorf("taught %q, want %q", got, want)
 			}
@@ -138,7 +144,7 @@ func TestTeachFails(t *testing.T) {
 				t.Fatalf("%+v, %v", res, err)
 			}
 			time.Sleep(lessonTime)
-			synctest.Wait()
+			settled()
 			if l := look(id); l == nil || l.Done || l.As != "ham" || !strings.Contains(l.Said, word) {
 				t.Errorf("%+v, want %q", l, word)
 			}
@@ -156,7 +162,7 @@ func TestTeachFails(t *testing.T) {
 			if told, err := w.Report(t.Context(), ids[len(ids)-1], true, "me"); err != nil || told != "noted; the engines will be told" {
 				t.Fatalf("%q, %v", told, err)
 			}
-			synctest.Wait()
+			settled()
 		}
 		asked := len(h.got)
 		if l := look(ids[faultsInRow-1]); l == nil || l.Said != "away" {
@@ -170,7 +176,7 @@ func TestTeachFails(t *testing.T) {
 		if _, err := w.Report(t.Context(), ids[0], true, "me"); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		settled()
 		if l := look(ids[0]); l == nil || !l.Done || len(h.got) != asked+1 {
 			t.Errorf("after the rest: %+v, %d of %d", l, len(h.got), asked)
 		}
@@ -220,7 +226,7 @@ func TestTeachLease(t *testing.T) {
 		}
 		free()
 		time.Sleep(2 * noteEvery)
-		synctest.Wait()
+		settled()
 		if l, err := w.Look(t.Context(), id, "me", 0); err != nil || l.Lesson == nil || !l.Lesson.Done {
 			t.Errorf("%+v, %v", l, err)
 		}
