@@ -65,7 +65,7 @@ func (r *reading) text() {
 			r.show(string(r.z.Text()))
 		}
 	case bytes.IndexByte(r.z.Raw(), '.') >= 0 || bytes.IndexByte(r.z.Raw(), ';') >= 0:
-		r.list.Text(r.part, string(r.z.Text()))
+		r.list.Octets(r.part, r.z.Text())
 	}
 }
 

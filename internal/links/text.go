@@ -1,6 +1,7 @@
 package links
 
 import (
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 
@@ -69,10 +70,44 @@ func cut(s string, n int) string {
 // Text finds the links of plain text as mail clients make them clickable: with a scheme, beginning with www., or a bare name
 // whose last label is a well-known one. A link in angle brackets may go on in the next lines (RFC 3986 appendix C).
 // Addresses of mail are none.
-func (l *List) Text(part int, s string) {
+func (l *List) Text(part int, s string) { text(l, part, s) }
+
+// Octets is Text of a text that lies in memory that others use again: what is kept of it is copied.
+func (l *List) Octets(part int, s []byte) { text(l, part, s) }
+
+// text looks at the words that may hold a link, and passes over all others eight octets at a time.
+func text[T string | []byte](l *List, part int, s T) {
 	for i := 0; i < len(s) && !l.More; {
-		i = l.word(part, s, i)
+		at := telling(s, i)
+		if at < 0 {
+			return
+		}
+		for at > i && !breaks(s[at-1]) {
+			at--
+		}
+		i = word(l, part, s, at)
 	}
+}
+
+// telling is where the next octet stands without which nothing is a link: a dot, a colon, or one beyond ASCII; -1 for none.
+func telling[T string | []byte](s T, from int) int {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	i := from
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		dot, colon := w^'.'*each, w^':'*each
+		// The lowest bit that is set is that of the first: only what is behind it may be wrong.
+		if hit := (w | (dot-each)&^dot | (colon-each)&^colon) & high; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c == '.' || c == ':' || c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return -1
 }
 
 // breaks says at which octets a word ends. What is beyond ASCII is looked at apart.
@@ -81,7 +116,7 @@ func breaks(c byte) bool {
 }
 
 // word looks at the word at an offset and returns where the next may begin.
-func (l *List) word(part int, s string, i int) int {
+func word[T string | []byte](l *List, part int, s T, i int) int {
 	for i < len(s) && breaks(s[i]) {
 		i++
 	}
@@ -89,30 +124,35 @@ func (l *List) word(part int, s string, i int) int {
 	for ; i < len(s) && !breaks(s[i]); i++ {
 		switch c := s[i]; {
 		case c == '.':
-			dots = true
+			dots = dots || i+1 < len(s) && (s[i+1] == '_' || alnum(s[i+1]) || s[i+1] >= utf8.RuneSelf) // else it ends a sentence
 		case c == ':':
 			colon = colon || i+2 < len(s) && slash(s[i+1]) && slash(s[i+2])
 		case c >= utf8.RuneSelf:
 			wide = true
-			if n := wideSpace(s[i:]); n > 0 {
-				l.look(part, s, begin, i, colon, dots)
+			if n := wideSpace(string(s[i:min(len(s), i+utf8.UTFMax)])); n > 0 {
+				look(l, part, s, begin, i, colon, dots)
 				return i + n
 			}
 		}
 	}
 	if dots || colon || wide {
-		return l.look(part, s, begin, i, colon, dots || wide)
+		return look(l, part, s, begin, i, colon, dots || wide)
 	}
 	return i
 }
 
 // look takes what is in a word, and returns where the next may begin.
-func (l *List) look(part int, s string, begin, end int, colon, dots bool) int {
-	w := s[begin:min(end, begin+maxWord)]
+func look[T string | []byte](l *List, part int, s T, begin, end int, colon, dots bool) int {
+	if !colon && !dots {
+		return end
+	}
+	w := string(s[begin:min(end, begin+maxWord)])
 	switch {
 	case colon:
-		if n := l.wrapped(part, s, begin, end); n > 0 {
-			return n
+		if begin > 0 && s[begin-1] == '<' {
+			if n := l.wrapped(part, string(s[begin:min(len(s), begin+MaxURI)]), end-begin); n > 0 {
+				return begin + n
+			}
 		}
 		l.schemes(part, w)
 	case dots:
@@ -125,6 +165,8 @@ func (l *List) look(part int, s string, begin, end int, colon, dots bool) int {
 const maxWord = 16 << 10
 
 func slash(c byte) bool { return c == '/' || c == '\\' }
+
+func alnum(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // wideSpace is the length of white space beyond ASCII at the beginning of a text, in octets; 0 for none.
 func wideSpace(s string) int {
@@ -140,13 +182,13 @@ func wideSpace(s string) int {
 	return 0
 }
 
-// wrapped takes a link in angle brackets that goes on in the next line; 0 where there is none.
-func (l *List) wrapped(part int, s string, begin, end int) int {
-	if begin == 0 || s[begin-1] != '<' || end == len(s) || s[end] == '>' || s[end] != '\r' && s[end] != '\n' {
+// wrapped takes a link in angle brackets that goes on in the next line, of a text from the bracket on, whose first word ends
+// there; it returns where the link ends, and 0 where there is none.
+func (l *List) wrapped(part int, s string, end int) int {
+	if end >= len(s) || s[end] != '\r' && s[end] != '\n' {
 		return 0
 	}
-	until := min(len(s), begin+MaxURI)
-	n := strings.IndexAny(s[end:until], "<>\"")
+	n := strings.IndexAny(s[end:], "<>\"")
 	if n < 0 || s[end+n] != '>' || strings.Contains(s[end:end+n], "\n\n") || strings.Contains(s[end:end+n], "\r\n\r\n") {
 		return 0
 	}
@@ -155,7 +197,7 @@ func (l *List) wrapped(part int, s string, begin, end int) int {
 			return -1
 		}
 		return r
-	}, s[begin:end+n])
+	}, s[:end+n])
 	if at := schemeAt(uri); at == 0 {
 		l.Add(Link{URI: uri, Where: InText, Part: part})
 		return end + n
@@ -262,7 +304,7 @@ func BareHost(w string) bool {
 		}
 		for _, c := range []byte(host[start : start+end]) {
 			switch {
-			case '0' <= c && c <= '9', 'a' <= c|0x20 && c|0x20 <= 'z', c == '-', c == '_' && www, c >= utf8.RuneSelf && www:
+			case alnum(c), c == '-', c == '_' && www, c >= utf8.RuneSelf && www:
 			default:
 				return false
 			}

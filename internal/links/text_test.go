@@ -1,6 +1,7 @@
 package links
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,8 @@ func TestText(t *testing.T) {
 		{"a..b .org org. -", ""},
 		{"https://example.org/a https://example.org/a", "https://example.org/a"},
 		{"\u3000\u3000www.example.org\u3000", "http://www.example.org"},
+		{"<https://example.org/" + strings.Repeat("a", MaxURI) + "\r\nb>", "https://example.org/" + strings.Repeat("a", MaxURI-len("https://example.org/"))},
+		{"no sign of a link in these words, nor in those\r\nbehind: then (www.example.org), then nothing", "http://www.example.org"},
 	} {
 		var l List
 		l.Text(1, c[0])
@@ -91,6 +94,15 @@ func FuzzText(f *testing.F) {
 		l.Text(0, s)
 		if len(l.Links) > len(s)/4+1 {
 			t.Errorf("%d links in %d octets", len(l.Links), len(s))
+		}
+		var slow List // each word is looked at
+		for i := 0; i < len(s) && !slow.More; {
+			i = word(&slow, 0, s, i)
+		}
+		var octets List
+		octets.Octets(0, []byte(s))
+		if !slices.Equal(l.Links, slow.Links) || !slices.Equal(l.Links, octets.Links) {
+			t.Errorf("%q: %v, word by word %v, of octets %v", s, l.Links, slow.Links, octets.Links)
 		}
 		flat := func(s string) string {
 			return strings.Map(func(r rune) rune {
