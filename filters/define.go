@@ -56,7 +56,8 @@ type Measure struct {
 	Price float64
 }
 
-// Built is a check that is ready, and what its options say to policy.
+// Built is a check that is ready, and what its options say to policy. One without Run has nothing to look for: it is left
+// out, as if it were off.
 type Built struct {
 	Run    func(ctx context.Context, in *gateway.Input) gateway.Finding
 	Cases  []gateway.Case // by pattern; looked at before those by reason
@@ -127,6 +128,7 @@ type Deps struct {
 	arc      *ARCOptions             // likewise
 	dmarc    *DMARCOptions           // likewise
 	greylist *greyRules              // likewise
+	authors  bool                    // the check access.author has entries
 	wants    [gateway.Data + 1]wants // what is asked of Shaper in one step
 	Only     []string                // the checks to build; empty: all
 }
@@ -183,6 +185,10 @@ func Build(d *Deps, configured map[string]Configured) (*gateway.Pipeline, error)
 				check, b, err := def.build(c, d)
 				if err != nil {
 					faults = append(faults, fmt.Errorf("checks.%s: %w", def.Name, err))
+					continue
+				}
+				if check.Run == nil {
+					d.Policy.Checks[def.Name] = gateway.CheckPolicy{Class: def.Class, Intended: def.Action}
 					continue
 				}
 				row.Checks = append(row.Checks, check)

@@ -74,7 +74,10 @@ func (o *DMARCOptions) method() dmarc.Method {
 }
 
 func (d *Deps) runDMARC(ctx context.Context, in *gateway.Input) gateway.Finding {
-	a := d.dmarcOf(ctx, in.Envelope)
+	a := d.dmarcShared(ctx, in.Envelope)
+	if a.asked == nil {
+		return gateway.CouldNotTell(gateway.CheckPanicked).Show("panic", "the check access.author, which asks for the same, did not get through")
+	}
 	if a.crowd && !isInside(in.Session.Client.Addr()) {
 		return a.tell(gateway.Failed(gateway.AuthorAmbiguous, "its From field names more addresses than DMARC looks at"))
 	}
@@ -91,9 +94,7 @@ func (d *Deps) runDMARC(ctx context.Context, in *gateway.Input) gateway.Finding 
 		return a.asked.show(f.Show("client", "inside: SPF cannot speak about it, so that DMARC can pass and not fail"))
 	}
 	f := a.tell(d.judgeable(ctx, in.Envelope, &a))
-	if author := authorOf(in.Envelope); a.Result == dmarc.Pass && a.authors == nil && author.Domain != "" && len(author.Addresses) == 1 {
-		f.Proves = author.Addresses[0].Local + "@" + author.Domain
-	}
+	f.Proves, _ = a.proven(authorOf(in.Envelope))
 	return a.asked.show(f)
 }
 

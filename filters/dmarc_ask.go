@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/author"
 	"gatepost/internal/dmarc"
 	"gatepost/internal/spf"
 )
@@ -54,8 +55,46 @@ const (
 	maxAddresses = 15 // the last of which internal/author keeps 16
 )
 
-// dmarcOf tells what DMARC says. The records are asked for while SPF and DKIM are still at work. It is no fact: the check is
-// the only one that asks.
+// dmarcShared is dmarcOf, worked out once where somebody besides the check asks: only then it is a fact, which costs
+// something. The answer of a computation that panicked has no asked.
+func (d *Deps) dmarcShared(ctx context.Context, e *gateway.Envelope) dmarcAnswer {
+	if !d.authors {
+		return d.dmarcOf(ctx, e)
+	}
+	return gateway.Fact(&e.Facts, "dmarc", func() dmarcAnswer { return d.dmarcOf(ctx, e) })
+}
+
+// proven is the author whose domain DMARC has proven to have sent the message, as local@domain; or "" and why it has not.
+// An SPF record that lets everybody pass proves nothing of anybody.
+func (a *dmarcAnswer) proven(from author.Author) (address, why string) {
+	switch {
+	case a.crowd || a.authors != nil || len(from.Addresses) != 1:
+		return "", "From does not name one author"
+	case a.Outcome == nil || from.Domain == "":
+		return "", "From names no domain"
+	case a.Result == dmarc.NoRecord && a.inside:
+		return "", "its client is one of your own, of which SPF cannot speak, and no signature of " + from.Domain + " holds"
+	case a.Result == dmarc.NoRecord:
+		return "", from.Domain + " publishes no DMARC record"
+	case a.Result != dmarc.Pass:
+		return "", "DMARC of " + from.Domain + " says " + string(a.Result)
+	case a.open():
+		return "", "nothing but the SPF record of " + a.spf.Domain + " speaks for it, and that lets everybody pass (+all)"
+	}
+	return from.Addresses[0].Local + "@" + from.Domain, ""
+}
+
+// open reports whether the message passes by nothing but an SPF record that lets everybody pass.
+func (a *dmarcAnswer) open() bool {
+	if strings.TrimLeft(a.spf.Mechanism, "+") != "all" {
+		return false
+	}
+	return !slices.ContainsFunc(a.Alignments, func(al dmarc.Alignment) bool {
+		return al.Method != "spf" && al.Aligned == dmarc.IsAligned && !al.Unsure
+	})
+}
+
+// dmarcOf tells what DMARC says. The records are asked for while SPF and DKIM are still at work.
 func (d *Deps) dmarcOf(ctx context.Context, e *gateway.Envelope) dmarcAnswer {
 	a := dmarcAnswer{inside: unjudged(e.Session), asked: &lookups{r: d.Resolver}}
 	author := authorOf(e)

@@ -86,7 +86,7 @@ func groups() []group {
 			{"quarantine list", "[--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--damaged] [--before ID] [--limit N] [--config PATH] [--json]", "list mail in quarantine, the newest first", keptListing},
 			{"quarantine show", "ID [--config PATH] [--json]", "tell all that is known of a message in quarantine, and nothing of what is in it", keptShow},
 			{"quarantine view", "ID [--raw] [--config PATH] [--json]", "show a message in quarantine as text, which the journal notes; --raw: the message itself", keptView},
-			{"quarantine release", keptPicks + " [--only A,...] [--other A] [--force] [--allow] [--config PATH] [--json]", "deliver messages, after another look for malware; --other: to another address; --allow prints the lines that let their sender pass", keptChange("release")},
+			{"quarantine release", keptPicks + " [--only A,...] [--other A] [--force] [--allow|--allow-client] [--why TEXT] [--expires DAY] [--config PATH] [--json]", "deliver messages, after another look for malware; --other: to another address; --allow prints the lines that let their author pass wherever DMARC proves him, --allow-client those for their host", keptChange("release")},
 			{"quarantine delete", keptPicks + " [--only A,...] [--config PATH] [--json]", "erase messages, and tell nobody but the journal", keptChange("delete")},
 			{"quarantine report", keptPicks + " --as spam|ham [--config PATH] [--json]", "note that messages are spam, or are none", keptChange("report")},
 			{"quarantine forward", keptPicks + " --analyst A [--config PATH] [--json]", "send messages to somebody who looks at them, as attachments", keptChange("forward")},

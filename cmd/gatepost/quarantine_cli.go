@@ -248,12 +248,12 @@ func keptChange(verb string) func(context.Context, env, []string) int {
 		v := keptFlags(f)
 		all, dry := f.Bool("all", false, ""), f.Bool("dry-run", false, "")
 		do := keptDo{Verb: verb, By: whoAsks()}
-		allow, as := false, ""
+		allow, as := allowing{}, ""
 		switch verb {
 		case "release":
 			f.StringVar(&do.To, "other", "", "")
 			f.BoolVar(&do.Force, "force", false, "")
-			f.BoolVar(&allow, "allow", false, "")
+			allow.flags(f)
 		case "report":
 			f.StringVar(&as, "as", "", "")
 		case "forward":
@@ -269,6 +269,10 @@ func keptChange(verb string) func(context.Context, env, []string) int {
 				fmt.Fprintf(e.errOut, "gatepost %s: %q: %v\n", name, text, err)
 				return exitUsage
 			}
+		}
+		if err := allow.read(time.Now()); err != nil {
+			fmt.Fprintf(e.errOut, "gatepost %s: %v\n", name, err)
+			return exitUsage
 		}
 		if *only != "" {
 			do.Rcpts = strings.Split(*only, ",")
@@ -290,7 +294,10 @@ func keptChange(verb string) func(context.Context, env, []string) int {
 }
 
 // keptHow says how a change is made.
-type keptHow struct{ all, dry, allow bool }
+type keptHow struct {
+	all, dry bool
+	allow    allowing
+}
 
 // run finds the messages, and has the daemon change them, some at a time.
 func (a *keptDo) run(ctx context.Context, e env, f *flags, v url.Values, how keptHow) int {
@@ -340,9 +347,9 @@ func (a *keptDo) run(ctx context.Context, e env, f *flags, v url.Values, how kep
 				failed++
 			}
 		}
-		if how.allow {
+		if how.allow.wanted() {
 			for i := range some {
-				printAllow(ctx, e, f.config, some[i].ID)
+				how.allow.print(ctx, e, f, some[i].ID)
 			}
 		}
 	}

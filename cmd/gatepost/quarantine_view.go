@@ -6,17 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
-	"gatepost/internal/importer"
 )
 
 // shownText is text of strangers that a terminal can be shown: what is not to be seen, or changes the direction of what is
@@ -79,64 +75,6 @@ func printView(w io.Writer, l *quarantine.Looked) {
 	if int64(len(l.Message)) < l.Row.Size {
 		fmt.Fprintf(w, "\n(the first %d of %d octets; gatepost quarantine view --raw has all of it)\n", len(l.Message), l.Row.Size)
 	}
-}
-
-// printAllow prints the lines that let the sender of a message pass from now on. An allow entry is of what cannot be forged,
-// which here is the network that the message came from.
-func printAllow(ctx context.Context, e env, config string, id gateway.ID) {
-	l, err := lookAt(ctx, e, config, id, "")
-	if err != nil {
-		complain(e, "quarantine release --allow", err)
-		return
-	}
-	text, refused := allowEntry(l, time.Now())
-	if refused != "" {
-		fmt.Fprintf(e.errOut, "%s: no allow entry: %s\n", id, refused)
-		return
-	}
-	fmt.Fprint(e.out, text)
-	fmt.Fprintln(e.errOut, "write these lines into policy.toml, then gatepost reload")
-}
-
-// allowFor is how long an entry counts that nobody thought about for longer.
-const allowFor = 90 * 24 * time.Hour
-
-// allowEntry makes an entry for the client of a message, or says why there can be none.
-func allowEntry(l *quarantine.Looked, now time.Time) (text, refused string) {
-	addr := l.Client.Address.Addr().Unmap()
-	_, author, _ := strings.Cut(strings.TrimRight(l.Row.Author, "> "), "@")
-	switch shared := firstOf(importer.SharedName(author), importer.SharedName(l.Row.From), sharedHost(l.Client.Name)); {
-	case l.Row.Class > quarantine.Other:
-		return "", "it would not help: no allow entry overrules what was found in this message (" + string(l.Why.Reason) + ")"
-	case !addr.IsValid() || addr.IsLoopback():
-		return "", "it came from this host"
-	case shared != "":
-		return "", shared + ", from which everybody can send"
-	case l.Client.Name == "":
-		return "", "its client " + addr.String() + " has no verified reverse name: nobody knows whose it is"
-	}
-	return fmt.Sprintf("[[checks.access.client.entry]]\nnetwork = %q  # %s\nlist = \"allow\"\nowner = %q\nreason = %q\nexpires = %q\n",
-		netip.PrefixFrom(addr, addr.BitLen()).String(), gateway.CleanText(l.Client.Name, 255), whoAsks(), "released "+l.Row.ID.String(), now.Add(allowFor).UTC().Format(time.DateOnly)), ""
-}
-
-// sharedHost says of whom a host is that sends for everybody; "" for none that is known.
-func sharedHost(name string) string {
-	for rest := strings.ToLower(strings.TrimSuffix(name, ".")); rest != ""; {
-		if shared := importer.SharedName(rest); shared != "" {
-			return shared
-		}
-		_, rest, _ = strings.Cut(rest, ".")
-	}
-	return ""
-}
-
-func firstOf(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // keptExpire erases now what was kept for long enough.

@@ -25,7 +25,7 @@ type transaction struct {
 	unended  bool          // its last line has no end (BDAT)
 
 	asked gateway.Input       // what the checks of the stage at hand read
-	room  [44]gateway.Finding // of most transactions, at once: as many checks look at one with a single recipient
+	room  [45]gateway.Finding // of most transactions, at once: as many checks look at one with a single recipient
 
 	body   gateway.BodyWriter // while the message is read
 	chunks *smtpwire.Chunks   // from the first BDAT on
