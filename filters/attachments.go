@@ -119,10 +119,28 @@ func (l *looking) finding() gateway.Finding {
 	return f
 }
 
-// exempt reports whether one of the patterns names the file, by its whole name or by its last part.
+// exempt reports whether the patterns name the file, by each name that it has.
 func exempt(patterns []string, a *attachedFile) bool {
+	if len(patterns) == 0 {
+		return false
+	}
+	for _, name := range a.names {
+		if !nameIn(patterns, name) {
+			return false
+		}
+	}
+	return len(a.names) > 0
+}
+
+// denied reports whether the patterns name the file, by any name that it has.
+func denied(patterns []string, a *attachedFile) bool {
+	return len(patterns) > 0 && slices.ContainsFunc(a.names, func(name string) bool { return nameIn(patterns, name) })
+}
+
+// nameIn reports whether one of the patterns is of a name, or of its last part.
+func nameIn(patterns []string, name string) bool {
 	for _, p := range patterns {
-		for _, name := range [...]string{a.name, last(a)} {
+		for _, name := range [...]string{name, path.Base(strings.ReplaceAll(name, `\`, "/"))} {
 			if ok, err := path.Match(strings.ToLower(p), strings.ToLower(strings.ReplaceAll(name, "/", "\x00"))); ok && err == nil {
 				return true
 			}

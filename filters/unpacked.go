@@ -3,6 +3,7 @@ package filters
 import (
 	"context"
 	"errors"
+	"path"
 	"strings"
 
 	"gatepost/gateway"
@@ -129,6 +130,7 @@ type attachedFile struct {
 	path   string // for people: "invoice.zip > a > b.exe"
 	name   string
 	kind   filetype.File
+	names  []string       // others by which some client shows it
 	object *unpack.Object // what the process said of it; nil where it was not asked
 	said   filetype.Group // of the media type that the part claims
 }
@@ -168,7 +170,7 @@ func attached(in *gateway.Input, o opened) []attachedFile {
 			if !p.Leaf || shownText(p) {
 				continue
 			}
-			a := attachedFile{part: i, name: p.Name(), kind: filetype.Of(p.Head, p.Names...), said: filetype.ByType(p.Type)}
+			a := attachedFile{part: i, name: p.Name(), names: p.Names, kind: filetype.Of(p.Head, p.Names...), said: filetype.ByType(p.Type)}
 			if p.Octets == 0 {
 				a.kind.Content = filetype.None
 			}
@@ -199,13 +201,20 @@ func withObjects(out []attachedFile, r *unpack.Report) []attachedFile {
 			}
 			continue
 		}
-		a := attachedFile{part: o.Part, inside: true, name: o.Name, object: o, kind: filetype.Of(nil, o.Name)}
+		names := append([]string{o.Name}, o.Names...)
+		a := attachedFile{part: o.Part, inside: true, name: o.Name, names: names, object: o, kind: filetype.Of(nil, names...)}
 		a.kind.Type, a.kind.Content = o.Type, filetype.ByType(o.Type)
 		if o.Folder {
 			a.kind = filetype.File{}
 		}
 		a.kind.Group = filetype.Worse(a.kind.Content, a.kind.Name.Group)
 		a.path = paths[o.Parent] + " > " + gateway.CleanText(o.Name, 150)
+		for _, other := range o.Names {
+			if !strings.EqualFold(path.Ext(other), path.Ext(o.Name)) {
+				a.path += " (or " + gateway.CleanText(other, 100) + ")"
+				break
+			}
+		}
 		if len(a.path) > maxPath {
 			a.path = "... " + strings.ToValidUTF8(a.path[len(a.path)-maxPath:], "")
 		}

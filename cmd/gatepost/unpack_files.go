@@ -92,7 +92,7 @@ func showReport(e env, r *unpack.Report, asJSON bool) int {
 
 func printObject(e env, o *unpack.Object) {
 	indent := strings.Repeat("  ", o.Depth)
-	group := filetype.Worse(filetype.ByType(o.Type), filetype.ReadName(o.Name).Group)
+	group := filetype.Worse(filetype.ByType(o.Type), filetype.Of(nil, append([]string{o.Name}, o.Names...)...).Group)
 	kind := strings.Join(strings.Fields(o.Format+" "+o.Type+" "+string(group)), ", ")
 	if o.Folder {
 		kind = "folder"
@@ -102,6 +102,9 @@ func printObject(e env, o *unpack.Object) {
 		size = fmt.Sprintf("%d octets", o.Size)
 	}
 	fmt.Fprintf(e.out, "%s%s: %s; %s\n", indent, gateway.CleanText(o.Name, 400), size, kind)
+	for _, n := range o.Names {
+		fmt.Fprintf(e.out, "%s  = %s\n", indent, gateway.CleanText(n, 400))
+	}
 	for _, s := range o.Signs {
 		fmt.Fprintf(e.out, "%s  ! %s\n", indent, strings.TrimRight(string(s.Kind)+" "+gateway.CleanText(s.Text, 200), " "))
 	}

@@ -34,9 +34,10 @@ type Content interface {
 
 // Entry is what an archive says of something in it.
 type Entry struct {
-	Name   string // as it stands there, decoded to UTF-8 where its charset is known; never a path of ours
-	Packed int64  // octets it takes in the archive; 0: not known
-	Size   int64  // octets it claims to have; -1: not known. Nobody relies on it
+	Name   string   // as it stands there, decoded to UTF-8 where its charset is known; never a path of ours
+	Packed int64    // octets it takes in the archive; 0: not known
+	Size   int64    // octets it claims to have; -1: not known. Nobody relies on it
+	Names  []string // others that some reader shows instead; those that are "" or there already do not count
 	Folder bool
 	Signs  []Sign // Encrypted and others
 }

@@ -20,18 +20,19 @@ type Report struct {
 
 // Object is one thing that was looked at: an item, or what is in one.
 type Object struct {
-	Parent int    `json:"parent"` // its place in Report.Objects; -1 of an item
-	Part   int    `json:"part"`   // the part of the message that holds it
-	Depth  int    `json:"depth"`  // 0 of an item
-	Name   string `json:"name,omitempty"`
-	Type   string `json:"type,omitempty"`   // media type, by content: "application/zip"
-	Format string `json:"format,omitempty"` // the Format that opened it; "" for none
-	Size   int64  `json:"size"`             // octets, unpacked; -1 where that is not known
-	Packed int64  `json:"packed,omitempty"` // octets in the archive; 0 where that is not known
-	SHA256 string `json:"sha256,omitempty"` // in hexadecimal; "" where it was not unpacked whole
-	Folder bool   `json:"folder,omitempty"`
-	Signs  []Sign `json:"signs,omitempty"`
-	Links  []Link `json:"links,omitempty"`
+	Parent int      `json:"parent"` // its place in Report.Objects; -1 of an item
+	Part   int      `json:"part"`   // the part of the message that holds it
+	Depth  int      `json:"depth"`  // 0 of an item
+	Name   string   `json:"name,omitempty"`
+	Names  []string `json:"names,omitempty"`  // others by which some reader shows it, each once
+	Type   string   `json:"type,omitempty"`   // media type, by content: "application/zip"
+	Format string   `json:"format,omitempty"` // the Format that opened it; "" for none
+	Size   int64    `json:"size"`             // octets, unpacked; -1 where that is not known
+	Packed int64    `json:"packed,omitempty"` // octets in the archive; 0 where that is not known
+	SHA256 string   `json:"sha256,omitempty"` // in hexadecimal; "" where it was not unpacked whole
+	Folder bool     `json:"folder,omitempty"`
+	Signs  []Sign   `json:"signs,omitempty"`
+	Links  []Link   `json:"links,omitempty"`
 	// Data is what a Format read of a document whose content is wanted: a report that others sent us.
 	Data json.RawMessage `json:"data,omitempty"`
 }

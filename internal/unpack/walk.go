@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -158,12 +159,11 @@ func (w *Walk) add(parent, part, depth int, e Entry) (int, error) {
 	case depth > w.limits.Depth:
 		return 0, w.over(TooDeep, parent)
 	}
-	if len(e.Name) > maxName { // the end says what it is
-		e.Name = e.Name[:maxName/2] + "…" + e.Name[len(e.Name)-maxName/2:]
-	}
-	o := Object{Parent: parent, Part: part, Depth: depth, Name: strings.ToValidUTF8(e.Name, "\uFFFD"), Size: e.Size, Packed: e.Packed, Folder: e.Folder}
-	if w.texts += len(o.Name); w.texts > maxTexts && len(o.Name) > shortName {
-		o.Name = strings.ToValidUTF8("…"+o.Name[len(o.Name)-shortName:], "\uFFFD")
+	o := Object{Parent: parent, Part: part, Depth: depth, Name: w.name(e.Name), Size: e.Size, Packed: e.Packed, Folder: e.Folder}
+	for _, other := range e.Names {
+		if other = w.name(other); other != "" && other != o.Name && len(o.Names) < MaxNames && !slices.Contains(o.Names, other) {
+			o.Names = append(o.Names, other)
+		}
 	}
 	w.report.Objects = append(w.report.Objects, o)
 	at := len(w.report.Objects) - 1
@@ -172,6 +172,21 @@ func (w *Walk) add(parent, part, depth int, e Entry) (int, error) {
 	}
 	return at, nil
 }
+
+// name is a name as the report has it: valid UTF-8, of bounded length. Its end says what it is.
+func (w *Walk) name(s string) string {
+	if len(s) > maxName {
+		s = s[:maxName/2] + "…" + s[len(s)-maxName/2:]
+	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if w.texts += len(s); w.texts > maxTexts && len(s) > shortName {
+		s = strings.ToValidUTF8("…"+s[len(s)-shortName:], "\uFFFD")
+	}
+	return s
+}
+
+// MaxNames is how many other names of an object are told. A Format that can come to more enters it once more.
+const MaxNames = 16
 
 // shortName is how much of a name is told once there were too many long ones, in octets.
 const shortName = 64

@@ -45,6 +45,9 @@ func Render(r unpack.Report) string {
 			fmt.Fprintf(&s, " %d", o.Size)
 		}
 		s.WriteByte('\n')
+		for _, n := range o.Names {
+			fmt.Fprintf(&s, "%s  = %s\n", indent, unpack.Clean(n))
+		}
 		for _, sign := range o.Signs {
 			fmt.Fprintf(&s, "%s  ! %s: %s\n", indent, sign.Kind, sign.Text)
 		}

@@ -39,6 +39,7 @@ func Formats() []unpack.Format {
 		format{"rpm", magic("\xed\xab\xee\xdb"), openRPM},
 		format{"archive", matchForeign, openForeign},
 		behind{format{"zip", matchZipBehind, openZip}},
+		behind{format{"zip", matchZip, openUnlisted}},
 		behind{format{"7z", matchProgramWith(sevenZipMagic), openSevenZip}},
 		behind{format{"rar", matchProgramWith(rarMagic), openRar}},
 	}
@@ -90,6 +91,9 @@ func (l *lister) name() string { return l.w.Object(l.at).Name }
 // enter looks at an entry. r is nil where its content cannot be had.
 func (l *lister) enter(e unpack.Entry, r io.Reader) error {
 	e.Signs = append(e.Signs, tricks(e.Name, l.unix)...)
+	for _, other := range e.Names {
+		e.Signs = append(e.Signs, tricks(other, l.unix)...)
+	}
 	if !e.Folder && !l.unix {
 		h := maphash.String(l.seed, plain(e.Name))
 		if l.seen[h] {

@@ -48,6 +48,9 @@ func text(r unpack.Report) string {
 			fmt.Fprintf(&b, " %d %.8s", o.Size, o.SHA256)
 		}
 		b.WriteString("\n")
+		for _, n := range o.Names {
+			fmt.Fprintf(&b, "%s  = %q\n", in, n)
+		}
 		for _, s := range o.Signs {
 			fmt.Fprintf(&b, "%s  ! %s: %s\n", in, s.Kind, s.Text)
 		}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -27,7 +29,8 @@ type isoFile struct {
 	name   string
 	folder bool
 	spans  []span
-	link   string // target of a symbolic link
+	link   string   // target of a symbolic link
+	others []string // names that systems show who do not know the one of it
 }
 
 // span is a piece of the image.
@@ -80,9 +83,10 @@ func openISO(l *lister, c unpack.Content) error {
 
 // trees enters the files of the last tree, which is what systems show first, and what others have besides.
 func (l *lister) trees(trees []*isoTree) error {
-	have := map[int64]string{} // names in the trees before, by where the content is
+	have := map[span]*isoFile{} // files of the trees before, by where the content is
+	var show []*isoFile
 	for i := len(trees) - 1; i >= 0; i-- {
-		t, first, here := trees[i], i == len(trees)-1, map[int64]string{}
+		t, first, here := trees[i], i == len(trees)-1, map[span]*isoFile{}
 		if t.broken != "" {
 			l.sign(unpack.Broken, "iso: "+t.broken)
 		}
@@ -92,23 +96,29 @@ func (l *lister) trees(trees []*isoTree) error {
 				continue
 			}
 			if !f.folder && f.size() > 0 {
-				other, known := have[f.spans[0].at]
+				place := span{f.spans[0].at, f.size()}
+				other := have[place]
 				switch {
-				case known && sameExtension(other, f.name):
-					continue
-				case known:
-					l.sign(unpack.NameTwice, "in one tree "+other+", in another "+f.name)
+				case other != nil && slices.Equal(other.spans, f.spans):
+					if !sameExtension(other.name, f.name) {
+						l.sign(unpack.NameTwice, "in one tree "+other.name+", in another "+f.name)
+					}
+					if names := append(f.others, f.name); len(other.others)+len(names) <= unpack.MaxNames {
+						other.others = append(other.others, names...)
+						continue
+					}
 				case !first:
 					l.sign(unpack.NameTwice, "in one tree of the image only: "+f.name)
 				}
-				here[f.spans[0].at] = f.name
+				here[place] = f
 			}
-			if err := l.isoFile(t.b, f); err != nil {
-				return err
-			}
+			show = append(show, f)
 		}
-		for at, name := range here {
-			have[at] = name
+		maps.Copy(have, here)
+	}
+	for _, f := range show {
+		if err := l.isoFile(trees[0].b, f); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -128,7 +138,7 @@ func sameExtension(a, b string) bool {
 }
 
 func (l *lister) isoFile(b []byte, f *isoFile) error {
-	e := unpack.Entry{Name: f.name, Folder: f.folder}
+	e := unpack.Entry{Name: f.name, Folder: f.folder, Names: f.others}
 	if f.link != "" {
 		e.Signs = points(path.Dir(f.name), f.link)
 		return l.enter(e, nil)
@@ -266,6 +276,7 @@ func (t *isoTree) rockRidge(f *isoFile, x []byte) {
 		x = next
 	}
 	if name != "" {
+		f.others = []string{f.name}
 		f.name = strings.ToValidUTF8(name, "\uFFFD")
 	}
 	if link != "" {

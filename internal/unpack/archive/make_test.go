@@ -198,8 +198,8 @@ func cabOf(method int, names, contents []string) []byte {
 	return b.Bytes()
 }
 
-// isoOf writes an image with one file below its root, and the flags of its record.
-func isoOf(name, content string) []byte {
+// isoOf writes an image with one file below its root, and what stands behind the name of its record.
+func isoOf(name, content string, fields ...string) []byte {
 	b := make([]byte, 20*isoSector)
 	record := func(at int, name string, extent, size, flags int) int {
 		r := b[at:]
@@ -217,8 +217,32 @@ func isoOf(name, content string) []byte {
 	copy(b[isoStart+isoSector:], "\xffCD001\x01")
 	at := record(18*isoSector, "\x00", 18, isoSector, 2)
 	at = record(at, "\x01", 18, isoSector, 2)
-	record(at, name+";1", 19, len(content), 0)
+	n := record(at, name+";1", 19, len(content), 0)
+	for _, f := range fields {
+		n += copy(b[n:], f)
+		b[at] += byte(len(f))
+	}
 	copy(b[19*isoSector:], content)
+	return b
+}
+
+// joliet adds a tree in Unicode to what isoOf wrote, in which the same content has a name of its own.
+func joliet(b []byte, name, content string) []byte {
+	second := b[isoStart+isoSector:]
+	copy(second, b[isoStart:][:isoSector])
+	second[0] = 2
+	copy(second[88:], "%/E")
+	root, wide := b[isoStart+isoSector+156:], []byte{}
+	binary.LittleEndian.PutUint32(root[2:], 20)
+	for _, u := range utf16.Encode([]rune(name)) {
+		wide = append(wide, byte(u>>8), byte(u))
+	}
+	b = append(b, make([]byte, isoSector)...)
+	r := b[20*isoSector:]
+	r[0], r[32] = byte(33+len(wide)+1), byte(len(wide))
+	binary.LittleEndian.PutUint32(r[2:], 19)
+	binary.LittleEndian.PutUint32(r[10:], uint32(len(content)))
+	copy(r[33:], wide)
 	return b
 }
 
@@ -269,6 +293,8 @@ func made(t testing.TB) map[string][]byte {
 		"80-zip64.zip":            zip64Of("a.txt", "hello"),
 		"80-link.zip":             zipOf(part{name: "d/l", content: "../../etc/passwd", mode: 0o120777}, part{name: "d/m", content: "../inside", mode: 0o120777}),
 		"80-unicode-path.zip":     zipOf(part{name: "a.txt", content: "hello", extra: unicodePath("a.txt", "a.exe")}),
+		"80-unicode-other.zip":    zipOf(part{name: "a.txt", content: "hello", extra: unicodePath("b.txt", "a.exe")}),
+		"80-unicode-local.zip":    zipOf(part{name: "a.txt", content: "hello", before: unicodePath("a.txt", "a.exe")}),
 		"80-cp437.zip":            zipOf(part{name: "r\x82sum\x82.doc", content: "hello"}),
 		"80-shared.zip":           zipOf(part{name: "a", content: "hello"}, part{name: "b", content: "hello", sameAs: 1}),
 		"80-comment-eocd.zip":     append(zipOf(simple)[:len(zipOf(simple))-2], "\x16\x00"+zipEnd+strings.Repeat("\x00", 18)...),
@@ -277,6 +303,9 @@ func made(t testing.TB) map[string][]byte {
 		"81-tricks.rar":           rar5Of(0, rarFile{name: "../evil.exe", content: "MZ"}, rarFile{name: "l", link: "/etc/passwd"}, rarFile{name: "a.txt:evil.exe", content: "MZ"}),
 		"81-tricks.7z":            sevenOf(sevenCopy, "", []byte("onetwo"), 6, []string{`..\..\evil.exe`, "C:/con.txt"}, []uint64{3, 3}),
 		"81-tricks.cab":           cabOf(0, []string{`..\evil.dll`, "a.txt"}, []string{"MZ", "hello"}),
+		"81-cut-name.tar":         tarOf(tar.Header{Name: strings.Repeat("y", 92) + "/evil.json", Uname: "x"}),
+		"81-rock-ridge.iso":       isoOf("EVIL.EXE", "hello", "NM\x0d\x01\x00evil.txt"),
+		"81-two-trees.iso":        joliet(isoOf("REPORT.EXE", "hello"), "Report.exe for you", "hello"),
 		"81-tricks.iso":           isoOf("..", "hello"),
 		"81-behind.tar":           append(tarOf(tar.Header{Name: "a", Uname: "x"}), tarOf(tar.Header{Name: "b", Uname: "x"})...),
 		"82-two-members.gz":       append(gzipOf("a.txt", []byte("one")), gzipOf("b.txt", []byte("two"))...),

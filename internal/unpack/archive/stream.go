@@ -29,6 +29,9 @@ func openGzip(l *lister, c unpack.Content) error {
 	e := unpack.Entry{Name: outer, Packed: int64(len(b)), Size: -1}
 	if told := g.z.Name; told != "" {
 		e.Name = told
+		if outer != l.name() {
+			e.Names = []string{outer}
+		}
 		if a, z := path.Ext(outer), path.Ext(told); !strings.EqualFold(a, z) && a != "" && z != "" && outer != l.name() {
 			l.sign(unpack.NameTwice, "by its own name "+outer+", by the name in it "+told)
 		}

@@ -17,10 +17,25 @@ func matchTar(head []byte, _ unpack.Content) bool {
 	if len(head) < tarBlock || head[0] == 0 {
 		return false
 	}
-	if string(head[257:262]) == "ustar" {
-		return true
+	return string(head[257:262]) == "ustar" || summed(head)
+}
+
+// shortTarName is the name in the header that read ends with, or with what tells the holes of the file behind it: what readers
+// show that know nothing of names that are told in a header of their own.
+func shortTarName(read []byte) string {
+	for n := 0; n < 16 && len(read) >= tarBlock; n++ {
+		if head := read[len(read)-tarBlock:]; head[0] != 0 && summed(head) {
+			name, _, _ := bytes.Cut(head[:100], []byte{0})
+			return string(name)
+		}
+		read = read[:len(read)-tarBlock]
 	}
-	var told, sum int64
+	return ""
+}
+
+// summed reports whether a block tells its own checksum, as a header does: of octets, or of octets with a sign.
+func summed(head []byte) bool {
+	var told, sum, signed int64
 	for _, c := range head[148:156] {
 		if c >= '0' && c <= '7' {
 			told = told<<3 | int64(c-'0')
@@ -33,8 +48,9 @@ func matchTar(head []byte, _ unpack.Content) bool {
 			c = ' '
 		}
 		sum += int64(c)
+		signed += int64(int8(c))
 	}
-	return told == sum
+	return told == sum || told == signed
 }
 
 func openTar(l *lister, c unpack.Content) error {
@@ -50,6 +66,7 @@ func openTar(l *lister, c unpack.Content) error {
 			return err
 		}
 		e := unpack.Entry{Name: h.Name, Size: h.Size, Packed: min(h.Size, int64(src.Len())), Folder: h.Typeflag == tar.TypeDir}
+		e.Names = []string{shortTarName(c.Bytes()[:len(c.Bytes())-src.Len()])}
 		var r io.Reader = t
 		switch h.Typeflag {
 		case tar.TypeSymlink:

@@ -59,13 +59,36 @@ func openZip(l *lister, c unpack.Content) error {
 	return nil
 }
 
+// openUnlisted looks at what is told twice in a ZIP that was opened by the names of its directory only, as a document is.
+func openUnlisted(l *lister, c unpack.Content) error {
+	if l.w.Object(l.at).Format == "zip" {
+		return nil
+	}
+	b := c.Bytes()
+	z := readZip(b, l.w.Room()+1)
+	for _, s := range z.signs {
+		if s.Kind == unpack.NameTwice {
+			l.sign(s.Kind, s.Text)
+		}
+	}
+	for i := range z.members {
+		if m := &z.members[i]; !m.central || m.unicode != "" || len(m.others) > 0 {
+			if err := l.member(b, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // member enters one entry of a ZIP.
 func (l *lister) member(b []byte, m *member) error {
 	e := unpack.Entry{Name: m.name, Packed: max(0, m.packed), Size: m.size, Folder: m.folder()}
-	if m.other != "" {
-		l.sign(unpack.NameTwice, m.name+", in Unicode "+m.other)
-		e.Name = m.other
+	if m.unicode != "" {
+		l.sign(unpack.NameTwice, m.name+", in Unicode "+m.unicode)
+		e.Name = m.unicode
 	}
+	e.Names = append(m.others, m.name)
 	var r io.Reader
 	switch {
 	case m.flags&1 != 0 || m.aes:

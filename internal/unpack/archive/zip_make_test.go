@@ -17,6 +17,7 @@ type part struct {
 	flags   int
 	mode    int    // of Unix
 	extra   string // extra field in the directory
+	before  string // extra field before the content
 	raw     []byte // packed content, where it is made otherwise
 	size    int    // that it claims; 0: what it has
 	noDir   bool   // not in the directory
@@ -81,7 +82,7 @@ func zipOf(parts ...part) []byte {
 			if flags&8 != 0 {
 				sizes = [3]uint32{}
 			}
-			put(&b, zipLocal, uint16(20), uint16(flags), uint16(method), uint32(0), sizes[0], sizes[1], sizes[2], uint16(len(p.local)), uint16(0), p.local, packed)
+			put(&b, zipLocal, uint16(20), uint16(flags), uint16(method), uint32(0), sizes[0], sizes[1], sizes[2], uint16(len(p.local)), uint16(len(p.before)), p.local, p.before, packed)
 			if flags&8 != 0 {
 				put(&b, zipData, sum, uint32(len(packed)), uint32(p.size))
 			}

@@ -27,7 +27,8 @@ const (
 // member is an entry of a ZIP, as one of its two places tells it.
 type member struct {
 	name    string
-	other   string // the name in the Unicode path extra field, where it is another
+	unicode string   // the name in the Unicode path extra field, where it is another
+	others  []string // names that readers show who heed less, or read the other place
 	flags   int
 	method  int
 	crc     int64
@@ -189,9 +190,13 @@ func (m *member) extras(name, x []byte, central bool) {
 					*p, f = int64(u64(f)&(1<<62-1)), f[8:]
 				}
 			}
-		case id == 0x7075 && n > 5 && f[0] == 1 && int64(crc32Of(name)) == u32(f[1:]):
-			if u := string(f[5:]); u != m.name {
-				m.other = strings.ToValidUTF8(u, "\uFFFD")
+		case id == 0x7075 && n > 5 && f[0] == 1:
+			switch u := strings.ToValidUTF8(string(f[5:]), "\uFFFD"); {
+			case u == m.name:
+			case int64(crc32Of(name)) == u32(f[1:]):
+				m.unicode = u
+			case len(m.others) < unpack.MaxNames/4: // it is of another name, says APPNOTE, which not all compare
+				m.others = append(m.others, u)
 			}
 		case id == 0x9901:
 			m.aes = true
@@ -244,6 +249,9 @@ func (z *zipFile) compare(b []byte, most int) {
 		m.data = l.data
 		method := m.method != l.method && m.flags&(1<<13) == 0
 		if l.name == m.name && !method {
+			if m.others = append(m.others, l.others...); l.unicode != m.unicode && l.unicode != "" {
+				m.others = append(m.others, l.unicode)
+			}
 			continue
 		}
 		if l.name != m.name && m.flags&(1<<13) == 0 {

@@ -120,7 +120,7 @@ func (o *oleFile) native(i int) error {
 	b = cut(b, 4, len(b))
 	if p, ok := parsePackage(b); ok {
 		o.w.Sign(o.at, unpack.Embedded, "a file: "+p.name)
-		return o.w.Enter(o.at, unpack.Entry{Name: p.name, Size: int64(len(p.content))}, bytes.NewReader(p.content))
+		return o.w.Enter(o.at, unpack.Entry{Name: p.name, Names: p.names, Size: int64(len(p.content))}, bytes.NewReader(p.content))
 	}
 	b = b[:min(len(b), int(n&0x7fffffff))]
 	o.w.Sign(o.at, unpack.Embedded, "an object: "+o.place(i))

@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -52,6 +53,8 @@ func otherCompounds(out map[string][]byte) {
 	out["27-mail.msg"] = writeCFB(node{in: []node{stream("__properties_version1.0", make([]byte, 32)), text("1000", "body"), stream("__substg1.0_10130102", []byte("<p>html</p>")),
 		attached("00000000", text("3707", "report.doc"), stream("__substg1.0_37010102", macroOf("10-word-autoopen.doc"))),
 		attached("00000001", text("3001", "a message"), inner), attached("00000002", text("3707", "nothing.txt"))}})
+	out["28-names.msg"] = writeCFB(node{in: []node{stream("__properties_version1.0", make([]byte, 32)),
+		attached("00000000", text("3707", "report.txt"), text("3704", "REPORT.EXE"), text("3001", "report.js"), stream("__substg1.0_37010102", []byte("alert")))}})
 }
 
 func ole1Of(class string, data []byte) []byte {
@@ -61,6 +64,9 @@ func ole1Of(class string, data []byte) []byte {
 
 func richTexts(out map[string][]byte) {
 	dropped := cat(le16(2), "run.js\x00", "C:\\a\\run.js\x00", le32(0x30000), le32(9), "C:\\a\\run\x00", le32(5), "alert")
+	widely := func(s string) []byte { return cat(le32(len(s)), utf16le(s)[:2*len(s)]) }
+	renamed := cat(le16(2), "a.txt\x00", "C:\\a\\b.txt\x00", le32(0x30000), le32(12), "C:\\t\\c.exe\x00\x00", le32(5), "alert", widely("C:\\t\\c.js"), widely("d.hta"), widely("C:\\a\\e.txt"))
+	out["43-package-names.rtf"] = fmt.Appendf(nil, `{\rtf1\ansi {\object\objemb{\*\objclass Package}{\*\objdata %x}}}`, ole1Of("Package", renamed))
 	object := func(inside string) string {
 		return `{\object\objemb\objupdate{\*\objclass Package}{\*\objdata ` + inside + `}}`
 	}

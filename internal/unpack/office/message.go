@@ -54,18 +54,19 @@ func (o *oleFile) message(storage, depth int) error {
 }
 
 func (o *oleFile) attachment(storage, depth int) error {
-	name := ""
+	var names []string // which of them is shown is up to the client
 	for _, id := range []string{"3707", "3704", "3001"} {
-		if name = o.text(storage, id); name != "" {
-			break
+		if name := o.text(storage, id); name != "" {
+			names = append(names, name)
 		}
 	}
-	if name == "" {
-		name = "attachment " + strconv.Itoa(storage)
+	if len(names) == 0 {
+		names = []string{"attachment " + strconv.Itoa(storage)}
 	}
+	name := names[0]
 	if nested := o.f.find(storage, "__substg1.0_3701000D"); nested >= 0 && o.f.entries[nested].kind != cfbStream {
 		if o.f.find(nested, "__properties_version1.0") >= 0 {
-			if err := o.w.Enter(o.at, unpack.Entry{Name: name, Size: -1}, nil); err != nil {
+			if err := o.w.Enter(o.at, unpack.Entry{Name: name, Names: names, Size: -1}, nil); err != nil {
 				return err
 			}
 			return o.message(nested, depth+1)
@@ -74,14 +75,14 @@ func (o *oleFile) attachment(storage, depth int) error {
 	}
 	i := o.f.find(storage, "__substg1.0_37010102")
 	if i < 0 {
-		return o.w.Enter(o.at, unpack.Entry{Name: name, Size: -1}, nil)
+		return o.w.Enter(o.at, unpack.Entry{Name: name, Names: names, Size: -1}, nil)
 	}
 	b, err := o.f.read(i)
 	if err != nil {
 		o.err = err
 		return nil
 	}
-	return o.w.Enter(o.at, unpack.Entry{Name: name, Size: int64(len(b))}, bytes.NewReader(b))
+	return o.w.Enter(o.at, unpack.Entry{Name: name, Names: names, Size: int64(len(b))}, bytes.NewReader(b))
 }
 
 // storage looks at an embedded object that is a storage of this file.

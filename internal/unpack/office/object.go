@@ -47,6 +47,7 @@ func badClass(name string) bool {
 // dropped is a file in an object of the packager.
 type dropped struct {
 	name    string
+	names   []string // all that it is told by: programs differ in which of them they show, and under which they open it
 	content []byte
 }
 
@@ -76,6 +77,7 @@ func parsePackage(b []byte) (dropped, bool) {
 	if n > len(rest) {
 		return dropped{}, false
 	}
+	temporary, _, _ := bytes.Cut(rest[:min(n, 1024)], []byte{0})
 	rest = rest[n:]
 	if len(rest) < 4 {
 		return dropped{}, false
@@ -85,7 +87,13 @@ func parsePackage(b []byte) (dropped, bool) {
 	if base := lastName(path); base != "" && !strings.Contains(label, ".") {
 		name = base
 	}
-	return dropped{name: name, content: cut(rest, 4, size)}, true
+	p := dropped{name: name, names: []string{label, lastName(path), lastName(latin(temporary))}, content: cut(rest, 4, size)}
+	for rest = cut(rest, 4+size, len(rest)); len(rest) > 4 && len(p.names) < 6; { // the same in UTF-16, the temporary path first
+		octets := 2 * int(u32(rest, 0)&0xffff)
+		p.names = append(p.names, lastName(wide(cut(rest, 4, octets))))
+		rest = cut(rest, 4+octets, len(rest))
+	}
+	return p, true
 }
 
 // lastName is what follows the last separator of a path.

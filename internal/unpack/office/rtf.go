@@ -284,7 +284,7 @@ func (r *rtfReader) object(b []byte) error {
 			b = o.data
 		}
 		if p, ok := parsePackage(b); ok && strings.EqualFold(o.class, "package") {
-			return r.w.Enter(r.at, unpack.Entry{Name: p.name, Size: int64(len(p.content))}, bytes.NewReader(p.content))
+			return r.w.Enter(r.at, unpack.Entry{Name: p.name, Names: p.names, Size: int64(len(p.content))}, bytes.NewReader(p.content))
 		}
 	} else {
 		r.w.Sign(r.at, unpack.Embedded, "an object")

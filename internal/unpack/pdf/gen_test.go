@@ -92,6 +92,8 @@ func generated() map[string][]byte {
 	out["15-actions.pdf"] = write("<</Type /Catalog /Pages 2 0 R /AA <</WC <</S /URI /URI (http://wc.example/)>>>>>>", pages, "<</Type /Page /Parent 2 0 R /Annots [4 0 R 5 0 R 6 0 R]>>",
 		"<</Subtype /Link /A <</S /URI /URI (http://link.example/a)>>>>", "<</Subtype /Widget /A <</S /SubmitForm /F <</FS /URL /F (http://form.example/)>>>>>>",
 		"<</Subtype /Link /A <</S /GoToR /F (\\\\\\\\10.0.0.1\\\\s\\\\f) /D [0 /Fit]>>>>")
+	out["28-embedded-names.pdf"] = write("<</Type /Catalog /Pages 2 0 R /Names <</EmbeddedFiles <</Names [(x) 4 0 R]>>>>>>", pages, page, "<</Type /Filespec /F (a.js) /UF (a.txt) /DOS (a.bat) /EF <</F 5 0 R>>>>",
+		"<</Type /EmbeddedFile /Length 5>>\nstream\nalert\nendstream")
 	out["16-embedded.pdf"] = write("<</Type /Catalog /Pages 2 0 R /Names <</EmbeddedFiles <</Names [(x) 4 0 R]>>>>>>", pages, page, "<</Type /Filespec /F (a.js) /UF <feff0062002e006a0073> /EF <</F 5 0 R>>>>",
 		streamOf("/Type /EmbeddedFile /Filter /FlateDecode", deflate("hello")), streamOf("/Type /EmbeddedFile", string(write("<</Type /Catalog /OpenAction <</S /Launch /F (x)>>>>"))))
 	index := "4 0 5 40 "

@@ -204,15 +204,15 @@ func (l *looker) xfa(o object) error {
 
 // spec enters the files of a file specification: 7.11.4.
 func (l *looker) spec(e *entry, d *dict) error {
-	title := ""
+	var titles []string // which of them is shown is up to the reader
 	for _, key := range []name{"UF", "F", "Unix", "DOS", "Mac", "Desc"} {
-		if title = l.text(e, d.get(key)); title != "" {
-			break
+		if t := l.text(e, d.get(key)); t != "" && (key != "Desc" || len(titles) == 0) {
+			titles = append(titles, t)
 		}
 	}
 	for _, o := range l.f.dict(d.get("EF")).values {
 		if r, ok := o.(ref); ok {
-			if err := l.embedded(l.f.find(r), title); err != nil {
+			if err := l.embedded(l.f.find(r), titles...); err != nil {
 				return err
 			}
 		}
@@ -225,7 +225,7 @@ func (l *looker) files() error {
 	for i := range l.f.entries {
 		e := &l.f.entries[i]
 		if d, ok := e.value.(*dict); ok && e.stream != nil && d.get("Type") == name("EmbeddedFile") {
-			if err := l.embedded(e, ""); err != nil {
+			if err := l.embedded(e); err != nil {
 				return err
 			}
 		}
@@ -233,7 +233,7 @@ func (l *looker) files() error {
 	return nil
 }
 
-func (l *looker) embedded(e *entry, title string) error {
+func (l *looker) embedded(e *entry, titles ...string) error {
 	if e == nil || l.entered[e] {
 		return nil
 	}
@@ -241,11 +241,12 @@ func (l *looker) embedded(e *entry, title string) error {
 	if l.specs++; l.specs > maxSpecs {
 		return l.w.Over(unpack.TooManyEntries, l.at)
 	}
-	if title == "" {
-		title = "embedded " + strconv.Itoa(e.id.number)
+	if len(titles) == 0 {
+		titles = []string{"embedded " + strconv.Itoa(e.id.number)}
 	}
+	title := titles[0]
 	l.w.Sign(l.at, unpack.Embedded, "a file: "+title)
-	entry := unpack.Entry{Name: title, Size: -1, Packed: int64(len(e.stream))}
+	entry := unpack.Entry{Name: title, Names: titles, Size: -1, Packed: int64(len(e.stream))}
 	r, err := l.f.reader(e)
 	if err != nil {
 		entry.Signs = append(entry.Signs, unpack.Sign{Kind: unpack.Broken, Text: err.Error()})

@@ -219,7 +219,7 @@ func (r *reader) flush() error {
 			r.w.Sign(r.at, unpack.Embedded, "an object: "+a.name(r.n))
 		}
 	}
-	e := unpack.Entry{Name: a.name(r.n), Size: int64(len(content))}
+	e := unpack.Entry{Name: a.name(r.n), Names: []string{a.long, a.title, a.display}, Size: int64(len(content))}
 	if a.long != "" && a.title != "" && !similar(a.long, a.title) {
 		e.Signs = append(e.Signs, unpack.Sign{Kind: unpack.NameTwice, Text: unpack.Clean(a.title)})
 	}
