@@ -133,15 +133,19 @@ func (pl *Pipeline) Join(ctx context.Context, s *Session) Verdict {
 	return j.run(ctx, pl.Late, j.judge(false))
 }
 
-// run runs rows one after another, as long as the verdict is not final, and returns the last verdict.
+// run runs rows one after another, as long as the verdict is not final, and returns the last verdict. Where it is only that
+// something could not be told, and the message would be deferred, the checks that find malware still run: what can never be
+// taken is not to come again for as long as the other thing stays away.
 func (j *judging) run(ctx context.Context, rows []Row, verdict Verdict) Verdict {
 	in := j.in
 	for i := range rows {
 		row := &rows[i]
-		why := Reason("")
+		why, least := Reason(""), ClassOpinion
 		switch {
 		case decided(&verdict, in):
-			why = LeftDecided
+			if why = LeftDecided; j.untold(&verdict) && row.holds(ClassMalware, in) {
+				why, least = "", ClassMalware
+			}
 		case row.When != nil:
 			why = row.When(&verdict, in)
 		}
@@ -151,7 +155,7 @@ func (j *judging) run(ctx context.Context, rows []Row, verdict Verdict) Verdict 
 				findings[k] = Finding{Result: NotRun, Reason: why}
 			}
 		} else {
-			runRow(ctx, row, in, findings)
+			runRow(ctx, row, in, findings, least)
 		}
 		for k := range findings {
 			findings[k].Check, findings[k].Stage, findings[k].Rcpt = row.Checks[k].Name, j.stage, in.Rcpt
@@ -174,7 +178,7 @@ func (pl *Pipeline) Watch(ctx context.Context, s *Session) Verdict {
 	for i := range pl.Conduct {
 		row := &pl.Conduct[i]
 		findings := make([]Finding, len(row.Checks))
-		runRow(ctx, row, in, findings)
+		runRow(ctx, row, in, findings, ClassOpinion)
 		for k, f := range findings {
 			if f.Result == Pass || f.Result == NotRun {
 				continue
@@ -272,9 +276,19 @@ func decided(v *Verdict, in *Input) bool {
 	return v.Final()
 }
 
+// untold reports whether a message is deferred for no other reason than that a check could not tell.
+func (j *judging) untold(v *Verdict) bool {
+	return j.stage == Data && v.Outcome == Defer && slices.ContainsFunc(*j.findings(), func(f Finding) bool { return f.Check == v.Check && f.Result == Unknown })
+}
+
+// holds reports whether a check of the row is of a class, or of one above.
+func (r *Row) holds(least Class, in *Input) bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return in.Session.Snapshot.Policy.Checks[c.Name].Class >= least })
+}
+
 // runRow runs the checks of a row at the same time: those that have nothing to wait for one after another, and all but one
-// of the others in goroutines.
-func runRow(ctx context.Context, row *Row, in *Input, findings []Finding) {
+// of the others in goroutines. Those of a class below least are left out.
+func runRow(ctx context.Context, row *Row, in *Input, findings []Finding, least Class) {
 	policy := in.Session.Snapshot.Policy
 	var few, wait [8]int
 	here, waiting := few[:0], wait[:0]
@@ -282,6 +296,8 @@ func runRow(ctx context.Context, row *Row, in *Input, findings []Finding) {
 		switch c := &row.Checks[k]; {
 		case !policy.Runs(c.Name):
 			findings[k] = Finding{Result: NotRun, Reason: LeftOff}
+		case policy.Checks[c.Name].Class < least:
+			findings[k] = Finding{Result: NotRun, Reason: LeftDecided}
 		case c.Ready != nil && c.Ready(in):
 			here = append(here, k)
 		default:

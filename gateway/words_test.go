@@ -112,6 +112,41 @@ func TestPipelineStopsWhenDecided(t *testing.T) {
 	}
 }
 
+// TestPipelineMalwareAfterUnknown: a message that is deferred since something could not be told is still looked at for malware,
+// and by nothing else; what is deferred for another reason is not.
+func TestPipelineMalwareAfterUnknown(t *testing.T) {
+	limit := Failed(RateMessages)
+	for name, c := range map[string]struct {
+		first, virus Finding
+		check        string
+		outcome      Outcome
+		reason       Reason
+		ran          int
+	}{
+		"malware":         {CouldNotTell(ScannerFailed), Failed(MalwareFound, "Win.Test"), "macro", Reject, MalwareFound, 1},
+		"clean":           {CouldNotTell(ScannerFailed), Passed(), "macro", Defer, ScannerFailed, 1},
+		"doubtful":        {CouldNotTell(ScannerFailed), Failed(MalwareDoubtful, "PUA.Test"), "macro", Defer, ScannerFailed, 1},
+		"away too":        {CouldNotTell(ScannerFailed), CouldNotTell(ScannerFailed), "macro", Defer, ScannerFailed, 1},
+		"refused already": {Failed(AttachmentType, "a.exe", "executable"), Failed(MalwareFound, "Win.Test"), "macro", Reject, AttachmentType, 0},
+		"a rate":          {limit, Failed(MalwareFound, "Win.Test"), "grey", Defer, limit.Reason, 0},
+	} {
+		ran := 0
+		virus := Check{Name: "virus", Stage: Data, Run: func(context.Context, *Input) Finding { ran++; return c.virus }}
+		never := Check{Name: "opinion", Stage: Data, Run: func(context.Context, *Input) Finding {
+			t.Errorf("%s: an opinion was asked for", name)
+			return Finding{}
+		}}
+		pl, in := pipelineInput(Row{Checks: []Check{says(c.check, c.first)}}, Row{Checks: []Check{never}}, Row{Checks: []Check{virus, never}})
+		v := pl.Run(t.Context(), Data, in)
+		if v.Outcome != c.outcome || v.Reason != c.reason || ran != c.ran {
+			t.Errorf("%s: %s %s, and malware was looked for %d times", name, v.Outcome, v.Reason, ran)
+		}
+		if last := in.Envelope.Findings[3]; len(in.Envelope.Findings) != 4 || last.Result != NotRun || last.Reason != LeftDecided {
+			t.Errorf("%s: %+v", name, in.Envelope.Findings)
+		}
+	}
+}
+
 func TestPipelineTurnsPanicsIntoUnknown(t *testing.T) {
 	broken := Check{Name: "virus", Stage: Data, Run: func(context.Context, *Input) Finding { panic("fault") }}
 	for _, rows := range [][]Check{{broken}, {broken, says("points", Passed())}} {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gatepost/internal/lab"
 )
 
 // zipped is a message with an archive of one file.
@@ -69,6 +71,59 @@ func childrenOf(pid int) (out []int) {
 	return out
 }
 
+// killChildren kills each process that looks into a message, until it is told to stop.
+func (w *world) killChildren() (killed *atomic.Int64, stop func()) {
+	killed = new(atomic.Int64)
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			for _, pid := range childrenOf(w.daemon.PID()) {
+				if syscall.Kill(pid, syscall.SIGKILL) == nil {
+					killed.Add(1)
+				}
+			}
+		}
+	}()
+	return killed, func() { close(over); <-done }
+}
+
+// TestUnpackAwayMalware: malware is refused for good, although the message could not be looked into and would be deferred else;
+// and nothing that only scores is asked about it.
+func TestUnpackAwayMalware(t *testing.T) {
+	t.Parallel()
+	w := begin(t, setup{limits: noWaits + "message_size = \"32M\"\n", policy: `
+[checks.attachments.type]
+reasons = { "unpack.failed" = "defer" }
+[checks.shape]
+action = "off"
+`})
+	w.clamd.On("INSTREAM", lab.Action{Bytes: []byte("stream: Win.Trojan.Lab-1 FOUND\x00"), Then: lab.Close})
+	noise := make([]byte, 12<<20) // what takes a while to be sent and read
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(noise)
+	heavy := zipped(t, "noise.txt", noise)
+	_, stop := w.killChildren()
+	defer stop()
+	for range 20 { // a process may be done before it is found
+		said, e := w.asked(t, "bob@served.test", heavy)
+		if err := e.check([]string{"verdict=reject", "check=clamav", "reason=malware.found"}); err != nil || !strings.HasPrefix(said, "550 5.7.1 ") {
+			t.Fatalf("%q, %v, in\n%s", said, err, show([]event{e}))
+		}
+		if e.check([]string{"findings~attachments.type,unknown"}) == nil {
+			if err := e.check([]string{"findings~spamassassin,not run"}); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+	}
+	t.Error("no process was killed before it was done")
+}
+
 // TestUnpack: the daemon, confined itself, has attachments looked into by a confined process. A program in an archive is
 // refused where that is wanted, a bomb is stopped, and a process that is killed makes nothing known: the gateway goes on.
 func TestUnpack(t *testing.T) {
@@ -99,31 +154,14 @@ action = "off"
 	rng := rand.NewChaCha8([32]byte{1})
 	_, _ = rng.Read(noise)
 	heavy := zipped(t, "noise.txt", noise)
-	var killed atomic.Int64
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Millisecond):
-			}
-			for _, pid := range childrenOf(w.daemon.PID()) {
-				if syscall.Kill(pid, syscall.SIGKILL) == nil {
-					killed.Add(1)
-				}
-			}
-		}
-	}()
+	killed, stop := w.killChildren()
 	got := ""
 	for range 20 { // a process may be done before it is found
 		if got = w.said(t, heavy); !strings.HasPrefix(got, "250 ") {
 			break
 		}
 	}
-	close(stop)
-	<-done
+	stop()
 	if !strings.HasPrefix(got, "451 4.7.1 ") || !strings.Contains(got, "cannot be") || killed.Load() == 0 {
 		t.Errorf("with %d processes killed: %q", killed.Load(), got)
 	}
