@@ -79,7 +79,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			named = append(named, u.KeyFile)
 		}
 	}
-	var r sandbox.Rights
+	r := sandbox.Rights{Victims: true}
 	for _, name := range named {
 		if name == "" {
 			continue

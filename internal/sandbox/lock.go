@@ -26,6 +26,7 @@ const reserved = 4 << 30
 type Locked struct {
 	Landlock int   // the version of Landlock that is in force; 0: none
 	Seccomp  bool  // system calls are filtered
+	Victim   bool  // of all processes the kernel ends this first where memory is short; no part of the lock
 	Err      error // why it is not locked as it should be
 }
 
@@ -42,6 +43,9 @@ func (l Locked) String() string {
 	} else {
 		text += ", no landlock"
 	}
+	if l.Victim {
+		text += ", the first to go when memory is short"
+	}
 	if l.Err != nil {
 		text += ": " + l.Err.Error()
 	}
@@ -56,6 +60,7 @@ func (l Locked) String() string {
 // older kernel has not.
 func Lock(b Bounds) Locked {
 	var l Locked
+	l.Victim = becomeVictim() // before it is no longer dumpable, and its files there root's
 	l.Err = errors.Join(
 		closeOthers(),
 		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0), // nobody of our user traces it or reads its memory
@@ -88,6 +93,19 @@ func Lock(b Bounds) Locked {
 		l.Err = errors.New("the filter is not in force")
 	}
 	return l
+}
+
+// victim is the oom_score_adj of a process that is locked (proc(5), from -1000 to 1000): far above that of a service, which may
+// have been given less than others. Everybody may raise his own.
+const victim = "500"
+
+func becomeVictim() bool {
+	fd, err := unix.Open("/proc/self/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0) // without the runtime, which would keep a poller
+	if err != nil {
+		return false
+	}
+	_, err = unix.Write(fd, []byte(victim))
+	return errors.Join(err, unix.Close(fd)) == nil
 }
 
 // ownDescriptors is how far those of the runtime lie: the first that are free when it starts.

@@ -26,6 +26,9 @@ type Rights struct {
 	Write   []string // folders, with all below them: read, write, make, rename within one folder, remove
 	Move    []string // folders of Write within which files are also moved from folder to folder; see State.Moves
 	Execute []string // files
+	// Victims says that processes which this one starts may raise their own oom_score_adj: the right to write to what the kernel
+	// lets one's user write below /proc. Not where we are root, to whom that is the settings of the kernel.
+	Victims bool
 }
 
 // State is what the kernel really gave.
@@ -88,6 +91,9 @@ func Enter(r Rights) State {
 		}
 		for _, name := range r.Execute {
 			rules = append(rules, rule(name, execute, 0))
+		}
+		if r.Victims && os.Geteuid() != 0 {
+			rules = append(rules, rule("/proc", 0, ll.AccessFSWriteFile))
 		}
 		rules = slices.DeleteFunc(rules, func(r landlock.Rule) bool { return r == nil })
 		s.Err = landlock.V7.BestEffort().RestrictPaths(rules...)

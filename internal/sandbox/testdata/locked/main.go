@@ -36,6 +36,7 @@ func attempts() map[string]func() error {
 	}
 	return map[string]func() error{
 		"nothing": func() error { return nil },
+		"wait":    func() error { var b [1]byte; _, _ = os.Stdin.Read(b[:]); return nil },
 		"threads": func() error { threads(func(int) {}); return nil },
 		"sleep":   func() error { <-time.After(5 * time.Millisecond); return nil },
 		"open":    func() error { _, err := os.Open("/etc/passwd"); return err },
@@ -92,8 +93,14 @@ func attempts() map[string]func() error {
 	}
 }
 
-// main is the locked process.
+// main is the locked process. "below" has it confined before, as by who starts it.
 func main() {
+	if os.Args[1] == "below" {
+		if s := sandbox.Enter(sandbox.Rights{Read: []string{"/proc"}, Execute: []string{os.Args[0]}, Victims: true}); !s.OK() {
+			fmt.Println("not confined:", s)
+		}
+		fmt.Println(syscall.Exec(os.Args[0], append([]string{os.Args[0]}, os.Args[2:]...), nil))
+	}
 	threads(func(int) {}) // those that exist before must be held too
 	l := sandbox.Lock(sandbox.Bounds{Memory: 256 << 20, CPU: time.Second})
 	fmt.Println("locked", l.OK(), l)
