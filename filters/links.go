@@ -56,14 +56,14 @@ func findLinks(t *mime.Tree, o opened) *linked {
 	var list links.List
 	for i := range t.Parts {
 		p := &t.Parts[i]
-		if !p.Leaf || p.Text == "" {
+		if !p.Leaf || len(p.Text) == 0 {
 			continue
 		}
 		if !isPage(p) {
-			list.Text(i, p.Text)
+			list.Octets(i, p.Text)
 			continue
 		}
-		page := list.HTML(i, p.Text)
+		page := list.HTML(i, string(p.Text))
 		if p.Disposition == "attachment" { // what it does is looked at where attachments are
 			continue
 		}

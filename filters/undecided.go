@@ -1,9 +1,9 @@
 package filters
 
 import (
+	"bytes"
 	"context"
 	"hash/fnv"
-	"strings"
 
 	"gatepost/gateway"
 	"gatepost/internal/dmarc"
@@ -153,10 +153,10 @@ func moreThanText(t *mime.Tree) string {
 
 // mayLink reports whether a text has anything that a client could make a link, an image or a form of. It finds too much: a
 // word with a dot in it and letters behind is a host to some.
-func mayLink(text string) bool {
-	lower := strings.ToLower(text)
+func mayLink(text []byte) bool {
+	lower := bytes.ToLower(text)
 	for _, sign := range [...]string{"://", "www.", "href", "src=", "<form", "<img", "<script", "url(", "mailto:", "tel:", "data:", "background="} {
-		if strings.Contains(lower, sign) {
+		if bytes.Contains(lower, []byte(sign)) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -25,17 +26,17 @@ func printParts(w io.Writer, l *quarantine.Looked) {
 	}
 	for i := range tree.Parts {
 		p := &tree.Parts[i]
-		if !p.Leaf || p.Text == "" {
+		if !p.Leaf || len(p.Text) == 0 {
 			continue
 		}
 		fmt.Fprintf(w, "\nText of %s (%s):\n", orRoot(p.Path), shownText(p.Type, 100))
 		n := 0
-		for line := range strings.Lines(p.Text) {
+		for line := range bytes.Lines(p.Text) {
 			if n++; n > maxViewText {
 				fmt.Fprintln(w, "  ...")
 				break
 			}
-			fmt.Fprintln(w, "  "+shownText(strings.TrimRight(line, "\r\n"), maxViewLine))
+			fmt.Fprintln(w, "  "+shownText(string(bytes.TrimRight(line, "\r\n")), maxViewLine))
 		}
 		if p.Cut {
 			fmt.Fprintln(w, "  (and more)")

@@ -1,6 +1,7 @@
 package mime
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -62,19 +63,23 @@ func charsetOf(name string) (e encoding.Encoding, odd, ok bool) {
 }
 
 // toUTF8 decodes a text. Of a charset that nobody knows it is taken as UTF-8 where it is that, and else as Windows-1252.
-func toUTF8(charset string, b []byte) string {
+// It is b itself where nothing is to be decoded.
+func toUTF8(charset string, b []byte) []byte {
 	e, _, _ := charsetOf(charset)
 	if e == nil {
 		if utf8.Valid(b) {
-			return string(b)
+			return b
 		}
 		e = charmap.Windows1252
 	}
 	out, err := e.NewDecoder().Bytes(b)
 	if err != nil {
-		return strings.ToValidUTF8(string(b), "\uFFFD")
+		out = b
 	}
-	return strings.ToValidUTF8(string(out), "\uFFFD")
+	if utf8.Valid(out) {
+		return out
+	}
+	return bytes.ToValidUTF8(out, []byte("\uFFFD"))
 }
 
 // Encode writes a text in a charset; ok is false where that cannot say it, or would not read as plain US-ASCII either.
@@ -100,6 +105,6 @@ func Encode(charset, text string) (b []byte, ok bool) {
 // Decode reads octets of a charset as UTF-8; ok is false where nobody knows that charset, or they are none of it.
 func Decode(charset string, b []byte) (text string, ok bool) {
 	_, _, known := charsetOf(charset)
-	text = toUTF8(charset, b)
+	text = string(toUTF8(charset, b))
 	return text, known && !strings.ContainsRune(text, utf8.RuneError)
 }

@@ -31,7 +31,7 @@ func FuzzWalk(f *testing.F) {
 		for i := range tree.Parts {
 			p := &tree.Parts[i]
 			text += len(p.Text)
-			if p.Depth > l.Depth+1 || len(p.Head) > l.Head || !utf8.ValidString(p.Text) {
+			if p.Depth > l.Depth+1 || len(p.Head) > l.Head || !utf8.Valid(p.Text) {
 				t.Errorf("part %d: depth %d, head %d, text %q", i, p.Depth, len(p.Head), p.Text)
 			}
 		}

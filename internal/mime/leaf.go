@@ -133,7 +133,7 @@ func (l *leaf) end() {
 }
 
 // decoded is a text as UTF-8.
-func (w *walk) decoded(part int, text []byte) string {
+func (w *walk) decoded(part int, text []byte) []byte {
 	charset := w.t.Parts[part].Params["charset"]
 	_, odd, ok := charsetOf(charset)
 	if !ok {

@@ -134,7 +134,7 @@ func join(list []param) string {
 	if charset == "" {
 		return readable(string(out))
 	}
-	return toUTF8(charset, out)
+	return string(toUTF8(charset, out))
 }
 
 // unpercent undoes the escapes of RFC 2231 section 4.

@@ -46,11 +46,12 @@ type Part struct {
 	Doubt       bool              // only some clients see it: a second reading, a uuencoded block, what stands before the first boundary
 
 	// Of a leaf, decoded. SHA256 is zero of a text that is shown: it has no name and is no attachment, and its sum would cost
-	// each message more than all else. Head may lie in the message itself: nobody may change it.
+	// each message more than all else. Head and Text may lie in the message itself: nobody may change them, and what is kept of
+	// them longer than the message is copied.
 	Octets int64
 	SHA256 [32]byte
 	Head   []byte // the beginning, as Limits.Head allows
-	Text   string // UTF-8, of text parts, as Limits.Text allows
+	Text   []byte // UTF-8, of text parts, as Limits.Text allows
 	Cut    bool   // Text is not all of it
 
 	block transferEncoding // of a file in a text, which Encoding names too

@@ -29,7 +29,7 @@ func decodeWords(s string) (text string, broken bool) {
 	charset := ""
 	flush := func() {
 		if len(run) > 0 {
-			out.WriteString(toUTF8(charset, run))
+			out.Write(toUTF8(charset, run))
 			run = run[:0]
 		}
 	}
@@ -131,5 +131,5 @@ func readable(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	return toUTF8("windows-1252", []byte(s))
+	return string(toUTF8("windows-1252", []byte(s)))
 }
