@@ -133,9 +133,28 @@ type Envelope struct {
 	Measured Measured
 	Facts    Facts
 	Findings []Finding
+	front    []Finding      // what lies in front of the room of Findings; see Gather
 	ahead    sync.WaitGroup // what was begun before its stage; see Pipeline.AheadMail
 	// aheadData says that what the Data stage would like to know was begun; see Pipeline.AheadData.
 	aheadData bool
+}
+
+// Gather makes room for so many findings of the envelope, with those of its session in front, so that its records need not
+// copy them all.
+func (e *Envelope) Gather(n int) {
+	of := len(e.Session.Findings)
+	e.front = make([]Finding, of, of+n)
+	e.Findings = append(e.front[of:], e.Findings...)
+}
+
+// behind returns the findings of the session and the envelope in one list: the room of Gather, as long as all are in it.
+func (e *Envelope) behind(front []Finding) []Finding {
+	n, all := len(e.front), len(front)+len(e.Findings)
+	if n != len(front) || n == cap(e.front) || len(e.Findings) == 0 || &e.front[:n+1][n] != &e.Findings[0] {
+		return append(append(make([]Finding, 0, all), front...), e.Findings...)
+	}
+	copy(e.front, front)
+	return e.front[:all:all] // what is appended to it is not appended to the envelope's
 }
 
 // Measured is what the reader of the body counted on the way in.

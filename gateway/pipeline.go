@@ -313,8 +313,10 @@ func runRow(ctx context.Context, row *Row, in *Input, findings []Finding, least 
 		ctx = within
 	}
 	if len(waiting) < 2 {
+		began := time.Now()
 		for _, k := range append(here, waiting...) {
-			findings[k] = runCheck(ctx, &row.Checks[k], in)
+			findings[k] = runCheck(ctx, &row.Checks[k], in, began)
+			began = began.Add(findings[k].Took) // to read the clock costs more than many a check
 		}
 		return
 	}
@@ -325,17 +327,16 @@ func runRow(ctx context.Context, row *Row, in *Input, findings []Finding, least 
 func runApart(ctx context.Context, row *Row, in *Input, findings []Finding, here, waiting []int) {
 	var wg sync.WaitGroup
 	for _, k := range waiting[1:] {
-		wg.Go(func() { findings[k] = runCheck(ctx, &row.Checks[k], in) })
+		wg.Go(func() { findings[k] = runCheck(ctx, &row.Checks[k], in, time.Now()) })
 	}
 	for _, k := range append(here, waiting[0]) { // one of them costs no goroutine
-		findings[k] = runCheck(ctx, &row.Checks[k], in)
+		findings[k] = runCheck(ctx, &row.Checks[k], in, time.Now())
 	}
 	wg.Wait()
 }
 
 // runCheck runs one check, measures it, and turns a panic into Unknown: never silently into Pass.
-func runCheck(ctx context.Context, c *Check, in *Input) (f Finding) {
-	began := time.Now()
+func runCheck(ctx context.Context, c *Check, in *Input, began time.Time) (f Finding) {
 	defer func() {
 		if p := recover(); p != nil {
 			f = CouldNotTell(CheckPanicked).Show("panic", fmt.Sprint(p))

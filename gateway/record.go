@@ -62,8 +62,7 @@ func NewRecord(stage Stage, s *Session, e *Envelope) *Record {
 	if e.Header != nil {
 		r.HeaderFrom = e.Header.Get("From")
 	}
-	r.Findings = make([]Finding, 0, len(s.Findings)+len(e.Findings))
-	r.Findings = append(append(r.Findings, s.Findings...), e.Findings...)
+	r.Findings = e.behind(s.Findings)
 	return r
 }
 

@@ -28,7 +28,6 @@ func (c *session) mail(arg string) gateway.Reply {
 		Options: gateway.MailOptions{Size: m.Size, EightBit: m.Body == "8BITMIME", UTF8: m.UTF8, Return: m.Ret, RequireTLS: m.RequireTLS,
 			EnvID: smtpwire.EncodeXtext(m.EnvID)}}}
 	c.tx.stage = gateway.Mail
-	c.tx.env.Findings = c.tx.room[:0]
 	if m.Size > c.limits.MessageSize {
 		c.refusedByRule(gateway.Mail, -1, gateway.Failed(gateway.MessageTooBig, strconv.FormatInt(c.limits.MessageSize, 10)))
 		return c.refusedWhole()
@@ -36,6 +35,7 @@ func (c *session) mail(arg string) gateway.Reply {
 	if !c.joined {
 		c.join() // it decides with what Helo and Mail find
 	}
+	c.tx.env.Gather(findings)
 	c.run(gateway.Helo, -1)
 	c.run(gateway.Mail, -1)
 	return gateway.SaySenderOK.Reply()

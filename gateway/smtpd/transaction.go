@@ -24,12 +24,14 @@ type transaction struct {
 	consumed int64         // octets read of it so far
 	unended  bool          // its last line has no end (BDAT)
 
-	asked gateway.Input       // what the checks of the stage at hand read
-	room  [45]gateway.Finding // of most transactions, at once: as many checks look at one with a single recipient
+	asked gateway.Input // what the checks of the stage at hand read
 
 	body   gateway.BodyWriter // while the message is read
 	chunks *smtpwire.Chunks   // from the first BDAT on
 }
+
+// findings is how many findings most transactions have: as many checks look at one with a single recipient.
+const findings = 45
 
 // sink passes a message on to the body of its transaction, and gives the body back as soon as that takes no more: what
 // follows is thrown away, and its room is for others.
