@@ -103,15 +103,14 @@ func (d *Deps) runPerson(people []person, e *gateway.Envelope) gateway.Finding {
 
 // replyTo are the mailboxes of Reply-To, as far as they can be read; read once.
 func replyTo(e *gateway.Envelope) []author.Mailbox {
-	return gateway.Fact(&e.Facts, "reply-to", func() []author.Mailbox {
-		if e.Header == nil {
-			return nil
-		}
-		if text := e.Header.Get("Reply-To"); text != "" {
-			return author.Mailboxes(text, mostReplyTo)
-		}
+	if e.Header == nil {
 		return nil
-	})
+	}
+	text := e.Header.Get("Reply-To")
+	if text == "" {
+		return nil
+	}
+	return gateway.Fact(&e.Facts, "reply-to", func() []author.Mailbox { return author.Mailboxes(text, mostReplyTo) })
 }
 
 // mostReplyTo is how many mailboxes of Reply-To are looked at.
@@ -189,11 +188,12 @@ func replyElsewhere() Definition {
 
 func runReply(e *gateway.Envelope) gateway.Finding {
 	from := authorOf(e).Domain
-	if from == "" || isList(e.Header) {
+	answers := replyTo(e)
+	if from == "" || len(answers) == 0 || isList(e.Header) {
 		return gateway.Passed()
 	}
 	own := dmarc.Registered(from)
-	for _, m := range replyTo(e) {
+	for _, m := range answers {
 		to := m.Address.Domain
 		if to == "" || dmarc.Registered(to) == own {
 			continue

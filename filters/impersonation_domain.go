@@ -72,7 +72,7 @@ func runLookalike(names *confusable.Names, e *gateway.Envelope) gateway.Finding 
 	for _, m := range replyTo(e) {
 		look("reply-to", m.Address.Domain)
 	}
-	if !e.From.IsNull() && dmarc.Registered(e.From.Domain) != dmarc.Registered(a.Domain) {
+	if !e.From.IsNull() && e.From.Domain != a.Domain && dmarc.Registered(e.From.Domain) != dmarc.Registered(a.Domain) {
 		look("reverse-path", e.From.Domain)
 	}
 	return f

@@ -96,9 +96,14 @@ func (n *Names) add(domain string, ours, typos bool) {
 	}
 	keep(n.joined, strings.ReplaceAll(label, "-", ""))
 	if typos {
-		for key := range shortened(label) {
-			n.near[key] = append(n.near[key], e)
-		}
+		last := ""
+		shortened(label, func(key []byte) bool {
+			if string(key) != last { // two letters that are the same, one behind the other
+				last = string(key)
+				n.near[last] = append(n.near[last], e)
+			}
+			return true
+		})
 	}
 }
 
@@ -173,12 +178,8 @@ func (n *Names) label(label, end string) (*entry, Kind) {
 	if e := n.joined[strings.ReplaceAll(label, "-", "")]; e != nil {
 		return e, Hyphen
 	}
-	for key := range shortened(label) {
-		for _, e := range n.near[key] {
-			if e.label != label && near(e.label, label) {
-				return e, Slip
-			}
-		}
+	if e := n.slip(label); e != nil {
+		return e, Slip
 	}
 	if e := n.addition(label); e != nil {
 		return e, Addition
@@ -256,14 +257,35 @@ func unicodeLabel(label string) string {
 	return label
 }
 
-// shortened are a label and all that it becomes without one letter.
-func shortened(label string) map[string]bool {
-	out := map[string]bool{label: true}
+// slip looks for a protected label that is one step away.
+func (n *Names) slip(label string) (found *entry) {
+	if len(n.near) == 0 {
+		return nil
+	}
+	shortened(label, func(key []byte) bool {
+		for _, e := range n.near[string(key)] {
+			if e.label != label && near(e.label, label) {
+				found = e
+				return false
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// shortened are a label and all that it becomes without one letter, from the first on, until yield says that it is enough.
+func shortened(label string, yield func(key []byte) bool) {
+	var room [128]byte
+	if !yield(append(room[:0], label...)) {
+		return
+	}
 	for i := range label {
 		_, size := utf8.DecodeRuneInString(label[i:])
-		out[label[:i]+label[i+size:]] = true
+		if !yield(append(append(room[:0], label[:i]...), label[i+size:]...)) {
+			return
+		}
 	}
-	return out
 }
 
 // near reports whether one step makes a label of another: a letter more, less or another, or two that change places.
