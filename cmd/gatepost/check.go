@@ -41,6 +41,9 @@ func check(ctx context.Context, e env, args []string) int {
 		}
 		show(e, routeWarnings(c))
 		show(e, hostingWarnings(c))
+		if err == nil {
+			show(e, policyWarnings(c, b.snapshot.Policy))
+		}
 	}
 	if err == nil {
 		var warnings config.Problems

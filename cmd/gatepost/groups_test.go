@@ -192,6 +192,72 @@ func TestGroupFiles(t *testing.T) {
 	}
 }
 
+// TestPolicyWarnings: check warns, with the line, of groups whose files leave them empty, of rules that are never reached,
+// and of entries that never count.
+func TestPolicyWarnings(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{"empty.txt": "# nobody yet\n", "moved.txt": "ann@old.example\nold.example\n", "full.txt": "ann@old.example\nann@example.org\n"} {
+		write(t, filepath.Join(folder, name), text)
+	}
+	policy := servesOne + `
+[[group]]
+name = "empty"
+file = "FOLDER/empty.txt"
+[[group]]
+name = "moved"
+file = "FOLDER/moved.txt"
+[[group]]
+name = "full"
+file = "FOLDER/full.txt"
+[[rule]]
+name = "all macros"
+check = ["attachments.*"]
+action = "quarantine"
+[[rule]]
+name = "macros of some"
+to = ["full"]
+check = ["attachments.macro"]
+action = "tag"
+[[checks.access.author.entry]]
+address = "@partner.example"
+owner = "anna"
+reason = "orders"
+expires = "2999-01-31"
+[checks.dmarc]
+action = "off"
+`
+	policy = strings.ReplaceAll(policy, "FOLDER", folder)
+	dir := documents(t, "", policy)
+	code, _, said := gatepost(t, "check", "--config", dir)
+	if code != exitDone {
+		t.Errorf("exit %d", code)
+	}
+	lines := map[string]int{}
+	for i, line := range strings.Split(policy, "\n") {
+		lines[line] = i + 1
+	}
+	for _, w := range []struct{ line, key, message string }{
+		{`file = "` + folder + `/empty.txt"`, "group.empty.file", "names nobody, so that the group is empty"},
+		{`file = "` + folder + `/moved.txt"`, "group.moved.file", "none of its members is of a domain that is served here"},
+		{`action = "off"`, "checks.dmarc.action", "none of them is used; write \"observe\""},
+		{`name = "macros of some"`, "rule[2]", `never matches: all that it is about is taken by rule "all macros" above it; put it higher`},
+	} {
+		want, found := fmt.Sprintf("policy.toml:%d:", lines[w.line]), false
+		if strings.HasPrefix(w.key, "rule") {
+			want = fmt.Sprintf("policy.toml:%d:", lines[w.line]-1)
+		}
+		for line := range strings.Lines(said) {
+			found = found || strings.Contains(line, want) && strings.Contains(line, "warning: "+w.key+": ") && strings.Contains(line, w.message)
+		}
+		if !found {
+			t.Errorf("no %s %s %q in\n%s", want, w.key, w.message, said)
+		}
+	}
+	if strings.Contains(said, "group.full") {
+		t.Errorf("warned of what is well:\n%s", said)
+	}
+}
+
 // TestLevelKeys: each key that levels set is one of a check that there is, and each value is one that it may have.
 func TestLevelKeys(t *testing.T) {
 	known := sections()
@@ -252,7 +318,7 @@ func TestDocumentedPolicy(t *testing.T) {
 	}
 	p, problems := config.DecodePolicy("policy.md", []byte(all.String()), sections())
 	for _, problem := range problems {
-		if !problem.Warning {
+		if !problem.Warning || strings.Contains(problem.Message, "never matches") {
 			t.Error(problem)
 		}
 	}

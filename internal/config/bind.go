@@ -155,6 +155,9 @@ func (b *binder) rules(v reflect.Value, n *node) {
 	}); ok {
 		r.Warn(b.reporter(n, true))
 	}
+	if top {
+		policy.unreached(b.opts.Sections, b.reporter(n, true))
+	}
 }
 
 // bind sets one field from one value.
