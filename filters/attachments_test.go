@@ -8,6 +8,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/png"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +21,10 @@ import (
 	"gatepost/internal/filetype"
 	"gatepost/internal/unpack"
 	"gatepost/internal/unpack/archive"
+	pictures "gatepost/internal/unpack/image"
 	"gatepost/internal/unpack/office"
 	"gatepost/internal/unpack/pdf"
+	"gatepost/internal/unpack/tnef"
 	"gatepost/internal/unpack/web"
 )
 
@@ -256,6 +263,7 @@ func TestAttachmentsUnknown(t *testing.T) {
 
 // TestUnpackedOnce: a message is looked into once for all checks, only where there is something to look into, and never its text.
 func TestUnpackedOnce(t *testing.T) {
+	const point = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"
 	for name, c := range map[string]struct {
 		e     *gateway.Envelope
 		asked int
@@ -268,6 +276,12 @@ func TestUnpackedOnce(t *testing.T) {
 		"an archive":         {carrying(t, "a.zip", "application/zip", zipOf(t, "a", "b")), 1},
 		"what nobody knows":  {carrying(t, "a.dat", octets, "\x81\x02\x93\x00\xf0\x01\x00\x7e\x00\x03"), 1},
 		"the body is a file": {dataOf(t, strings.TrimSuffix(with("", "MIME-Version: 1.0", "Content-Type: application/zip"), "text\r\n")+zipOf(t, "a", "b")), 1},
+		"a point":            {carrying(t, "a.gif", "image/gif", point), 0},
+		"a point, no name":   {carrying(t, "", "image/gif", point), 0},
+		"a point as a page":  {carrying(t, "a.html", "image/gif", point), 1},
+		"a point as what":    {carrying(t, "a.gif", "text/html", point), 1},
+		"a zip behind it":    {carrying(t, "a.gif", "image/gif", point+zipOf(t, "a", "b")), 1},
+		"a cut one":          {carrying(t, "a.gif", "image/gif", point[:30]), 1},
 		"two":                {carrying(t, "a.zip", "application/zip", zipOf(t, "a", "b"), "b.html", "text/html", "<html>"), 1},
 	} {
 		h := &here{}
@@ -277,6 +291,54 @@ func TestUnpackedOnce(t *testing.T) {
 		if h.asked != c.asked || v.Outcome.Refuses() {
 			t.Errorf("%s: asked %d times; %v", name, h.asked, v.Explain())
 		}
+	}
+}
+
+// TestSmallPicturesHideNothing: in what is taken for a small picture the process would have found nothing: pictures, and what
+// chance makes of them, looked into by every format.
+func TestSmallPicturesHideNothing(t *testing.T) {
+	palette := color.Palette{color.Black, color.White, color.Transparent}
+	var seeds [][]byte
+	for _, side := range [][2]int{{1, 1}, {16, 16}, {20, 300}, {64, 8}} {
+		m := image.NewPaletted(image.Rect(0, 0, side[0], side[1]), palette)
+		for i := range m.Pix {
+			m.Pix[i] = byte(i*i) % 3
+		}
+		var p, g bytes.Buffer
+		if err := errors.Join(png.Encode(&p, m), gif.Encode(&g, m, nil)); err != nil {
+			t.Fatal(err)
+		}
+		seeds = append(seeds, p.Bytes(), g.Bytes())
+	}
+	all := slices.Concat(office.Formats(), pdf.Formats(), tnef.Formats(), web.Formats(), pictures.Formats(), archive.Formats())
+	rng, small := rand.New(rand.NewPCG(1, 2)), 0
+	for n := range 4000 {
+		b := slices.Clone(seeds[n%len(seeds)])
+		if n >= len(seeds) {
+			at := rng.IntN(len(b))
+			switch rng.IntN(3) {
+			case 0:
+				b[at] = byte(rng.Uint32())
+			case 1:
+				b = slices.Insert(b, at, []byte(zipOf(t, "a", "b"))...)
+			case 2:
+				b = slices.Delete(b, at, min(len(b), at+rng.IntN(4)))
+			}
+		}
+		if !filetype.OnlySmallPicture(b) {
+			continue
+		}
+		small++
+		w := unpack.NewWalk(t.Context(), unpack.Limits{Entries: 100, Depth: 4, Octets: 1 << 20, Object: 1 << 20}, filetype.ByContent, all)
+		if err := w.Item(unpack.Item{}, b); err != nil {
+			t.Fatal(err)
+		}
+		if o := w.Report().Objects; len(o) != 1 || len(o[0].Links) > 0 || slices.ContainsFunc(o[0].Signs, func(s unpack.Sign) bool { return s.Kind != unpack.Unseen }) {
+			t.Fatalf("%q holds %+v", b, o)
+		}
+	}
+	if small < 100 {
+		t.Errorf("%d small pictures", small)
 	}
 }
 

@@ -64,24 +64,30 @@ func shownText(p *mime.Part) bool {
 	return len(p.Names) == 0 && p.Disposition != "attachment" && (p.Type == "text/plain" || p.Type == "text/html" || p.Type == "text/enriched" || p.Type == "text/x-amp-html" || p.Type == "text/calendar")
 }
 
-// smallestPicture is the size in octets below which a picture holds no code that somebody could read.
-const smallestPicture = 150
-
 // interesting reports whether something may be in the part: its content or a name of it says so, or nobody knows what it is.
 func interesting(p *mime.Part) bool {
 	f := filetype.Of(p.Head, p.Names...)
+	if onlySmallPicture(p, &f) {
+		return false
+	}
 	for _, g := range [...]filetype.Group{f.Content, f.Name.Group, filetype.ByType(p.Type)} {
 		switch g {
 		case filetype.Archive, filetype.Office, filetype.Macro, filetype.PDF, filetype.OneNote, filetype.HTML, filetype.SVG, filetype.DiskImage, filetype.Addin, filetype.Shortcut, filetype.Executable,
 			filetype.Database:
 			return true
-		case filetype.Image:
-			return p.Octets >= smallestPicture
-		case filetype.Mail:
-			return true // Outlook's messages and winmail.dat
+		case filetype.Image, filetype.Mail: // there may be codes in it; Outlook's messages and winmail.dat
+			return true
 		}
 	}
 	return f.Content == filetype.None
+}
+
+// onlySmallPicture reports whether a part is a picture, by content and by whatever else tells, in which no code has room and
+// nothing else lies: a point that is loaded, a line, a small sign. Nobody has to look into it.
+func onlySmallPicture(p *mime.Part, f *filetype.File) bool {
+	picture := func(g filetype.Group) bool { return g == filetype.Image || g == filetype.None }
+	return f.Content == filetype.Image && picture(f.Name.Group) && picture(filetype.ByType(p.Type)) &&
+		!p.Doubt && int64(len(p.Head)) == p.Octets && filetype.OnlySmallPicture(p.Head)
 }
 
 // unpackedReady reports whether nobody has to wait for a process.
