@@ -16,6 +16,7 @@ func attachmentsArchive() Definition {
 		{"broken", "an archive that cannot be read as what it is", 2},
 		{"unreadable", "a document or a picture that cannot be read as what it is", 0.5},
 		{"name_twice", "two files of one name in an archive, or a name that two readers read differently", 1},
+		{"unshown", "a file in an archive that ClamAV does not open, too big to be shown to it otherwise", 2},
 		{"trailing", "another file before or behind the one that it says to be", 1},
 	}
 	return *d
@@ -46,6 +47,9 @@ func seeArchives(_ any, l *looking) {
 		}
 		if what, ok := a.sign(unpack.NameTwice); ok {
 			l.once(a, "name_twice", what)
+		}
+		if a.has(unpack.Unshown) {
+			l.once(a, "unshown", "not scanned")
 		}
 		if what, ok := a.sign(unpack.Trailing); ok {
 			l.once(a, "trailing", what)

@@ -35,12 +35,12 @@ type here struct {
 	err    error
 }
 
-func (h *here) Unpack(ctx context.Context, pieces []unpack.Piece) (unpack.Report, error) {
+func (h *here) UnpackShowing(ctx context.Context, pieces []unpack.Piece, look func([][]byte)) (unpack.Report, error) {
 	h.asked++
 	if h.err != nil || h.report != nil {
 		return *cmpOr(h.report), h.err
 	}
-	w := unpack.NewWalk(ctx, unpack.Limits{Entries: 100, Depth: 4, Octets: 32 << 20, Object: 1 << 20, Ratio: 200, RatioFrom: 2 << 20}, filetype.ByContent,
+	w := unpack.NewWalk(ctx, unpack.Limits{Entries: 100, Depth: 4, Octets: 32 << 20, Object: 1 << 20, Show: 1 << 20, Ratio: 200, RatioFrom: 2 << 20}, filetype.ByContent,
 		slices.Concat(office.Formats(), pdf.Formats(), web.Formats(), archive.Formats()))
 	for _, p := range pieces {
 		var b bytes.Buffer
@@ -50,6 +50,9 @@ func (h *here) Unpack(ctx context.Context, pieces []unpack.Piece) (unpack.Report
 		if err := w.Item(p.Item, b.Bytes()); err != nil {
 			break
 		}
+	}
+	if all := w.Shown(); look != nil && len(all) > 0 {
+		look(all)
 	}
 	return w.Report(), nil
 }

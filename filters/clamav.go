@@ -3,6 +3,7 @@ package filters
 import (
 	"context"
 	"errors"
+	"io"
 	"strconv"
 
 	"gatepost/gateway"
@@ -18,7 +19,7 @@ type VirusScanner interface {
 func clamAV() Definition {
 	return Definition{
 		Name: "clamav", Stage: gateway.Data, Class: gateway.ClassMalware,
-		Doc:     "Does ClamAV find malware in the message? Official signatures are refused; unofficial, heuristic and unwanted ones, and what could not be unpacked whole, are quarantined.",
+		Doc:     "Does ClamAV find malware in the message? Official signatures are refused; unofficial, heuristic and unwanted ones, and what could not be unpacked whole, are quarantined. Parts that clients may read otherwise than ClamAV, and files in archives that it does not open, are shown to it apart.",
 		Action:  gateway.ActionReject,
 		Unknown: gateway.ActionDefer,
 		Reasons: map[gateway.Reason]gateway.Action{
@@ -52,29 +53,38 @@ func (o *ClamAVOptions) Validate(report func(key, message, instead string)) {
 	reportPatterns("refuse", o.Refuse, report)
 }
 
-// runClamAV asks every engine: each must find nothing.
+// runClamAV has the message scanned, and then what ClamAV may not have seen in it.
 func (d *Deps) runClamAV(ctx context.Context, in *gateway.Input) gateway.Finding {
 	body := in.Envelope.Body
+	f := d.scanAll(ctx, func() io.Reader { return gateway.Reader(body) }, body.Size())
+	if f.Result != gateway.Pass {
+		return f
+	}
+	return d.scanUnseen(ctx, in, f)
+}
+
+// scanAll asks every engine: each must find nothing. open makes a reader of the octets for each.
+func (d *Deps) scanAll(ctx context.Context, open func() io.Reader, size int64) gateway.Finding {
 	if len(d.ClamAVs) == 0 {
-		return d.scanWith(ctx, d.ClamAV, body)
+		return d.scanWith(ctx, d.ClamAV, open, size)
 	}
 	engines := append([]Instance[*clamd.Client]{{Name: "clamav", Servers: d.ClamAV}}, d.ClamAVs...)
-	all := askEach(engines, func(i *Instance[*clamd.Client]) gateway.Finding { return d.scanWith(ctx, i.Servers, body) })
+	all := askEach(engines, func(i *Instance[*clamd.Client]) gateway.Finding { return d.scanWith(ctx, i.Servers, open, size) })
 	return worstOf(all, gateway.MalwareFound)
 }
 
-// scanWith has one engine look at the message.
-func (d *Deps) scanWith(ctx context.Context, engine VirusScanner, body gateway.Body) gateway.Finding {
+// scanWith has one engine look at octets.
+func (d *Deps) scanWith(ctx context.Context, engine VirusScanner, open func() io.Reader, size int64) gateway.Finding {
 	var r clamd.Result
 	err := engine.Do(ctx, func(ctx context.Context, c *clamd.Client) error {
 		var err error
-		r, err = c.Scan(ctx, gateway.Reader(body), body.Size())
+		r, err = c.Scan(ctx, open(), size)
 		return err
 	})
 	switch {
 	case errors.Is(err, clamd.ErrTooBig):
-		return gateway.CouldNotTell(gateway.TooBigToScan, d.scanLimit(body.Size())).
-			Show("octets", strconv.FormatInt(body.Size(), 10)).Show("error", err.Error())
+		return gateway.CouldNotTell(gateway.TooBigToScan, d.scanLimit(size)).
+			Show("octets", strconv.FormatInt(size, 10)).Show("error", err.Error())
 	case err != nil:
 		return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", err.Error())
 	}

@@ -1,7 +1,11 @@
 package filters
 
 import (
+	"archive/tar"
 	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +15,8 @@ import (
 	"gatepost/internal/clamd"
 	"gatepost/internal/lab"
 	"gatepost/internal/lab/labtest"
+	"gatepost/internal/lab/mails"
+	"gatepost/internal/lab/packing"
 )
 
 // clamAVAt is a pool of one clamd, as the program makes it.
@@ -156,5 +162,66 @@ func TestClamAVPolicies(t *testing.T) {
 		if v, _ := judge(t, d, pl, dataOf(t, with("")), "clamav"); v.Outcome != want {
 			t.Errorf("%s: %s, want %s", policy, v.Outcome, want)
 		}
+	}
+}
+
+// TestClamAVUnseen: what ClamAV may have read otherwise than a mail client, or cannot open, is shown to it apart: once, and only
+// where there is something. What it says of that counts.
+func TestClamAVUnseen(t *testing.T) {
+	mail := func(fields, content string) string {
+		return with("", "MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=b") + "--b\r\n" + fields + "\r\n" + content + "\r\n--b--\r\n"
+	}
+	quoted := ""
+	for _, c := range []byte(lab.EICAR()) {
+		quoted += fmt.Sprintf("=%02X", c)
+	}
+	archived := func(b []byte) string {
+		return mail("Content-Type: application/octet-stream; name=a.bin\r\nContent-Transfer-Encoding: base64\r\n", base64.StdEncoding.EncodeToString(b))
+	}
+	for name, c := range map[string]struct {
+		message string
+		asked   int
+		result  gateway.Result
+	}{
+		"nothing odd":         {mail("Content-Type: application/x-foo; name=a.foo\r\n", quoted), 1, gateway.Pass},
+		"two encodings":       {mail("Content-Type: application/x-foo; name=a.foo\r\nContent-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: quoted-printable\r\n", quoted), 2, gateway.Fail},
+		"a clean one":         {mail("Content-Type: application/x-foo; name=a.foo\r\nContent-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: quoted-printable\r\n", quoted[3:]), 2, gateway.Pass},
+		"odd, but no file":    {mail("Content-Type: text/plain\r\nContent-Transfer-Encoding: x-none\r\n", "hello"), 1, gateway.Pass},
+		"it opens this":       {archived(mails.Zip("a.txt", []byte(lab.EICAR()))), 1, gateway.Pass},
+		"it cannot open this": {archived(packing.RAR("a.txt", []byte(lab.EICAR()))), 2, gateway.Fail},
+		"nothing is in it":    {archived(packing.RAR("a.txt", []byte("hello"))), 2, gateway.Pass},
+		"two faces":           {archived(append([]byte("GIF89a"), mails.Zip("a.txt", []byte(lab.EICAR()))...)), 2, gateway.Fail},
+	} {
+		clam := labtest.FakeClamd(t, 0)
+		d := &Deps{ClamAV: clamAVAt(t, clam.Addr(), 0, 10*time.Second), Unpack: &here{}}
+		_, f := judge(t, d, build(t, spamOff, d), dataOf(t, c.message), "clamav")
+		if n := len(clam.Scanned()); n != c.asked || f.Result != c.result {
+			t.Errorf("%s: %d questions, %v %s; %v", name, n, f.Result, f.Reason, f.Evidence)
+		}
+	}
+}
+
+// TestTarred: the contents that are shown at once are a tar file that others read, of the size that is told.
+func TestTarred(t *testing.T) {
+	want := []string{"one", "", strings.Repeat("x", 512), strings.Repeat("y", 1025)}
+	var all []unseen
+	for _, s := range want {
+		all = append(all, unseen{open: func() io.Reader { return strings.NewReader(s) }, size: int64(len(s))})
+	}
+	b, err := io.ReadAll(tarred(all))
+	if err != nil || int64(len(b)) != tarredSize(all) {
+		t.Fatalf("%d octets, not %d, %v", len(b), tarredSize(all), err)
+	}
+	r := tar.NewReader(bytes.NewReader(b))
+	for i := range want {
+		if _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || string(got) != want[i] {
+			t.Errorf("%d: %.20q, %v", i, got, err)
+		}
+	}
+	if _, err := r.Next(); err != io.EOF {
+		t.Errorf("behind the last: %v", err)
 	}
 }

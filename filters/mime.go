@@ -46,7 +46,7 @@ func mimeMeasures() []Measure {
 		{string(mime.CharsetUnknown), "a charset that nobody knows", 0},
 		{string(mime.CharsetOdd), "a charset that hides US-ASCII: UTF-7, UTF-16, EBCDIC and others", 1},
 		{string(mime.WordBroken), "a name with an encoded word that cannot be decoded", 0.1},
-		{string(mime.Partial), "a piece of a message, which is put together where nobody scans", 3},
+		{string(mime.Partial), "a piece of a message, which is put together where nobody scans", 7},
 		{string(mime.ExternalBody), "content that lies elsewhere", 2},
 		{string(mime.UUEncoded), "a uuencoded, yEnc or BinHex file in a text", 0.5},
 		{string(mime.MissingVersion), "MIME fields without MIME-Version", 0},

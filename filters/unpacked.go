@@ -14,7 +14,8 @@ import (
 
 // Unpacker has pieces of a message looked into by a process of their own. Its error is a *unpack.Failure: nothing is known then.
 type Unpacker interface {
-	Unpack(ctx context.Context, pieces []unpack.Piece) (unpack.Report, error)
+	// UnpackShowing also hands over the contents that other scanners may not see by themselves, if there are any; look is nil for none.
+	UnpackShowing(ctx context.Context, pieces []unpack.Piece, look func(contents [][]byte)) (unpack.Report, error)
 }
 
 // factUnpacked and factAttached are the names of those facts.
@@ -28,6 +29,7 @@ const (
 type opened struct {
 	report *unpack.Report
 	err    error
+	shown  *gateway.Finding // what ClamAV says of contents that it would not see by itself; nil: there are none
 }
 
 // toOpen are the parts of the message that hold something to look into. Most messages have none, and cost nothing more.
@@ -108,11 +110,17 @@ func (d *Deps) unpacked(ctx context.Context, in *gateway.Input) opened {
 			p := &t.Parts[i]
 			pieces = append(pieces, unpack.Piece{Item: unpack.Item{Part: i, Name: p.Name(), Type: p.Type, Size: p.Octets}, Content: t.Open(i)})
 		}
-		r, err := d.Unpack.Unpack(ctx, pieces)
+		o := &opened{}
+		var look func([][]byte)
+		if d.ClamAV != nil {
+			look = func(contents [][]byte) { o.shown = d.scanShown(ctx, contents) }
+		}
+		r, err := d.Unpack.UnpackShowing(ctx, pieces, look)
 		if err != nil {
 			return &opened{err: err}
 		}
-		return &opened{report: &r}
+		o.report = &r
+		return o
 	})
 	if o == nil { // whoever asked first did not come to an end
 		return opened{err: errors.New("nobody could tell")}

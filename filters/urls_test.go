@@ -178,7 +178,7 @@ type unpacker struct {
 	err   error
 }
 
-func (u unpacker) Unpack(_ context.Context, pieces []unpack.Piece) (r unpack.Report, err error) {
+func (u unpacker) UnpackShowing(_ context.Context, pieces []unpack.Piece, _ func([][]byte)) (r unpack.Report, err error) {
 	for _, p := range pieces {
 		r.Objects = append(r.Objects, unpack.Object{Parent: -1, Part: p.Part, Links: u.links})
 	}

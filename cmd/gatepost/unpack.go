@@ -34,6 +34,9 @@ const (
 // ratioFrom is what may come out of anything, however small it is.
 const ratioFrom = 10 << 20
 
+// shownOctets is how much of what other scanners cannot open is shown to them, of one message.
+const shownOctets = 16 << 20
+
 // formats are all that is looked into, in the order in which they are asked: those that are archives by their looks only
 // come before these.
 func formats() []unpack.Format {
@@ -48,7 +51,7 @@ func newUnpack(b *config.Bootstrap, more ...string) *unpack.Client {
 		args = append(args, unpackLoose)
 	}
 	return unpack.NewClient(unpack.Config{Args: args, Memory: int64(u.Memory), Time: u.Time, Processes: u.Processes,
-		Limits: unpack.Limits{Entries: u.Entries, Depth: u.Depth, Octets: int64(u.Octets), Object: int64(u.Object), Held: int64(u.Memory) / 4, Ratio: int64(u.Ratio), RatioFrom: ratioFrom}})
+		Limits: unpack.Limits{Entries: u.Entries, Depth: u.Depth, Octets: int64(u.Octets), Object: int64(u.Object), Held: int64(u.Memory) / 4, Ratio: int64(u.Ratio), RatioFrom: ratioFrom, Show: shownOctets}})
 }
 
 // serveUnpack is that process, from its first moment to its end: memory and seconds of processor time that it may use, and

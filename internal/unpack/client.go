@@ -107,6 +107,10 @@ func (f *Failure) Ours() bool { return f.Kind == Busy || f.Kind == NotStarted ||
 
 // Unpack has pieces looked into by a process of their own. An error is always a *Failure: nothing is known then.
 func (c *Client) Unpack(ctx context.Context, pieces []Piece) (Report, error) {
+	return c.unpack(ctx, pieces, nil)
+}
+
+func (c *Client) unpack(ctx context.Context, pieces []Piece, look func(contents [][]byte)) (Report, error) {
 	select {
 	case c.room <- struct{}{}:
 	default:
@@ -118,8 +122,16 @@ func (c *Client) Unpack(ctx context.Context, pieces []Piece) (Report, error) {
 	}
 	defer func() { <-c.room }()
 	began := time.Now()
-	r, err := c.run(ctx, pieces)
-	return r, c.count(time.Since(began), err, r.Limit)
+	limits := c.c.Limits
+	if look == nil {
+		limits.Show = 0
+	}
+	r, contents, err := c.run(ctx, pieces, limits)
+	failed := c.count(time.Since(began), err, r.Limit)
+	if len(contents) > 0 && failed == nil {
+		look(contents)
+	}
+	return r, failed
 }
 
 // count keeps the numbers. It returns nil where all went well, as an error that is nil.
@@ -166,7 +178,7 @@ func (c *Client) Hello() (h Hello, ok bool) {
 }
 
 // run starts a process, gives it the job and reads what it says.
-func (c *Client) run(ctx context.Context, pieces []Piece) (Report, *Failure) {
+func (c *Client) run(ctx context.Context, pieces []Piece, limits Limits) (Report, [][]byte, *Failure) {
 	ctx, cancel := context.WithTimeout(ctx, c.c.Time+c.grace)
 	defer cancel()
 	cmd := c.command(ctx)
@@ -174,21 +186,21 @@ func (c *Client) run(ctx context.Context, pieces []Piece) (Report, *Failure) {
 	cmd.Stderr = &said
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return Report{}, &Failure{Kind: NotStarted, Err: err}
+		return Report{}, nil, &Failure{Kind: NotStarted, Err: err}
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return Report{}, &Failure{Kind: NotStarted, Err: err}
+		return Report{}, nil, &Failure{Kind: NotStarted, Err: err}
 	}
 	if err := cmd.Start(); err != nil {
-		return Report{}, &Failure{Kind: NotStarted, Err: err}
+		return Report{}, nil, &Failure{Kind: NotStarted, Err: err}
 	}
 	t := talk{c: c, sent: make(chan error, 1)}
 	go func() {
-		t.sent <- send(in, Job{Limits: c.c.Limits, Time: c.c.Time}, pieces)
+		t.sent <- send(in, Job{Limits: limits, Time: c.c.Time}, pieces)
 		in.Close()
 	}()
-	r, err := t.hear(out)
+	r, contents, err := t.hear(out, limits.Show)
 	over := ctx.Err()
 	if err != nil {
 		cancel() // what speaks like that is not waited for
@@ -202,9 +214,9 @@ func (c *Client) run(ctx context.Context, pieces []Piece) (Report, *Failure) {
 	f := t.failure(over, err, ended, sent)
 	if f != nil {
 		f.Said = said.String()
-		return Report{}, f
+		return Report{}, nil, f
 	}
-	return r, nil
+	return r, contents, nil
 }
 
 // command is the process, which has nothing of ours but three pipes.
@@ -227,26 +239,29 @@ type talk struct {
 }
 
 // hear reads what the process says.
-func (t *talk) hear(out io.Reader) (r Report, err error) {
+func (t *talk) hear(out io.Reader, show int64) (r Report, contents [][]byte, err error) {
 	var h Hello
 	if err := readJSON(out, maxHeader, &h); err != nil {
-		return r, err
+		return r, nil, err
 	}
 	t.hello = true
 	t.c.last.Store(&h)
 	if err := readJSON(out, maxReport, &r); err != nil {
-		return r, noEOF(err)
+		return r, nil, noEOF(err)
 	}
 	for i := range r.Objects { // what others rely on
 		if o := &r.Objects[i]; o.Parent >= i || o.Parent < -1 {
-			return Report{}, fmt.Errorf("%w: an object before what holds it", errFrame)
+			return Report{}, nil, fmt.Errorf("%w: an object before what holds it", errFrame)
 		}
+	}
+	if contents, err = readShown(out, &r, show); err != nil {
+		return Report{}, nil, err
 	}
 	var one [1]byte
 	if n, _ := io.ReadFull(out, one[:]); n > 0 {
-		return Report{}, fmt.Errorf("%w: more behind the report", errFrame)
+		return Report{}, nil, fmt.Errorf("%w: more behind the report", errFrame)
 	}
-	return r, nil
+	return r, contents, nil
 }
 
 // failure tells what was the matter: nil for nothing.

@@ -250,7 +250,7 @@ func FuzzServe(f *testing.F) {
 		}
 		var talk talk
 		talk.c = &Client{}
-		if _, err := talk.hear(&out); err != nil {
+		if _, _, err := talk.hear(&out, 1<<40); err != nil {
 			t.Error(err)
 		}
 	})

@@ -44,11 +44,12 @@ type Entry struct {
 
 // Limits bound what is done for one message.
 type Limits struct {
-	Entries   int   `json:"entries"`    // objects in all
-	Depth     int   `json:"depth"`      // of containers in each other
-	Octets    int64 `json:"octets"`     // unpacked, in all
-	Object    int64 `json:"object"`     // unpacked, of one object that is looked into
-	Held      int64 `json:"held"`       // octets that lie in memory at once, of objects in each other; 0: no limit but the others
-	Ratio     int64 `json:"ratio"`      // unpacked to packed; 0: no limit but the others
-	RatioFrom int64 `json:"ratio_from"` // octets from which the ratio counts
+	Entries   int   `json:"entries"`        // objects in all
+	Depth     int   `json:"depth"`          // of containers in each other
+	Octets    int64 `json:"octets"`         // unpacked, in all
+	Object    int64 `json:"object"`         // unpacked, of one object that is looked into
+	Held      int64 `json:"held"`           // octets that lie in memory at once, of objects in each other; 0: no limit but the others
+	Ratio     int64 `json:"ratio"`          // unpacked to packed; 0: no limit but the others
+	Show      int64 `json:"show,omitempty"` // octets of what other scanners should see that are sent back; 0: none
+	RatioFrom int64 `json:"ratio_from"`     // octets from which the ratio counts
 }

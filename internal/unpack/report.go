@@ -31,6 +31,7 @@ type Object struct {
 	Packed int64    `json:"packed,omitempty"` // octets in the archive; 0 where that is not known
 	SHA256 string   `json:"sha256,omitempty"` // in hexadecimal; "" where it was not unpacked whole
 	Folder bool     `json:"folder,omitempty"`
+	Shown  int64    `json:"shown,omitempty"` // octets of its content that follow the report, for other scanners
 	Signs  []Sign   `json:"signs,omitempty"`
 	Links  []Link   `json:"links,omitempty"`
 	// Data is what a Format read of a document whose content is wanted: a report that others sent us.
@@ -75,6 +76,7 @@ const (
 	Form          Kind = "form"           // a form in HTML that asks for a password or is sent elsewhere
 	Smuggling     Kind = "smuggling"      // HTML that puts a file together by itself
 	Unseen        Kind = "unseen"         // what was not looked into and is no danger by itself: a picture of too many points, or one that cannot be read
+	Unshown       Kind = "unshown"        // other scanners may not open what it lies in, and it is too big to be shown to them
 	Shortcut      Kind = "shortcut"       // a .lnk, .url or the like; Text is what it runs
 )
 

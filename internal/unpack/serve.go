@@ -39,11 +39,11 @@ func (s *Server) Serve(in io.Reader, out io.Writer) error {
 		more, err := s.item(r, w, job.Limits)
 		switch {
 		case errors.Is(err, ErrLimit):
-			return writeReport(out, w.Report()) // what is left of the job is not read: nobody would look at it
+			return writeReport(out, w.Report(), w.Shown()) // what is left of the job is not read: nobody would look at it
 		case err != nil:
 			return err
 		case !more:
-			return writeReport(out, w.Report())
+			return writeReport(out, w.Report(), w.Shown())
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (s *Server) item(r io.Reader, w *Walk, l Limits) (more bool, err error) {
 	return true, w.Item(i, content)
 }
 
-func writeReport(out io.Writer, r Report) error {
+func writeReport(out io.Writer, r Report, contents [][]byte) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -92,5 +92,8 @@ func writeReport(out io.Writer, r Report) error {
 			return err
 		}
 	}
-	return writeFrame(out, b)
+	if err := writeFrame(out, b); err != nil {
+		return err
+	}
+	return writeShown(out, &r, contents)
 }

@@ -21,15 +21,18 @@ var ErrTooBig = errors.New("unpack: needs too much memory")
 
 // Walk opens objects one in another, within its limits.
 type Walk struct {
-	ctx     context.Context
-	formats []Format
-	limits  Limits
-	typeOf  func(content []byte) string
-	report  Report
-	octets  int64 // unpacked so far
-	brought int64 // octets of the items so far
-	held    int64 // octets of the objects that lie in memory now, one in another
-	texts   int   // octets of names, signs and links in the report
+	ctx       context.Context
+	formats   []Format
+	limits    Limits
+	typeOf    func(content []byte) string
+	report    Report
+	octets    int64        // unpacked so far
+	brought   int64        // octets of the items so far
+	held      int64        // octets of the objects that lie in memory now, one in another
+	unscanned map[int]bool // objects whose contents other scanners may not see
+	shown     int64        // octets of contents
+	contents  [][]byte
+	texts     int // octets of names, signs and links in the report
 }
 
 // NewWalk returns a walk. typeOf tells the media type of content; the first format that matches opens it.
@@ -109,6 +112,9 @@ func (w *Walk) Enter(parent int, e Entry, r io.Reader) error {
 		return w.over(TooBig, at)
 	case err != nil:
 		w.Sign(at, Broken, err.Error())
+	}
+	if w.unscanned[parent] {
+		w.show(at, content, whole)
 	}
 	if !whole {
 		w.Sign(at, Unread, "")
@@ -271,6 +277,8 @@ func (w *Walk) open(at int, content []byte) error {
 		}
 		if !opened {
 			w.report.Objects[at].Format = f.Name()
+		} else {
+			w.Unscanned(at) // what has two faces is read by one of them
 		}
 		opened = true
 		err := f.Open(w, at, c)

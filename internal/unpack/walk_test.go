@@ -163,7 +163,7 @@ func TestMuchText(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := writeReport(&b, r); err != nil || b.Len() > maxReport || r.Limit != "" {
+	if err := writeReport(&b, r, nil); err != nil || b.Len() > maxReport || r.Limit != "" {
 		t.Errorf("%v, %d octets", err, b.Len())
 	}
 }

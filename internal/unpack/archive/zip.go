@@ -48,6 +48,9 @@ func openZip(l *lister, c unpack.Content) error {
 	if z.behind > 0 {
 		l.sign(unpack.Trailing, fmt.Sprintf("%d octets behind the ZIP", z.behind))
 	}
+	if z.odd() {
+		l.w.Unscanned(l.at)
+	}
 	if len(z.members) == 0 && z.before == 0 && len(z.signs) > 0 {
 		return nil // it is told already
 	}
@@ -79,6 +82,18 @@ func openUnlisted(l *lister, c unpack.Content) error {
 		}
 	}
 	return nil
+}
+
+// odd reports whether other readers may see other entries, or cannot unpack one.
+func (z *zipFile) odd() bool {
+	for i := range z.members {
+		switch z.members[i].method {
+		case 0, 8, 9, 12:
+		default:
+			return true
+		}
+	}
+	return z.before > 0 || z.behind > 0 || len(z.signs) > 0
 }
 
 // member enters one entry of a ZIP.
