@@ -22,6 +22,8 @@ type ClamdOptions struct {
 	// Signatures are further lines of the database in clamd's .ndb format
 	// (NAME:TARGET:OFFSET:HEX). EICAR is always in it.
 	Signatures []string
+	// AtBeginning has EICAR found at the beginning of a file only, as by ClamAV's own database: what finds it in a container has opened that.
+	AtBeginning bool
 	// Settings are lines of clamd.conf. They take the place of shipped ones of
 	// the same name.
 	Settings []string
@@ -86,7 +88,7 @@ func StartClamd(ctx context.Context, dir string, o ClamdOptions) (*Clamd, error)
 	c := &Clamd{Addr: port.Addr(), Socket: filepath.Join(dir, "s")}
 	settings := merge(clamdSettings(dir, port.Number), o.Settings)
 	conf := filepath.Join(dir, "clamd.conf")
-	if err := c.write(dir, conf, settings, o.Signatures); err != nil {
+	if err := c.write(dir, conf, settings, o); err != nil {
 		release(own)
 		return nil, err
 	}
@@ -102,11 +104,15 @@ func StartClamd(ctx context.Context, dir string, o ClamdOptions) (*Clamd, error)
 }
 
 // write writes the configuration and the database.
-func (c *Clamd) write(dir, conf string, settings, signatures []string) error {
+func (c *Clamd) write(dir, conf string, settings []string, o ClamdOptions) error {
 	if err := os.WriteFile(conf, []byte(strings.Join(settings, "\n")+"\n"), 0o644); err != nil {
 		return fmt.Errorf("clamd: %w", err)
 	}
-	lines := append([]string{"Eicar-Test-Signature:0:*:" + hex.EncodeToString([]byte(EICAR()))}, signatures...)
+	place := "*"
+	if o.AtBeginning {
+		place = "0"
+	}
+	lines := append([]string{"Eicar-Test-Signature:0:" + place + ":" + hex.EncodeToString([]byte(EICAR()))}, o.Signatures...)
 	if err := os.WriteFile(filepath.Join(dir, "db", "lab.ndb"), []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
 		return fmt.Errorf("clamd: %w", err)
 	}
