@@ -16,7 +16,7 @@ func mimeCheck() Definition {
 		Doc:    "Is the message made so that all mail clients show the same? Each place where they may disagree is a measure. What only some of them would show, since a field stands there twice or content lies outside of the parts, is looked at like any other part, and costs the points of hidden besides. What is nested too deeply or has too many parts is not looked at.",
 		RFC:    "RFC 2045, RFC 2046, RFC 2047, RFC 2183, RFC 2231",
 		Action: gateway.ActionScore, Unknown: gateway.ActionDefer,
-		Reasons:  map[gateway.Reason]gateway.Action{gateway.MIMEAmbiguous: gateway.ActionScore, gateway.MIMELimits: gateway.ActionQuarantine},
+		Reasons:  map[gateway.Reason]gateway.Action{gateway.MIMEAmbiguous: gateway.ActionScore, gateway.MIMELimits: gateway.ActionQuarantine, gateway.MIMEPartial: gateway.ActionQuarantine},
 		Measures: mimeMeasures(),
 		Build: func(any, *Deps) (Built, error) {
 			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return runMIME(in) }, Ready: always}, nil
@@ -46,7 +46,7 @@ func mimeMeasures() []Measure {
 		{string(mime.CharsetUnknown), "a charset that nobody knows", 0},
 		{string(mime.CharsetOdd), "a charset that hides US-ASCII: UTF-7, UTF-16, EBCDIC and others", 1},
 		{string(mime.WordBroken), "a name with an encoded word that cannot be decoded", 0.1},
-		{string(mime.Partial), "a piece of a message, which is put together where nobody scans", 7},
+		{string(mime.Partial), "a piece of a message, which is put together where nobody scans", 3},
 		{string(mime.ExternalBody), "content that lies elsewhere", 2},
 		{string(mime.UUEncoded), "a uuencoded, yEnc or BinHex file in a text", 0.5},
 		{string(mime.MissingVersion), "MIME fields without MIME-Version", 0},
@@ -81,6 +81,9 @@ func runMIME(in *gateway.Input) gateway.Finding {
 		f.Result, f.Reason, f.Args, f.Parts = gateway.Fail, gateway.MIMEAmbiguous, []string{whyHidden(t)}, hidden
 		first := &t.Parts[hidden[0]]
 		f = f.With(gateway.Measure{Name: "hidden", Value: 1, Text: gateway.CleanText(first.Type+" "+first.Name(), 100)})
+	}
+	if seen[mime.Partial] > 0 {
+		f.Result, f.Reason, f.Args = gateway.Fail, gateway.MIMEPartial, nil
 	}
 	for _, kind := range [...]mime.Kind{mime.TooMany, mime.TooDeep, mime.TooBig} {
 		if seen[kind] > 0 {

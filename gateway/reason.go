@@ -117,6 +117,7 @@ const (
 	SpamRules           Reason = "spam.rules"
 	SpamScore           Reason = "spam.score"     // the sum over all checks
 	MIMEAmbiguous       Reason = "mime.ambiguous" // mail clients may show different things
+	MIMEPartial         Reason = "mime.partial"   // a piece of a message, which can be scanned nowhere
 	MIMELimits          Reason = "mime.limits"    // more parts, or deeper, than are looked at
 	AttachmentType      Reason = "attachments.type"
 	AttachmentName      Reason = "attachments.name"      // a name that is a disguise
@@ -260,6 +261,7 @@ var reasonWords = map[Reason]words{
 	SpamRules:           {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
 	SpamScore:           {550, "5.7.1", Reject, "Message refused as spam; if it is not, tell the recipient by other means"},
 	MIMEAmbiguous:       {550, "5.6.0", Quarantine, "Message refused: mail clients would read it differently (%s); send it as plain MIME (RFC 2045)"},
+	MIMEPartial:         {550, "5.6.0", Quarantine, "Message refused: it is a piece of a message that was split on its way (message/partial); send it whole"},
 	MIMELimits:          {550, "5.6.0", Quarantine, "Message refused: it has more parts, or deeper ones, than are looked at here (%s); pack them into one file"},
 	AttachmentType:      {550, "5.7.1", Quarantine, "Message refused: files of this kind are not taken here: %s (%s); agree with the recipient on another way"},
 	AttachmentName:      {550, "5.7.1", Quarantine, "Message refused: the name of an attachment disguises what it is: %s (%s); rename it"},
