@@ -51,7 +51,7 @@ type Rule struct {
 	Reasons    []string      `toml:"reasons" example:"attachments.autoexec" doc:"About which reasons of a Fail. Not set: all. What a check could not tell is meant only where its reason stands here, as unpack.failed."`
 	Text       []string      `toml:"text" max:"100" example:"*.docm" doc:"Patterns (with * and ?) of which one must match the text of a measure, in any case: a file name, a type, a signature, a list."`
 	PointsFrom float64       `toml:"points_from" unit:"points" min:"0" max:"1000" example:"4" doc:"Of a rule about the message as such: from how many points."`
-	Action     RuleAction    `toml:"action" enum:"accept,tag,strip,quarantine,defer,reject,drop" required:"true" example:"tag" doc:"What is done instead of what the check's table says. accept: nothing, and what was found costs no points. strip: the parts are taken out and a notice stands in their place. It is never milder than the check allows, and never makes malware, relaying or unknown recipients milder."`
+	Action     RuleAction    `toml:"action" enum:"accept,tag,strip,quarantine,defer,reject,drop" required:"true" example:"tag" doc:"What is done instead of what the check's table says. accept: nothing, and what was found costs no points; of a message as such, without banner and subject, an exception of the rules below it. strip: the parts are taken out and a notice stands in their place. It is never milder than the check allows, and never makes malware, relaying or unknown recipients milder."`
 	Subject    string        `toml:"subject" max:"60" example:"[external]" doc:"What is put before the subject of copies that are delivered."`
 	Banner     string        `toml:"banner" format:"word" example:"external" doc:"The name of a [[banner]] that is written above the text of copies that are delivered."`
 	Keep       time.Duration `toml:"keep" max:"365d" example:"2d" doc:"With quarantine: how long it is kept, where that is not to be as long as all. So mail is thrown away that nobody wants, and can still be found for a while."`
@@ -100,11 +100,8 @@ func (b *Banner) Validate(report func(key, message, instead string)) {
 
 // Validate checks what a rule says by itself.
 func (r *Rule) Validate(report func(key, message, instead string)) {
-	switch {
-	case len(r.Check) == 0 && r.Action == "strip":
+	if len(r.Check) == 0 && r.Action == "strip" {
 		report("action", `"strip" needs something that was found`, `write check, for example check = ["attachments.*"]`)
-	case len(r.Check) == 0 && r.Action == "accept" && r.Banner == "" && r.Subject == "":
-		report("action", `"accept" of a message as such changes nothing, since such a rule only adds`, `write check, for example check = ["attachments.*"], or banner or subject`)
 	}
 	if len(r.Check) == 0 && len(r.Reasons) > 0 {
 		report("reasons", "are those of checks, and check is not set", `write check, for example check = ["attachments.*"]`)

@@ -34,6 +34,9 @@ func (p *Policy) named(sections Sections, report func(key, message, instead stri
 				report(at+"to["+strconv.Itoa(k)+"]", "there is no group "+shown(to), groupAdvice(to, groups))
 			}
 		}
+		if len(r.Check) == 0 && r.Action == "accept" && r.Banner == "" && r.Subject == "" && !slices.ContainsFunc(p.Rules[i+1:], aboutMessages) {
+			report(at+"action", `"accept" of a message as such changes nothing, since such a rule only adds`, `write check, for example check = ["attachments.*"], or banner or subject; or put it above the rules about messages that it is an exception of`)
+		}
 		if r.Banner != "" && !banners[r.Banner] {
 			report(at+"banner", "there is no banner "+shown(r.Banner), "write a [[banner]] of that name")
 		}
@@ -41,6 +44,9 @@ func (p *Policy) named(sections Sections, report func(key, message, instead stri
 		r.checks(sections, below)
 	}
 }
+
+// aboutMessages reports whether a rule is about the message as such.
+func aboutMessages(r Rule) bool { return len(r.Check) == 0 }
 
 func (p *Policy) groupNames(report func(key, message, instead string)) (names []string) {
 	for i := range p.Groups {
