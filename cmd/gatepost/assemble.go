@@ -38,6 +38,7 @@ type parts struct {
 	clamav     *addrpool.Pool[*clamd.Client]
 	spam       *addrpool.Pool[*spamd.Client]
 	engines    *engines
+	pupils     pupils
 	unpack     *unpack.Client
 	reading    *unpack.Client // of reports that others send
 	received   receivedReports
@@ -124,6 +125,9 @@ func newParts(b *config.Bootstrap, log *slog.Logger) (*parts, error) {
 		}
 	}
 	if p.engines, err = newEngines(b, log); err != nil {
+		return nil, err
+	}
+	if p.pupils, err = newPupils(b, log); err != nil {
 		return nil, err
 	}
 	return p, nil

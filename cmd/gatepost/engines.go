@@ -27,10 +27,8 @@ type engines struct {
 	clamavs []filters.Instance[*clamd.Client]
 	rspamd  *addrpool.Pool[*rspamd.Client] // nil for none
 	icap    *filters.ICAPEngine            // nil for none
-
-	controller *rspamd.Client // the rspamd that learns; nil for none
-	milters    []filters.Instance[*milter.Client]
-	hooks      []filters.Hook
+	milters []filters.Instance[*milter.Client]
+	hooks   []filters.Hook
 }
 
 // engine is one of them, as probes, status and health see it.
@@ -49,10 +47,6 @@ func newEngines(b *config.Bootstrap, log *slog.Logger) (*engines, error) {
 		if err := named(b, log); err != nil {
 			return nil, err
 		}
-	}
-	var err error
-	if e.controller, err = newController(b, log); err != nil {
-		return nil, err
 	}
 	return e, nil
 }

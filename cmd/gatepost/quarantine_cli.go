@@ -209,8 +209,8 @@ func printLooked(w io.Writer, l *quarantine.Looked) {
 	line("Size", strconv.FormatInt(r.Size, 10)+" octets")
 	line("Arrived", stamp(r.Arrived))
 	line("Until", stamp(l.Expires))
-	if t := l.Lesson; t != nil {
-		line(map[bool]string{true: "Learned", false: "Not learned"}[t.Done], "as "+t.As+strings.TrimRight(", "+stamp(t.At), " ")+": "+gateway.CleanText(t.Said, 300))
+	if l.Lesson != nil {
+		line(lessonOf(l.Lesson))
 	}
 	for i := range r.Rcpts {
 		to := &r.Rcpts[i]

@@ -7,13 +7,34 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
+	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
 	"gatepost/internal/config"
 	"gatepost/internal/rspamd"
 	"gatepost/internal/spamd"
 )
+
+// pupils are the engines that can learn. They have connections of their own: what fails here is no reason not to ask them about mail.
+type pupils struct {
+	spamds []*spamd.Client // each: they may have a Bayes database of their own
+	rspamd *rspamd.Client  // nil: none
+}
+
+// newPupils makes their clients. It connects to nobody.
+func newPupils(b *config.Bootstrap, log *slog.Logger) (p pupils, err error) {
+	for _, address := range b.SpamAssassin.Addresses {
+		c, err := spamd.New(spamd.Config{Address: address, Timeout: b.SpamAssassin.Timeout, MaxSize: int64(b.SpamAssassin.MaxSize)})
+		if err != nil {
+			return p, fmt.Errorf("spamassassin: %w", err)
+		}
+		p.spamds = append(p.spamds, c)
+	}
+	p.rspamd, err = newController(b, log)
+	return p, err
+}
 
 // newController makes the client of the rspamd that learns; nil where none is named.
 func newController(b *config.Bootstrap, log *slog.Logger) (*rspamd.Client, error) {
@@ -34,10 +55,10 @@ func newController(b *config.Bootstrap, log *slog.Logger) (*rspamd.Client, error
 // trainable refuses a policy that wants engines to learn which are not there.
 func trainable(c *config.Config, p *parts) error {
 	switch t := &c.Policy.Training; {
-	case t.SpamAssassin && p.spam == nil:
-		return errors.New("training.spamassassin: needs spamassassin.addresses in gatepost.toml")
-	case t.Rspamd && p.engines.controller == nil:
-		return errors.New("training.rspamd: needs rspamd.controller in gatepost.toml")
+	case t.SpamAssassin && len(p.pupils.spamds) == 0:
+		return errors.New("training.spamassassin: no spamd is there to learn; name it in spamassassin.addresses in gatepost.toml, or remove this line")
+	case t.Rspamd && p.pupils.rspamd == nil:
+		return errors.New("training.rspamd: no rspamd is there to learn; name its controller in rspamd.controller in gatepost.toml, as \"127.0.0.1:11334\", or remove this line")
 	}
 	return nil
 }
@@ -61,67 +82,116 @@ type pupil struct {
 	tell func(ctx context.Context, text []byte, spam bool) (did bool, err error)
 }
 
+// pupils are those that policy in force names.
 func (t teacher) pupils() (out []pupil) {
 	c := t.policy()
 	if c.Policy.Training.SpamAssassin {
-		out = append(out, pupil{"spamassassin", int64(c.Bootstrap.SpamAssassin.MaxSize), t.tellSpamd})
+		for _, client := range t.parts.pupils.spamds {
+			name := "spamassassin"
+			if len(t.parts.pupils.spamds) > 1 {
+				name += " " + client.Address()
+			}
+			out = append(out, pupil{name, int64(c.Bootstrap.SpamAssassin.MaxSize), func(ctx context.Context, text []byte, spam bool) (bool, error) {
+				return tellSpamd(ctx, client, text, spam)
+			}})
+		}
 	}
-	if c.Policy.Training.Rspamd {
+	if client := t.parts.pupils.rspamd; c.Policy.Training.Rspamd && client != nil {
 		out = append(out, pupil{"rspamd", int64(c.Bootstrap.Rspamd.MaxSize), func(ctx context.Context, text []byte, spam bool) (bool, error) {
-			return t.parts.engines.controller.Learn(ctx, bytes.NewReader(text), int64(len(text)), spam)
+			did, err := client.Learn(ctx, bytes.NewReader(text), int64(len(text)), spam)
+			if errors.Is(err, rspamd.ErrDenied) {
+				err = fmt.Errorf("%w; write it into the file that rspamd.password_file in gatepost.toml names, and restart", err)
+			}
+			return did, err
 		}})
 	}
 	return out
 }
 
-func (t teacher) tellSpamd(ctx context.Context, text []byte, spam bool) (did bool, err error) {
+// tellSpamd tells a spamd. One whose Bayes database is off, or that may not write it, answers as one that knows the message: so
+// that is found out, by having it forget the message first.
+func tellSpamd(ctx context.Context, c *spamd.Client, text []byte, spam bool) (did bool, err error) {
 	as := spamd.Ham
-	var unwilling error
 	if spam {
 		as = spamd.Spam
 	}
-	err = t.parts.spam.Do(ctx, func(ctx context.Context, c *spamd.Client) (err error) {
-		did, err = c.Tell(ctx, spamd.Request{Message: bytes.NewReader(text), Size: int64(len(text))}, as)
-		var code *spamd.CodeError
-		if errors.As(err, &code) && code.Code == spamd.CodeUnavailable {
-			// It works, and does not want to: mail that it is to score must not be kept from it for that.
-			unwilling = fmt.Errorf("%w; start spamd with --allow-tell", err)
-			return nil
+	tell := func(as spamd.Lesson) (bool, error) {
+		return c.Tell(ctx, spamd.Request{Message: bytes.NewReader(text), Size: int64(len(text))}, as)
+	}
+	did, err = tell(as)
+	if err == nil && !did {
+		var forgot, again bool
+		if forgot, err = tell(spamd.Forget); err == nil {
+			again, err = tell(as)
 		}
-		return err
-	})
-	return did, errors.Join(err, unwilling)
+		if err == nil && !forgot && !again {
+			err = fmt.Errorf("spamd at %s takes lessons and learns nothing; its settings need use_bayes 1, and a bayes_path that its user (--username) may write", c.Address())
+		}
+	}
+	var code *spamd.CodeError
+	if errors.As(err, &code) && code.Code == spamd.CodeUnavailable {
+		err = fmt.Errorf("%w; start spamd with --allow-tell, or remove training.spamassassin from policy.toml", err)
+	}
+	return did, err
 }
 
-// Teach tells every engine, also where one of them fails. One that knows the message already is well.
-func (t teacher) Teach(ctx context.Context, spam bool, m io.Reader, size int64) (string, error) {
+// Teach tells every engine that does not know, also where one of them fails. One that had learned the message before is well.
+func (t teacher) Teach(ctx context.Context, spam bool, m io.Reader, size int64, know []string) (knowing []string, told string, err error) {
 	var most int64
 	all := t.pupils()
 	for i := range all {
 		most = max(most, all[i].most)
 	}
 	if size > most {
-		return "", fmt.Errorf("%w: it is larger than what engines are shown (%d octets)", quarantine.ErrUnfit, most)
+		return nil, "", fmt.Errorf("%w: it has %d octets, and the engines are shown %d at most (max_size in gatepost.toml)", quarantine.ErrUnfit, size, most)
 	}
 	text, err := io.ReadAll(io.LimitReader(m, size))
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	var said []string
-	var faults error
+	var faults []string
 	for _, p := range all {
-		if size > p.most {
-			said = append(said, p.name+": too large")
-			continue
-		}
-		switch did, err := p.tell(ctx, text, spam); {
-		case err != nil:
-			faults = errors.Join(faults, fmt.Errorf("%s: %w", p.name, err))
-		case did:
-			said = append(said, p.name+": learned")
+		word := "nothing new"
+		switch {
+		case slices.Contains(know, p.name):
+			word = "knows it"
+		case size > p.most:
+			word = "too large"
 		default:
-			said = append(said, p.name+": nothing new")
+			did, err := p.tell(ctx, text, spam)
+			if err != nil {
+				faults = append(faults, p.name+": "+err.Error())
+				continue
+			}
+			if did {
+				word = "learned"
+			}
+			knowing = append(knowing, p.name)
 		}
+		said = append(said, p.name+": "+word)
 	}
-	return strings.Join(said, "; "), faults
+	told = strings.Join(said, "; ")
+	if len(faults) > 0 {
+		err = errors.New(strings.Join(append(faults, said...), "; "))
+	}
+	return knowing, told, err
+}
+
+// lessonOf tells what engines learn from a message.
+func lessonOf(l *quarantine.Lesson) (word, text string) {
+	word, text = "Not learned", "as "+l.As
+	switch {
+	case l.Done:
+		word = "Learned"
+	case l.Due:
+		word = "To learn"
+	}
+	if l.Tries > 0 {
+		text += ", " + stamp(l.At)
+	}
+	if l.Due && l.Tries > 0 {
+		text += fmt.Sprintf(", %d failed, and it is tried again", l.Tries)
+	}
+	return word, text + ": " + gateway.CleanText(l.Said, 300)
 }

@@ -1,14 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"gatepost/gateway/quarantine"
 	"gatepost/internal/config"
@@ -38,19 +40,14 @@ func learning(t *testing.T, bootstrap, policy string) (teacher, error) {
 const pills = "From: A <a@example.org>\r\nTo: b@example.com\r\nSubject: a test\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\nMessage-ID: <pills@example.org>\r\n\r\n" +
 	"cheap pills casino lottery winner prize claim urgent transfer million dollars\r\n"
 
-// bayes is how many messages spamd knows as spam and as ham, as SpamAssassin's own tool tells.
-func bayes(t *testing.T, s *lab.Spamd) string {
+// knows is what spamd has learned, as SpamAssassin's own tool tells.
+func knows(t *testing.T, s *lab.Spamd) lab.Lessons {
 	t.Helper()
-	home := filepath.Dir(s.Socket)
-	out, err := exec.CommandContext(t.Context(), "sa-learn", "--siteconfigpath="+filepath.Join(home, "site"), "--dbpath="+filepath.Join(home, ".spamassassin", "bayes"), "--dump", "magic").Output()
+	l, err := s.Learned(t.Context())
 	if err != nil {
-		t.Fatalf("sa-learn: %v", err)
+		t.Fatal(err)
 	}
-	got := ""
-	for _, m := range regexp.MustCompile(`(\d+)\s+\d+\s+non-token data: (nspam|nham)`).FindAllStringSubmatch(string(out), -1) {
-		got += m[2] + " " + m[1] + " "
-	}
-	return strings.TrimSpace(got)
+	return l
 }
 
 // TestTeachEngines teaches a real spamd and a real rspamd: each learns a message once, and otherwise when a person changed his mind.
@@ -66,24 +63,29 @@ func TestTeachEngines(t *testing.T) {
 	if err != nil || !h.Learns() {
 		t.Fatal(err)
 	}
-	teach := func(text string, spam bool, want string) {
+	teach := func(text string, spam bool, want string, know ...string) {
 		t.Helper()
-		if got, err := h.Teach(t.Context(), spam, strings.NewReader(text), int64(len(text))); err != nil || got != want {
+		if _, got, err := h.Teach(t.Context(), spam, strings.NewReader(text), int64(len(text)), know); err != nil || got != want {
 			t.Errorf("%q, %v, want %q", got, err, want)
 		}
 	}
 	teach(pills, true, "spamassassin: learned; rspamd: learned")
-	if got := bayes(t, s); got != "nspam 1 nham 0" {
-		t.Errorf("spamd knows %s", got)
+	if got := knows(t, s); got != (lab.Lessons{Spam: 1}) {
+		t.Errorf("spamd knows %+v", got)
 	}
 	teach(pills, true, "spamassassin: nothing new; rspamd: nothing new")
 	teach(pills, false, "spamassassin: learned; rspamd: learned")
-	if got := bayes(t, s); got != "nspam 0 nham 1" {
-		t.Errorf("spamd knows %s", got)
+	if got := knows(t, s); got != (lab.Lessons{Ham: 1}) {
+		t.Errorf("spamd knows %+v", got)
 	}
 	large := pills + strings.Repeat("and so on\r\n", 20<<10/11)
 	teach(large, true, "spamassassin: too large; rspamd: learned")
-	if _, err := h.Teach(t.Context(), true, strings.NewReader(large+large), int64(2*len(large))); !errors.Is(err, quarantine.ErrUnfit) {
+	other := strings.Replace(pills, "<pills@", "<more.pills@", 1) + "and more\r\n"
+	teach(other, true, "spamassassin: knows it; rspamd: learned", "spamassassin")
+	if got := knows(t, s); got != (lab.Lessons{Ham: 1}) {
+		t.Errorf("spamd was told what it knows: %+v", got)
+	}
+	if _, _, err := h.Teach(t.Context(), true, strings.NewReader(large+large), int64(2*len(large)), nil); !errors.Is(err, quarantine.ErrUnfit) {
 		t.Errorf("larger than all: %v", err)
 	}
 
@@ -91,34 +93,63 @@ func TestTeachEngines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := wrong.Teach(t.Context(), true, strings.NewReader(pills), int64(len(pills)))
-	if said != "spamassassin: learned" || err == nil || !strings.Contains(err.Error(), "does not take the password") {
-		t.Errorf("half: %q, %v", said, err)
+	know, _, err := wrong.Teach(t.Context(), true, strings.NewReader(pills), int64(len(pills)), nil)
+	if len(know) != 1 || know[0] != "spamassassin" || err == nil || !strings.Contains(err.Error(), "does not take the password") ||
+		!strings.Contains(err.Error(), "the file that rspamd.password_file in gatepost.toml names") || !strings.HasSuffix(err.Error(), "; spamassassin: learned") {
+		t.Errorf("half: %q, %v", know, err)
 	}
 }
 
-// TestTeachUnwilling shows what is said of a spamd that was not started for it, and that its scores count as before.
-func TestTeachUnwilling(t *testing.T) {
-	s := labtest.Spamd(t, lab.SpamdOptions{})
-	h, err := learning(t, "[spamassassin]\naddresses = [\""+s.Addr+"\"]\n", "[training]\nspamassassin = true\n")
-	if err != nil {
-		t.Fatal(err)
+// TestTeachFaults shows what is said of a spamd that was not started for it, that may not write its database, hangs, talks garbage or is away, that what the
+// others learned counts, and that it is none of the pool's business, by which mail is scored.
+func TestTeachFaults(t *testing.T) {
+	unwilling := labtest.Spamd(t, lab.SpamdOptions{})
+	blind := labtest.Spamd(t, lab.SpamdOptions{Learns: true, Settings: []string{"bayes_path /nonexistent/bayes"}})
+	answer := func(text string) string {
+		return labtest.Server(t, func(c net.Conn) {
+			_, _ = io.Copy(io.Discard, c) // to the end of the request
+			_, _ = io.WriteString(c, text)
+		})
 	}
-	for range 3 {
-		if _, err := h.Teach(t.Context(), true, strings.NewReader(pills), int64(len(pills))); err == nil || !strings.Contains(err.Error(), "start spamd with --allow-tell") {
-			t.Errorf("%v", err)
+	hung := labtest.Server(t, func(net.Conn) { <-t.Context().Done() })
+	good := answer("SPAMD/1.1 0 EX_OK\r\nDidSet: local\r\nContent-length: 2\r\n\r\n\r\n")
+	for address, want := range map[string]string{
+		unwilling.Addr:          "start spamd with --allow-tell, or remove training.spamassassin from policy.toml",
+		hung:                    "deadline exceeded",
+		answer("220 hello\r\n"): "bad reply",
+		answer("SPAMD/1.1 0 EX_OK\r\nX: " + strings.Repeat("x", 1<<20)): "bad reply",
+		labtest.ClosedAddr(t): "connection refused",
+		blind.Addr:            "its settings need use_bayes 1",
+	} {
+		h, err := learning(t, "[spamassassin]\naddresses = [\""+address+"\", \""+good+"\"]\n", "[training]\nspamassassin = true\n")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if got := h.parts.spam.Health(); len(got) != 1 || got[0].Failures != 0 || got[0].Errors != 0 {
-		t.Errorf("%+v", got)
+		ctx, cancel := context.WithCancel(t.Context())
+		if address == hung {
+			ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
+		}
+		know, _, err := h.Teach(ctx, true, strings.NewReader(pills), int64(len(pills)), nil)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "spamassassin "+address+": ") {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if address != hung && (len(know) != 1 || know[0] != "spamassassin "+good) {
+			t.Errorf("%s: %q know it", want, know)
+		}
+		for _, a := range h.parts.spam.Health() {
+			if a.Failures != 0 || a.Errors != 0 || a.Calls != 0 {
+				t.Errorf("%+v", a)
+			}
+		}
 	}
 }
 
 // TestTrainable refuses a policy whose engines are not there.
 func TestTrainable(t *testing.T) {
 	for policy, want := range map[string]string{
-		"[training]\nspamassassin = true\n": "needs spamassassin.addresses",
-		"[training]\nrspamd = true\n":       "needs rspamd.controller",
+		"[training]\nspamassassin = true\n": "name it in spamassassin.addresses in gatepost.toml",
+		"[training]\nrspamd = true\n":       "name its controller in rspamd.controller in gatepost.toml",
 		"":                                  "",
 	} {
 		h, err := learning(t, "[spamassassin]\naddresses = []\n[rspamd]\naddresses = [\"127.0.0.1:11333\"]\n", policy)

@@ -212,6 +212,7 @@ func (d *daemon) vaultInstruments(m *journal.Metrics) {
 		}
 		return 0
 	})
+	m.Gauge("quarantine_lessons", "Messages that engines are still to be told of.", func() float64 { return float64(d.vaultStatus().Lessons) })
 	m.Gauge("quarantine_latched", "1 while nothing is taken since the disk failed.", func() float64 {
 		if d.vault == nil || d.vaultStatus().Latched != "" {
 			return 1

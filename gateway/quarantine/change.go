@@ -79,6 +79,7 @@ type Status struct {
 	Pending  int             `json:"pending"`
 	Unknown  int             `json:"unknown"` // files that the index is still to be told of
 	Damaged  int             `json:"damaged"`
+	Lessons  int             `json:"lessons,omitempty"` // that engines are still to be told of
 	Latched  string          `json:"latched,omitempty"` // why it is shut
 	NoRoom   bool            `json:"no_room,omitempty"` // the disk has none
 	Classes  map[string]Sums `json:"classes,omitempty"`

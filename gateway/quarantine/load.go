@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gatepost/gateway"
 	"gatepost/internal/durable"
@@ -71,6 +72,9 @@ func (v *Vault) touched(id gateway.ID, seq int64) bool {
 	}
 	defer s.Close()
 	st, err := readState(v.name(id, extState), s.aead, id, len(s.Rcpts))
+	if err == nil && st.Lesson != nil && st.Lesson.Due {
+		v.lessons.add(id, time.Time{})
+	}
 	return err != nil || st.Seq != seq || st.Out != nil
 }
 
@@ -202,6 +206,7 @@ func (v *Vault) reindexOne(ctx context.Context, id gateway.ID) {
 			return
 		}
 	}
+	m.wanted()
 	v.mu.Lock()
 	delete(v.damaged, id)
 	v.mu.Unlock()

@@ -172,6 +172,9 @@ func (v *Vault) erase(id gateway.ID) (octets int64, err error) {
 	delete(v.damaged, id)
 	v.mu.Unlock()
 	v.removeFolder(id)
+	if v.lessons.erased(id) {
+		v.told(id, "", Spam, &Lesson{As: "nothing", Said: "the message was erased before the engines were told"})
+	}
 	return octets, nil
 }
 

@@ -189,7 +189,9 @@ func (m *message) legs(r *Release, which []int) ([]way, error) {
 func (m *message) release(ctx context.Context, r *Release, which []int, legs []way) ([]Result, error) {
 	now := time.Now().UTC().Round(0)
 	before := slices.Clone(m.state.Rcpts)
-	m.state.Out = &outward{By: r.By, At: now, Rcpts: which}
+	// What nobody looked through for malware, or is for another mailbox, is nothing to learn from.
+	outward := &outward{By: r.By, At: now, Rcpts: which, Ham: r.To == nil && !r.Force}
+	m.state.Out = outward
 	for i := range legs {
 		m.state.Out.Legs = append(m.state.Out.Legs, legs[i].leg)
 	}
@@ -227,15 +229,12 @@ func (m *message) release(ctx context.Context, r *Release, which []int, legs []w
 	m.state.Out = nil
 	if any {
 		m.state.Releases++
+		m.wantHam(outward)
 	}
 	if err := m.save("released"); err != nil {
 		return out, fmt.Errorf("quarantine: the message is on its way, and that could not be noted: %w", err)
 	}
-	// Who has his copy released says that it is no spam, unless somebody said what it is. What nobody looked through for malware
-	// is nothing to learn from.
-	if any && r.To == nil && !r.Force && m.Class == Spam && m.state.Reported == "" {
-		m.v.teach(m, false)
-	}
+	m.wanted()
 	return out, nil
 }
 
@@ -393,6 +392,7 @@ func (v *Vault) settleOut(m *message) error {
 	}
 	if m.state.Out = nil; done {
 		m.state.Releases++
+		m.wantHam(out)
 	}
 	return m.save("settled")
 }

@@ -156,7 +156,7 @@ func (v *Vault) Status(ctx context.Context) Status {
 			}
 		}
 	}
-	s.NoRoom = errors.Is(v.diskRoom(0), ErrNoRoom)
+	s.NoRoom, s.Lessons = errors.Is(v.diskRoom(0), ErrNoRoom), v.lessons.count()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s.Pending, s.Unknown, s.Damaged = len(v.pending), len(v.unknown), len(v.damaged)

@@ -44,6 +44,7 @@ type outward struct {
 	Rcpts []int      `json:"rcpts"` // places of those that are Releasing
 	Legs  []leg      `json:"legs"`
 	Ref   gateway.ID `json:"ref,omitempty"`
+	Ham   bool       `json:"ham,omitempty"` // engines learn from it that the message is no spam
 }
 
 // leg is the part of a release that goes one way.

@@ -97,7 +97,7 @@ type Vault struct {
 	octets  atomic.Int64 // of all files
 	files   atomic.Int64
 	stuck   atomic.Int32 // flushes whose callers did not wait for them
-	lessons chan lesson
+	lessons lessons
 	noting  sync.Mutex // held while the state of a message is written by nobody's order
 
 	roomMu sync.Mutex
@@ -125,7 +125,7 @@ func Open(o Options) (*Vault, error) {
 		return nil, errors.New("quarantine: no folder, no keys or no index")
 	}
 	v := &Vault{opts: o, disk: o.disk, log: o.Log, tuning: o.Tuning, made: make(map[string]bool), pending: make(map[gateway.ID]*entry),
-		leases: make(map[gateway.ID]bool), damaged: make(map[gateway.ID]string), lessons: make(chan lesson, lessonsAtMost)}
+		leases: make(map[gateway.ID]bool), damaged: make(map[gateway.ID]string), lessons: lessons{bell: make(chan struct{}, 1)}}
 	if v.disk == nil {
 		v.disk = durable.Real{}
 	}

@@ -116,10 +116,11 @@ func (v *Vault) Report(ctx context.Context, id gateway.ID, spam bool, by string)
 	defer m.Close()
 	as := wordOf(spam)
 	m.state.Reported = as
+	told = m.want(spam)
 	if err := m.save("reported"); err != nil {
 		return "", fmt.Errorf("quarantine: %w", err)
 	}
-	told = v.teach(m, spam)
+	m.wanted()
 	v.tell(&Change{What: Told, ID: id, From: m.From.Text, By: by, Class: m.Class, Said: as + "; " + told})
 	return told, nil
 }
