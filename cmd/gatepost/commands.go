@@ -28,7 +28,7 @@ type group struct {
 const (
 	queuePicks  = "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--id ID] [--all] [--dry-run] [--config PATH] [--json]"
 	keptPicks   = "ID... | [--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--older T] [--damaged] [--all] [--dry-run]"
-	keptStates  = "S: visible, releasing, released, deleted. C: spam, other, unscanned, dmarc, impersonation, attachment, malware. T: 2h, 3d, 14:30, 2026-11-23. R: the beginning of a reason. A, TEXT: a part of it; --rcpt A: exactly; --from '<>': bounces. --only: these recipients"
+	keptStates  = "S: visible, releasing, released, deleted. C: spam, other, unscanned, dmarc, impersonation, attachment, malware. T: 2h, 3d, 14:30, 2026-11-23. R: the beginning of a reason. A, TEXT: a part of it; --rcpt A: exactly, and of each message only his copy is released or deleted; --from '<>': bounces. --only: these recipients"
 	queueStates = "S: waiting, delivering, held, dead. T: 2h, 3d, 14:30, 2026-11-23. R: the name of a [[route]]. A, TEXT: a part of it; --from '<>': bounces"
 )
 

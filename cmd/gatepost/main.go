@@ -73,7 +73,11 @@ func run(ctx context.Context, e env, args []string) int {
 	} else if len(args) == 1 && help(e.errOut, args[0]) {
 		return exitUsage
 	}
-	fmt.Fprintf(e.errOut, "gatepost: there is no command %q; gatepost help lists them\n", strings.Join(args[:min(len(args), 2)], " "))
+	of := "" // those that begin so
+	if help(io.Discard, args[0]) {
+		of = " " + args[0]
+	}
+	fmt.Fprintf(e.errOut, "gatepost: there is no command %q; gatepost help%s lists them\n", strings.Join(args[:min(len(args), 2)], " "), of)
 	return exitUsage
 }
 

@@ -121,11 +121,11 @@ func stateOf(r *quarantine.Row) string {
 		case text == "":
 			text = s
 		case text != s:
-			return "mixed"
+			text = "mixed"
 		}
 	}
 	if r.Reported != "" {
-		text += ", " + r.Reported
+		text += ", reported as " + r.Reported
 	}
 	return text
 }
@@ -278,6 +278,9 @@ func keptChange(verb string) func(context.Context, env, []string) int {
 			do.Rcpts = strings.Split(*only, ",")
 		}
 		do.Spam = as == "spam"
+		if len(v) > 0 {
+			do.narrow(v)
+		}
 		switch {
 		case len(v) == 0:
 			fmt.Fprintf(e.errOut, "gatepost %s: name messages by their references, or by a filter; gatepost quarantine list shows them\n", name)
@@ -324,7 +327,11 @@ func (a *keptDo) run(ctx context.Context, e env, f *flags, v url.Values, how kep
 		} else {
 			printKept(e.out, list.Messages)
 		}
-		fmt.Fprintf(e.errOut, "%d %s would be changed\n", len(list.Messages), plural(len(list.Messages), "message", "messages"))
+		whose := ""
+		if len(a.Rcpts) > 0 {
+			whose = ", of each only the " + plural(len(a.Rcpts), "copy", "copies") + " of " + strings.Join(a.Rcpts, ", ")
+		}
+		fmt.Fprintf(e.errOut, "%d %s would be changed%s\n", len(list.Messages), plural(len(list.Messages), "message", "messages"), whose)
 		return exitDone
 	}
 	each := keptAtOnce

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,40 @@ func TestShownText(t *testing.T) {
 	for in, want := range map[string]string{"plain \u00e9": "plain \u00e9", "a\x1b[31mred": "a?[31mred", "exe\u202efdp.": "exe?fdp.", "a\tb\r\nc": "a b??c", "\xff": "?", "\u200b": "?", "12345678": "1234567..."} {
 		if got := shownText(in, map[bool]int{true: 7, false: 100}[in == "12345678"]); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestNarrow shows whose copies a filter lets go or erases: a message has other recipients than the one that it was looked for by.
+func TestNarrow(t *testing.T) {
+	for name, c := range map[string]struct {
+		verb, only, to, query, want, rcpts string
+	}{
+		"a filter releases what was not":          {verb: "release", query: "from=a", want: "from=a&state=visible"},
+		"but where its person says which":         {verb: "release", query: "from=a&state=released", want: "from=a&state=released"},
+		"a reference is that message":             {verb: "release", query: "id=X", want: "id=X"},
+		"of a recipient, his copies":              {verb: "release", query: "rcpt=b", want: "rcpt=b&state=visible", rcpts: "b"},
+		"of a recipient and a reference, as well": {verb: "release", query: "id=X&rcpt=b", want: "id=X&rcpt=b", rcpts: "b"},
+		"others are named":                        {verb: "release", only: "c", query: "rcpt=b", want: "rcpt=b&state=visible", rcpts: "c"},
+		"one is named":                            {verb: "release", only: "c", query: "from=a", want: "from=a&rcpt=c&state=visible", rcpts: "c"},
+		"one is named of one message":             {verb: "release", only: "c", query: "id=X", want: "id=X", rcpts: "c"},
+		"two are named":                           {verb: "release", only: "c,d", query: "from=a", want: "from=a&state=visible", rcpts: "c,d"},
+		"to somebody else":                        {verb: "release", to: "x", query: "rcpt=b", want: "rcpt=b"},
+		"his copies are erased":                   {verb: "delete", query: "rcpt=b", want: "rcpt=b&state=visible", rcpts: "b"},
+		"all is erased":                           {verb: "delete", query: "from=a", want: "from=a"},
+		"a report is about the message":           {verb: "report", query: "rcpt=b", want: "rcpt=b"},
+	} {
+		v, err := url.ParseQuery(c.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		do := keptDo{Verb: c.verb, To: c.to}
+		if c.only != "" {
+			do.Rcpts = strings.Split(c.only, ",")
+		}
+		do.narrow(v)
+		if got := strings.Join(do.Rcpts, ","); v.Encode() != c.want || got != c.rcpts {
+			t.Errorf("%s: %s for %q, want %s for %q", name, v.Encode(), got, c.want, c.rcpts)
 		}
 	}
 }

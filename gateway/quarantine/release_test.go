@@ -156,10 +156,10 @@ func TestOneLease(t *testing.T) {
 func TestWork(t *testing.T) {
 	w := newWorld(t)
 	id := w.keep(t, "x", gateway.SpamScore, "a@example.org", "b@example.org")
-	if told, err := w.Report(t.Context(), id, false, "me"); err != nil || told != "noted" {
+	if told, err := w.Report(t.Context(), id, false, "me"); err != nil || told != "noted; policy has no engine learn from it" {
 		t.Errorf("%q, %v", told, err)
 	}
-	if told, err := w.Report(t.Context(), id, true, "me"); err != nil || told != "noted" {
+	if told, err := w.Report(t.Context(), id, true, "me"); err != nil || told != "noted; policy has no engine learn from it" {
 		t.Errorf("%q, %v", told, err)
 	}
 	if rows, _ := w.Find(t.Context(), &Filter{}); rows[0].Reported != "spam" {

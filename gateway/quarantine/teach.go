@@ -65,7 +65,7 @@ func (m *message) want(spam bool) string {
 	l := &Lesson{As: as, Due: true, Since: time.Now().UTC().Round(0), Know: before.Know, Said: "it waits"}
 	switch {
 	case v.opts.Teacher == nil || !v.opts.Teacher.Learns():
-		return "noted"
+		return "noted; policy has no engine learn from it"
 	case m.Class == Malware:
 		return "noted; engines do not learn from malware"
 	case before.Done:

@@ -21,13 +21,18 @@ const keptMail = "From: alice@example.org\r\nTo: bob@served.test\r\nSubject: win
 // quarantined sends that mail and returns its reference.
 func (w *world) quarantined(t *testing.T, rcpts ...string) string {
 	t.Helper()
+	return w.quarantinedAs(t, keptMail, rcpts...)
+}
+
+func (w *world) quarantinedAs(t *testing.T, message string, rcpts ...string) string {
+	t.Helper()
 	c := w.hello(t)
 	c.want("250", "MAIL FROM:<alice@example.org>")
 	for _, to := range rcpts {
 		c.want("250", "RCPT TO:<"+to+">")
 	}
 	c.want("354", "DATA")
-	c.send(keptMail + ".\r\n")
+	c.send(message + ".\r\n")
 	ref := spoolRef(t, c.reply())
 	c.want("221", "QUIT")
 	return ref
@@ -157,5 +162,55 @@ func TestQuarantineWithoutKey(t *testing.T) {
 	w.command(t, 0, "quarantine", "release", ref)
 	if n := len(w.hop(t).Accepted()); n != 1 {
 		t.Errorf("%d arrived", n)
+	}
+}
+
+// TestQuarantineBulk shows what somebody does with many messages at once: he sees first what it would be, the copies of others
+// stay, and saying it again does nothing twice.
+func TestQuarantineBulk(t *testing.T) {
+	t.Parallel()
+	w := keptWorld(t)
+	both := w.quarantined(t, "bob@served.test", "eve@served.test")
+	own := w.quarantinedAs(t, strings.Replace(keptMail, "<kept@", "<other@", 1), "bob@served.test", "ann@served.test", "eve@served.test")
+	pick := []string{"--rcpt", "BOB@served.test", "--subject", "WIN", "--class", "spam", "--since", "1h"}
+	do := func(code int, verb string, more ...string) (string, string) {
+		return w.command(t, code, append(append([]string{"quarantine", verb}, pick...), more...)...)
+	}
+	if _, said := do(2, "release"); !strings.Contains(said, "that picks 2 messages; add --all") {
+		t.Errorf("without --all: %s", said)
+	}
+	if out, said := do(0, "release", "--dry-run"); !strings.Contains(out, both) || !strings.Contains(out, own) || !strings.Contains(said, "of each only the copy of BOB@served.test") {
+		t.Errorf("--dry-run: %s%s", out, said)
+	}
+	do(0, "release", "--all")
+	to := func() (all []string) {
+		for _, m := range w.hop(t).Accepted() {
+			all = append(all, strings.Join(m.Rcpts, ","))
+		}
+		return all
+	}
+	if got := strings.Join(to(), " "); strings.Count(got, "bob@") != 2 || strings.Contains(got, "eve@") || strings.Contains(got, "ann@") {
+		t.Errorf("delivered for %s", got)
+	}
+	if _, said := do(1, "release", "--all"); !strings.Contains(said, "0 messages done, 0 not") {
+		t.Errorf("again: %s", said)
+	}
+	w.command(t, 0, "quarantine", "delete", "--only", "eve@served.test", "--from", "alice", "--all")
+	for _, ref := range []string{both, own} {
+		if out, _ := w.command(t, 0, "quarantine", "show", ref); !strings.Contains(out, "bob@served.test: released") || !strings.Contains(out, "eve@served.test: deleted") {
+			t.Errorf("afterwards: %s", out)
+		}
+	}
+	w.command(t, 0, "quarantine", "release", "--from", "alice", "--all")
+	if got := to(); len(got) != 3 || !strings.Contains(got[2], "<ann@served.test>") || strings.Contains(got[2], ",") {
+		t.Errorf("the rest went to %s", got)
+	}
+	w.command(t, 0, "quarantine", "report", "--from", "alice", "--all", "--as", "spam")
+	if out, _ := w.command(t, 0, "quarantine", "list", "--reported", "spam"); strings.Count(out, "reported as spam") != 2 {
+		t.Errorf("reported: %s", out)
+	}
+	w.command(t, 0, "quarantine", "delete", "--from", "alice", "--all")
+	if out, _ := w.command(t, 0, "quarantine", "list"); out != "" {
+		t.Errorf("left: %s", out)
 	}
 }
