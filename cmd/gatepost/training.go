@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
@@ -56,9 +58,9 @@ func newController(b *config.Bootstrap, log *slog.Logger) (*rspamd.Client, error
 func trainable(c *config.Config, p *parts) error {
 	switch t := &c.Policy.Training; {
 	case t.SpamAssassin && len(p.pupils.spamds) == 0:
-		return errors.New("training.spamassassin: no spamd is there to learn; name it in spamassassin.addresses in gatepost.toml, or remove this line")
+		return faultAt(c, "training.spamassassin", errors.New("no spamd is there to learn"), "name it in spamassassin.addresses in gatepost.toml, or remove this line")
 	case t.Rspamd && p.pupils.rspamd == nil:
-		return errors.New("training.rspamd: no rspamd is there to learn; name its controller in rspamd.controller in gatepost.toml, as \"127.0.0.1:11334\", or remove this line")
+		return faultAt(c, "training.rspamd", errors.New("no rspamd is there to learn"), "name its controller in rspamd.controller in gatepost.toml, as \"127.0.0.1:11334\", or remove this line")
 	}
 	return nil
 }
@@ -99,10 +101,7 @@ func (t teacher) pupils() (out []pupil) {
 	if client := t.parts.pupils.rspamd; c.Policy.Training.Rspamd && client != nil {
 		out = append(out, pupil{"rspamd", int64(c.Bootstrap.Rspamd.MaxSize), func(ctx context.Context, text []byte, spam bool) (bool, error) {
 			did, err := client.Learn(ctx, bytes.NewReader(text), int64(len(text)), spam)
-			if errors.Is(err, rspamd.ErrDenied) {
-				err = fmt.Errorf("%w; write it into the file that rspamd.password_file in gatepost.toml names, and restart", err)
-			}
-			return did, err
+			return did, denied(err)
 		}})
 	}
 	return out
@@ -128,11 +127,48 @@ func tellSpamd(ctx context.Context, c *spamd.Client, text []byte, spam bool) (di
 			err = fmt.Errorf("spamd at %s takes lessons and learns nothing; its settings need use_bayes 1, and a bayes_path that its user (--username) may write", c.Address())
 		}
 	}
+	return did, unwilling(err)
+}
+
+// learnersLive asks the engines that policy in force names whether they would learn, and teaches them nothing.
+func learnersLive(ctx context.Context, c *config.Config, p *parts) (out []answer) {
+	ask := func(what, server string, question func() error) {
+		before := time.Now()
+		a := answer{What: what, Server: server, Err: question(), Said: "takes lessons"}
+		a.Took = time.Since(before)
+		out = append(out, a)
+	}
+	if c.Policy.Training.SpamAssassin {
+		// What nobody ever learned can be forgotten.
+		unknown := "Message-ID: <" + rand.Text() + "@gatepost.invalid>\r\n\r\nnothing\r\n"
+		for _, client := range p.pupils.spamds {
+			ask("learns spam", client.Address(), func() error {
+				_, err := client.Tell(ctx, spamd.Request{Message: strings.NewReader(unknown), Size: int64(len(unknown))}, spamd.Forget)
+				return unwilling(err)
+			})
+		}
+	}
+	if client := p.pupils.rspamd; c.Policy.Training.Rspamd && client != nil {
+		ask("learns spam", client.Address(), func() error { return denied(client.Admits(ctx)) })
+	}
+	return out
+}
+
+// unwilling says what to do about a spamd that was not started to learn.
+func unwilling(err error) error {
 	var code *spamd.CodeError
 	if errors.As(err, &code) && code.Code == spamd.CodeUnavailable {
-		err = fmt.Errorf("%w; start spamd with --allow-tell, or remove training.spamassassin from policy.toml", err)
+		return fmt.Errorf("%w; start spamd with --allow-tell, or remove training.spamassassin from policy.toml", err)
 	}
-	return did, err
+	return err
+}
+
+// denied says what to do about a controller that does not know us.
+func denied(err error) error {
+	if errors.Is(err, rspamd.ErrDenied) {
+		return fmt.Errorf("%w; write it into the file that rspamd.password_file in gatepost.toml names, and restart", err)
+	}
+	return err
 }
 
 // Teach tells every engine that does not know, also where one of them fails. One that had learned the message before is well.

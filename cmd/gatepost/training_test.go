@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -50,6 +51,17 @@ func knows(t *testing.T, s *lab.Spamd) lab.Lessons {
 	return l
 }
 
+// live is what check --live says of them.
+func live(t *testing.T, h teacher) (out []string) {
+	for _, a := range learnersLive(t.Context(), h.policy(), h.parts) {
+		if a.Err != nil {
+			a.Said = a.Err.Error()
+		}
+		out = append(out, a.What+" "+a.Server+" "+a.Said)
+	}
+	return out
+}
+
 // TestTeachEngines teaches a real spamd and a real rspamd: each learns a message once, and otherwise when a person changed his mind.
 func TestTeachEngines(t *testing.T) {
 	s := labtest.Spamd(t, lab.SpamdOptions{Learns: true})
@@ -93,6 +105,13 @@ func TestTeachEngines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := fmt.Sprint(live(t, h), live(t, wrong)); strings.Count(got, "takes lessons") != 3 || !strings.Contains(got, "does not take the password") || !strings.Contains(got, "; write it into the file that rspamd.password_file") {
+		t.Errorf("asked: %s", got)
+	}
+	if got := knows(t, s); got != (lab.Lessons{Ham: 1}) {
+		t.Errorf("spamd learned from a question: %+v", got)
+	}
+
 	know, _, err := wrong.Teach(t.Context(), true, strings.NewReader(pills), int64(len(pills)), nil)
 	if len(know) != 1 || know[0] != "spamassassin" || err == nil || !strings.Contains(err.Error(), "does not take the password") ||
 		!strings.Contains(err.Error(), "the file that rspamd.password_file in gatepost.toml names") || !strings.HasSuffix(err.Error(), "; spamassassin: learned") {
@@ -128,6 +147,11 @@ func TestTeachFaults(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		if address == hung {
 			ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
+		}
+		if address == unwilling.Addr {
+			if got := live(t, h); len(got) != 2 || !strings.Contains(got[0], want) {
+				t.Errorf("asked: %q", got)
+			}
 		}
 		know, _, err := h.Teach(ctx, true, strings.NewReader(pills), int64(len(pills)), nil)
 		cancel()

@@ -23,12 +23,30 @@ func (c *Client) Learn(ctx context.Context, message io.Reader, size int64, spam 
 		switch status.code {
 		case http.StatusAlreadyReported, http.StatusNoContent, http.StatusNotFound: // learned before; too short; versions differ
 			return false, nil
-		case http.StatusUnauthorized, http.StatusForbidden:
-			err = fmt.Errorf("%w: %w", ErrDenied, err)
 		}
 	}
 	if err != nil {
-		return false, fmt.Errorf("rspamd: learn at %s: %w", c.cfg.Address, err)
+		return false, fmt.Errorf("rspamd: learn at %s: %w", c.cfg.Address, refused(err))
 	}
 	return true, nil
+}
+
+// Admits asks the controller whether it takes the password. The errors are those of Learn.
+func (c *Client) Admits(ctx context.Context) error {
+	h := http.Header{}
+	add(h, "Password", c.cfg.Password)
+	_, _, err := c.post(ctx, "/auth", http.NoBody, 0, h, http.StatusOK)
+	if err != nil {
+		return fmt.Errorf("rspamd: controller %s: %w", c.cfg.Address, refused(err))
+	}
+	return nil
+}
+
+// refused tells a refusal of the password from others.
+func refused(err error) error {
+	var status *statusError
+	if errors.As(err, &status) && (status.code == http.StatusUnauthorized || status.code == http.StatusForbidden) {
+		return fmt.Errorf("%w: %w", ErrDenied, err)
+	}
+	return err
 }

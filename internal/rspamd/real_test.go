@@ -74,7 +74,13 @@ func testLearning(t *testing.T, r *lab.Rspamd) {
 	if _, err := client(t, rspamd.Config{Address: r.Controller, Password: "wrong"}).Learn(t.Context(), strings.NewReader("x"), 1, true); !errors.Is(err, rspamd.ErrDenied) {
 		t.Fatalf("a wrong password: %v", err)
 	}
+	if err := client(t, rspamd.Config{Address: r.Controller, Password: "wrong"}).Admits(t.Context()); !errors.Is(err, rspamd.ErrDenied) {
+		t.Errorf("a wrong password: %v", err)
+	}
 	c := client(t, rspamd.Config{Address: r.Controller, Password: lab.RspamdPassword})
+	if err := c.Admits(t.Context()); err != nil {
+		t.Errorf("the password: %v", err)
+	}
 	learn := func(text string, spam, want bool) {
 		t.Helper()
 		if got, err := c.Learn(t.Context(), strings.NewReader(text), int64(len(text)), spam); err != nil || got != want {
