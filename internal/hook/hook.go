@@ -2,8 +2,9 @@
 // posted, and which answers with another. docs/hook.md describes both.
 //
 // Each request is signed where a secret is set (HMAC-SHA-256 over the time and the body), so that the other side knows who
-// asks. A reply is read whole, strictly and bounded; a redirect is never followed and no proxy is asked. The package never
-// retries, and never decides what a word means for the message.
+// asks. A reply is read whole, strictly and bounded; a redirect is never followed and no proxy is asked. Nothing is sent
+// twice, but where the server ended a connection that was kept, before it said a word. The package never decides what a
+// word means for the message.
 package hook
 
 import (
@@ -144,6 +145,9 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.cfg.Agent)
+	// Not sent, having no value: it tells the transport that a request may be made again where a connection that was kept
+	// turns out to be closed. A question has no effect, and a hook that was restarted would fail each of them once.
+	req.Header["Idempotency-Key"] = nil
 	if c.cfg.Secret != nil {
 		req.Header.Set("X-Gatepost-Signature", Sign(c.cfg.Secret, time.Now(), body))
 	}

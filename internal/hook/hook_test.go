@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +103,40 @@ func TestFaults(t *testing.T) {
 	}
 	if _, err := client(t, Config{URL: "http://127.0.0.1:1/"}).Ask(t.Context(), &Document{}); !Repeatable(err) {
 		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// A connection that was kept and has ended since is replaced; one that is new and ends is an error.
+func TestKeptConnection(t *testing.T) {
+	var connections, alive atomic.Int32
+	alive.Store(2)
+	c := client(t, Config{URL: "http://" + labtest.Server(t, func(conn net.Conn) {
+		connections.Add(1)
+		if alive.Add(-1) < 0 {
+			return
+		}
+		in := bufio.NewReader(conn)
+		for asked := range 2 {
+			req, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			if len(req.Header["Idempotency-Key"]) != 0 {
+				t.Error("a key was sent")
+			}
+			if asked == 0 {
+				_, _ = io.WriteString(conn, ok(`{"result":"pass"}`))
+			}
+		}
+	}) + "/"})
+	for i, want := range []int32{1, 2} {
+		if a, err := c.Ask(t.Context(), &Document{}); err != nil || a.Result != Pass || connections.Load() != want {
+			t.Errorf("question %d: %+v, %v, %d connections", i, a, err, connections.Load())
+		}
+	}
+	if a, err := c.Ask(t.Context(), &Document{}); err == nil || connections.Load() != 3 {
+		t.Errorf("%+v, %v, %d connections", a, err, connections.Load())
 	}
 }
 
