@@ -86,7 +86,7 @@ func (d *Deps) scanWith(ctx context.Context, engine VirusScanner, open func() io
 		return gateway.CouldNotTell(gateway.TooBigToScan, d.scanLimit(size)).
 			Show("octets", strconv.FormatInt(size, 10)).Show("error", err.Error())
 	case err != nil:
-		return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", err.Error())
+		return unanswered(err)
 	}
 	return clamFinding(&r)
 }

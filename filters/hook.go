@@ -78,7 +78,7 @@ func (d *Deps) runHook(ctx context.Context, in *gateway.Input) gateway.Finding {
 			return err
 		})
 		if err != nil {
-			return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", err.Error())
+			return unanswered(err)
 		}
 		return hookFinding(i.Name, &a)
 	})

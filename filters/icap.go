@@ -56,7 +56,7 @@ func (d *Deps) runICAP(ctx context.Context, in *gateway.Input) gateway.Finding {
 	}
 	r, err := d.ICAP.scan(ctx, icap.Content{Name: "message.eml", Type: "message/rfc822", Data: body, Size: body.Size()})
 	if err != nil {
-		return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", err.Error())
+		return unanswered(err)
 	}
 	return icapFinding(&r).Show("octets", strconv.FormatInt(body.Size(), 10))
 }
@@ -120,7 +120,7 @@ func (e *ICAPEngine) parts(ctx context.Context, in *gateway.Input) gateway.Findi
 		case errors.Is(err, errPartTooBig):
 			return gateway.CouldNotTell(gateway.TooBigToScan, strconv.FormatInt(e.Most, 10)).Show("part", p.Path)
 		case err != nil:
-			return gateway.CouldNotTell(gateway.ScannerFailed).Show("part", p.Path).Show("error", err.Error())
+			return unanswered(err).Show("part", p.Path)
 		}
 		f := icapFinding(&r)
 		if f.Result == gateway.Fail {

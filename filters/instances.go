@@ -2,6 +2,7 @@ package filters
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -20,6 +21,15 @@ type Instance[T any] struct {
 	Name     string
 	Optional bool // mail does not wait for it while it is away
 	Servers  Servers[T]
+}
+
+// unanswered is the finding of a check whose engine could not be asked, or gave no answer that counts.
+func unanswered(err error) gateway.Finding {
+	text := err.Error()
+	if errors.Is(err, context.DeadlineExceeded) {
+		text = "no answer in time: " + text
+	}
+	return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", text)
 }
 
 // seen is what one instance saw.

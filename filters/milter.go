@@ -49,7 +49,7 @@ func (d *Deps) runMilter(ctx context.Context, in *gateway.Input) gateway.Finding
 			return err
 		})
 		if err != nil {
-			return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", err.Error())
+			return unanswered(err)
 		}
 		return milterFinding(i.Name, &r)
 	})

@@ -102,7 +102,7 @@ func (d *Deps) runRspamd(ctx context.Context, in *gateway.Input, scale float64) 
 		return err
 	})
 	if err != nil {
-		return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", err.Error())
+		return unanswered(err)
 	}
 	return rspamdFinding(&r, scale, n < e.Body.Size())
 }

@@ -84,7 +84,7 @@ func (d *Deps) runSpamAssassin(ctx context.Context, in *gateway.Input) gateway.F
 		return err
 	})
 	if err != nil {
-		return gateway.CouldNotTell(gateway.ScannerFailed).Show("error", err.Error())
+		return unanswered(err)
 	}
 	return spamFinding(&r, n < e.Body.Size())
 }

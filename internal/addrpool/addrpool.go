@@ -28,7 +28,7 @@ const (
 )
 
 // ErrNoAddress means that every address has an open breaker: no call was made.
-var ErrNoAddress = errors.New("addrpool: no address is working")
+var ErrNoAddress = errors.New("no address works, and a probe will tell when one does")
 
 // Config says what a Pool does. Addresses and Open are required; the zero value
 // of everything else is the default named beside it.

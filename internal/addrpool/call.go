@@ -23,14 +23,15 @@ type waiter[T any] struct {
 // Do calls fn with the client of a working address, once, and once more with
 // another address when the error was Repeatable; fn must then be able to start
 // anew. Both calls share ctx. It returns fn's error as it is, ErrNoAddress when
-// no address works, or the context's error when no slot became free in time.
+// no address works (with what went wrong last), or the context's error when no
+// slot became free in time.
 func (p *Pool[T]) Do(ctx context.Context, fn func(ctx context.Context, client T) error) error {
 	s, err := p.acquire(ctx, nil)
 	if err != nil {
 		return err
 	}
 	if s.member == nil {
-		return ErrNoAddress
+		return p.noAddress()
 	}
 	err = p.call(ctx, s, fn)
 	if err == nil || ctx.Err() != nil || !p.cfg.Repeatable(err) {
@@ -41,6 +42,22 @@ func (p *Pool[T]) Do(ctx context.Context, fn func(ctx context.Context, client T)
 		return err // what the only address said explains more
 	}
 	return p.call(ctx, s, fn)
+}
+
+// noAddress words ErrNoAddress with the failure that is the youngest. That is text only: it is not the error of this call.
+func (p *Pool[T]) noAddress() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := &p.members[0].health
+	for _, m := range p.members {
+		if m.health.LastErrorAt.After(last.LastErrorAt) {
+			last = &m.health
+		}
+	}
+	if last.LastError == nil {
+		return ErrNoAddress
+	}
+	return fmt.Errorf("%w; %s was left out after: %v", ErrNoAddress, last.Address, last.LastError)
 }
 
 // errPanicked is what a call that panicked counts as.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -147,8 +148,11 @@ func (c *Client) post(ctx context.Context, path string, message io.Reader, size 
 	return body, resp.Header.Get("Server"), nil
 }
 
-// blamed words an error: that of the message first, then the end of the call.
+// blamed words an error: that of the message first, then the end of the call. The URL, which is none, is kept out of it.
 func blamed(ctx context.Context, source, err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
 	switch {
 	case source != nil:
 		return source
