@@ -68,7 +68,7 @@ type setup struct {
 	stdout    *os.File // gets the journal, where no test reads it
 	binary    string   // in place of the program, what starts it
 
-	clamav, spamd string // address; "": a fake; "off"
+	clamav, spamd string // address, or several with blanks between; "": a fake; "off"
 	clamavTimeout string // "" for 20s
 	spamdTimeout  string
 	dnsTimeout    string // "" for 10s
@@ -213,7 +213,7 @@ func (s *setup) bootstrapText(dir string) string {
 	scanner := func(table, address, timeout string) {
 		list := ""
 		if address != "off" {
-			list = fmt.Sprintf("%q", address)
+			list = `"` + strings.ReplaceAll(address, " ", `", "`) + `"`
 		}
 		if timeout == "" {
 			timeout = "20s"
