@@ -44,6 +44,7 @@ func check(ctx context.Context, e env, args []string) int {
 		if err == nil {
 			show(e, policyWarnings(c, b.snapshot.Policy))
 		}
+		show(e, engineWarnings(c))
 	}
 	if err == nil {
 		var warnings config.Problems
