@@ -47,7 +47,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	}
 	named = append(named, b.ICAP.CAFile, b.Rspamd.PasswordFile)
 	for i := range b.Hooks {
-		named = append(named, b.Hooks[i].SecretFile)
+		named = append(named, b.Hooks[i].SecretFile, b.Hooks[i].CAFile)
 	}
 	for i := range c.Policy.Routes {
 		r := &c.Policy.Routes[i] // a socket needs no right

@@ -124,15 +124,26 @@ func icapTLS(i *config.ICAP) (*tls.Config, error) {
 	if !i.TLS {
 		return nil, nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: i.ServerName}
-	if i.CAFile != "" {
-		text, err := os.ReadFile(i.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("icap: ca_file: %w", err)
-		}
-		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("icap: ca_file: %s has no certificate in PEM", i.CAFile)
-		}
+	c, err := engineTLS(i.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("icap: ca_file: %w", err)
+	}
+	c.ServerName = i.ServerName
+	return c, nil
+}
+
+// engineTLS verifies a server by the authorities of a file, or by the system's where none is named.
+func engineTLS(caFile string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, err
+	}
+	if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate in PEM", caFile)
 	}
 	return c, nil
 }
@@ -165,9 +176,13 @@ func (e *engines) newHooks(b *config.Bootstrap, log *slog.Logger) error {
 			}
 			secret = []byte(text)
 		}
+		secured, err := engineTLS(h.CAFile)
+		if err != nil {
+			return fmt.Errorf("hook: %s: ca_file: %w", h.Name, err)
+		}
 		pool, err := add(e, "hook "+h.Name, h.Optional, addrpool.Config[*hook.Client]{Addresses: []string{h.URL}, PerAddress: h.MaxConnections,
 			Open: func(url string) (*hook.Client, error) {
-				return hook.New(hook.Config{URL: url, Secret: secret, Timeout: h.Timeout, Agent: "gatepost/" + version})
+				return hook.New(hook.Config{URL: url, Secret: secret, Timeout: h.Timeout, Agent: "gatepost/" + version, TLS: secured})
 			},
 			Probe:      func(ctx context.Context, c *hook.Client) (string, error) { return c.Probe(ctx) },
 			Repeatable: hook.Repeatable, Blames: hook.Blames})

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,6 +92,7 @@ type Milter struct {
 type Hook struct {
 	Name           string        `toml:"name" format:"word" required:"true" example:"crm" doc:"Its name in traces and metrics."`
 	URL            string        `toml:"url" required:"true" max:"1000" example:"http://127.0.0.1:8080/gatepost" doc:"Where the document is posted: http to a loopback or private address, https else."`
+	CAFile         string        `toml:"ca_file" format:"path" example:"/etc/gatepost/hook-ca.pem" doc:"The authorities that may sign the certificate of an https URL, in PEM; it must be for the host of the URL. Not set: those of the system."`
 	SecretFile     string        `toml:"secret_file" format:"path" example:"/etc/gatepost/hook.secret" doc:"The file whose first line each request is signed with (X-Gatepost-Signature), so that the hook knows who asks. Not set: requests are not signed."`
 	Timeout        time.Duration `toml:"timeout" default:"10s" min:"100ms" max:"2m" doc:"How long one question may take."`
 	Send           string        `toml:"send" enum:"envelope,headers,message" default:"headers" doc:"What it is told. envelope: who, to whom, authentication and findings. headers: the header section and what the parts are, too. message: and the message."`
@@ -116,11 +119,55 @@ func (h *Hook) Validate(report func(key, message, instead string)) {
 	case u.Scheme == "http" && !privateHost(u.Hostname()):
 		report("url", shown(h.URL)+" would tell of mail in clear beyond loopback and private networks", "write https")
 	}
+	if err == nil && u.Scheme == "http" && h.CAFile != "" {
+		report("ca_file", "is for a URL of https, and this one is of http", "write https, or remove ca_file")
+	}
 }
 
 func privateHost(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && private(netip.PrefixFrom(a, a.BitLen()))
+}
+
+// validateHooks refuses a hook whose address is one of our own: what listens there is no hook, and its answer to each message
+// would be that of a stranger's web request.
+func (b *Bootstrap) validateHooks(report func(key, message, instead string)) {
+	ours := map[string][]netip.AddrPort{"web.metrics": {b.Web.Metrics}, "web.public_http": b.Web.PublicHTTP, "web.public_https": b.Web.PublicHTTPS}
+	for _, l := range b.Listeners {
+		ours["listener"] = append(ours["listener"], l.Addresses...)
+	}
+	for i, h := range b.Hooks {
+		u, err := url.Parse(h.URL)
+		if err != nil {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(ours)) {
+			if slices.ContainsFunc(ours[key], func(a netip.AddrPort) bool { return b.leadsTo(u, a) }) {
+				report("hook["+strconv.Itoa(i)+"].url", shown(h.URL)+" is where this gateway listens itself ("+key+")", "write where the hook listens")
+				break
+			}
+		}
+	}
+}
+
+// leadsTo tells whether a URL leads to an address that we listen at, as far as the document can tell: nobody is asked.
+func (b *Bootstrap) leadsTo(u *url.URL, ours netip.AddrPort) bool {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if ours.Port() == 0 || port != strconv.Itoa(int(ours.Port())) {
+		return false
+	}
+	any := ours.Addr().IsUnspecified()
+	host, err := netip.ParseAddr(u.Hostname())
+	switch {
+	case err == nil:
+		return host.Unmap() == ours.Addr().Unmap() || any && (host.IsLoopback() || host.IsUnspecified())
+	case u.Hostname() == "localhost":
+		return any || ours.Addr().IsLoopback()
+	}
+	return strings.EqualFold(strings.TrimSuffix(u.Hostname(), "."), b.Hostname)
 }
 
 // validateEngines refuses two engines of one kind with one name: nobody could tell which it was.
@@ -137,6 +184,7 @@ func (b *Bootstrap) validateEngines(report func(key, message, instead string)) {
 	unique("clamav.engine", len(b.ClamAV.Engines), func(i int) string { return b.ClamAV.Engines[i].Name })
 	unique("milter", len(b.Milters), func(i int) string { return b.Milters[i].Name })
 	unique("hook", len(b.Hooks), func(i int) string { return b.Hooks[i].Name })
+	b.validateHooks(report)
 	for i, e := range b.ClamAV.Engines {
 		privateOnly(e.Addresses, b.ClamAV.Networks, func(key, message, instead string) {
 			if strings.HasPrefix(key, "addresses") {

@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -58,6 +61,7 @@ type Config struct {
 	Timeout     time.Duration // of a whole call; 0: DefaultTimeout
 	DialTimeout time.Duration // 0: DefaultDialTimeout
 	Agent       string        // what we call ourselves
+	TLS         *tls.Config   // of https; nil: the system's authorities, TLS 1.2 or later
 }
 
 // Client of one hook; safe for use by many goroutines.
@@ -82,9 +86,12 @@ func New(cfg Config) (*Client, error) {
 		cfg.DialTimeout = DefaultDialTimeout
 	}
 	dialer := net.Dialer{Timeout: cfg.DialTimeout}
+	if u.Scheme == "http" {
+		dialer.Control = nearby
+	}
 	c := &Client{cfg: cfg}
 	c.http = &http.Client{
-		Transport: &http.Transport{DisableCompression: true, MaxResponseHeaderBytes: maxHead, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: cfg.TLS, TLSHandshakeTimeout: cfg.DialTimeout, DisableCompression: true, MaxResponseHeaderBytes: maxHead, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second,
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				conn, err := dialer.DialContext(ctx, network, address)
 				if err != nil && ctx.Err() == nil {
@@ -95,6 +102,16 @@ func New(cfg Config) (*Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
+}
+
+// nearby refuses to connect in clear to an address that is neither loopback nor private, whatever a name resolves to: what is
+// posted tells of mail.
+func nearby(_, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if a := to.Addr().Unmap(); err == nil && (a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()) {
+		return nil
+	}
+	return fmt.Errorf("%s is neither loopback nor private, and http is in clear", address)
 }
 
 // Address is the URL as it was configured.

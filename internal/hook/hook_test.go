@@ -173,6 +173,20 @@ func TestSigned(t *testing.T) {
 	}
 }
 
+// In clear, nothing goes beyond loopback and private networks, whatever a name resolves to.
+func TestNearby(t *testing.T) {
+	for address, want := range map[string]bool{"127.0.0.1:80": true, "[::1]:80": true, "10.1.2.3:80": true, "[fd00::1]:80": true, "[::ffff:192.168.0.1]:80": true,
+		"169.254.0.1:80": true, "192.0.2.1:80": false, "[2001:db8::1]:80": false, "[::ffff:192.0.2.1]:80": false, "0.0.0.0:80": false, "x": false} {
+		if err := nearby("tcp", address, nil); (err == nil) != want {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	_, err := client(t, Config{URL: "http://192.0.2.1:9/", DialTimeout: 10 * time.Second}).Ask(t.Context(), &Document{})
+	if err == nil || !strings.Contains(err.Error(), "http is in clear") || !Blames(err) {
+		t.Errorf("a foreign address: %v", err)
+	}
+}
+
 func TestURLs(t *testing.T) {
 	for _, u := range []string{"", "x", "ftp://h/", "http://", "http://u:p@h/", "http://h/#f", "http:///x"} {
 		if _, err := New(Config{URL: u}); err == nil {

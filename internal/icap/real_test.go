@@ -3,6 +3,12 @@ package icap_test
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -93,5 +99,53 @@ func TestReal(t *testing.T) {
 	}
 	if _, err := client(t, icap.Config{Address: server.Addr, Service: "nothing"}).Probe(t.Context()); err == nil {
 		t.Error("a service that is not there answers")
+	}
+}
+
+// The same over TLS: only a certificate that is its own, of an authority that is named, is believed.
+func TestRealTLS(t *testing.T) {
+	dir := labtest.Dir(t)
+	certificate, key, err := lab.NewCertificate("icap.example.org", "127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"c.pem": certificate, "k.pem": key} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil { // for the server's user
+			t.Fatal(err)
+		}
+	}
+	port, err := lab.ReservePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(port.Release)
+	labtest.ICAP(t, lab.ICAPOptions{Settings: fmt.Sprintf("TlsPort %s cert=%s/c.pem key=%s/k.pem", port.Addr(), dir, dir)})
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) { // it opens this port behind the other
+		conn, err := net.Dial("tcp", port.Addr())
+		if err == nil {
+			conn.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(certificate)
+	for name, tc := range map[string]struct {
+		tls   *tls.Config
+		works bool
+	}{
+		"by address":        {&tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}, true},
+		"by name":           {&tls.Config{RootCAs: roots, ServerName: "icap.example.org"}, true},
+		"another name":      {&tls.Config{RootCAs: roots, ServerName: "icap.example.net"}, false},
+		"another authority": {&tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}, false},
+		"in clear":          {nil, false},
+	} {
+		c := client(t, icap.Config{Address: port.Addr(), Service: "echo", TLS: tc.tls, NoVirus: true})
+		r, err := c.Scan(t.Context(), content([]byte(body)))
+		if (err == nil) != tc.works || tc.works && r.Kind != icap.Clean || !tc.works && !icap.Blames(err) {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
 	}
 }
