@@ -100,6 +100,9 @@ it shows at once, policy.toml lets a suspect stranger wait %s and not 2 minutes,
 	if err := w.showDeciding(ctx, out, strangers); err != nil {
 		return err
 	}
+	if err := w.quarantine(ctx, out, all, outcomes); err != nil {
+		return err
+	}
 	if err := w.showRedis(out); err != nil {
 		return err
 	}
@@ -114,6 +117,7 @@ it shows at once, policy.toml lets a suspect stranger wait %s and not 2 minutes,
 			wrong = append(wrong, fmt.Errorf("%s: want %s and %s", it.title, want.told, want.got))
 		}
 	}
+	w.hints(out, all, outcomes)
 	return errors.Join(wrong...)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,15 +12,20 @@ import (
 
 // The demo as a user runs it, with Redis and a smaller big mail.
 func TestDemo(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
-	var out, talk strings.Builder
-	if err := run(ctx, options{demo: true, redis: true, smtp: "127.0.0.1:0", big: 1_000_000}, &out, &talk); err != nil {
+	var out strings.Builder
+	talk := &listener{}
+	talk.atEnd = func() {
+		pasteHints(ctx, t, out.String())
+		cancel()
+	}
+	if err := run(ctx, options{demo: true, stay: true, redis: true, smtp: "127.0.0.1:0", big: 1_000_000}, &out, talk); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, talk.String(), out.String())
 	}
 	for _, want := range []string{"swaks --server 127.0.0.1:", "clamav.local_only", "own zones", "checks.rcpt.action", "limits.connections_per_client", "bot, talks before the banner", "checks.pregreet.action",
 		"$ gatepost trace ", "\nIn Redis lie ", "redis-cli -s ", "Rejected by clamav", "451 4.7.1 Greylisted", "demo lists 198.18.0.25: 127.0.0.2 sends spam", "at most 3 per 10 minutes, 3 used", "    - key: ", "and not 2 minutes", "Rejected by dmarc (dmarc.reject)", "Authentication-Results: gate.lab.test;", "dmarc=pass", "530 5.7.10 ", "tls: tls.none; ", "Came by TLS1.3,", "$ gatepost doctor", "gate.lab.test: 0 FAIL, ", "ok   listener  reach, banner, offers, starttls, relay", "ok   nexthops  reach, tls, size, offers, recipients",
-		"ok   scanners  clamd, signatures, limit, spamd", "redis", "ok   lists     used, works", "  read it          cat /", " log search --to post@lab.test --config "} {
+		"ok   scanners  clamd, signatures, limit, spamd", "redis", "ok   lists     used, works", "  read it          cat /", "attachments.type: attachments.type;", "$ gatepost quarantine release ", "with X-Gatepost-Released: ", "impersonation.person: ", " log search --to post@lab.test --config "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
@@ -28,6 +34,49 @@ func TestDemo(t *testing.T) {
 	if conn, err := net.Dial("tcp", smtp[1]); err == nil {
 		conn.Close()
 		t.Errorf("gatepost still takes connections at %s", smtp[1])
+	}
+}
+
+// listener hears what the demo says, and acts when nothing more comes.
+type listener struct {
+	strings.Builder
+	atEnd func()
+}
+
+func (l *listener) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), "everything runs") {
+		l.atEnd()
+	}
+	return l.Builder.Write(b)
+}
+
+// pasteHints does what a reader does: pastes each command below the last headline, in their order.
+func pasteHints(ctx context.Context, t *testing.T, out string) {
+	_, hints, _ := strings.Cut(out, "\nTo try by hand, ")
+	n := 0
+	for line := range strings.Lines(hints) {
+		command, is := strings.CutPrefix(line, "  /")
+		if !is {
+			continue
+		}
+		n++
+		if said, err := exec.CommandContext(ctx, "sh", "-c", "/"+command).CombinedOutput(); err != nil || len(said) == 0 {
+			t.Errorf("%s%v: %s", line, err, said)
+		}
+	}
+	if n < 5 {
+		t.Errorf("%d commands in %q", n, hints)
+	}
+}
+
+func TestSum(t *testing.T) {
+	for want, all := range map[string][]priced{
+		"": {{"urls", "lookalike", 3}},
+		" urls lookalike 3.0, spamassassin spamd -1.5.": {{"urls", "lookalike", 3}, {"spamassassin", "spamd", -1.5}},
+	} {
+		if got := sum(all); got != want {
+			t.Errorf("%v: %q, want %q", all, got, want)
+		}
 	}
 }
 
@@ -65,7 +114,7 @@ func TestItems(t *testing.T) {
 			t.Errorf("%s: swaks cannot send it", it.title)
 		}
 	}
-	if len(ids) != 20 || recipients["nobody@lab.test"] != 1 || recipients["somebody@elsewhere.test"] != 1 {
+	if len(ids) != 25 || recipients["nobody@lab.test"] != 1 || recipients["somebody@elsewhere.test"] != 1 {
 		t.Errorf("%d mails to %v", len(ids), recipients)
 	}
 }

@@ -28,7 +28,7 @@ func (w *world) documents(dir string) (documents, error) {
 		"state": lab.StateDir(dir), "smtp": w.options.smtp, "resolver": w.resolver,
 		"clamd": w.clamd.Socket, "spamd": w.spamd.Addr, "domain": domain, "host": host, "port": number,
 		"name": w.postfix.Name, "ca": w.postfix.Certificate, "redis": w.redisTable(dir),
-		"delay": guestDelay, "most": floodMost, "lists": w.names != nil, "tls": tlsDomain,
+		"delay": guestDelay, "most": floodMost, "lists": w.names != nil, "tls": tlsDomain, "person": protected,
 	}
 	var d documents
 	for _, t := range []struct {
@@ -86,6 +86,14 @@ unknown = "{{.most}}/10m"
 
 [[tls_required]] # mail of this domain is refused in clear
 domains = ["{{.tls}}"]
+
+[checks.impersonation.person]
+people = ["{{.person}} <paul@{{.domain}}>"] # whose names strangers may not use
+
+[[rule]] # nobody gets documents with macros; the mail arrives without them
+name = "no macros"
+check = ["attachments.macro"]
+action = "strip"
 
 [checks.greylist]
 delay = "{{.delay}}" # 2m by default: mail servers come again after a minute or more

@@ -22,6 +22,7 @@ import (
 type options struct {
 	gatepost string
 	demo     bool
+	stay     bool
 	redis    bool
 	resolver string
 	dir      string
@@ -52,6 +53,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.StringVar(&o.gatepost, "gatepost", "", "the gatepost program `file`; without it one is built")
 	flags.BoolVar(&o.demo, "demo", false, "send the demo's mails, print what became of them, and end")
+	flags.BoolVar(&o.stay, "stay", false, "with -demo: leave all of it running at the end, until Ctrl-C")
 	flags.BoolVar(&o.redis, "redis", false, "keep the greylist and the limits in a private redis-server, as several gateways would")
 	flags.StringVar(&o.resolver, "resolver", "", "a real name server, `host:port`, in place of the demo's zones")
 	flags.StringVar(&o.dir, "dir", "", "the state `folder`, which is kept; without it one is made and removed")
@@ -79,7 +81,9 @@ func run(ctx context.Context, o options, out, talk io.Writer) (err error) {
 	}
 	w.explain(out)
 	if o.demo {
-		return w.demo(ctx, out)
+		if err := w.demo(ctx, out); err != nil || !o.stay {
+			return err
+		}
 	}
 	w.say("everything runs; Ctrl-C, or SIGTERM to process %d, ends all of it", os.Getpid())
 	select {

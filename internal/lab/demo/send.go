@@ -50,6 +50,7 @@ func items(big int, k *keys) ([]item, error) {
 	signed, err := k.items(o, 3)
 	all = append(all, signed...)
 	all = append(all, encrypted(later(20), later(21))...)
+	all = append(all, content(o, 30)...)
 	m := mails.Big(o, big)
 	add(m.Title, m)
 	return all, err
@@ -91,10 +92,14 @@ func told(text string, err error) (string, error) {
 	return "250 " + text, err
 }
 
+// takenOut is how the notice begins that stands in the place of an attachment.
+const takenOut = "A part of this message was removed by the mail gateway"
+
 // What delivered says.
 const (
 	nothing   = "nothing"
 	unchanged = "delivered, body unchanged"
+	taken     = "delivered, a notice in place of the attachment"
 )
 
 // find returns the mail as it lies in the mailboxes.
@@ -136,7 +141,10 @@ func (w *world) delivered(m mails.Mail) (string, error) {
 	_, sent, _ := bytes.Cut(bytes.ReplaceAll(m.Body, []byte("\r\n"), []byte("\n")), []byte("\n\n"))
 	_, came, _ := bytes.Cut(found[0], []byte("\n\n"))
 	said := []string{unchanged}
-	if !bytes.Equal(sent, came) {
+	switch {
+	case bytes.Contains(came, []byte(takenOut)):
+		said[0] = taken
+	case !bytes.Equal(sent, came):
 		said[0] = "delivered, BODY CHANGED"
 	}
 	for _, name := range []string{"X-Gatepost-Verdict", "X-Spam-Flag", "X-Spam-Score"} {

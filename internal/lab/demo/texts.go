@@ -37,6 +37,7 @@ Gatepost takes mail for %[1]s at %[2]s and hands it to Postfix at %[3]s.
   tell its story   %[1]s trace REFERENCE --config %[2]s
                    (the reference stands in the reply and in X-Gatepost-Trace)
   find mail        %[1]s log search --to %[3]s --config %[2]s
+  kept as doubtful %[1]s quarantine list --config %[2]s
   how all parts do %[1]s status --config %[2]s
   is all well?     %[1]s doctor --config %[2]s
 `, t.program, t.dir, t.mailbox)

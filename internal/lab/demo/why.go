@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -24,8 +25,16 @@ type story struct {
 	} `json:"relayed"`
 	Verdict struct {
 		decision
-		Rcpts []decision `json:"rcpts"`
+		Rcpts  []decision `json:"rcpts"`
+		Priced []priced   `json:"priced"`
 	} `json:"verdict"`
+}
+
+// priced is a measure that cost points.
+type priced struct {
+	Check   string  `json:"check"`
+	Measure string  `json:"measure"`
+	Points  float64 `json:"points"`
 }
 
 // decision is what decided, for the message or for one recipient.
@@ -62,9 +71,21 @@ func (w *world) why(ctx context.Context, told string, skipped map[string]bool) (
 		if s.Record.TLS != "" && s.Relayed.TLS != "" {
 			return s.Why + " Came by " + s.Record.TLS + ", went on by " + s.Relayed.TLS + ".", nil
 		}
-		return s.Why, nil
+		return s.Why + sum(s.Verdict.Priced), nil
 	}
 	return fmt.Sprintf("%s: %s; %s", d.Check, d.Reason, d.Line), nil
+}
+
+// sum says what points come from; nothing of a single one, which the sum tells.
+func sum(all []priced) string {
+	if len(all) < 2 {
+		return ""
+	}
+	var parts []string
+	for _, p := range all {
+		parts = append(parts, fmt.Sprintf("%s %s %.1f", p.Check, p.Measure, p.Points))
+	}
+	return " " + strings.Join(parts, ", ") + "."
 }
 
 // referenceIn finds the reference in a reply.

@@ -29,6 +29,8 @@ const (
 	Clean Kind = "clean"
 	Spam  Kind = "spam"  // GTUBE, which spamd scores 1000
 	Virus Kind = "virus" // EICAR
+	// Doubtful is what no scanner knows: a program in an archive, a link that lies, somebody else's name.
+	Doubtful Kind = "doubtful"
 )
 
 // Mail is one message with what its envelope needs.

@@ -10,6 +10,10 @@ import (
 	"mime/quotedprintable"
 	"net"
 	"net/mail"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,9 +26,14 @@ import (
 
 func fixed() Options { return Options{Date: time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)} }
 
+// set are all that the package makes.
+func set() []Mail {
+	return slices.Concat(All(fixed()), Content(fixed()), []Mail{Big(fixed(), 100_000), Named(fixed(), "Paul Grau")})
+}
+
 func TestForm(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, m := range append(All(fixed()), Big(fixed(), 100_000)) {
+	for _, m := range set() {
 		if seen[m.Name] {
 			t.Errorf("two are named %s", m.Name)
 		}
@@ -51,7 +60,7 @@ func TestForm(t *testing.T) {
 
 // remake makes a message of the same name again.
 func remake(m Mail) Mail {
-	for _, again := range append(All(fixed()), Big(fixed(), 100_000)) {
+	for _, again := range set() {
 		if again.Name == m.Name {
 			return again
 		}
@@ -132,11 +141,34 @@ func shown(t *testing.T, contentType, encoding string, body io.Reader) string {
 	return string(b)
 }
 
+// Another program opens the archive with its password, and not without.
+func TestLocked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.zip")
+	if err := os.WriteFile(file, Locked("a.txt", "2026", []byte("in clear")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func(password string) string {
+		out, err := exec.CommandContext(t.Context(), "python3", "-c", `import sys, zipfile
+try: print(zipfile.ZipFile(sys.argv[1]).read("a.txt", sys.argv[2].encode()).decode())
+except RuntimeError as e: print(e)`, file, password).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	if got := open("2026"); got != "in clear\n" {
+		t.Errorf("with its password: %q", got)
+	}
+	if got := open("2027"); !strings.Contains(got, "Bad password") {
+		t.Errorf("with another: %q", got)
+	}
+}
+
 // The real scanners see in each message what its kind says.
 func TestScannersAgree(t *testing.T) {
 	clamd := labtest.Clamd(t, lab.ClamdOptions{})
 	spamd := labtest.Spamd(t, lab.SpamdOptions{})
-	for _, m := range append(All(Options{}), Big(Options{}, 300_000)) {
+	for _, m := range slices.Concat(All(Options{}), Content(Options{}), []Mail{Big(Options{}, 300_000), Named(Options{}, "Paul Grau")}) {
 		virus := ask(t, clamd.Socket, "zINSTREAM\x00", chunk(m.Body))
 		if got := strings.Contains(virus, "Eicar-Test-Signature"); got != (m.Kind == Virus) || strings.Contains(virus, "ERROR") {
 			t.Errorf("%s: clamd says %q", m.Name, virus)
