@@ -32,15 +32,28 @@ type AttachmentTypeOptions struct {
 func (o *AttachmentTypeOptions) Validate(report func(key, message, instead string)) {
 	for i, g := range o.Deny {
 		if !slices.Contains(filetype.Groups(), filetype.Group(g)) {
-			report(fmt.Sprintf("deny[%d]", i), fmt.Sprintf("%q is no group of types", g), "write one of "+groupNames())
+			instead := "write one of " + groupNames()
+			if of := filetype.ByExtension(strings.ToLower(strings.TrimLeft(g, "*."))); of != "" {
+				instead = fmt.Sprintf("as an extension it belongs in extensions; its group is %q", of)
+			}
+			report(fmt.Sprintf("deny[%d]", i), fmt.Sprintf("%q is no group of types", g), instead)
 		}
 	}
 	for i, e := range o.Extensions {
 		if e == "" || strings.ContainsAny(e, ".*?/ ") || e != strings.ToLower(e) {
-			report(fmt.Sprintf("extensions[%d]", i), fmt.Sprintf("%q is no extension", e), `write it in lower case and without a dot, for example "one"`)
+			report(fmt.Sprintf("extensions[%d]", i), fmt.Sprintf("%q is no extension", e), fmt.Sprintf("write %q, in lower case and without a dot", plainExtension(e)))
 		}
 	}
 	reportPatterns("allow", o.Allow, report)
+}
+
+// plainExtension is what somebody meant who wrote "*.EXE".
+func plainExtension(e string) string {
+	e = strings.ToLower(e[strings.LastIndexByte(e, '.')+1:])
+	if e == "" || strings.ContainsAny(e, "*?/ ") {
+		return "one"
+	}
+	return e
 }
 
 func groupNames() string {

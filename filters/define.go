@@ -282,6 +282,8 @@ func reportPatterns(key string, patterns []string, report func(key, message, ins
 	for i, p := range patterns {
 		if _, err := path.Match(p, ""); err != nil || p == "" {
 			report(key+"["+strconv.Itoa(i)+"]", strconv.Quote(p)+" is no pattern", "write a name, with * for any text and ? for one letter")
+		} else if strings.HasPrefix(p, "^") || strings.Contains(p, ".*\\.") {
+			report(key+"["+strconv.Itoa(i)+"]", strconv.Quote(p)+" reads like a regular expression, and would match no name", "write a name, with * for any text and ? for one letter, for example \"*.exe\"")
 		}
 	}
 }

@@ -51,6 +51,8 @@ func (o *PersonOptions) Validate(report func(key, message, instead string)) {
 		switch {
 		case err != nil:
 			report(key, strconv.Quote(text)+" is no mailbox", "write name and address, as \"Jane Doe <jane.doe@example.org>\"")
+		case a.Name == "":
+			report(key, strconv.Quote(text)+" has no name, and the name is what strangers use", "write first and last name, as \"Jane Doe <jane.doe@example.org>\"")
 		case len(nameWords(a.Name)) < 2:
 			report(key, "the name "+strconv.Quote(a.Name)+" has less than two words, and would fit too many strangers", "write first and last name, as \"Jane Doe <jane.doe@example.org>\"")
 		}

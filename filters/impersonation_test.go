@@ -86,7 +86,7 @@ func TestPeopleRefused(t *testing.T) {
 	for people, want := range map[string]string{
 		`"Jane Doe"`:                    `"Jane Doe" is no mailbox`,
 		`"Jane <jane@served.example>"`:  `the name "Jane" has less than two words`,
-		`"<jane@served.example>"`:       `the name "" has less than two words`,
+		`"<jane@served.example>"`:       `has no name, and the name is what strangers use`,
 		`"Dr. X <jane@served.example>"`: `the name "Dr. X" has less than two words`,
 	} {
 		_, problems := load(t, "[checks.impersonation.person]\npeople = ["+people+"]\n")

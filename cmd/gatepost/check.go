@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -87,10 +89,22 @@ func unplaced(c *config.Config, path string, err error) (out config.Problems) {
 			p.File, p.Key, p.Message = c.PolicyPath, key, rest
 		case ok && c.BootstrapPath != "" && slices.Contains(inBootstrap(), table):
 			p.File, p.Key, p.Message = c.BootstrapPath, key, rest
+			p.Line, p.Column = lineOf(c.BootstrapAt[key])
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+				p.Instead = "write the path of a file that the user of the daemon can read"
+			}
 		}
 		out = append(out, p)
 	}
 	return out
+}
+
+// lineOf is where in its document a key stands, of config.Where; zero where nothing is known.
+func lineOf(where string) (line, column int) {
+	if line, err := strconv.Atoi(where[strings.LastIndexByte(where, ':')+1:]); err == nil {
+		return line, 1
+	}
+	return 0, 0
 }
 
 // tell prints problems, one a line, on stderr.

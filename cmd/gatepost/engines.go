@@ -172,7 +172,7 @@ func (e *engines) newHooks(b *config.Bootstrap, log *slog.Logger) error {
 		if h.SecretFile != "" {
 			text, err := readPassword(h.SecretFile, log)
 			if err != nil {
-				return fmt.Errorf("hook: %s: secret_file: %w", h.Name, err)
+				return fmt.Errorf("hook.%s.secret_file: %w", h.Name, err)
 			}
 			secret = []byte(text)
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"gatepost/filters"
 	"gatepost/gateway"
@@ -25,10 +23,7 @@ func (e *documentError) Unwrap() error { return e.err }
 // faultAt makes the error of a key of policy.toml. A key that the document does not state has no line.
 func faultAt(c *config.Config, key string, err error, instead string) error {
 	p := config.Problem{File: c.PolicyPath, Key: key, Message: err.Error(), Instead: instead}
-	where := c.Where[key]
-	if line, e := strconv.Atoi(where[strings.LastIndexByte(where, ':')+1:]); e == nil {
-		p.Line, p.Column = line, 1
-	}
+	p.Line, p.Column = lineOf(c.Where[key])
 	return &documentError{p, err}
 }
 

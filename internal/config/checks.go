@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -64,9 +65,25 @@ func (b *binder) family(prefix string) bool {
 	return false
 }
 
+// cutLast cuts a name at its last dot.
+func cutLast(name string) (before, after string, found bool) {
+	i := strings.LastIndexByte(name, '.')
+	if i < 0 {
+		return name, "", false
+	}
+	return name[:i], name[i+1:], true
+}
+
 func (b *binder) unknownCheck(e *entry, name string) {
 	p := Problem{Key: e.value.path(), Message: "there is no such check"}
 	names := b.opts.Sections.names()
+	if family, _, ok := cutLast(name); ok && e.value.kind != kindTable && b.family(family+".") {
+		// [checks.attachments] action = ...: the beginning of several names is no check.
+		of := slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, family+".") })
+		b.report(Problem{Key: e.value.path(), Message: strconv.Quote(family) + " is no check, but " + strconv.Itoa(len(of)) + " of them",
+			Instead: "write it below [checks." + of[0] + "], and likewise of " + strings.Join(of[1:], ", ")}, e.at)
+		return
+	}
 	if near := nearest(name, names); near != "" {
 		p.Instead = "did you mean checks." + near + "?"
 	} else if len(names) > 0 {

@@ -162,12 +162,39 @@ func checkNextHop(text string) (string, *ValueError) {
 	return checkHost(text)
 }
 
+// otherNotation reads an address as URLs and other programs have it: "icap://127.0.0.1:1344/avscan", "inet:8891@localhost" and
+// "local:/run/x.sock" of milters, and the plain path of a socket. It returns what is to be written here, or "".
+func otherNotation(text string) string {
+	scheme, rest, _ := strings.Cut(text, ":")
+	switch {
+	case strings.HasPrefix(text, "/"):
+		return "unix:" + text
+	case scheme == "local" && strings.HasPrefix(rest, "/"):
+		return "unix:" + rest
+	case scheme == "inet" || scheme == "inet6":
+		port, host, _ := strings.Cut(rest, "@")
+		if host == "" || host == "localhost" {
+			host = "127.0.0.1"
+		}
+		return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	case strings.HasPrefix(rest, "//"):
+		host, _, _ := strings.Cut(rest[2:], "/")
+		if _, _, err := net.SplitHostPort(host); err == nil {
+			return host
+		}
+	}
+	return ""
+}
+
 func checkAddress(text string) (string, *ValueError) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if !filepath.IsAbs(path) {
 			return "", &ValueError{"has no absolute path", `write for example "unix:/run/clamav/clamd.ctl"`}
 		}
 		return "unix:" + filepath.Clean(path), nil
+	}
+	if meant := otherNotation(text); meant != "" {
+		return "", &ValueError{"is not how an address is written here", "write " + strconv.Quote(meant)}
 	}
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {

@@ -80,7 +80,7 @@ func (b *binder) advice(e *entry, names []string) string {
 	if near := resembling(e.name, names); near != "" {
 		return "did you mean " + near + "?"
 	}
-	return b.lastAdvice(e.name, names)
+	return b.lastAdvice(e, names)
 }
 
 // schemaPath is the path of a node without the numbers of elements: domain.route.
@@ -124,20 +124,28 @@ func (b *binder) elsewhere(name, path string) string {
 	return "it is a key of " + strings.Join(tables, ", ")
 }
 
-// lastAdvice names the other document if it has such a key anywhere, else the keys that are right here.
-func (b *binder) lastAdvice(name string, names []string) string {
+// lastAdvice names the keys that are right here, if there are not too many. A key that stands in no table may be one of the
+// other document, wherever that has it.
+func (b *binder) lastAdvice(e *entry, names []string) string {
+	table := schemaPath(e.value.parent)
 	for file, doc := range b.opts.Others {
 		for _, p := range b.pathsOf(doc) {
-			if strings.HasSuffix(p, "."+name) {
+			if p == e.name {
+				return "it stands at the top of " + file
+			}
+			if table == "" && strings.HasSuffix(p, "."+e.name) {
 				return p + " belongs in " + file
 			}
 		}
 	}
 	const most = 13
-	if len(names) > most {
+	switch {
+	case len(names) <= most:
+		return "the keys here are " + strings.Join(names, ", ")
+	case table == "":
 		return "gatepost explain lists the keys of a table"
 	}
-	return "the keys here are " + strings.Join(names, ", ")
+	return "gatepost explain " + table + " lists the keys of this table"
 }
 
 func (b *binder) pathsOf(doc Pointer) []string {
