@@ -51,13 +51,14 @@ const (
 	QuarantineUnlearned Verb = "quarantine_unlearned" // they could not be told
 	QuarantineOperator  Verb = "quarantine_operator"  // a person did something to the vault as a whole
 	QuarantineLatched   Verb = "quarantine_latched"   // the disk failed, and nothing is taken any more
+	QuarantineDigest    Verb = "quarantine_digest"    // a recipient was told what is kept for him, or could not be
 	QuarantineCleared   Verb = "quarantine_cleared"   // a person said that it works again
 )
 
 // quarantineVerbs returns them.
 func quarantineVerbs() []Verb {
 	return []Verb{QuarantineStored, QuarantineExpired, QuarantineEvicted, QuarantineDamaged, QuarantineViewed, QuarantineReleased, QuarantineRefused,
-		QuarantineDeleted, QuarantineForwarded, QuarantineReported, QuarantineLearned, QuarantineUnlearned, QuarantineOperator, QuarantineLatched, QuarantineCleared}
+		QuarantineDeleted, QuarantineForwarded, QuarantineReported, QuarantineLearned, QuarantineUnlearned, QuarantineOperator, QuarantineLatched, QuarantineCleared, QuarantineDigest}
 }
 
 // verbOf is the verb of what became of a message in the spool, or in quarantine.

@@ -26,6 +26,8 @@ var arrows = map[string][]string{
 	"gateway/recipients":            {"gateway", "gateway/relay"},
 	"gateway/spool":                 {"gateway", "internal/durable"},
 	"gateway/quarantine":            {"gateway", "internal/durable"},
+	"gateway/digest":                {"gateway", "gateway/quarantine"},
+	"console/portal":                {},
 	"gateway/reports":               {"gateway", "internal/dmarcreport", "tls/tlsrpt"},
 	"gateway/received":              {"gateway", "internal/dmarcreport", "internal/mime", "internal/unpack", "internal/unpack/received", "tls/tlsrpt"},
 	"internal/store":                {"gateway", "gateway/quarantine", "gateway/reports", "gateway/received", "greylist", "internal/dmarcreport"},
