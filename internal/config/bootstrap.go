@@ -112,6 +112,9 @@ type Web struct {
 	Metrics     netip.AddrPort   `toml:"metrics" default:"127.0.0.1:9625" doc:"Address and port of /metrics, /healthz and /readyz. It has no login: keep it on loopback. An empty text: none."`
 	PublicHTTP  []netip.AddrPort `toml:"public_http" example:"0.0.0.0:80, [::]:80" rfc:"RFC 8555 section 8.3" doc:"Addresses and ports where strangers may read, over HTTP, what proves a name to an authority (ACME, http-01), and nothing else. Authorities ask at port 80. None: no such listener."`
 	PublicHTTPS []netip.AddrPort `toml:"public_https" example:"0.0.0.0:443, [::]:443" rfc:"RFC 8461 section 3.3" doc:"Addresses and ports where strangers may read, over HTTPS, the MTA-STS policies of our domains, and where names are proved to an authority (ACME, tls-alpn-01), and nothing else. Both are asked for at port 443. None: no such listener."`
+
+	Portal    []netip.AddrPort `toml:"portal" example:"0.0.0.0:8444, [::]:8444" doc:"Addresses and ports of the page, over HTTPS, that links of digests of the quarantine lead to. It has no login: a link is for one message and one recipient, for a while, and once. None: no such listener."`
+	PortalURL string           `toml:"portal_url" format:"url" example:"https://quarantine.example.org:8444" doc:"What links of digests begin with: the name, and the port where it is not 443, by which users reach web.portal. A certificate of [tls] must be for that name."`
 }
 
 // Control is the private socket of the command line.
@@ -147,7 +150,7 @@ func (b *Bootstrap) Fill() {
 			l.ProxyFrom = nil // an empty list and none are the same
 		}
 	}
-	for _, at := range []*[]netip.AddrPort{&b.Web.PublicHTTP, &b.Web.PublicHTTPS} {
+	for _, at := range []*[]netip.AddrPort{&b.Web.PublicHTTP, &b.Web.PublicHTTPS, &b.Web.Portal} {
 		if len(*at) == 0 {
 			*at = nil
 		}
@@ -183,6 +186,7 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 		}
 	}
 	b.Web.apart(places, report)
+	b.Web.portalAddress(report)
 	if len(b.Listeners) == 0 {
 		report("listener", "is an empty list: no client could connect", "remove the key for the default, or write [[listener]]")
 	}
@@ -200,10 +204,10 @@ func (w *Web) apart(places map[netip.AddrPort]bool, report func(key, message, in
 	if w.Metrics.Port() != 0 {
 		places[w.Metrics] = true
 	}
-	for i, at := range [][]netip.AddrPort{w.PublicHTTP, w.PublicHTTPS} {
+	for i, at := range [][]netip.AddrPort{w.PublicHTTP, w.PublicHTTPS, w.Portal} {
 		for _, a := range at {
 			if a.Port() != 0 && places[a] {
-				report([]string{"web.public_http", "web.public_https"}[i], shown(a.String())+" is in two listeners", "remove it from one of them")
+				report([]string{"web.public_http", "web.public_https", "web.portal"}[i], shown(a.String())+" is in two listeners", "remove it from one of them")
 			}
 			places[a] = true
 		}

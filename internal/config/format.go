@@ -64,6 +64,8 @@ func checkFormat(format, text string) (string, *ValueError) {
 			return "", &ValueError{Message: "is not a regular expression: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")}
 		}
 		return text, nil
+	case "clock":
+		return checkClock(text)
 	case "word":
 		if strings.Trim(strings.ToLower(text), "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
 			return "", &ValueError{"is not a plain word", "use letters, digits, '-', '_' and '.' only"}

@@ -66,6 +66,7 @@ func Load(path string, sections Sections) (*Config, Problems) {
 	}
 	if !all.Refused() {
 		all = append(all, c.untrusted(policy)...)
+		all = append(all, c.linkless(policy)...)
 	}
 	if all.Refused() {
 		return nil, all

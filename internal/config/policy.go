@@ -101,6 +101,7 @@ type Domain struct {
 	Edits      bool              `toml:"edits" default:"true" doc:"Whether copies of its mail may be changed: attachments taken out, a banner, a subject tag. With false a copy that would be is quarantined whole."`
 	Level      Level             `toml:"level" enum:"relaxed,normal,strict" doc:"As level at the top of the file, for its recipients. Not set: that one."`
 	Thresholds *DomainThresholds `toml:"thresholds" doc:"Thresholds for this domain that differ from [thresholds]."`
+	Digest     []string          `toml:"digest" format:"clock" example:"07:00" doc:"As quarantine.digest.at, for this domain; [] for none."`
 	MTASTS     *HostedPolicy     `toml:"mta_sts" rfc:"RFC 8461" doc:"The MTA-STS policy that is published for the domain (docs/mta-sts.md): at https://mta-sts.DOMAIN/.well-known/mta-sts.txt, by the listener web.public_https. gatepost mta-sts show prints the DNS records that belong to it."`
 }
 
