@@ -90,6 +90,7 @@ func groups() []group {
 			{"quarantine delete", keptPicks + " [--only A,...] [--config PATH] [--json]", "erase messages, and tell nobody but the journal", keptChange("delete")},
 			{"quarantine report", keptPicks + " --as spam|ham [--config PATH] [--json]", "note that messages are spam, or are none", keptChange("report")},
 			{"quarantine forward", keptPicks + " --analyst A [--config PATH] [--json]", "send messages to somebody who looks at them, as attachments", keptChange("forward")},
+			{"quarantine digest", "[--dry-run] [--recipient A] [--send] [--config PATH] [--json]", "show which recipients would be told now of mail in quarantine, and of one what; --send: tell them", keptDigest},
 			{"quarantine expire", "[--config PATH]", "erase now what was kept for long enough", keptExpire},
 			{"quarantine clear-latch", "[--config PATH]", "quarantine mail again after the disk failed and was mended", keptClear},
 			{"quarantine key list", "[--config PATH] [--json]", "show the keys of the quarantine, and how many messages need each", keptKeys("list")},

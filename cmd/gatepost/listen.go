@@ -28,6 +28,7 @@ const metricsName = "metrics"
 const (
 	publicHTTPName  = "public-http"
 	publicHTTPSName = "public-https"
+	portalName      = "portal"
 )
 
 // listeners are all the sockets of the document.
@@ -36,6 +37,7 @@ type listeners struct {
 	metrics     net.Listener   // nil where the document wants none
 	publicHTTP  []net.Listener // none where it wants none
 	publicHTTPS []net.Listener
+	portal      []net.Listener
 }
 
 func (l *listeners) close() {
@@ -45,7 +47,7 @@ func (l *listeners) close() {
 	if l.metrics != nil {
 		l.metrics.Close()
 	}
-	for _, s := range slices.Concat(l.publicHTTP, l.publicHTTPS) {
+	for _, s := range slices.Concat(l.publicHTTP, l.publicHTTPS, l.portal) {
 		s.Close()
 	}
 }
@@ -79,6 +81,9 @@ func listen(b *config.Bootstrap, brought []systemd.Socket) (out listeners, err e
 		return out, err
 	}
 	if rest, out.publicHTTPS, err = openPublic(rest, publicHTTPSName, "web.public_https", b.Web.PublicHTTPS); err != nil {
+		return out, err
+	}
+	if rest, out.portal, err = openPublic(rest, portalName, "web.portal", b.Web.Portal); err != nil {
 		return out, err
 	}
 	if len(rest) > 0 {
@@ -173,6 +178,9 @@ func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 	if len(b.Web.PublicHTTPS) > 0 {
 		names = append(names, publicHTTPSName)
 	}
+	if len(b.Web.Portal) > 0 {
+		names = append(names, portalName)
+	}
 	var all []error
 	for _, s := range rest {
 		all = append(all, fmt.Errorf("systemd: no listener is named as the socket %s: write FileDescriptorName= with one of %s into its socket unit, or a [[listener]] with its name into gatepost.toml",
@@ -184,7 +192,7 @@ func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 // hint says what to do about the usual reasons why a socket cannot be opened.
 func hint(err error, name string, a netip.AddrPort) string {
 	unit := "gatepost.socket"
-	if name == publicHTTPName || name == publicHTTPSName {
+	if name == publicHTTPName || name == publicHTTPSName || name == portalName {
 		unit = "gatepost-" + name + ".socket" // a unit has one name for all of its sockets
 	}
 	switch {

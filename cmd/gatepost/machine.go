@@ -36,6 +36,9 @@ func descriptorsWanted(c *config.Config) int {
 	if len(b.Web.PublicHTTP)+len(b.Web.PublicHTTPS) > 0 {
 		n += publicConnections // what strangers hold there must not be missing for mail
 	}
+	if len(b.Web.Portal) > 0 {
+		n += publicConnections
+	}
 	for i := range c.Policy.Routes {
 		for _, h := range c.Policy.Routes[i].NextHops {
 			if n += c.Policy.Routes[i].Pool; h.MX != "" || h.SRV != "" {

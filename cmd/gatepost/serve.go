@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatepost/console/portal"
 	"gatepost/gateway"
 	"gatepost/gateway/accept"
 	"gatepost/gateway/journal"
@@ -70,6 +71,9 @@ type daemon struct {
 	vaultIndex   *store.Quarantine // nil as well
 	vaultError   string            // why
 	vaultCounted vaultCounted
+	digests      digests
+	portal       *portal.Portal
+	portalRoom   public // whose bounds of connections the page has
 	ledger       *ledger.Ledger
 	names        *accept.Names // of messages, for the ledger
 	ids          *gateway.IDs
@@ -176,7 +180,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		d.public = d.newPublic()
 	}
 	d.instruments()
-	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+2)
+	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+len(sockets.portal)+2)
 	serving, stopServing := context.WithCancel(background)
 	verbs := d.pulsed(socket)
 	running.start("control socket", func() { failed <- control.Serve(background, verbs, d.verbs()) })
@@ -187,6 +191,10 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	for i, l := range slices.Concat(sockets.publicHTTP, sockets.publicHTTPS) {
 		web, secure := d.pulsed(l), i >= len(sockets.publicHTTP)
 		running.start("web.public", func() { failed <- d.public.serve(background, web, secure) })
+	}
+	for _, l := range sockets.portal {
+		web := d.pulsed(l)
+		running.start("web.portal", func() { failed <- d.servePortal(background, web) })
 	}
 	d.firstLook(ctx)
 	for _, l := range sockets.smtp {
@@ -303,6 +311,8 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.parts.directories.listen(d.tellDirectory)
 	d.openSpool()
 	d.openVault()
+	d.openDigests()
+	d.portal = &portal.Portal{Desk: &portalDesk{d: d}}
 	return nil
 }
 
@@ -324,6 +334,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"spool", d.runSpool},
 		loop{"quarantine", d.runVault},
 		loop{"lessons", d.runLessons},
+		loop{"digests", d.runDigests},
 		loop{"tlsa", d.watchTLSA},
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},

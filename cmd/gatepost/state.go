@@ -75,6 +75,7 @@ type addresses struct {
 
 	PublicHTTP  []string `json:"public_http,omitempty"`
 	PublicHTTPS []string `json:"public_https,omitempty"`
+	Portal      []string `json:"portal,omitempty"`
 }
 
 func addressesOf(all listeners) addresses {
@@ -94,6 +95,9 @@ func addressesOf(all listeners) addresses {
 	}
 	for _, l := range all.publicHTTPS {
 		a.PublicHTTPS = append(a.PublicHTTPS, l.Addr().String())
+	}
+	for _, l := range all.portal {
+		a.Portal = append(a.Portal, l.Addr().String())
 	}
 	return a
 }

@@ -77,6 +77,8 @@ func (d *daemon) verbs() http.Handler {
 	mux.Handle("POST /quarantine/do", control.Verb(d.keptDoVerb))
 	mux.Handle("POST /quarantine/expire", control.Verb(d.keptExpireVerb))
 	mux.Handle("POST /quarantine/clear", control.Verb(d.keptClearVerb))
+	mux.Handle("GET /quarantine/digest", control.Verb(d.digestVerb))
+	mux.Handle("POST /quarantine/digest", control.Verb(d.digestVerb))
 	mux.Handle("GET /quarantine/keys", control.Verb(d.keptKeysVerb))
 	mux.Handle("POST /quarantine/keys", control.Verb(d.keptKeysVerb))
 	mux.Handle("GET /recipients", control.Verb(d.rcptShow))
@@ -154,6 +156,9 @@ func (s *state) print(e env) {
 	}
 	for _, at := range s.Addresses.PublicHTTPS {
 		fmt.Fprintf(e.out, "     listener      %-28s public_https\n", at)
+	}
+	for _, at := range s.Addresses.Portal {
+		fmt.Fprintf(e.out, "     listener      %-28s portal\n", at)
 	}
 	if s.Addresses.Metrics != "" {
 		fmt.Fprintf(e.out, "     metrics       %s\n", s.Addresses.Metrics)

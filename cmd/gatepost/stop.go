@@ -139,6 +139,9 @@ func (d *daemon) close() error {
 	if d.greyFile != nil {
 		closing("greylist", d.greyFile.Close)
 	}
+	if d.digests.file != nil {
+		closing("digests", d.digests.file.Close)
+	}
 	if d.vaultIndex != nil {
 		closing("quarantine", d.vaultIndex.Close)
 	}

@@ -192,6 +192,8 @@ func (d *daemon) vaultStatus() quarantine.Status {
 // vaultInstruments shows the quarantine, and makes its part of health.
 func (d *daemon) vaultInstruments(m *journal.Metrics) {
 	d.journal.Health().Watch("quarantine", d.vaultHealth)
+	d.digestInstruments(m)
+	d.portalInstruments(m)
 	byClass := func(number func(s quarantine.Sums) float64) func() []journal.Series {
 		return func() (out []journal.Series) {
 			s := d.vaultStatus()

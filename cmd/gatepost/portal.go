@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"gatepost/console/portal"
+	"gatepost/gateway"
+	"gatepost/gateway/digest"
+	"gatepost/gateway/journal"
+	"gatepost/gateway/quarantine"
+)
+
+// portalTime bounds one request: a release waits for a next hop, and for a virus scanner before.
+const portalTime = 2 * time.Minute
+
+// portalDesk answers for links of digests. It is the one door by which somebody without a login changes something: it hands on
+// nothing but what the token names, and the quarantine asks once more whether users may.
+type portalDesk struct {
+	d    *daemon
+	mu   sync.Mutex
+	busy map[string]bool // id and recipient
+}
+
+var _ portal.Desk = (*portalDesk)(nil)
+
+// look reads a token, and what has become of its message for its recipient.
+func (p *portalDesk) look(ctx context.Context, text string) (a portal.Answer, t *digest.Token) {
+	d := p.d
+	a.Language = d.document.Load().Policy.Quarantine.Digest.Language
+	if d.digests.Digest == nil {
+		return a, nil
+	}
+	t, err := digest.Read(d.digests.key, text, time.Now())
+	switch {
+	case errors.Is(err, digest.ErrExpired):
+		a.State = portal.Expired
+		return a, nil
+	case err != nil:
+		return a, nil
+	}
+	a.Reference, a.Rcpt, a.State = t.ID.String(), shownText(t.Rcpt, 320), portal.Failed
+	used, err := d.digests.file.Used(ctx, text)
+	if err != nil {
+		d.log.Warn("portal", "error", err)
+		return a, nil
+	}
+	rows, err := d.vault.Find(ctx, &quarantine.Filter{IDs: []gateway.ID{t.ID}, Rcpt: t.Rcpt, Limit: 1})
+	if err != nil {
+		d.log.Warn("portal", "error", err)
+		return a, nil
+	}
+	if len(rows) == 0 {
+		if a.State = portal.Gone; used {
+			a.State = portal.Released
+		}
+		return a, nil
+	}
+	r := &rows[0]
+	a.From, a.Arrived = shownText(r.From, 100), r.Arrived.Local().Format("2006-01-02 15:04 MST")
+	switch {
+	case used:
+		a.State = portal.Released
+	case !r.Class.UserMay():
+		a.State = portal.Forbidden
+	default:
+		a.State = copyState(r, t.Rcpt)
+	}
+	return a, t
+}
+
+// copyState is what a link can do, as the copy of its recipient is. One to whom a message came twice has one mailbox.
+func copyState(r *quarantine.Row, rcpt string) portal.State {
+	for i := range r.Rcpts {
+		if !strings.EqualFold(r.Rcpts[i].Address, rcpt) {
+			continue
+		}
+		switch r.Rcpts[i].State {
+		case quarantine.Visible:
+			return portal.Ready
+		case quarantine.Releasing:
+			return portal.Busy
+		case quarantine.Released:
+			return portal.Released
+		}
+	}
+	return portal.Gone
+}
+
+// Look is that of portal.Desk.
+func (p *portalDesk) Look(ctx context.Context, text string) portal.Answer {
+	a, _ := p.look(ctx, text)
+	return a
+}
+
+// Release is that of portal.Desk. That a copy went out is a state of the vault, on disk before and after; the mark of the token
+// comes behind it, so that a crash between them makes no link good again.
+func (p *portalDesk) Release(ctx context.Context, text string) portal.Answer {
+	a, t := p.look(ctx, text)
+	if t == nil || a.State != portal.Ready {
+		return a
+	}
+	free, ok := p.take(t)
+	if !ok {
+		a.State = portal.Busy
+		return a
+	}
+	defer free()
+	if a, t = p.look(ctx, text); t == nil || a.State != portal.Ready { // as it is now that nobody else is at it
+		return a
+	}
+	res, err := p.d.vault.Release(ctx, &quarantine.Release{ID: t.ID, Rcpts: []string{t.Rcpt}, By: t.Rcpt + " (by a link)", User: true})
+	done := err == nil && len(res) > 0
+	for i := range res {
+		done = done && res[i].Done
+	}
+	switch {
+	case done:
+		if err := p.d.digests.file.Use(context.WithoutCancel(ctx), text, t.Expires); err != nil {
+			p.d.log.Warn("portal: a link was used, and that could not be noted; the quarantine knows it", "error", err)
+		}
+		a.State = portal.Released
+	case errors.Is(err, quarantine.ErrNotAllowed), errors.Is(err, quarantine.ErrInfected):
+		a.State = portal.Forbidden
+	case errors.Is(err, quarantine.ErrNone), errors.Is(err, quarantine.ErrNoRecipient):
+		a.State = portal.Gone
+	case errors.Is(err, quarantine.ErrBusy):
+		a.State = portal.Busy
+	default:
+		a.State = portal.Failed
+	}
+	return a
+}
+
+// take keeps others from releasing the same copy at the same time, by whatever link.
+func (p *portalDesk) take(t *digest.Token) (free func(), ok bool) {
+	name := t.ID.String() + " " + strings.ToLower(t.Rcpt)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy[name] {
+		return nil, false
+	}
+	if p.busy == nil {
+		p.busy = map[string]bool{}
+	}
+	p.busy[name] = true
+	return func() { p.mu.Lock(); delete(p.busy, name); p.mu.Unlock() }, true
+}
+
+// portalTLS shows a certificate for the host of web.portal_url, and for no other name.
+func (d *daemon) portalTLS() *tls.Config {
+	host := ""
+	if u, err := url.Parse(d.bootstrap.Web.PortalURL); err == nil {
+		host = hostOf(u.Hostname())
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if host == "" || hostOf(hello.ServerName) != host {
+			return nil, nil // which says unrecognized_name
+		}
+		return d.publicCertificate(hello)
+	}}
+}
+
+// servePortal answers on a listener until the context is done. Connections are bounded as those of the listener public.
+func (d *daemon) servePortal(ctx context.Context, l net.Listener) error {
+	s := &http.Server{Handler: http.TimeoutHandler(d.portal.Handler(), portalTime, "try again later"), ReadTimeout: publicRead, WriteTimeout: portalTime + publicWrite,
+		IdleTimeout: publicIdle, MaxHeaderBytes: 2 * publicHeader, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0), // strangers do not write our log
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	if err := s.Serve(tls.NewListener(&publicListener{Listener: l, public: &d.portalRoom}, d.portalTLS())); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("web.portal: %w", err)
+	}
+	return nil
+}
+
+// portalInstruments adds the page to the metrics. Requests are counted, and logged nowhere: their paths are secrets.
+func (d *daemon) portalInstruments(m *journal.Metrics) {
+	m.Counters("portal_requests_total", "Requests to the page of the digests, by method and status.", []string{"method", "status"}, func() (out []journal.Series) {
+		for c, n := range d.portal.Counts() {
+			out = append(out, journal.Series{Labels: []string{c.Method, strconv.Itoa(c.Status)}, Value: float64(n)})
+		}
+		return out
+	})
+}
