@@ -23,7 +23,8 @@ type Release struct {
 	By string
 	// Force lets it go although malware was found in it, or nobody could look.
 	Force bool
-	// User says that the recipient himself asks: he may release what Class.UserMay allows, and his own copy only.
+	// User says that the recipient himself asks: he may release what Class.UserMay allows, his own copy only, and once
+	// (ErrNobodyLeft), whoever released it.
 	User bool
 }
 
@@ -89,8 +90,11 @@ func (m *message) who(r *Release) (which []int, err error) {
 		if at < 0 {
 			return nil, fmt.Errorf("%s: %w", gateway.CleanText(name, 320), ErrNoRecipient)
 		}
-		if m.state.Rcpts[at].State == Deleted {
+		switch state := m.state.Rcpts[at].State; {
+		case state == Deleted:
 			return nil, fmt.Errorf("%s: %w", gateway.CleanText(name, 320), ErrNone)
+		case r.User && state != Visible:
+			return nil, ErrNobodyLeft
 		}
 		if !slices.Contains(which, at) {
 			which = append(which, at)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"gatepost/gateway"
@@ -67,8 +69,45 @@ func TestRelease(t *testing.T) {
 			t.Errorf("a user and %+v: %v", r, err)
 		}
 	}
-	if _, err := w.Release(t.Context(), &Release{ID: id, Rcpts: []string{"a@example.org"}, User: true}); err != nil {
-		t.Errorf("a user and his spam: %v", err)
+	copies := len(w.hop.got)
+	if _, err := w.Release(t.Context(), &Release{ID: id, Rcpts: []string{"a@example.org"}, User: true}); !errors.Is(err, ErrNobodyLeft) || len(w.hop.got) != copies {
+		t.Errorf("a user and what he has got: %v, %d copies", err, len(w.hop.got)-copies)
+	}
+	id = w.keep(t, "more", gateway.SpamScore, "a@example.org", "b@example.org")
+	var wg sync.WaitGroup
+	var did, refused atomic.Int32
+	for range 8 { // at the same time, or one after another
+		wg.Go(func() {
+			switch _, err := w.Release(t.Context(), &Release{ID: id, Rcpts: []string{"a@example.org"}, User: true}); {
+			case err == nil:
+				did.Add(1)
+			case errors.Is(err, ErrBusy), errors.Is(err, ErrNobodyLeft):
+				refused.Add(1)
+			default:
+				t.Errorf("a user and his spam: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if did.Load() != 1 || refused.Load() != 7 || w.states(t, id) != "released,visible" || len(w.hop.got) != copies+1 {
+		t.Errorf("%d released, %d refused, %s, %d copies", did.Load(), refused.Load(), w.states(t, id), len(w.hop.got)-copies)
+	}
+}
+
+// TestUserMay: of each reason that policy quarantines for, who may release: nobody who was deceived, or who cannot know what is in it.
+func TestUserMay(t *testing.T) {
+	w := newWorld(t)
+	may := map[gateway.Reason]bool{gateway.SpamScore: true, gateway.SpamRules: true}
+	for _, reason := range []gateway.Reason{gateway.SpamScore, gateway.SpamRules, gateway.MalwareFound, gateway.MalwareDoubtful, gateway.MalwareLimits, gateway.ScannerFailed, gateway.TooBigToScan,
+		gateway.DMARCReject, gateway.DMARCQuarantine, gateway.DMARCIndirect, gateway.DMARCHeld, gateway.ImpersonatedPerson, gateway.ImpersonatedDomain, gateway.ImpersonatedOwn,
+		gateway.URLDisguised, gateway.URLLookalike, gateway.AttachmentEncrypted, gateway.AttachmentType, gateway.AttachmentName, gateway.AttachmentMacro, gateway.AttachmentScript,
+		gateway.AttachmentLimits, gateway.AttachmentBroken, gateway.UnpackFailed, gateway.MIMEAmbiguous, gateway.MilterRefused, gateway.MilterKept} {
+		id := w.keep(t, string(reason), reason, "a@example.org")
+		before := len(w.hop.got)
+		_, err := w.Release(t.Context(), &Release{ID: id, Rcpts: []string{"a@example.org"}, User: true})
+		if may[reason] != (err == nil) || err != nil && !errors.Is(err, ErrNotAllowed) || (err == nil) != (len(w.hop.got) > before) {
+			t.Errorf("%s: %v, %d copies", reason, err, len(w.hop.got)-before)
+		}
 	}
 }
 
@@ -180,12 +219,6 @@ func TestWork(t *testing.T) {
 	}
 	if _, err := w.Release(t.Context(), &Release{ID: id, Rcpts: []string{"a@example.org"}}); !errors.Is(err, ErrNone) {
 		t.Errorf("the deleted: %v", err)
-	}
-	if rows, err := w.New(t.Context(), "A@example.org", id.Time().Add(-1), 10); err != nil || len(rows) != 0 {
-		t.Errorf("new for a: %v, %v", rows, err)
-	}
-	if rows, err := w.New(t.Context(), "B@example.org", id.Time().Add(-1), 10); err != nil || len(rows) != 1 || !rows[0].Class.UserMay() {
-		t.Errorf("new for b: %v, %v", rows, err)
 	}
 	if err := w.Delete(t.Context(), id, []string{"b@example.org"}, "me"); err != nil || len(w.files(t)) != 0 {
 		t.Errorf("%v, %v", err, w.files(t))

@@ -133,13 +133,6 @@ func (v *Vault) Expire(ctx context.Context) int { return v.expire(ctx, time.Now(
 // Find returns what a filter picks, the newest first.
 func (v *Vault) Find(ctx context.Context, f *Filter) ([]Row, error) { return v.opts.Index.Find(ctx, f) }
 
-// New lists what came for a recipient since a time, and is still there, the newest first: for digests. Class.UserMay says of each
-// whether he may release it himself.
-func (v *Vault) New(ctx context.Context, rcpt string, since time.Time, limit int) ([]Row, error) {
-	visible := Visible
-	return v.opts.Index.Find(ctx, &Filter{Rcpt: rcpt, Since: since, State: &visible, Limit: limit})
-}
-
 // Status tells how the vault is.
 func (v *Vault) Status(ctx context.Context) Status {
 	t := v.tuned()
