@@ -153,6 +153,9 @@ func (d *daemon) sendDigest(ctx context.Context, to gateway.Address, mail []byte
 	if refused {
 		return fmt.Errorf("%w: %s", digest.ErrRefused, words)
 	}
+	if relayed.Unreached() {
+		return fmt.Errorf("%w: %s", digest.ErrAway, words)
+	}
 	return errors.New(relayed.AtStep(words))
 }
 

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -62,38 +62,51 @@ type Options struct {
 	Host     string
 	Settings func() *Settings
 	Address  func(text string) (gateway.Address, error)
-	// Send hands a digest to the next hop of its recipient, or to the spool. An error that wraps ErrRefused is not tried again
-	// before the next time of day.
+	// Send hands a digest to the next hop of its recipient, or to the spool. After an error that wraps ErrRefused it is not tried
+	// again before the next time of day; after ErrAway nobody of the domain is tried for a while.
 	Send func(ctx context.Context, to gateway.Address, mail []byte, utf8 bool) error
 	// Sent hears of each digest that was, or could not be, sent; nil for nobody.
 	Sent func(to string, messages int, err error)
 	Log  *slog.Logger
 }
 
-// ErrRefused says that the next hop refuses a digest for good.
-var ErrRefused = errors.New("refused")
+// Why a digest did not go out.
+var (
+	ErrRefused = errors.New("refused")              // by the next hop, for good
+	ErrAway    = errors.New("the next hop is away") // for all of the domain
+)
 
 // Bounds of the work.
 const (
 	look      = 30 * time.Second // how often the clock is looked at
-	again     = 5 * time.Minute  // after what failed
+	again     = 5 * time.Minute  // after what failed; twice as long after each further time
+	slowest   = 2 * time.Hour    // but no longer
 	page      = 1000             // messages asked for at once
 	forgetLag = 7 * 24 * time.Hour
+	ahead     = time.Hour // a digest that went out later than this from now was sent by a wrong clock
 )
 
 // Digest sends digests. It is safe for concurrent use.
 type Digest struct {
-	opts   Options
-	mu     sync.Mutex // one round at a time
-	failed map[string]time.Time
-	count  struct {
+	opts  Options
+	mu    sync.Mutex // one round at a time
+	tries map[string]*try
+	count struct {
 		sync.Mutex
 		sent, failed, messages uint64
 	}
 }
 
+// try is what is left of a time of day at which some of a domain could not be told.
+type try struct {
+	due   time.Time       // the time of day
+	left  map[string]bool // whom to try again; nil: all
+	next  time.Time       // when
+	delay time.Duration
+}
+
 // New makes what sends digests.
-func New(o Options) *Digest { return &Digest{opts: o, failed: map[string]time.Time{}} }
+func New(o Options) *Digest { return &Digest{opts: o, tries: map[string]*try{}} }
 
 // Stats are what was done since the start.
 type Stats struct{ Sent, Failed, Messages uint64 }
@@ -137,40 +150,65 @@ func latest(at []Clock, now time.Time, zone *time.Location) (last time.Time) {
 	return last
 }
 
-// tick sends what is due. A domain that has a digest for the first time waits for its next time of day.
+// due are the domains whose time has come, or comes again for those whom it failed for. A domain that has a digest for the first
+// time waits for its next time of day.
+func (d *Digest) due(ctx context.Context, s *Settings, now time.Time) (map[string]*try, error) {
+	out := map[string]*try{}
+	for _, dom := range s.Domains {
+		done, err := d.opts.Store.Last(ctx, dom.Name)
+		if err != nil {
+			return nil, err
+		}
+		if done.IsZero() || done.After(now.Add(ahead)) {
+			if err := d.opts.Store.SetLast(ctx, dom.Name, now); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		last := latest(dom.At, now, s.Zone)
+		if !done.Before(last) {
+			delete(d.tries, dom.Name)
+			continue
+		}
+		t := d.tries[dom.Name]
+		if t == nil || t.due.Before(last) {
+			t = &try{due: last, next: now, delay: again}
+			d.tries[dom.Name] = t
+		}
+		if !now.Before(t.next) {
+			out[dom.Name] = t
+		}
+	}
+	return out, nil
+}
+
+// tick sends what is due. Where some of a domain cannot be told now, those are tried again, and the others not before the next time
+// of day: a full mailbox makes no digest of a day one of minutes. That the time of day is over is noted when all were told, so that
+// a restart before begins it anew.
 func (d *Digest) tick(ctx context.Context, now time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.opts.Settings()
-	due := map[string]time.Time{}
-	for _, dom := range s.Domains {
-		done, err := d.opts.Store.Last(ctx, dom.Name)
-		if err != nil {
-			return err
-		}
-		last := latest(dom.At, now, s.Zone)
-		switch {
-		case done.IsZero():
-			if err := d.opts.Store.SetLast(ctx, dom.Name, now); err != nil {
+	due, err := d.due(ctx, s, now)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	_, failed, err := d.round(ctx, s, now, func(domain, rcpt string) bool {
+		t := due[domain]
+		return t != nil && (t.left == nil || t.left[rcpt])
+	}, "", true)
+	for name, t := range due {
+		if err == nil && len(failed[name]) == 0 {
+			delete(d.tries, name)
+			if err := d.opts.Store.SetLast(ctx, name, t.due); err != nil {
 				return err
 			}
-		case done.Before(last) && !now.Before(d.failed[dom.Name].Add(again)):
-			due[dom.Name] = last
-		}
-	}
-	if len(due) == 0 {
-		return nil
-	}
-	_, failed, err := d.round(ctx, s, now, func(domain string) bool { return !due[domain].IsZero() }, "", true)
-	for name, last := range due {
-		if err != nil || failed[name] {
-			d.failed[name] = now
 			continue
 		}
-		delete(d.failed, name)
-		if err := d.opts.Store.SetLast(ctx, name, last); err != nil {
-			return err
+		if err == nil {
+			t.left = failed[name]
 		}
+		t.next, t.delay = now.Add(t.delay), min(2*t.delay, slowest)
 	}
 	if s.Keep > 0 {
 		err = errors.Join(err, d.opts.Store.Expire(ctx, now.Add(-s.Keep-forgetLag), now))
@@ -180,11 +218,10 @@ func (d *Digest) tick(ctx context.Context, now time.Time) error {
 
 // Told is what a recipient is told of, or would be.
 type Told struct {
-	Rcpt     string           `json:"rcpt"`
-	Messages int              `json:"messages"`
-	Rows     []quarantine.Row `json:"-"`
-	Error    string           `json:"error,omitempty"`
-	Text     string           `json:"text,omitempty"` // without links, which are the recipient's
+	Rcpt     string `json:"rcpt"`
+	Messages int    `json:"messages"`
+	Error    string `json:"error,omitempty"`
+	Text     string `json:"text,omitempty"` // where one recipient was picked; without links, which are his
 }
 
 // Now tells what would be sent now, whatever the time of day, and sends it where send says so. Only recipients of domains that have a
@@ -192,42 +229,52 @@ type Told struct {
 func (d *Digest) Now(ctx context.Context, rcpt string, send bool) ([]Told, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out, _, err := d.round(ctx, d.opts.Settings(), time.Now(), func(domain string) bool { return domain != "" }, rcpt, send)
+	out, _, err := d.round(ctx, d.opts.Settings(), time.Now(), func(domain, _ string) bool { return domain != "" }, rcpt, send)
 	return out, err
 }
 
-// box is what is new for a recipient.
-type box struct {
-	to     gateway.Address
-	domain string
-	rows   []quarantine.Row // the newest, Most at most
-	ids    []gateway.ID
-}
-
-func (d *Digest) round(ctx context.Context, s *Settings, now time.Time, want func(domain string) bool, rcpt string, send bool) (out []Told, failed map[string]bool, err error) {
+// round tells those whom want picks, and returns by domain who could not be told and is to be tried again.
+func (d *Digest) round(ctx context.Context, s *Settings, now time.Time, want func(domain, rcpt string) bool, rcpt string, send bool) (out []Told, failed map[string]map[string]bool, err error) {
 	boxes, err := d.collect(ctx, s, want, rcpt)
 	if err != nil {
 		return nil, nil, err
 	}
-	names := make([]string, 0, len(boxes))
-	for name := range boxes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	failed = map[string]bool{}
-	for _, name := range names {
+	failed = map[string]map[string]bool{}
+	away := map[string]error{}
+	for _, name := range slices.Sorted(maps.Keys(boxes)) {
 		if ctx.Err() != nil {
 			return out, failed, context.Cause(ctx)
 		}
 		b := boxes[name]
-		t := Told{Rcpt: b.to.Text, Messages: len(b.ids), Rows: b.rows, Text: d.mail(s, b, now, false).plain(wordsOf(s.Language))}
+		rows, err := d.rows(ctx, name, b)
+		if err != nil {
+			return out, failed, err
+		}
+		if len(rows) == 0 {
+			continue // they were released or deleted meanwhile
+		}
+		t := Told{Rcpt: b.to.Text, Messages: len(b.ids)}
+		if rcpt != "" {
+			t.Text = d.mail(s, b, rows, now, false).plain(wordsOf(s.Language))
+		}
 		if send {
-			err := d.send(ctx, s, name, b, now)
+			err := away[b.domain]
+			if err == nil {
+				err = d.send(ctx, s, name, b, rows, now)
+				d.note(&t, err)
+			}
 			if err != nil {
 				t.Error = gateway.CleanText(err.Error(), 300)
-				failed[b.domain] = failed[b.domain] || !errors.Is(err, ErrRefused)
+				if !errors.Is(err, ErrRefused) {
+					if failed[b.domain] == nil {
+						failed[b.domain] = map[string]bool{}
+					}
+					failed[b.domain][name] = true
+				}
+				if errors.Is(err, ErrAway) {
+					away[b.domain] = err // each further one would wait as long for nothing
+				}
 			}
-			d.note(&t, err)
 		}
 		out = append(out, t)
 	}
@@ -249,96 +296,13 @@ func (d *Digest) note(t *Told, err error) {
 }
 
 // send hands a digest on, and then notes what it told.
-func (d *Digest) send(ctx context.Context, s *Settings, name string, b *box, now time.Time) error {
-	text, utf8 := d.mail(s, b, now, true).Make()
+func (d *Digest) send(ctx context.Context, s *Settings, name string, b *box, rows []quarantine.Row, now time.Time) error {
+	text, utf8 := d.mail(s, b, rows, now, true).Make()
 	if err := d.opts.Send(ctx, b.to, text, utf8); err != nil {
 		return err
 	}
 	if err := d.opts.Store.Tell(context.WithoutCancel(ctx), name, b.ids); err != nil {
 		return fmt.Errorf("it was sent, and that could not be noted, so that it is sent again: %w", err)
-	}
-	return nil
-}
-
-func (d *Digest) mail(s *Settings, b *box, now time.Time, links bool) *Mail {
-	m := &Mail{Host: d.opts.Host, From: "postmaster@" + b.to.Domain, To: b.to.Text, Language: s.Language, Date: now, Zone: s.Zone, Rows: b.rows,
-		More: len(b.ids) - len(b.rows), Until: now.Add(s.Valid)}
-	switch {
-	case s.Portal == "":
-	case !links:
-		m.Link = func(gateway.ID) string { return "(link)" }
-	default:
-		m.Link = func(id gateway.ID) string {
-			return s.Portal + "/release/" + Make(d.opts.Key, &Token{ID: id, Rcpt: b.to.Text, Action: Release, Expires: m.Until})
-		}
-	}
-	return m
-}
-
-// collect finds what each recipient was not told of.
-func (d *Digest) collect(ctx context.Context, s *Settings, want func(domain string) bool, rcpt string) (map[string]*box, error) {
-	boxes := map[string]*box{}
-	visible := quarantine.Visible
-	f := &quarantine.Filter{State: &visible, Rcpt: rcpt, Limit: page}
-	for {
-		rows, err := d.opts.Kept.Find(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		if err := d.sort(ctx, s, want, rcpt, rows, boxes); err != nil {
-			return nil, err
-		}
-		if len(rows) < page {
-			break
-		}
-		f.Before = rows[len(rows)-1].ID
-	}
-	return boxes, nil
-}
-
-// sort puts a page of messages into the boxes of those who were not told of them.
-func (d *Digest) sort(ctx context.Context, s *Settings, want func(string) bool, rcpt string, rows []quarantine.Row, boxes map[string]*box) error {
-	places, texts := map[string][]int{}, map[string]string{}
-	for i := range rows {
-		for j := range rows[i].Rcpts {
-			to := &rows[i].Rcpts[j]
-			name := strings.ToLower(to.Address)
-			if to.State != quarantine.Visible || rows[i].Damaged != "" || rcpt != "" && !strings.EqualFold(rcpt, to.Address) {
-				continue
-			}
-			if at := places[name]; len(at) == 0 || at[len(at)-1] != i {
-				places[name], texts[name] = append(at, i), to.Address
-			}
-		}
-	}
-	for name, at := range places {
-		b := boxes[name]
-		if b == nil {
-			to, err := d.opts.Address(texts[name])
-			if err != nil {
-				continue // nobody can be written to there
-			}
-			if b = (&box{to: to, domain: s.DomainOf(to)}); !want(b.domain) {
-				continue
-			}
-		}
-		ids := make([]gateway.ID, len(at))
-		for k, i := range at {
-			ids[k] = rows[i].ID
-		}
-		told, err := d.opts.Store.Told(ctx, name, ids)
-		if err != nil {
-			return err
-		}
-		for k, i := range at {
-			if told[ids[k]] {
-				continue
-			}
-			boxes[name] = b
-			if b.ids = append(b.ids, ids[k]); len(b.rows) < Most {
-				b.rows = append(b.rows, rows[i])
-			}
-		}
 	}
 	return nil
 }

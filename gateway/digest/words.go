@@ -39,6 +39,3 @@ func wordsOf(language string) *words {
 			quarantine.Unscanned: "could not be scanned for malware", quarantine.DMARC: "its author is not who it says (DMARC)",
 			quarantine.Impersonation: "looks like somebody it is not", quarantine.Attachment: "an attachment that is not let through", quarantine.Malware: "malware"}}
 }
-
-// Reason is in words why mail of a class is kept.
-func Reason(language string, c quarantine.Class) string { return wordsOf(language).class[c] }
