@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"gatepost/console/portal"
@@ -22,15 +21,10 @@ import (
 	"gatepost/gateway/quarantine"
 )
 
-// portalTime bounds one request: a release waits for a next hop, and for a virus scanner before.
-const portalTime = 2 * time.Minute
-
 // portalDesk answers for links of digests. It is the one door by which somebody without a login changes something: it hands on
 // nothing but what the token names, and the quarantine asks once more whether users may.
 type portalDesk struct {
-	d    *daemon
-	mu   sync.Mutex
-	busy map[string]bool // id and recipient
+	d *daemon
 }
 
 var _ portal.Desk = (*portalDesk)(nil)
@@ -38,13 +32,14 @@ var _ portal.Desk = (*portalDesk)(nil)
 // look reads a token, and what has become of its message for its recipient.
 func (p *portalDesk) look(ctx context.Context, text string) (a portal.Answer, t *digest.Token) {
 	d := p.d
-	a.Language = d.document.Load().Policy.Quarantine.Digest.Language
+	policy := &d.document.Load().Policy.Quarantine.Digest
+	a.Language = policy.Language
 	if d.digests.Digest == nil {
 		return a, nil
 	}
 	t, err := digest.Read(d.digests.key, text, time.Now())
 	switch {
-	case errors.Is(err, digest.ErrExpired):
+	case errors.Is(err, digest.ErrExpired), err == nil && !policy.Links: // switched off, for all that are about
 		a.State = portal.Expired
 		return a, nil
 	case err != nil:
@@ -68,7 +63,8 @@ func (p *portalDesk) look(ctx context.Context, text string) (a portal.Answer, t 
 		return a, nil
 	}
 	r := &rows[0]
-	a.From, a.Arrived = shownText(r.From, 100), r.Arrived.Local().Format("2006-01-02 15:04 MST")
+	e := digest.EntryOf(policy.Language, time.Local, r)
+	a.From, a.Author, a.Arrived, a.Why = e.Envelope, e.Shown, e.When, e.Why
 	switch {
 	case used:
 		a.State = portal.Released
@@ -104,20 +100,12 @@ func (p *portalDesk) Look(ctx context.Context, text string) portal.Answer {
 	return a
 }
 
-// Release is that of portal.Desk. That a copy went out is a state of the vault, on disk before and after; the mark of the token
-// comes behind it, so that a crash between them makes no link good again.
+// Release is that of portal.Desk. That a copy went out is a state of the vault, which has one caller for a message and lets a user
+// release his copy once; it is on disk before and after. The mark of the token comes behind it, so that a crash between them makes no
+// link good again; it outlives the message.
 func (p *portalDesk) Release(ctx context.Context, text string) portal.Answer {
 	a, t := p.look(ctx, text)
 	if t == nil || a.State != portal.Ready {
-		return a
-	}
-	free, ok := p.take(t)
-	if !ok {
-		a.State = portal.Busy
-		return a
-	}
-	defer free()
-	if a, t = p.look(ctx, text); t == nil || a.State != portal.Ready { // as it is now that nobody else is at it
 		return a
 	}
 	res, err := p.d.vault.Release(ctx, &quarantine.Release{ID: t.ID, Rcpts: []string{t.Rcpt}, By: t.Rcpt + " (by a link)", User: true})
@@ -135,27 +123,14 @@ func (p *portalDesk) Release(ctx context.Context, text string) portal.Answer {
 		a.State = portal.Forbidden
 	case errors.Is(err, quarantine.ErrNone), errors.Is(err, quarantine.ErrNoRecipient):
 		a.State = portal.Gone
+	case errors.Is(err, quarantine.ErrNobodyLeft):
+		a.State = portal.Released
 	case errors.Is(err, quarantine.ErrBusy):
 		a.State = portal.Busy
 	default:
 		a.State = portal.Failed
 	}
 	return a
-}
-
-// take keeps others from releasing the same copy at the same time, by whatever link.
-func (p *portalDesk) take(t *digest.Token) (free func(), ok bool) {
-	name := t.ID.String() + " " + strings.ToLower(t.Rcpt)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.busy[name] {
-		return nil, false
-	}
-	if p.busy == nil {
-		p.busy = map[string]bool{}
-	}
-	p.busy[name] = true
-	return func() { p.mu.Lock(); delete(p.busy, name); p.mu.Unlock() }, true
 }
 
 // portalTLS shows a certificate for the host of web.portal_url, and for no other name.
@@ -174,7 +149,7 @@ func (d *daemon) portalTLS() *tls.Config {
 
 // servePortal answers on a listener until the context is done. Connections are bounded as those of the listener public.
 func (d *daemon) servePortal(ctx context.Context, l net.Listener) error {
-	s := &http.Server{Handler: http.TimeoutHandler(d.portal.Handler(), portalTime, "try again later"), ReadTimeout: publicRead, WriteTimeout: portalTime + publicWrite,
+	s := &http.Server{Handler: d.portal.Handler(), ReadTimeout: publicRead, WriteTimeout: portal.Longest() + publicWrite,
 		IdleTimeout: publicIdle, MaxHeaderBytes: 2 * publicHeader, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0), // strangers do not write our log
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })

@@ -5,6 +5,8 @@ package portal
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"html"
 	"io"
 	"net/http"
@@ -35,7 +37,9 @@ type Answer struct {
 	Reference string
 	Rcpt      string
 	From      string // reverse-path
+	Author    string // of the field From
 	Arrived   string
+	Why       string
 	Language  string // "de"; any other is English
 }
 
@@ -51,10 +55,26 @@ type Desk interface {
 const (
 	maxToken  = 1024
 	maxBody   = 2 << 10
-	perClient = 30 // requests of an IPv4 address or an IPv6 /64 in a minute
+	perClient = 30   // requests of an IPv4 address or an IPv6 /64 in a minute
+	perProxy  = 3000 // of the host itself, where a proxy that passes connections on speaks for many
 	clients   = 10_000
 	minute    = time.Minute
+	longest   = 2 * time.Minute // a request: a release waits for a virus scanner, and then for a next hop
 )
+
+// Longest is how long an answer takes at most.
+func Longest() time.Duration { return longest }
+
+// style is all that makes the page look like one. Its hash is in the policy that browsers get: they apply no other.
+const style = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:0 auto;padding:1rem}h1{font-size:1.4rem}" +
+	"table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:normal;opacity:.75;padding:.2rem 1rem .2rem 0;vertical-align:top}@media(min-width:30rem){th{white-space:nowrap}}" +
+	"td{padding:.2rem 0;vertical-align:top;overflow-wrap:anywhere}button{font:inherit;padding:.6rem 1.5rem;border:0;border-radius:.4rem;background:#0b5cad;color:#fff;cursor:pointer}"
+
+// policy is what browsers may do with a page: show it, and send its form to where it came from.
+func policy() string {
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+}
 
 // Portal answers. The zero value, with a Desk, is ready for use.
 type Portal struct {
@@ -90,20 +110,20 @@ func (p *Portal) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+prefix+"{token}", p.look) // HEAD as well
 	mux.HandleFunc("POST /release", p.release)
-	return p.guard(http.NewCrossOriginProtection().Handler(mux))
+	return p.guard(http.TimeoutHandler(http.NewCrossOriginProtection().Handler(mux), longest, "try again later"))
 }
 
 // guard bounds and counts requests, and says what browsers may do with any answer.
 func (p *Portal) guard(next http.Handler) http.Handler {
+	policy := policy()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		h.Set("Content-Security-Policy", policy)
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("X-Robots-Tag", "noindex")
-		h.Set("Strict-Transport-Security", "max-age=31536000")
 		if r.ContentLength != 0 {
 			h.Set("Connection", "close") // what nobody reads is not waited for
 		}
@@ -146,8 +166,12 @@ func (p *Portal) over(client netip.Prefix, now time.Time) bool {
 	if p.asked == nil || now.Sub(p.window) >= minute {
 		p.window, p.asked = now, make(map[netip.Prefix]int)
 	}
+	most := perClient
+	if client.Addr().IsLoopback() {
+		most = perProxy
+	}
 	n, known := p.asked[client]
-	if n >= perClient || !known && len(p.asked) >= clients {
+	if n >= most || !known && len(p.asked) >= clients {
 		return true
 	}
 	p.asked[client] = n + 1
@@ -161,8 +185,8 @@ func clientOf(remote string) netip.Prefix {
 		return netip.Prefix{}
 	}
 	ip := a.Addr().Unmap().WithZone("")
-	if ip.Is4() {
-		return netip.PrefixFrom(ip, 32)
+	if ip.Is4() || ip.IsLoopback() {
+		return netip.PrefixFrom(ip, ip.BitLen())
 	}
 	return netip.PrefixFrom(ip, 64).Masked()
 }
@@ -199,13 +223,13 @@ func show(w http.ResponseWriter, a Answer, token string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	var b strings.Builder
-	b.WriteString("<!DOCTYPE html>\n<html lang=\"" + t.lang + "\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>" +
-		html.EscapeString(t.title) + "</title></head><body>\n<h1>" + html.EscapeString(t.title) + "</h1>\n")
+	b.WriteString("<!DOCTYPE html>\n<html lang=\"" + t.lang + "\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>" +
+		html.EscapeString(t.title) + "</title><style>" + style + "</style></head><body>\n<h1>" + html.EscapeString(t.title) + "</h1>\n")
 	if a.State != Unknown && a.State != Expired {
 		b.WriteString("<table>\n")
-		for _, row := range [...][2]string{{t.date, a.Arrived}, {t.from, a.From}, {t.to, a.Rcpt}, {t.reference, a.Reference}} {
+		for _, row := range [...][2]string{{t.date, a.Arrived}, {t.from, a.From}, {t.author, a.Author}, {t.to, a.Rcpt}, {t.why, a.Why}, {t.reference, a.Reference}} {
 			if row[1] != "" {
-				b.WriteString("<tr><td>" + html.EscapeString(row[0]) + "</td><td><bdi>" + html.EscapeString(row[1]) + "</bdi></td></tr>\n")
+				b.WriteString("<tr><th scope=\"row\">" + html.EscapeString(row[0]) + "</th><td><bdi>" + html.EscapeString(row[1]) + "</bdi></td></tr>\n")
 			}
 		}
 		b.WriteString("</table>\n")

@@ -2,6 +2,8 @@ package portal
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -41,7 +43,7 @@ func (d *desk) Release(ctx context.Context, token string) Answer {
 }
 
 func ready() Answer {
-	return Answer{State: Ready, Reference: "REF", Rcpt: "bob@served.test", From: `"<script>x</script>"@example.org`, Arrived: "yesterday"}
+	return Answer{State: Ready, Reference: "REF", Rcpt: "bob@served.test", From: `"<script>x</script>"@example.org`, Author: "<i>x</i>@example.org", Arrived: "yesterday", Why: "spam"}
 }
 
 func ask(h http.Handler, method, path string, form url.Values, header ...string) *httptest.ResponseRecorder {
@@ -93,7 +95,7 @@ func TestOnlyPost(t *testing.T) {
 			t.Errorf("%s %s %v: %d, %d released", c.method, c.path, c.header, w.Code, d.released)
 		}
 		for name, want := range map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Set-Cookie": "",
-			"Content-Security-Policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"} {
+			"Content-Security-Policy": policy()} {
 			if got := w.Header().Get(name); got != want {
 				t.Errorf("%s %s: %s is %q", c.method, c.path, name, got)
 			}
@@ -101,7 +103,7 @@ func TestOnlyPost(t *testing.T) {
 	}
 	for range 3 {
 		w := ask(h, "POST", "/release", form, "Sec-Fetch-Site", "same-origin", "Origin", "null") // as a browser that is told no-referrer
-		if w.Code != 200 || d.released != 1 || !strings.Contains(w.Body.String(), "already released") || strings.Contains(w.Body.String(), "<form") {
+		if w.Code != 200 || d.released != 1 || !strings.Contains(w.Body.String(), "has been released") || strings.Contains(w.Body.String(), "<form") {
 			t.Errorf("%d, %d released: %s", w.Code, d.released, w.Body)
 		}
 	}
@@ -125,11 +127,50 @@ func TestPage(t *testing.T) {
 			if button := s == Ready || s == Busy || s == Failed; strings.Contains(text, "<form") != button {
 				t.Errorf("%d: a button, %v\n%s", s, !button, text)
 			}
-			if regexp.MustCompile(`<script|<b>|<img|style=|src=`).MatchString(text) || strings.Contains(text, "@example.org") != (s != Unknown && s != Expired) {
+			if regexp.MustCompile(`<script|<b>|<i>|<img|style=|src=|url\(|@import`).MatchString(text) || strings.Contains(text, "@example.org") != (s != Unknown && s != Expired) {
 				t.Errorf("%d:\n%s", s, text)
 			}
 		}
 	}
+}
+
+// TestStyle: the one style of the page is the one that browsers are told to apply, and it fetches nothing.
+func TestStyle(t *testing.T) {
+	w := ask((&Portal{Desk: &desk{answer: ready()}}).Handler(), "GET", "/release/good", nil)
+	found := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindAllStringSubmatch(w.Body.String(), -1)
+	if len(found) != 1 {
+		t.Fatalf("%d styles", len(found))
+	}
+	sum := sha256.Sum256([]byte(found[0][1]))
+	want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	if got := w.Header().Get("Content-Security-Policy"); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if regexp.MustCompile(`url|import|image|[<&\\]`).MatchString(found[0][1]) {
+		t.Errorf("style %s", found[0][1])
+	}
+}
+
+// slow is a Desk that answers when it is told to stop.
+type slow struct{}
+
+func (slow) Look(ctx context.Context, _ string) Answer    { <-ctx.Done(); return Answer{} }
+func (slow) Release(ctx context.Context, _ string) Answer { <-ctx.Done(); return Answer{} }
+
+// TestSlowDesk: what takes too long is answered, with the same headers, and told to stop.
+func TestSlowDesk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		h := (&Portal{Desk: slow{}}).Handler()
+		for _, w := range []*httptest.ResponseRecorder{ask(h, "GET", "/release/good", nil), ask(h, "POST", "/release", url.Values{"token": {"good"}})} {
+			if w.Code != 503 || w.Header().Get("Content-Security-Policy") != policy() || w.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("%d, %v", w.Code, w.Header())
+			}
+		}
+		if took := time.Since(begun); took != 2*Longest() {
+			t.Errorf("took %s", took)
+		}
+	})
 }
 
 // TestRate: one client has a bound in a minute, an IPv6 client of its /64, and takes nothing from another.
@@ -149,6 +190,11 @@ func TestRate(t *testing.T) {
 				t.Fatalf("request %d: %d", i, c)
 			}
 		}
+		for range 2 * perClient { // a proxy on the host itself speaks for many
+			if c := from("127.0.0.1:1"); c != 200 {
+				t.Fatalf("loopback: %d", c)
+			}
+		}
 		if c := from("[2001:db8::2]:9"); c != 429 {
 			t.Errorf("the same /64: %d", c)
 		}
@@ -159,7 +205,7 @@ func TestRate(t *testing.T) {
 		if c := from("[2001:db8::1]:1"); c != 200 {
 			t.Errorf("a minute later: %d", c)
 		}
-		if got := p.Counts(); got[Count{"GET", 200}] != perClient+2 || got[Count{"GET", 429}] != 1 {
+		if got := p.Counts(); got[Count{"GET", 200}] != 3*perClient+2 || got[Count{"GET", 429}] != 1 {
 			t.Errorf("%v", got)
 		}
 	})

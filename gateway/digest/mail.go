@@ -2,6 +2,7 @@ package digest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -80,28 +81,28 @@ func (m *Mail) name() string {
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
-// entry is a message as it is told of.
-type entry struct {
-	when, envelope, shown, why, reference, link string
+// Entry is a message as it is told of, in words, with all that strangers wrote made safe to be shown as text.
+type Entry struct {
+	When, Envelope, Shown, Why, Reference string
+
+	link string
 }
 
-func (m *Mail) entries(w *words) []entry {
-	zone := m.Zone
+// EntryOf words a message. A nil zone is UTC.
+func EntryOf(language string, zone *time.Location, r *quarantine.Row) Entry {
+	w := wordsOf(language)
 	if zone == nil {
 		zone = time.UTC
 	}
-	out := make([]entry, 0, len(m.Rows))
+	return Entry{When: r.Arrived.In(zone).Format(w.layout), Envelope: cmp.Or(plain(r.From, 100), w.null), Shown: cmp.Or(shown(r.Author), w.null), Why: w.class[r.Class], Reference: r.ID.String()}
+}
+
+func (m *Mail) entries() []Entry {
+	out := make([]Entry, 0, len(m.Rows))
 	for i := range m.Rows {
-		r := &m.Rows[i]
-		e := entry{when: r.Arrived.In(zone).Format(w.layout), envelope: plain(r.From, 100), shown: shown(r.Author), why: w.class[r.Class], reference: r.ID.String()}
-		if e.envelope == "" {
-			e.envelope = w.null
-		}
-		if e.shown == "" {
-			e.shown = w.null
-		}
-		if m.Link != nil && r.Class.UserMay() {
-			e.link = m.Link(r.ID)
+		e := EntryOf(m.Language, m.Zone, &m.Rows[i])
+		if m.Link != nil && m.Rows[i].Class.UserMay() {
+			e.link = m.Link(m.Rows[i].ID)
 		}
 		out = append(out, e)
 	}
@@ -140,8 +141,8 @@ func plain(text string, most int) string {
 }
 
 // pairs are what is told of a message besides its link.
-func (e *entry) pairs(w *words) [5][2]string {
-	return [...][2]string{{w.date, e.when}, {w.envelope, e.envelope}, {w.shown, e.shown}, {w.why, e.why}, {w.reference, e.reference}}
+func (e *Entry) pairs(w *words) [5][2]string {
+	return [...][2]string{{w.date, e.When}, {w.envelope, e.Envelope}, {w.shown, e.Shown}, {w.why, e.Why}, {w.reference, e.Reference}}
 }
 
 // end are the lines below the list.
@@ -162,7 +163,7 @@ func (m *Mail) end(w *words) (out []string) {
 func (m *Mail) plain(w *words) string {
 	var b strings.Builder
 	b.WriteString(fmt.Sprintf(w.intro, plain(m.To, maxRcpt)) + "\n")
-	for _, e := range m.entries(w) {
+	for _, e := range m.entries() {
 		b.WriteByte('\n')
 		for _, p := range e.pairs(w) {
 			b.WriteString(p[0] + ": " + p[1] + "\n")
@@ -179,23 +180,33 @@ func (m *Mail) plain(w *words) string {
 	return b.String()
 }
 
-// html has no style, no script, no image and no address but that of the links.
+// How the parts of the HTML look. Mail programs know no style but that of each element.
+const (
+	styleBody  = ` style="font-family:sans-serif;font-size:15px;line-height:1.45;max-width:640px;margin:0;padding:8px"`
+	styleRule  = ` style="border:0;border-top:1px solid #cccccc;margin:16px 0"`
+	styleName  = ` style="padding:2px 14px 2px 0;vertical-align:top;white-space:nowrap;color:#666666"`
+	styleValue = ` style="padding:2px 0;vertical-align:top;word-break:break-word"`
+	styleLink  = ` style="display:inline-block;padding:8px 18px;border-radius:5px;background:#0b5cad;color:#ffffff;text-decoration:none"`
+)
+
+// html has no script, no image and no address but that of the links.
 func (m *Mail) html(w *words) string {
 	var b strings.Builder
-	b.WriteString("<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head><body>\n<p>" + html.EscapeString(fmt.Sprintf(w.intro, plain(m.To, maxRcpt))) + "</p>\n")
-	for _, e := range m.entries(w) {
-		b.WriteString("<hr>\n<table>\n")
+	b.WriteString("<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"></head><body" + styleBody +
+		">\n<p>" + html.EscapeString(fmt.Sprintf(w.intro, plain(m.To, maxRcpt))) + "</p>\n")
+	for _, e := range m.entries() {
+		b.WriteString("<hr" + styleRule + ">\n<table>\n")
 		for _, p := range e.pairs(w) {
-			b.WriteString("<tr><td>" + html.EscapeString(p[0]) + "</td><td><bdi>" + html.EscapeString(p[1]) + "</bdi></td></tr>\n")
+			b.WriteString("<tr><td" + styleName + ">" + html.EscapeString(p[0]) + "</td><td" + styleValue + "><bdi>" + html.EscapeString(p[1]) + "</bdi></td></tr>\n")
 		}
 		b.WriteString("</table>\n")
 		if e.link == "" {
 			b.WriteString("<p>" + html.EscapeString(w.ask) + "</p>\n")
 			continue
 		}
-		b.WriteString("<p><a href=\"" + html.EscapeString(e.link) + "\">" + html.EscapeString(w.release) + "</a></p>\n")
+		b.WriteString("<p><a href=\"" + html.EscapeString(e.link) + "\"" + styleLink + ">" + html.EscapeString(w.release) + "</a></p>\n")
 	}
-	b.WriteString("<hr>\n")
+	b.WriteString("<hr" + styleRule + ">\n")
 	for _, line := range m.end(w) {
 		b.WriteString("<p>" + html.EscapeString(line) + "</p>\n")
 	}

@@ -53,7 +53,7 @@ func (u *user) page(method, address, token string) (int, string) {
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	if policy := a.Header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; form-action 'self'") || a.Header.Get("Set-Cookie") != "" {
+	if policy := a.Header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; style-src 'sha256-") || a.Header.Get("Set-Cookie") != "" {
 		u.t.Errorf("%s %s: %v", method, address, a.Header)
 	}
 	return a.StatusCode, string(text)
@@ -172,7 +172,7 @@ func TestDigest(t *testing.T) {
 	}
 	pressing.Wait()
 	for _, again := range []func() (int, string){func() (int, string) { return u.page("POST", portalURL+"/release", token) }, func() (int, string) { return u.page("GET", link, "") }} {
-		if code, page := again(); code != 200 || !strings.Contains(page, "already released") || strings.Contains(page, "<form") {
+		if code, page := again(); code != 200 || !strings.Contains(page, "has been released") || strings.Contains(page, "<form") {
 			t.Errorf("again: %d\n%s", code, page)
 		}
 	}
@@ -182,7 +182,7 @@ func TestDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.start(t)
-	if code, page := u.page("POST", portalURL+"/release", token); code != 200 || !strings.Contains(page, "already released") {
+	if code, page := u.page("POST", portalURL+"/release", token); code != 200 || !strings.Contains(page, "has been released") {
 		t.Errorf("after a kill: %d\n%s", code, page)
 	}
 	w.release(t, ref, 3)
