@@ -47,6 +47,7 @@ func check(ctx context.Context, e env, args []string) int {
 			show(e, policyWarnings(c, b.snapshot.Policy))
 		}
 		show(e, engineWarnings(c))
+		show(e, portalWarnings(c))
 	}
 	if err == nil {
 		var warnings config.Problems

@@ -248,13 +248,13 @@ func TestPublicSockets(t *testing.T) {
 	}
 	defer taken.Close()
 	any := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
-	b := &config.Bootstrap{Listeners: []config.Listener{{Name: "a", Addresses: any}}, Web: config.Web{PublicHTTP: any, PublicHTTPS: append(any, any...)}}
+	b := &config.Bootstrap{Listeners: []config.Listener{{Name: "a", Addresses: any}}, Web: config.Web{PublicHTTP: any, PublicHTTPS: append(any, any...), Portal: any}}
 	out, err := listen(b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := addressesOf(out)
-	if len(a.PublicHTTP) != 1 || len(a.PublicHTTPS) != 2 || len(a.Listeners) != 1 {
+	if len(a.PublicHTTP) != 1 || len(a.PublicHTTPS) != 2 || len(a.Portal) != 1 || len(a.Listeners) != 1 {
 		t.Errorf("%+v", a)
 	}
 	out.close()

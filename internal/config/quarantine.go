@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -62,8 +63,8 @@ func (w *Web) portalAddress(report func(key, message, instead string)) {
 		return
 	}
 	u, err := url.Parse(w.PortalURL)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		report("web.portal_url", "is not https:// and a host", `write for example portal_url = "https://quarantine.example.org:8444"`)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || net.ParseIP(u.Hostname()) != nil {
+		report("web.portal_url", "is not https:// and the name of a host", `write for example portal_url = "https://quarantine.example.org:8444"`)
 	}
 }
 
