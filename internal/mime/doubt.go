@@ -148,13 +148,14 @@ func (r *run) double(part int, kind string) (int, bool) {
 			n++
 		}
 	}
-	return r.part(Part{Parent: part, Depth: p.Depth + 1, Path: doubtful(p.Path, n), Doubt: true, Type: kind, Params: p.Params,
+	return r.part(Part{Parent: part, Depth: p.Depth + 1, Path: doubtful(&p, n), Doubt: true, Type: kind, Params: p.Params,
 		Encoding: p.Encoding, Disposition: p.Disposition, Names: p.Names})
 }
 
-// doubtful is the path of the nth doubtful part of a part.
-func doubtful(path string, n int) string {
-	if path == "" {
+// doubtful is the path of the nth doubtful part of a part. Of a message that has parts, "1~1" is that of the first of them.
+func doubtful(of *Part, n int) string {
+	path := of.Path
+	if path == "" && of.Leaf {
 		path = "1"
 	}
 	return path + "~" + strconv.Itoa(n)

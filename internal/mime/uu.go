@@ -170,7 +170,7 @@ func (u *blocks) end(part int) {
 	for i := range u.done {
 		b := &u.done[i]
 		of := &u.w.t.Parts[part]
-		q := Part{Parent: part, Depth: of.Depth + 1, Path: doubtful(of.Path, i+1), Leaf: true, Doubt: true, Type: "application/octet-stream",
+		q := Part{Parent: part, Depth: of.Depth + 1, Path: doubtful(of, i+1), Leaf: true, Doubt: true, Type: "application/octet-stream",
 			Within: part, Start: b.start, Content: b.content, End: min(b.end, of.Octets), Encoding: "x-uuencode", Disposition: "attachment",
 			Names: []string{b.name}, Octets: b.octets, SHA256: b.sum, Head: b.head, block: b.kind}
 		if b.kind == yenc {
