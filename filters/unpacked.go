@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 
 	"gatepost/gateway"
@@ -81,7 +82,16 @@ func interesting(p *mime.Part) bool {
 			return true
 		}
 	}
-	return f.Content == filetype.None
+	return f.Content == filetype.None || opensAsTable(p, &f)
+}
+
+// opensAsTable reports whether a text is opened as a table, in which a formula may start a program.
+func opensAsTable(p *mime.Part, f *filetype.File) bool {
+	switch p.Type {
+	case "text/csv", "text/x-csv", "text/x-comma-separated-values", "text/comma-separated-values", "text/tab-separated-values", "application/csv":
+		return true
+	}
+	return slices.ContainsFunc(f.Name.Extensions, func(e string) bool { return e == "csv" || e == "tsv" || e == "tab" })
 }
 
 // onlySmallPicture reports whether a part is a picture, by content and by whatever else tells, in which no code has room and

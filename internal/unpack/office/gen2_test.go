@@ -125,6 +125,14 @@ func texts(out map[string][]byte) {
 	out["70-query.iqy"] = []byte("WEB\r\n1\r\nhttp://iqy.example/q\r\n")
 	out["71-macro.slk"] = []byte("ID;P\nO;E\nNN;NAuto_open;ER101C1;KOut Flank;F\nC;X1;Y101;K0;EEXEC(\"x\")\nE\n")
 	out["72-dde.csv"] = []byte("name,value\na,=cmd|' /C calc'!A0\nb,2\n")
+	for name, formula := range map[string]string{
+		"arithmetic": "=1+2-3&cmd|'/c calc'!A0", "blanks": "  =   c m D  |   ' / c calc '  !  A0", "commas": "\"=SUM(1,2)*cmd|'/c calc'!A0\"", "lines": "\"=cmd|\n'/c calc'\n!A0\"",
+		"long": "=" + strings.Repeat("1+", 2000) + "cmd|'/c calc " + strings.Repeat("x", 2000) + "'!A0", "far": "1\n" + strings.Repeat("1,2\n", 400_000) + "@cmd|'/c calc'!A0", "nul": "=\x00c\x00m\x00d|'/c calc'!A0",
+		"one": "-cmd|'/c calc'!A0", "wide": "\xff\xfea\x00\t\x00=\x00c\x00m\x00d\x00|\x00'\x00/\x00c\x00'\x00!\x00A\x000\x00",
+	} {
+		out["72-dde-"+name+".csv"] = []byte(formula)
+	}
+	out["73-plain-more.csv"] = []byte("a|'b'|c!\n=1+2,'x'!\n-5;it's a 'b'!\n=SUM(A1),\"a | b\"\n")
 	out["73-plain.csv"] = []byte("name,value\na,\"it's | 'quoted'!\"\nb,-2\n")
 	mso := cat("ActiveMime", make([]byte, 40), zlibOf(macroOf("10-word-autoopen.doc")))
 	lines := base64.StdEncoding.EncodeToString(mso)

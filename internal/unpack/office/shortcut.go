@@ -97,40 +97,25 @@ type sheetText struct{}
 
 func (sheetText) Name() string { return "sheet" }
 
-// ddeFormula finds =cmd|' /C calc'!A0 and its kin: a cell that begins like a formula, and has a program, a bar and a topic.
-func ddeFormula(b []byte) string {
-	for rest := b; ; {
-		i := bytes.Index(rest, []byte("|'"))
-		if i < 0 {
-			return ""
-		}
-		cell := rest[max(0, i-200):i]
-		cell = bytes.TrimLeft(cell[bytes.LastIndexAny(cell, "\r\n,;\t")+1:], " \"'E")
-		topic := cut(rest, i, 300)
-		if end := bytes.IndexAny(topic, "\r\n"); end >= 0 {
-			topic = topic[:end]
-		}
-		if len(cell) > 1 && bytes.IndexByte([]byte("=+-@"), cell[0]) >= 0 && bytes.Contains(topic, []byte("'!")) {
-			return string(cell) + string(topic)
-		}
-		rest = rest[i+2:]
-	}
-}
-
 func (sheetText) Match(head []byte, c unpack.Content) bool {
 	switch {
 	case bytes.HasPrefix(head, []byte("WEB\n")), bytes.HasPrefix(head, []byte("WEB\r\n")), bytes.HasPrefix(head, []byte("ID;P")):
 		return true
-	case len(head) < 4 || bytes.IndexByte(head, 0) >= 0 || head[0] == '<' || bytes.HasPrefix(head, []byte("%PDF")) || bytes.HasPrefix(head, []byte("#!")):
+	case len(head) < 4 || head[0] == '<' || bytes.HasPrefix(head, []byte("%PDF")) || bytes.HasPrefix(head, []byte("#!")):
 		return false
 	}
-	// A table: the formula stands in its first megabyte.
-	b := cut(c.Bytes(), 0, 1<<20)
-	return bytes.ContainsAny(head, ",;\t") && ddeFormula(b) != "" || bytes.ContainsAny(head[:1], "=+-@") && ddeFormula(b) != ""
+	control := 0
+	for _, b := range head {
+		if b < ' ' && !bytes.ContainsRune([]byte("\t\r\n\x00"), rune(b)) {
+			control++
+		}
+	}
+	return control <= 4+len(head)/16 && ddeFormula(c.Bytes()) != "" // others are no text
 }
 
 func (sheetText) Open(w *unpack.Walk, at int, c unpack.Content) error {
-	b := cut(c.Bytes(), 0, 4<<20)
+	all := c.Bytes()
+	b := cut(all, 0, 4<<20)
 	if bytes.HasPrefix(b, []byte("WEB")) {
 		for line := range strings.SplitSeq(latin(b), "\n") {
 			if line = strings.TrimSpace(line); remote(line) {
@@ -140,7 +125,7 @@ func (sheetText) Open(w *unpack.Walk, at int, c unpack.Content) error {
 		}
 		return nil
 	}
-	if f := ddeFormula(b); f != "" {
+	if f := ddeFormula(all); f != "" {
 		w.Sign(at, unpack.DDE, f)
 	}
 	if !bytes.HasPrefix(b, []byte("ID;P")) {
