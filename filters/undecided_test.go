@@ -2,6 +2,7 @@ package filters
 
 import (
 	"context"
+	"flag"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -148,6 +149,8 @@ func (s *street) judgedAs(m sent, id gateway.ID) (gateway.Verdict, gateway.Findi
 	return v, gateway.Finding{}
 }
 
+var mixSize = flag.Int("mix", 24, "messages of the mix of TestUndecided")
+
 // TestUndecided sends a mix by two policies, which differ in when spamd is asked, to a real one: no message ends in another
 // class, spamd sees all that is not plain good mail, and of that a sample.
 func TestUndecided(t *testing.T) {
@@ -168,10 +171,15 @@ func TestUndecided(t *testing.T) {
 	always, all := street("")
 	undecided, some := street("[checks.spamassassin]\nwhen = \"undecided\"\n")
 	kinds, reached := map[string]int{}, map[string]int{}
-	for i, m := range mix(24) {
+	var spent [2]time.Duration
+	for i, m := range mix(*mixSize) {
 		id := gateway.ID(1<<40 + i*7919)
+		began := labtest.CPU(t, daemon.PID())
 		a, ran := always.judgedAs(m, id)
+		between := labtest.CPU(t, daemon.PID())
 		b, f := undecided.judgedAs(m, id)
+		spent[0] += between - began
+		spent[1] += labtest.CPU(t, daemon.PID()) - between
 		if a.Outcome != b.Outcome {
 			t.Errorf("%d, %s: always %s with %v points, undecided %s with %v", i, m.kind, a.Outcome, a.Score, b.Outcome, b.Score)
 		}
@@ -190,10 +198,11 @@ func TestUndecided(t *testing.T) {
 			reached[m.kind]++
 		}
 	}
-	if all.n != 24 || some.n >= all.n {
+	if all.n != *mixSize || some.n >= all.n {
 		t.Errorf("spamd was asked %d and %d times", all.n, some.n)
 	}
-	t.Logf("always %d, undecided %d of 24 (%.0f %%)", all.n, some.n, 100*float64(some.n)/float64(all.n))
+	t.Logf("always %d, undecided %d (%.0f %%)", all.n, some.n, 100*float64(some.n)/float64(all.n))
+	t.Logf("CPU of spamd a message: always %v, undecided %v", spent[0]/time.Duration(*mixSize), spent[1]/time.Duration(*mixSize))
 	for kind, n := range kinds {
 		t.Logf("%s: %d of %d reach spamd", kind, reached[kind], n)
 	}

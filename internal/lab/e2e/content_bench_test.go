@@ -6,9 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +89,7 @@ func counted(b *testing.B, octets int, pids map[string]int, turn func()) {
 	turn() // caches are warm
 	before := map[string]float64{}
 	for name, pid := range pids {
-		before[name] = cpuOf(b, pid)
+		before[name] = labtest.CPU(b, pid).Seconds()
 	}
 	b.SetBytes(int64(octets))
 	b.ResetTimer()
@@ -102,42 +99,8 @@ func counted(b *testing.B, octets int, pids map[string]int, turn func()) {
 	}
 	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "messages/s")
 	for name, pid := range pids {
-		b.ReportMetric((cpuOf(b, pid)-before[name])*1e6/float64(b.N), name+"-cpu-us/op")
+		b.ReportMetric((labtest.CPU(b, pid).Seconds()-before[name])*1e6/float64(b.N), name+"-cpu-us/op")
 	}
-}
-
-// cpuOf is the CPU time in seconds of a process, of its children that ended, and of those that run.
-func cpuOf(b *testing.B, pid int) float64 {
-	b.Helper()
-	const tick = 100 // USER_HZ of every Linux
-	sum := 0.0
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // it ended
-		}
-		own, rest, ok := strings.Cut(string(text), " ")
-		i := strings.LastIndexByte(rest, ')')
-		if !ok || i < 0 {
-			continue
-		}
-		f := strings.Fields(rest[i+1:]) // f[0] is the state, the third field of proc(5)
-		if id, _ := strconv.Atoi(own); id != pid && f[1] != strconv.Itoa(pid) {
-			continue
-		}
-		for _, at := range [...]int{11, 12, 13, 14} {
-			ticks, err := strconv.Atoi(f[at])
-			if err != nil {
-				b.Fatal(err)
-			}
-			sum += float64(ticks) / tick
-		}
-	}
-	return sum
 }
 
 // contentMail is a message of about that size: of text, or with an archive of two files in it.
