@@ -1,7 +1,8 @@
 package links
 
 import (
-	"math/bits"
+	"bytes"
+	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 
@@ -70,44 +71,52 @@ func cut(s string, n int) string {
 // Text finds the links of plain text as mail clients make them clickable: with a scheme, beginning with www., or a bare name
 // whose last label is a well-known one. A link in angle brackets may go on in the next lines (RFC 3986 appendix C).
 // Addresses of mail are none.
-func (l *List) Text(part int, s string) { text(l, part, s) }
+func (l *List) Text(part int, s string) { l.Octets(part, []byte(s)) }
 
-// Octets is Text of a text that lies in memory that others use again: what is kept of it is copied.
-func (l *List) Octets(part int, s []byte) { text(l, part, s) }
-
-// text looks at the words that may hold a link, and passes over all others eight octets at a time.
-func text[T string | []byte](l *List, part int, s T) {
+// Octets is Text of a text that lies in memory that others use again: what is kept of it is copied. Only words with a dot, a
+// colon, or an octet beyond ASCII are looked at: nothing else is a link.
+func (l *List) Octets(part int, s []byte) {
+	dot, colon, wide := -1, -1, -1 // where the next stands; len(s): nowhere
 	for i := 0; i < len(s) && !l.More; {
-		at := telling(s, i)
-		if at < 0 {
+		if dot < i {
+			dot = next(s, i, '.')
+		}
+		if colon < i {
+			colon = next(s, i, ':')
+		}
+		if wide < i {
+			wide = nextWide(s, i)
+		}
+		at := min(dot, colon, wide)
+		if at == len(s) {
 			return
 		}
 		for at > i && !breaks(s[at-1]) {
 			at--
 		}
-		i = word(l, part, s, at)
+		i = l.word(part, s, at)
 	}
 }
 
-// telling is where the next octet stands without which nothing is a link: a dot, a colon, or one beyond ASCII; -1 for none.
-func telling[T string | []byte](s T, from int) int {
-	const each, high = 0x0101010101010101, 0x8080808080808080
-	i := from
-	for ; i+8 <= len(s); i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
-		dot, colon := w^'.'*each, w^':'*each
-		// The lowest bit that is set is that of the first: only what is behind it may be wrong.
-		if hit := (w | (dot-each)&^dot | (colon-each)&^colon) & high; hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
+// next is where an octet stands next, from a place on; the length where it does not.
+func next(s []byte, i int, c byte) int {
+	if n := bytes.IndexByte(s[i:], c); n >= 0 {
+		return i + n
+	}
+	return len(s)
+}
+
+// nextWide is where an octet beyond ASCII stands next.
+func nextWide(s []byte, i int) int {
+	for le := binary.LittleEndian; i+32 <= len(s); i += 32 {
+		if b := s[i : i+32]; (le.Uint64(b)|le.Uint64(b[8:])|le.Uint64(b[16:])|le.Uint64(b[24:]))&0x8080808080808080 != 0 {
+			break
 		}
 	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c == '.' || c == ':' || c >= utf8.RuneSelf {
-			return i
-		}
+	for i < len(s) && s[i] < utf8.RuneSelf {
+		i++
 	}
-	return -1
+	return i
 }
 
 // breaks says at which octets a word ends. What is beyond ASCII is looked at apart.
@@ -116,7 +125,7 @@ func breaks(c byte) bool {
 }
 
 // word looks at the word at an offset and returns where the next may begin.
-func word[T string | []byte](l *List, part int, s T, i int) int {
+func (l *List) word(part int, s []byte, i int) int {
 	for i < len(s) && breaks(s[i]) {
 		i++
 	}
@@ -130,32 +139,31 @@ func word[T string | []byte](l *List, part int, s T, i int) int {
 		case c >= utf8.RuneSelf:
 			wide = true
 			if n := wideSpace(string(s[i:min(len(s), i+utf8.UTFMax)])); n > 0 {
-				look(l, part, s, begin, i, colon, dots)
+				l.look(part, s, begin, i, colon, dots)
 				return i + n
 			}
 		}
 	}
 	if dots || colon || wide {
-		return look(l, part, s, begin, i, colon, dots || wide)
+		return l.look(part, s, begin, i, colon, dots || wide)
 	}
 	return i
 }
 
 // look takes what is in a word, and returns where the next may begin.
-func look[T string | []byte](l *List, part int, s T, begin, end int, colon, dots bool) int {
+func (l *List) look(part int, s []byte, begin, end int, colon, dots bool) int {
 	if !colon && !dots {
 		return end
 	}
-	w := string(s[begin:min(end, begin+maxWord)])
-	switch {
-	case colon:
-		if begin > 0 && s[begin-1] == '<' {
-			if n := l.wrapped(part, string(s[begin:min(len(s), begin+MaxURI)]), end-begin); n > 0 {
-				return begin + n
-			}
+	if colon && begin > 0 && s[begin-1] == '<' {
+		if n := l.wrapped(part, s[begin:min(len(s), begin+MaxURI)], end-begin); n > 0 {
+			return begin + n
 		}
+	}
+	w := string(s[begin:min(end, begin+maxWord)])
+	if colon {
 		l.schemes(part, w)
-	case dots:
+	} else {
 		l.bare(part, w)
 	}
 	return end
@@ -184,12 +192,12 @@ func wideSpace(s string) int {
 
 // wrapped takes a link in angle brackets that goes on in the next line, of a text from the bracket on, whose first word ends
 // there; it returns where the link ends, and 0 where there is none.
-func (l *List) wrapped(part int, s string, end int) int {
+func (l *List) wrapped(part int, s []byte, end int) int {
 	if end >= len(s) || s[end] != '\r' && s[end] != '\n' {
 		return 0
 	}
-	n := strings.IndexAny(s[end:], "<>\"")
-	if n < 0 || s[end+n] != '>' || strings.Contains(s[end:end+n], "\n\n") || strings.Contains(s[end:end+n], "\r\n\r\n") {
+	n := bytes.IndexAny(s[end:], "<>\"")
+	if n < 0 || s[end+n] != '>' || bytes.Contains(s[end:end+n], []byte("\n\n")) || bytes.Contains(s[end:end+n], []byte("\r\n\r\n")) {
 		return 0
 	}
 	uri := strings.Map(func(r rune) rune {
@@ -197,7 +205,7 @@ func (l *List) wrapped(part int, s string, end int) int {
 			return -1
 		}
 		return r
-	}, s[:end+n])
+	}, string(s[:end+n]))
 	if at := schemeAt(uri); at == 0 {
 		l.Add(Link{URI: uri, Where: InText, Part: part})
 		return end + n
