@@ -59,6 +59,7 @@ var arrows = map[string][]string{
 	"tls/certs":                     {"internal/durable"},
 	"tls/certs/acme":                {"tls/certs", "internal/durable"},
 	"tls/mtasts":                    {"internal/durable"},
+	"internal/control":              {"internal/access"},
 	"internal/archtest":             {},
 }
 
@@ -68,7 +69,7 @@ var engines = []string{"internal/cutover", "internal/importer/postfix", "interna
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
 	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
-	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail"}
+	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{

@@ -33,11 +33,14 @@ const (
 // ErrNotRunning says that no daemon answers at the socket.
 var ErrNotRunning = errors.New("the daemon does not run, or not with this state folder")
 
-// Fault is an error that the command line shows as it is.
+// Fault is an error that the command line shows as it is, and that goes over HTTP as a problem (RFC 9457).
 type Fault struct {
-	Status  int    `json:"-"`     // of HTTP
-	Message string `json:"error"` // what is wrong
-	Hint    string `json:"hint,omitempty"`
+	Title    string `json:"title,omitempty"` // of the status
+	Status   int    `json:"status"`          // of HTTP
+	Message  string `json:"detail"`          // what is wrong
+	Hint     string `json:"hint,omitempty"`  // what to do
+	Field    string `json:"field,omitempty"` // that is wrong, of those that the operation takes
+	Instance string `json:"instance,omitempty"`
 }
 
 func (f *Fault) Error() string {
@@ -54,18 +57,15 @@ func Verb(call func(ctx context.Context, r *http.Request) (any, error)) http.Han
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		reply, err := call(ctx, r)
-		w.Header().Set("Content-Type", "application/json")
 		if err != nil {
 			fault, ok := errors.AsType[*Fault](err)
 			if !ok {
 				fault = &Fault{Status: http.StatusInternalServerError, Message: err.Error()}
 			}
-			if fault.Status < 400 {
-				fault.Status = http.StatusInternalServerError
-			}
-			w.WriteHeader(fault.Status)
-			reply = fault
+			sendFault(w, fault)
+			return
 		}
+		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(reply) // a client that went away needs no answer
 	})
 }
