@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"gatepost/gateway"
 	"gatepost/internal/author"
@@ -122,11 +123,15 @@ const mostReplyTo = 5
 func impersonatedOwn() Definition {
 	return Definition{
 		Name: "impersonation.own", Stage: gateway.Data, Class: gateway.ClassContent,
-		Doc:      "Does the message say to come from a domain that is served here, without anything that authenticates it: neither SPF nor DKIM of that domain, nor a client of ours? What a domain's own DMARC record asks for is the check dmarc's; this one sees what has no record, or one that asks for nothing.",
-		RFC:      "RFC 9989 section 5",
-		Action:   gateway.ActionScore,
-		Unknown:  gateway.ActionObserve,
-		Measures: []Measure{{"own", "the message says to be from a domain of ours; its text is the domain", 3}},
+		Doc:     "Does the message say to come from a domain that is served here, and nothing authenticates it: neither its SPF nor its DKIM, nor a client of ours? Or is the display name of a foreign author an address of such a domain, which is all that many clients show? What a domain's DMARC record asks for is done by the check dmarc; this one sees what has none, or one that asks for nothing.",
+		RFC:     "RFC 9989 section 5",
+		Action:  gateway.ActionScore,
+		Unknown: gateway.ActionObserve,
+		Reasons: map[gateway.Reason]gateway.Action{gateway.ImpersonatedOwn: gateway.ActionScore, gateway.ImpersonatedName: gateway.ActionScore},
+		Measures: []Measure{
+			{"own", "the message says to be from a domain of ours; its text is the domain", 3},
+			{"name", "the display name is an address of a domain of ours, and the author's is not; its text is the address", 3},
+		},
 		Build: func(_ any, d *Deps) (Built, error) {
 			return Built{Run: func(_ context.Context, in *gateway.Input) gateway.Finding { return d.runOwn(in) }, Ready: always}, nil
 		},
@@ -135,9 +140,13 @@ func impersonatedOwn() Definition {
 
 func (d *Deps) runOwn(in *gateway.Input) gateway.Finding {
 	e := in.Envelope
-	domain := authorOf(e).Domain
-	if domain == "" || d.Policy.Domain(domain) == nil {
+	a := authorOf(e)
+	domain := a.Domain
+	if domain == "" {
 		return gateway.Passed()
+	}
+	if d.Policy.Domain(domain) == nil {
+		return d.ownInName(a.Mailbox())
 	}
 	s := in.Session
 	if s.Trusted || s.Relay || isInside(s.Client.Addr()) {
@@ -152,6 +161,24 @@ func (d *Deps) runOwn(in *gateway.Input) gateway.Finding {
 		return gateway.Passed().Show("let pass by dmarc", r.DMARC.Override)
 	}
 	return gateway.Failed(gateway.ImpersonatedOwn, domain).With(gateway.Measure{Name: "own", Value: 1, Text: domain}).Show("domain", domain)
+}
+
+// ownInName looks for an address of ours in the display name of an author who is not. A list that writes "a@ours via list" has
+// its own List-Id, and costs the same: who reads it is shown the same.
+func (d *Deps) ownInName(m author.Mailbox) gateway.Finding {
+	if !strings.ContainsRune(m.Name, '@') {
+		return gateway.Passed()
+	}
+	for _, word := range strings.FieldsFunc(m.Name, func(c rune) bool { return unicode.IsSpace(c) || strings.ContainsRune(`"'<>()[]{},;:|`, c) }) {
+		local, domain, ok := strings.Cut(word, "@")
+		domain = strings.ToLower(strings.TrimRight(domain, ".!?"))
+		if ok && local != "" && domain != "" && domain[0] != '.' && d.Policy.Domain(domain) != nil {
+			shown, address := gateway.CleanText(local+"@"+domain, 200), gateway.CleanText(m.Address.String(), 320)
+			return gateway.Failed(gateway.ImpersonatedName, shown).With(gateway.Measure{Name: "name", Value: 1, Text: shown}).
+				Show("name", gateway.CleanText(m.Name, 200)).Show("address", address)
+		}
+	}
+	return gateway.Passed()
 }
 
 // aligned reports whether the author's domain is authenticated, whether it has a record or not.

@@ -124,6 +124,42 @@ func TestImpersonatedOwn(t *testing.T) {
 	}
 }
 
+// TestOwnInName shows that an address of ours is seen in the display name of an author who is not, and in no other.
+func TestOwnInName(t *testing.T) {
+	d := &Deps{}
+	pl := build(t, "", d)
+	for from, want := range map[string]string{
+		`"boss@served.example" <x@evil.example>`:                "boss@served.example",
+		`"Boss <BOSS@Served.Example>" <x@evil.example>`:         "BOSS@served.example",
+		`=?utf-8?Q?boss=40served=2Eexample?= <x@evil.example>`:  "boss@served.example",
+		`"'anna@served.example' via list" <list@lists.example>`: "anna@served.example",
+		`"boss@served.example." <x@evil.example>`:               "boss@served.example",
+		`"boss@sub.wide.example" <x@evil.example>`:              "boss@sub.wide.example",
+		`"x@evil.example" <x@evil.example>`:                     "",
+		`"served.example" <x@evil.example>`:                     "",
+		`"@served.example" <x@evil.example>`:                    "",
+		`"boss@served.example.evil.example" <x@evil.example>`:   "",
+		`"anna @ served.example" <x@evil.example>`:              "",
+		`"boss@.served.example" <x@evil.example>`:               "",
+		`"` + strings.Repeat("a@", 5000) + `" <x@evil.example>`: "",
+		`"me <anna@served.example>" <anna@served.example>`:      "own",
+	} {
+		f := impersonation(t, d, pl, "impersonation.own", "192.0.2.1", dataOf(t, with("From", "From: "+from)), dmarcFound("none", false, ""))
+		switch {
+		case want == "":
+			if f.Result != gateway.Pass {
+				t.Errorf("%.80s: %+v", from, f)
+			}
+		case want == "own":
+			if f.Reason != gateway.ImpersonatedOwn {
+				t.Errorf("%.80s: %+v", from, f)
+			}
+		case f.Reason != gateway.ImpersonatedName || len(f.Measures) != 1 || f.Measures[0].Text != want:
+			t.Errorf("%.80s: %+v, want %s", from, f, want)
+		}
+	}
+}
+
 func TestReplyElsewhere(t *testing.T) {
 	d := &Deps{}
 	pl := build(t, "", d)

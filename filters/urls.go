@@ -30,6 +30,7 @@ func urls() Definition {
 			{"hidden", "a host is disguised: percent-encoded, with backslashes, line ends or letters that turn into others", 2.5},
 			{"mixed", "a host mixes alphabets that look alike", 3},
 			{"content", "a link is a page or a file itself (data:, blob:)", 3},
+			{"opens", "a link, or a picture to load, opens a file of another host or a program of the reader's machine (file:, \\\\host, search-ms:)", 3},
 			{"script", "a link is a program (javascript:)", 2},
 			{"password", "the message asks for a password", 3},
 			{"form", "the message has a form that is sent to a host", 1},
@@ -152,6 +153,9 @@ func (w *urlWork) link(k *links.Link, u, end *links.URI) {
 	if k.Where == links.InBase {
 		w.say("base", gateway.CleanText(k.URI, 100), "", nil, "")
 		return
+	}
+	if u.Opens() { // a picture as well: loading it is enough
+		w.say("opens", gateway.CleanText(u.Scheme, 20)+":", gateway.URLOdd, k, "it opens a file of another host, or a program")
 	}
 	if !followed(k.Where) {
 		return

@@ -140,6 +140,7 @@ const (
 	ImpersonatedPerson  Reason = "impersonation.person"  // the name of somebody of ours, with a foreign address
 	ImpersonatedDomain  Reason = "impersonation.domain"  // looks like a domain of ours
 	ImpersonatedOwn     Reason = "impersonation.own"     // a domain of ours, not authenticated
+	ImpersonatedName    Reason = "impersonation.name"    // an address of ours as the display name of another
 	ReplyElsewhere      Reason = "impersonation.reply"   // answers go to another domain
 	FirstContact        Reason = "impersonation.first"   // nobody here had mail of it before
 	MilterRefused       Reason = "milter.refused"        // a milter's own words: Args are code, enhanced code and text
@@ -284,6 +285,7 @@ var reasonWords = map[Reason]words{
 	ImpersonatedPerson:  {550, "5.7.1", Quarantine, "Message refused: its sender has the name of somebody at this site and a foreign address (%s)"},
 	ImpersonatedDomain:  {550, "5.7.1", Quarantine, "Message refused: the domain of its sender looks like one of this site (%s)"},
 	ImpersonatedOwn:     {550, "5.7.1", Quarantine, "Message refused: it says to come from a domain of this site (%s), and nothing authenticates it; send it by a host that the domain's SPF names, or with its DKIM signature"},
+	ImpersonatedName:    {550, "5.7.1", Quarantine, "Message refused: the name in front of its author's address is an address of this site (%s), which is not the author's; write a name there"},
 	ReplyElsewhere:      {550, "5.7.1", Tag, "Message refused: answers to it would go to another domain (%s)"},
 	FirstContact:        {550, "5.7.1", Tag, "Message refused: nobody at this site had mail of %s before"},
 	MilterRefused:       {0, "", Reject, ""},

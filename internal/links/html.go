@@ -294,6 +294,9 @@ func (r *reading) take(k Link) {
 	scheme, rest, ok := cutScheme(head)
 	switch {
 	case !ok:
+		if strings.HasPrefix(head, `\\`) { // a share of Windows, where nothing says what links are relative to
+			r.list.Add(k)
+		}
 		if r.list.More || len(r.relative) == Most || k.URI == "" || k.URI[0] == '#' {
 			return
 		}

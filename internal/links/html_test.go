@@ -38,7 +38,7 @@ func TestHTML(t *testing.T) {
 		{`<a href="x">y</a><base href="https://evil.example/p/">`, "base https://evil.example/p/\na https://evil.example/p/x [y]"},
 		{`<a href="x">y</a><a href="#z">z</a><a href="">e</a>`, ""},
 		{`<a href="//a.example/x">y</a>`, "a https://a.example/x [y]"},
-		{`<a href="\\a.example/x">y</a>`, `a https:\\a.example/x [y]`},
+		{`<a href="\\a.example/x">y</a>`, "a \\\\a.example/x [y]\na https:\\\\a.example/x [y]"},
 		{`<a href="mailto:a@b.example">y</a><a href="tel:123">z</a><img src="cid:1">`, ""},
 		{`<form action="https://f.example/post"><input type=password><button formaction=https://g.example>`, "form https://f.example/post\nform https://g.example"},
 		{`<meta http-equiv="Refresh" content="0; URL='https://r.example/'">`, "refresh https://r.example/"},

@@ -66,6 +66,24 @@ func (u *URI) Opaque() bool {
 	return false
 }
 
+// Opens reports whether following the link, or loading what it names, has the reader's machine open a file of another host or start
+// a program that reads what the link says: Windows then shows that host its user's credentials, or does what the link says.
+// A file: of the reader's own disk does neither.
+func (u *URI) Opens() bool {
+	switch u.Scheme {
+	case "smb", "search-ms", "search", "ms-msdt", "ms-officecmd", "ms-appinstaller":
+		return true
+	case "file":
+		host := strings.TrimLeft(strings.ReplaceAll(u.Path, `\`, "/"), "/")
+		slashes := len(u.Path) - len(strings.TrimLeft(u.Path, `/\`))
+		host, _, _ = strings.Cut(host, "/")
+		return slashes >= 2 && slashes != 3 && host != "" && !strings.EqualFold(host, "localhost") && !strings.ContainsAny(host, ":|")
+	case "":
+		return strings.HasPrefix(u.Path, `\\`) && len(u.Path) > 2
+	}
+	return false
+}
+
 // Read reads a link. It never fails: what a browser would not take has OddInvalid, with the host as far as it can be told.
 func Read(s string) URI {
 	var u URI
