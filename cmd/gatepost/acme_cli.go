@@ -7,15 +7,17 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"gatepost/internal/cli"
 )
 
 // tlsRenew has certificates ordered anew now.
-func tlsRenew(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "tls renew")
+func tlsRenew(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "tls renew")
 	force := f.Bool("force", false, "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	v := url.Values{}
 	if len(rest) == 1 {
@@ -25,12 +27,12 @@ func tlsRenew(ctx context.Context, e env, args []string) int {
 		v.Set("force", "true")
 	}
 	var out renewed
-	if err := ask(ctx, e, f.config, http.MethodPost, "/tls/renew?"+v.Encode(), &out); err != nil {
-		return complain(e, "tls renew", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/tls/renew?"+v.Encode(), &out); err != nil {
+		return cli.Complain(e, "tls renew", err)
 	}
-	if f.json && json.NewEncoder(e.out).Encode(out) != nil {
-		return exitFound
+	if f.JSON && json.NewEncoder(e.Out).Encode(out) != nil {
+		return cli.Found
 	}
-	fmt.Fprintf(e.errOut, "ordered: %s; gatepost tls status tells what comes of it\n", strings.Join(out.Asked, ", "))
-	return exitDone
+	fmt.Fprintf(e.Err, "ordered: %s; gatepost tls status tells what comes of it\n", strings.Join(out.Asked, ", "))
+	return cli.Done
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/netip"
@@ -16,53 +15,47 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/smtpd"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/smtpwire"
 )
 
 // auth tells what sender authentication says of one message, as if it had come from a client that is named. It asks DNS
 // and nobody else, needs no daemon, and changes nothing.
-func auth(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "auth")
+func auth(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "auth")
 	var q authQuestion
 	ip, helo, from, to := f.String("ip", "", ""), f.String("helo", "", ""), f.String("from", "", ""), f.String("to", "", "")
 	f.StringVar(&q.server, "dns", "", "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
-	given := f.given()
+	given := f.Given()
 	if len(rest) == 0 || !given["ip"] || !given["helo"] || !given["from"] {
-		fmt.Fprintln(e.errOut, `gatepost auth: name a message file (- is the standard input), and with --ip, --helo and --from what client it came from; --from "" is the null reverse-path`)
-		return exitUsage
+		fmt.Fprintln(e.Err, `gatepost auth: name a message file (- is the standard input), and with --ip, --helo and --from what client it came from; --from "" is the null reverse-path`)
+		return cli.Usage
 	}
 	if err := q.read(*ip, *helo, *from, *to); err != nil {
-		fmt.Fprintf(e.errOut, "gatepost auth: %v\n", err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost auth: %v\n", err)
+		return cli.Usage
 	}
-	c, ok := configOr(e, f.config, given["config"])
+	c, ok := configOr(e, f.Config, given["config"])
 	if !ok {
-		return exitFound
+		return cli.Found
 	}
 	text, mended, err := readMessage(rest[0], int64(c.Policy.Limits.MessageSize))
 	if err != nil {
-		return complain(e, "auth", err)
+		return cli.Complain(e, "auth", err)
 	}
 	if mended > 0 {
-		fmt.Fprintf(e.errOut, "%d lines ended in a bare LF; they were made CRLF, as they are in SMTP\n", mended)
+		fmt.Fprintf(e.Err, "%d lines ended in a bare LF; they were made CRLF, as they are in SMTP\n", mended)
 	}
 	a, err := authenticate(ctx, c, &q, text)
 	if err != nil {
-		return complain(e, "auth", err)
+		return cli.Complain(e, "auth", err)
 	}
-	return a.show(e, f.json)
-}
-
-// given are the options that were named.
-func (f *flags) given() map[string]bool {
-	out := map[string]bool{}
-	f.Visit(func(o *flag.Flag) { out[o.Name] = true })
-	return out
+	return a.show(e, f.JSON)
 }
 
 // authQuestion is the client that a message is said to have come from.
@@ -100,14 +93,14 @@ func (q *authQuestion) read(ip, helo, from, to string) (err error) {
 }
 
 // configOr reads the documents; where the default path is not there and none was named, every key has its default.
-func configOr(e env, path string, named bool) (*config.Config, bool) {
+func configOr(e cli.Env, path string, named bool) (*config.Config, bool) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && !named {
-		fmt.Fprintf(e.errOut, "there is no %s, so every key has its default\n", path)
+		fmt.Fprintf(e.Err, "there is no %s, so every key has its default\n", path)
 		return config.Builtin(sections()), true
 	}
 	c, problems := config.Load(path, sections())
 	if c == nil {
-		tell(e, problems)
+		cli.Tell(e, problems)
 	}
 	return c, c != nil
 }
@@ -148,21 +141,21 @@ func readMessage(name string, limit int64) (text []byte, mended int, err error) 
 }
 
 // show prints the answer: 0 where nothing refuses the message, else 1.
-func (a *authenticated) show(e env, asJSON bool) int {
-	code := exitDone
+func (a *authenticated) show(e cli.Env, asJSON bool) int {
+	code := cli.Done
 	if a.event.Verdict.Outcome.Refuses() {
-		code = exitFound
+		code = cli.Found
 	}
 	if !asJSON {
-		fmt.Fprint(e.out, journal.RenderAuth(a.event, a.results, journal.RenderOptions{Color: terminal(e)}))
+		fmt.Fprint(e.Out, journal.RenderAuth(a.event, a.results, journal.RenderOptions{Color: e.Terminal()}))
 		return code
 	}
-	err := json.NewEncoder(e.out).Encode(struct {
+	err := json.NewEncoder(e.Out).Encode(struct {
 		*journal.Story
 		Results string `json:"authentication_results"`
 	}{journal.NewStory(a.event), a.results})
 	if err != nil {
-		return exitFound
+		return cli.Found
 	}
 	return code
 }

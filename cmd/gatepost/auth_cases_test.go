@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"gatepost/gateway"
+	"gatepost/internal/cli"
 	"gatepost/internal/lab/dnslab"
 	"gatepost/internal/lab/signer"
 )
@@ -209,7 +210,7 @@ func TestAuthCases(t *testing.T) {
 				t.Fatalf("exit %d, %v\n%s", code, err, errOut)
 			}
 			v := &told.Verdict
-			if got := strings.TrimSpace(v.Outcome.String() + " " + string(v.Reason)); got != c.verdict || (code == exitFound) != v.Outcome.Refuses() {
+			if got := strings.TrimSpace(v.Outcome.String() + " " + string(v.Reason)); got != c.verdict || (code == cli.Found) != v.Outcome.Refuses() {
 				t.Errorf("verdict %s, exit %d, want %s", got, code, c.verdict)
 			}
 			if got := plainResults(told.Results); !slices.Equal(got, c.results) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/lab/dnslab"
 )
 
@@ -63,7 +64,7 @@ func TestAuthCommand(t *testing.T) {
 		Record  struct{ Findings []struct{ C, Is string } }
 		Results string `json:"authentication_results"`
 	}
-	if err := json.Unmarshal([]byte(out), &told); err != nil || code != exitDone || len(told.Record.Findings) < 2 ||
+	if err := json.Unmarshal([]byte(out), &told); err != nil || code != cli.Done || len(told.Record.Findings) < 2 ||
 		!strings.HasPrefix(told.Results, "Authentication-Results: mx.example.org;") || errOut != "" {
 		t.Errorf("exit %d, %v\nout: %s\nerr: %s", code, err, out, errOut)
 	}
@@ -72,7 +73,7 @@ func TestAuthCommand(t *testing.T) {
 // TestAuthWithoutDocuments: where no configuration is and none was named, the defaults answer.
 func TestAuthWithoutDocuments(t *testing.T) {
 	var errOut strings.Builder
-	c, ok := configOr(env{nil, &errOut}, filepath.Join(t.TempDir(), "nothing"), false)
+	c, ok := configOr(cli.Env{Out: nil, Err: &errOut, Sections: sections}, filepath.Join(t.TempDir(), "nothing"), false)
 	if !ok || c.PolicyVersion != "builtin" || c.Bootstrap.Hostname == "" || !strings.Contains(errOut.String(), "every key has its default") {
 		t.Fatalf("%+v, told %s", c, errOut.String())
 	}

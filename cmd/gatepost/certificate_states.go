@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/tls/certs"
@@ -188,36 +189,36 @@ func (d *daemon) certificatesVerb(context.Context, *http.Request) (any, error) {
 }
 
 // tlsStatus shows the certificates of the running daemon, or of the files where it does not run.
-func tlsStatus(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "tls status")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func tlsStatus(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "tls status")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var all []certificateState
-	err := ask(ctx, e, f.config, http.MethodGet, "/tls/status", &all)
+	err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/tls/status", &all)
 	if errors.Is(err, control.ErrNotRunning) {
-		fmt.Fprintln(e.errOut, "the daemon does not run: this is what the files hold, and what it would show")
-		all, err = certificatesOfFiles(f.config, time.Now())
+		fmt.Fprintln(e.Err, "the daemon does not run: this is what the files hold, and what it would show")
+		all, err = certificatesOfFiles(f.Config, time.Now())
 	}
 	if err != nil {
-		return complain(e, "tls status", err)
+		return cli.Complain(e, "tls status", err)
 	}
-	if f.json {
-		if code := jsonLines(e, all); code != exitDone {
+	if f.JSON {
+		if code := cli.JSONLines(e, all); code != cli.Done {
 			return code
 		}
 	} else {
 		for i := range all {
-			all[i].print(e.out)
+			all[i].print(e.Out)
 		}
 		if len(all) == 0 {
-			fmt.Fprintln(e.out, "there is no certificate yet: the daemon makes one of its own at its first start")
+			fmt.Fprintln(e.Out, "there is no certificate yet: the daemon makes one of its own at its first start")
 		}
 	}
 	if slices.ContainsFunc(all, func(c certificateState) bool { return c.State != certificateOK }) {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // certificatesOfFiles reads what the documents name; of no file, the certificate of our own.

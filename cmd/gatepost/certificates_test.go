@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"gatepost/gateway/journal"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/tls/certs"
 )
@@ -80,13 +81,13 @@ func TestCheckCertificates(t *testing.T) {
 		code int
 		says string // "": nothing but that it can be used
 	}{
-		{"good", []certs.Pair{good}, exitDone, ""},
-		{"one more, for another name", []certs.Pair{good, other}, exitDone, ""},
-		{"none for our name", []certs.Pair{other}, exitDone, "warning: tls: no certificate covers mx.example.org"},
-		{"expired", []certs.Pair{gone}, exitDone, "warning: tls: certificate " + gone.Certificate + ": expired on "},
-		{"a key that all may read", []certs.Pair{open}, exitDone, "warning: tls: key " + open.Key + ": every user of this system can read it (mode 0644)"},
-		{"the key of another", []certs.Pair{{Certificate: good.Certificate, Key: other.Key}}, exitFound, "tls: certificate " + good.Certificate + ": the file holds one certificate, and none of it is that of the key " + other.Key},
-		{"not there", []certs.Pair{good, {Certificate: "/nowhere/c.pem", Key: other.Key}}, exitFound, "/nowhere/c.pem: no such file"},
+		{"good", []certs.Pair{good}, cli.Done, ""},
+		{"one more, for another name", []certs.Pair{good, other}, cli.Done, ""},
+		{"none for our name", []certs.Pair{other}, cli.Done, "warning: tls: no certificate covers mx.example.org"},
+		{"expired", []certs.Pair{gone}, cli.Done, "warning: tls: certificate " + gone.Certificate + ": expired on "},
+		{"a key that all may read", []certs.Pair{open}, cli.Done, "warning: tls: key " + open.Key + ": every user of this system can read it (mode 0644)"},
+		{"the key of another", []certs.Pair{{Certificate: good.Certificate, Key: other.Key}}, cli.Found, "tls: certificate " + good.Certificate + ": the file holds one certificate, and none of it is that of the key " + other.Key},
+		{"not there", []certs.Pair{good, {Certificate: "/nowhere/c.pem", Key: other.Key}}, cli.Found, "/nowhere/c.pem: no such file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, _, errOut := gatepost(t, "check", "--config", documents(t, tlsTable(tt.all...), servesOne))
@@ -114,7 +115,7 @@ func TestTLSStatusWithoutDaemon(t *testing.T) {
 		}
 		got = append(got, c)
 	}
-	if code != exitDone || len(got) != 2 || !strings.Contains(errOut, "the daemon does not run: this is what the files hold") {
+	if code != cli.Done || len(got) != 2 || !strings.Contains(errOut, "the daemon does not run: this is what the files hold") {
 		t.Fatalf("exit %d: %s%s", code, out, errOut)
 	}
 	if a := got[0]; a.Source != "file:"+good.Certificate || !a.Default || a.Days != 79 || a.State != certificateOK || a.Key != "ECDSA P-256" || a.Chain != certs.ChainSelfSigned ||
@@ -125,15 +126,15 @@ func TestTLSStatusWithoutDaemon(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 	code, out, _ = gatepost(t, "tls", "status", "--config", documentsOf(late))
-	if code != exitFound || !strings.Contains(out, "FAIL file:"+late.Certificate) || !strings.Contains(out, "its successor did not come") {
+	if code != cli.Found || !strings.Contains(out, "FAIL file:"+late.Certificate) || !strings.Contains(out, "its successor did not come") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	code, out, _ = gatepost(t, "tls", "status", "--config", documents(t, "", servesOne))
-	if code != exitDone || !strings.Contains(out, "there is no certificate yet") {
+	if code != cli.Done || !strings.Contains(out, "there is no certificate yet") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	code, _, errOut = gatepost(t, "tls", "status", "--config", documentsOf(certs.Pair{Certificate: good.Certificate, Key: other.Key}))
-	if code != exitFound || !strings.Contains(errOut, "is that of the key") {
+	if code != cli.Found || !strings.Contains(errOut, "is that of the key") {
 		t.Errorf("exit %d: %s", code, errOut)
 	}
 }

@@ -14,25 +14,26 @@ import (
 	"sync"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 )
 
 // check runs the path of start and reload without opening or changing anything: it reads both documents, and builds all
 // that they name.
-func check(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "check")
+func check(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "check")
 	live := f.Bool("live", false, "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
-	c, problems := config.Load(f.config, sections())
-	show := tell
-	if f.json {
+	c, problems := config.Load(f.Config, sections())
+	show := cli.Tell
+	if f.JSON {
 		show = tellJSON
 	}
 	show(e, problems)
 	if c == nil {
-		return exitFound
+		return cli.Found
 	}
 	show(e, spoolPlace(c))
 	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))
@@ -60,23 +61,23 @@ func check(ctx context.Context, e env, args []string) int {
 	if err != nil {
 		if several, ok := errors.AsType[config.Problems](err); ok {
 			show(e, several)
-			return exitFound
+			return cli.Found
 		}
 		if at, ok := errors.AsType[*documentError](err); ok {
 			show(e, config.Problems{at.problem})
-			return exitFound
+			return cli.Found
 		}
-		show(e, unplaced(c, f.config, err))
-		return exitFound
+		show(e, unplaced(c, f.Config, err))
+		return cli.Found
 	}
 	if *live && !askAll(ctx, e, c, p) {
-		return exitFound
+		return cli.Found
 	}
-	if !f.json {
-		fmt.Fprintf(e.errOut, "%s can be used: policy %s, %d domains, %d routes, mode %s\n", f.config, c.PolicyVersion,
+	if !f.JSON {
+		fmt.Fprintf(e.Err, "%s can be used: policy %s, %d domains, %d routes, mode %s\n", f.Config, c.PolicyVersion,
 			len(c.Policy.Domains), len(c.Policy.Routes), c.Policy.Mode)
 	}
-	return exitDone
+	return cli.Done
 }
 
 // unplaced makes problems of an error of several lines that knows no place. Of what it says of a check, or of a table of gatepost.toml, the document is known.
@@ -108,15 +109,8 @@ func lineOf(where string) (line, column int) {
 	return 0, 0
 }
 
-// tell prints problems, one a line, on stderr.
-func tell(e env, problems config.Problems) {
-	for _, p := range problems {
-		fmt.Fprintln(e.errOut, p)
-	}
-}
-
-func tellJSON(e env, problems config.Problems) {
-	enc := json.NewEncoder(e.out)
+func tellJSON(e cli.Env, problems config.Problems) {
+	enc := json.NewEncoder(e.Out)
 	for _, p := range problems {
 		_ = enc.Encode(map[string]any{"file": p.File, "line": p.Line, "column": p.Column, "key": p.Key, "message": p.Message,
 			"instead": p.Instead, "warning": p.Warning})
@@ -136,10 +130,10 @@ type answer struct {
 }
 
 // askAll asks every server that the documents name, all at the same time, and reports whether all answered.
-func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
+func askAll(ctx context.Context, e cli.Env, c *config.Config, p *parts) bool {
 	b, err := assemble(c, p)
 	if err != nil {
-		fmt.Fprintln(e.errOut, err)
+		fmt.Fprintln(e.Err, err)
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTime)
@@ -159,7 +153,7 @@ func askAll(ctx context.Context, e env, c *config.Config, p *parts) bool {
 	good := true
 	for _, a := range answers {
 		good = good && a.Err == nil
-		printAnswer(e.out, a)
+		printAnswer(e.Out, a)
 	}
 	return good
 }

@@ -1,28 +1,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"gatepost/gateway/spool"
+	"gatepost/internal/cli"
 )
-
-// command is one subcommand: its words, its arguments and options, one line of what it does, and how it runs.
-type command struct {
-	words string
-	args  string
-	doc   string
-	run   func(ctx context.Context, e env, args []string) int
-}
-
-// group is what belongs together in the help.
-type group struct {
-	title    string
-	commands []command
-}
 
 // Arguments that several commands share.
 const (
@@ -33,108 +19,108 @@ const (
 )
 
 // groups is the table that main and the help read.
-func groups() []group {
-	return []group{
-		{"The daemon", []command{
-			{"serve", "[--config PATH]", "run the gateway", serve},
-			{"check", "[--config PATH] [--live] [--json]", "say whether the configuration can be used, and what is wrong", check},
-			{"doctor", "[--all] [--only GROUP,...] [--domain D] [--listener HOST:PORT] [--dns SERVER] [--others HOST,...] [--config PATH] [--json]", "look at everything from outside in, with what exactly to do about what is not well", examine},
-			{"status", "[--config PATH] [--json]", "show the running daemon: listeners, scanners, next hops, policy", status},
-			{"reload", "[--config PATH]", "have the running daemon read its configuration again, as SIGHUP does", reload},
-			{"drain", "[--after 30s] [--config PATH]", "have the balancer send clients elsewhere, and refuse new ones after a while", drain},
-			{"resume", "[--config PATH]", "take clients again after drain", resume},
+func groups() []cli.Group {
+	return []cli.Group{
+		{Title: "The daemon", Commands: []cli.Command{
+			{Words: "serve", Args: "[--config PATH]", Doc: "run the gateway", Run: serve},
+			{Words: "check", Args: "[--config PATH] [--live] [--json]", Doc: "say whether the configuration can be used, and what is wrong", Run: check},
+			{Words: "doctor", Args: "[--all] [--only GROUP,...] [--domain D] [--listener HOST:PORT] [--dns SERVER] [--others HOST,...] [--config PATH] [--json]", Doc: "look at everything from outside in, with what exactly to do about what is not well", Run: examine, Note: doctorNote()},
+			{Words: "status", Args: "[--config PATH] [--json]", Doc: "show the running daemon: listeners, scanners, next hops, policy", Run: status},
+			{Words: "reload", Args: "[--config PATH]", Doc: "have the running daemon read its configuration again, as SIGHUP does", Run: reload},
+			{Words: "drain", Args: "[--after 30s] [--config PATH]", Doc: "have the balancer send clients elsewhere, and refuse new ones after a while", Run: drain},
+			{Words: "resume", Args: "[--config PATH]", Doc: "take clients again after drain", Run: resume},
 		}},
-		{"Its two documents", []command{
-			{"config default", "", "print a commented gatepost.toml with every default", configDefault},
-			{"policy default", "", "print a commented policy.toml with every default", policyDefault},
-			{"explain", "NAME", "say what a key, a table or a check does, its default and its RFC", explain},
+		{Title: "Its two documents", Commands: []cli.Command{
+			{Words: "config default", Doc: "print a commented gatepost.toml with every default", Run: configDefault},
+			{Words: "policy default", Doc: "print a commented policy.toml with every default", Run: policyDefault},
+			{Words: "explain", Args: "NAME", Doc: "say what a key, a table or a check does, its default and its RFC", Run: explain},
 		}},
-		{"Coming from another gateway", []command{
-			{"import postfix", "--out DIR [--config-dir /etc/postfix] [--root DIR] [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", "make gatepost.toml and policy.toml of a Postfix configuration, with a report of what became of each thing", importPostfix},
-			{"import pmg", "BACKUP.tgz --out DIR [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", "make gatepost.toml and policy.toml of a backup of Proxmox Mail Gateway, with a report of what became of each thing", importPMG},
-			{"lists import", "--csv FILE --out FILE [--kind allow|block] [--expires DAY] [--owner NAME] [--reason TEXT] [--json]", "make entries for policy.toml of an allow or block list that another product exported", listsImport},
-			{"handover", "PRODUCT [--route R] [--gateway ADDRESS,...] [--verify [--rcpt A] [--outside HOST:PORT]] [--config PATH] [--json]", "print what to do on the internal mail server, or find out whether it was done", handOver},
-			{"cutover plan", "--domain D [--start DAY] [--dns SERVER] [--config PATH] [--json]", "print step by step, with days, how mail of a domain moves to this gateway", cutoverPlan},
-			{"cutover verify", "--domain D [--listener ADDRESS:PORT] [--dns SERVER] [--config PATH] [--json]", "look at MX, listeners, next hops and SPF of a domain that moves", cutoverVerify},
+		{Title: "Coming from another gateway", Commands: []cli.Command{
+			{Words: "import postfix", Args: "--out DIR [--config-dir /etc/postfix] [--root DIR] [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", Doc: "make gatepost.toml and policy.toml of a Postfix configuration, with a report of what became of each thing", Run: importPostfix},
+			{Words: "import pmg", Args: "BACKUP.tgz --out DIR [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", Doc: "make gatepost.toml and policy.toml of a backup of Proxmox Mail Gateway, with a report of what became of each thing", Run: importPMG},
+			{Words: "lists import", Args: "--csv FILE --out FILE [--kind allow|block] [--expires DAY] [--owner NAME] [--reason TEXT] [--json]", Doc: "make entries for policy.toml of an allow or block list that another product exported", Run: listsImport},
+			{Words: "handover", Args: "PRODUCT [--route R] [--gateway ADDRESS,...] [--verify [--rcpt A] [--outside HOST:PORT]] [--config PATH] [--json]", Doc: "print what to do on the internal mail server, or find out whether it was done", Run: handOver},
+			{Words: "cutover plan", Args: "--domain D [--start DAY] [--dns SERVER] [--config PATH] [--json]", Doc: "print step by step, with days, how mail of a domain moves to this gateway", Run: cutoverPlan},
+			{Words: "cutover verify", Args: "--domain D [--listener ADDRESS:PORT] [--dns SERVER] [--config PATH] [--json]", Doc: "look at MX, listeners, next hops and SPF of a domain that moves", Run: cutoverVerify},
 		}},
-		{"What became of a mail, and why", []command{
-			{"trace", "REFERENCE [--config PATH] [--json]", "tell the whole story of a message or a connection", trace},
-			{"log search", "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", "find mail and refused connections without a reference", logSearch},
-			{"auth", "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", "tell what sender authentication says of a message, and why; - is the standard input", auth},
-			{"mime", "FILE.eml [--json]", "print what a message is made of, and where mail clients would read it differently; - is the standard input", mimeTree},
+		{Title: "What became of a mail, and why", Commands: []cli.Command{
+			{Words: "trace", Args: "REFERENCE [--config PATH] [--json]", Doc: "tell the whole story of a message or a connection", Run: trace},
+			{Words: "log search", Args: "[--from A] [--to A] [--since T] [--until T] [--message-id M] [--subject S] [--verdict V] [--client IP] [--limit N] [--json]", Doc: "find mail and refused connections without a reference", Run: logSearch},
+			{Words: "auth", Args: "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", Doc: "tell what sender authentication says of a message, and why; - is the standard input", Run: auth},
+			{Words: "mime", Args: "FILE.eml [--json]", Doc: "print what a message is made of, and where mail clients would read it differently; - is the standard input", Run: mimeTree},
 		}},
-		{"Where mail goes, and who exists", []command{
-			{"route", "ADDRESS... [--config PATH] [--json]", "tell where the mail of an address goes, by which route and by which lines of the configuration", route},
-			{"recipients show", "ADDRESS | --all [--limit N] [--config PATH] [--json]", "show who knows a recipient, and what next hops said of it", recipientsShow},
-			{"recipients forget", "ADDRESS | --route NAME [--config PATH] [--json]", "have the next hop asked again for a recipient, or for all of a route", recipientsForget},
-			{"recipients import", "--csv FILE [--column NAME|N] [--separator comma|semicolon|tab] [--config PATH] [--json]", "have recipients known for 24 hours, as if their next hop had said so", recipientsImport},
-			{"recipients sync", "[DIRECTORY] [--force] [--config PATH] [--json]", "read directories of recipients now; --force takes one that lost more than half", recipientsSync},
-			{"recipients directories", "[--config PATH] [--json]", "show the directories of recipients with their age, and what the word of each next hop is worth", recipientsDirectories},
+		{Title: "Where mail goes, and who exists", Commands: []cli.Command{
+			{Words: "route", Args: "ADDRESS... [--config PATH] [--json]", Doc: "tell where the mail of an address goes, by which route and by which lines of the configuration", Run: route},
+			{Words: "recipients show", Args: "ADDRESS | --all [--limit N] [--config PATH] [--json]", Doc: "show who knows a recipient, and what next hops said of it", Run: recipientsShow},
+			{Words: "recipients forget", Args: "ADDRESS | --route NAME [--config PATH] [--json]", Doc: "have the next hop asked again for a recipient, or for all of a route", Run: recipientsForget},
+			{Words: "recipients import", Args: "--csv FILE [--column NAME|N] [--separator comma|semicolon|tab] [--config PATH] [--json]", Doc: "have recipients known for 24 hours, as if their next hop had said so", Run: recipientsImport},
+			{Words: "recipients sync", Args: "[DIRECTORY] [--force] [--config PATH] [--json]", Doc: "read directories of recipients now; --force takes one that lost more than half", Run: recipientsSync},
+			{Words: "recipients directories", Args: "[--config PATH] [--json]", Doc: "show the directories of recipients with their age, and what the word of each next hop is worth", Run: recipientsDirectories},
 		}},
-		{"Mail that waits for its route (the spool)", []command{
-			{"queue list", "[--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--id ID] [--limit N] [--damaged] [--config PATH] [--json]", "list mail in the spool, the oldest first, and how its routes are", queueListing},
-			{"queue show", "ID [--raw] [--config PATH] [--json]", "tell all that is known of a message in the spool; --raw: the message itself", queueShow},
-			{"queue retry", queuePicks, "try messages now; dead letters begin anew", queueChange(spool.Retry)},
-			{"queue hold", queuePicks, "do not try messages until they are released", queueChange(spool.Hold)},
-			{"queue release", queuePicks, "try held messages again", queueChange(spool.Release)},
-			{"queue bounce", queuePicks, "give messages up: their senders are told where they may be, else they become dead letters", queueChange(spool.Bounce)},
-			{"queue delete", queuePicks, "remove messages from the spool, and tell nobody but the journal", queueChange(spool.Delete)},
-			{"queue reroute", queuePicks + " --to-route R", "send messages by another route", queueChange(spool.Reroute)},
-			{"queue clear-latch", "[--config PATH]", "take mail into the spool again after its disk failed and was mended", queueClear},
+		{Title: "Mail that waits for its route (the spool)", Commands: []cli.Command{
+			{Words: "queue list", Args: "[--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--id ID] [--limit N] [--damaged] [--config PATH] [--json]", Doc: "list mail in the spool, the oldest first, and how its routes are", Run: queueListing, Note: queueStates},
+			{Words: "queue show", Args: "ID [--raw] [--config PATH] [--json]", Doc: "tell all that is known of a message in the spool; --raw: the message itself", Run: queueShow},
+			{Words: "queue retry", Args: queuePicks, Doc: "try messages now; dead letters begin anew", Run: queueChange(spool.Retry), Note: queueStates},
+			{Words: "queue hold", Args: queuePicks, Doc: "do not try messages until they are released", Run: queueChange(spool.Hold), Note: queueStates},
+			{Words: "queue release", Args: queuePicks, Doc: "try held messages again", Run: queueChange(spool.Release), Note: queueStates},
+			{Words: "queue bounce", Args: queuePicks, Doc: "give messages up: their senders are told where they may be, else they become dead letters", Run: queueChange(spool.Bounce), Note: queueStates},
+			{Words: "queue delete", Args: queuePicks, Doc: "remove messages from the spool, and tell nobody but the journal", Run: queueChange(spool.Delete), Note: queueStates},
+			{Words: "queue reroute", Args: queuePicks + " --to-route R", Doc: "send messages by another route", Run: queueChange(spool.Reroute), Note: queueStates},
+			{Words: "queue clear-latch", Args: "[--config PATH]", Doc: "take mail into the spool again after its disk failed and was mended", Run: queueClear},
 		}},
-		{"Mail that is kept since it is doubtful (the quarantine)", []command{
-			{"quarantine list", "[--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--damaged] [--before ID] [--limit N] [--config PATH] [--json]", "list mail in quarantine, the newest first", keptListing},
-			{"quarantine show", "ID [--config PATH] [--json]", "tell all that is known of a message in quarantine, and nothing of what is in it", keptShow},
-			{"quarantine view", "ID [--raw] [--config PATH] [--json]", "show a message in quarantine as text, which the journal notes; --raw: the message itself", keptView},
-			{"quarantine release", keptPicks + " [--only A,...] [--other A] [--force] [--allow|--allow-client] [--why TEXT] [--expires DAY] [--config PATH] [--json]", "deliver messages, after another look for malware; --other: to another address; --allow prints the lines that let their author pass wherever DMARC proves him, --allow-client those for their host", keptChange("release")},
-			{"quarantine delete", keptPicks + " [--only A,...] [--config PATH] [--json]", "erase messages, and tell nobody but the journal", keptChange("delete")},
-			{"quarantine report", keptPicks + " --as spam|ham [--config PATH] [--json]", "note that messages are spam, or are none", keptChange("report")},
-			{"quarantine forward", keptPicks + " --analyst A [--config PATH] [--json]", "send messages to somebody who looks at them, as attachments", keptChange("forward")},
-			{"quarantine digest", "[--dry-run] [--recipient A] [--send] [--config PATH] [--json]", "show which recipients would be told now of mail in quarantine, and of one what; --send: tell them", keptDigest},
-			{"quarantine expire", "[--config PATH]", "erase now what was kept for long enough", keptExpire},
-			{"quarantine clear-latch", "[--config PATH]", "quarantine mail again after the disk failed and was mended", keptClear},
-			{"quarantine key list", "[--config PATH] [--json]", "show the keys of the quarantine, and how many messages need each", keptKeys("list")},
-			{"quarantine key rotate", "[--config PATH] [--json]", "make a key for what comes from now on", keptKeys("rotate")},
-			{"quarantine key forget", "KEY [--config PATH] [--json]", "remove a key that no message needs any more", keptKeys("forget")},
+		{Title: "Mail that is kept since it is doubtful (the quarantine)", Commands: []cli.Command{
+			{Words: "quarantine list", Args: "[--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--damaged] [--before ID] [--limit N] [--config PATH] [--json]", Doc: "list mail in quarantine, the newest first", Run: keptListing, Note: keptStates},
+			{Words: "quarantine show", Args: "ID [--config PATH] [--json]", Doc: "tell all that is known of a message in quarantine, and nothing of what is in it", Run: keptShow},
+			{Words: "quarantine view", Args: "ID [--raw] [--config PATH] [--json]", Doc: "show a message in quarantine as text, which the journal notes; --raw: the message itself", Run: keptView},
+			{Words: "quarantine release", Args: keptPicks + " [--only A,...] [--other A] [--force] [--allow|--allow-client] [--why TEXT] [--expires DAY] [--config PATH] [--json]", Doc: "deliver messages, after another look for malware; --other: to another address; --allow prints the lines that let their author pass wherever DMARC proves him, --allow-client those for their host", Run: keptChange("release"), Note: keptStates},
+			{Words: "quarantine delete", Args: keptPicks + " [--only A,...] [--config PATH] [--json]", Doc: "erase messages, and tell nobody but the journal", Run: keptChange("delete"), Note: keptStates},
+			{Words: "quarantine report", Args: keptPicks + " --as spam|ham [--config PATH] [--json]", Doc: "note that messages are spam, or are none", Run: keptChange("report"), Note: keptStates},
+			{Words: "quarantine forward", Args: keptPicks + " --analyst A [--config PATH] [--json]", Doc: "send messages to somebody who looks at them, as attachments", Run: keptChange("forward"), Note: keptStates},
+			{Words: "quarantine digest", Args: "[--dry-run] [--recipient A] [--send] [--config PATH] [--json]", Doc: "show which recipients would be told now of mail in quarantine, and of one what; --send: tell them", Run: keptDigest},
+			{Words: "quarantine expire", Args: "[--config PATH]", Doc: "erase now what was kept for long enough", Run: keptExpire},
+			{Words: "quarantine clear-latch", Args: "[--config PATH]", Doc: "quarantine mail again after the disk failed and was mended", Run: keptClear},
+			{Words: "quarantine key list", Args: "[--config PATH] [--json]", Doc: "show the keys of the quarantine, and how many messages need each", Run: keptKeys("list")},
+			{Words: "quarantine key rotate", Args: "[--config PATH] [--json]", Doc: "make a key for what comes from now on", Run: keptKeys("rotate")},
+			{Words: "quarantine key forget", Args: "KEY [--config PATH] [--json]", Doc: "remove a key that no message needs any more", Run: keptKeys("forget")},
 		}},
-		{"Encryption: certificates, TLSA records, MTA-STS policies, reports about TLS", []command{
-			{"tls status", "[--config PATH] [--json]", "show the certificates: who is shown which, until when, who vouches for them, and what waits", tlsStatus},
-			{"tls renew", "[NAME] [--force] [--config PATH] [--json]", "order a certificate of [[tls.acme]] anew, or all; --force: also less than an hour after the last order", tlsRenew},
-			{"tls tlsa", "[--config PATH] [--json]", "show the TLSA records of our mail hosts: what is published, what should be, and what to do next", tlsTLSA},
-			{"mta-sts show", "[DOMAIN] [--dns SERVER] [--config PATH] [--json]", "list the MTA-STS policies of our domains and of next hops; or look at what a domain publishes, as a sender does", policiesShow},
-			{"mta-sts advise", "DOMAIN [--dns SERVER] [--config PATH] [--json]", "say what is missing before a policy can go from testing to enforce, with what to paste, and how to go back", policiesAdvise},
-			{"tlsrpt report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--config PATH] [--json]", "show reports about TLS to next hops: what waits, what was sent, and with --dry-run what would be", tlsReport},
+		{Title: "Encryption: certificates, TLSA records, MTA-STS policies, reports about TLS", Commands: []cli.Command{
+			{Words: "tls status", Args: "[--config PATH] [--json]", Doc: "show the certificates: who is shown which, until when, who vouches for them, and what waits", Run: tlsStatus},
+			{Words: "tls renew", Args: "[NAME] [--force] [--config PATH] [--json]", Doc: "order a certificate of [[tls.acme]] anew, or all; --force: also less than an hour after the last order", Run: tlsRenew},
+			{Words: "tls tlsa", Args: "[--config PATH] [--json]", Doc: "show the TLSA records of our mail hosts: what is published, what should be, and what to do next", Run: tlsTLSA},
+			{Words: "mta-sts show", Args: "[DOMAIN] [--dns SERVER] [--config PATH] [--json]", Doc: "list the MTA-STS policies of our domains and of next hops; or look at what a domain publishes, as a sender does", Run: policiesShow},
+			{Words: "mta-sts advise", Args: "DOMAIN [--dns SERVER] [--config PATH] [--json]", Doc: "say what is missing before a policy can go from testing to enforce, with what to paste, and how to go back", Run: policiesAdvise},
+			{Words: "tlsrpt report", Args: "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--config PATH] [--json]", Doc: "show reports about TLS to next hops: what waits, what was sent, and with --dry-run what would be", Run: tlsReport},
 		}},
-		{"Strangers, lists, rates and reputations", []command{
-			{"greylist list", "[--limit N] [--config PATH] [--json]", "list the strangers that greylisting holds, with the time at which each passes", greylistShow},
-			{"greylist release", "KEY | [--from A] [--to A] [--config PATH] [--json]", "let strangers that wait pass from their next try on", greylistLet},
-			{"greylist forget", "KEY | [--from A] [--to A] | --identity I [--config PATH] [--json]", "make strangers again of a pair, or of all of an organization or network", greylistDrop},
-			{"rbl status", "[--config PATH] [--json]", "show the DNS lists of the running daemon: whether they work, and how much they are asked", rblStatus},
-			{"rbl test", "ADDRESS|DOMAIN [--config PATH] [--json]", "ask all DNS lists of the policy, without the daemon, and show what each answers", rblTest},
-			{"limits top", "[N] [--config PATH] [--json]", "show who is close to which rate limit now", limitsTop},
-			{"reputation show", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "show what came of earlier mail of a client, network, organization or domain", reputationShow},
-			{"reputation top", "[N] [--config PATH] [--json]", "list who brought the most spam, malware and guesses lately", reputationTop},
-			{"reputation reset", "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", "forget what came of their mail", reputationReset},
+		{Title: "Strangers, lists, rates and reputations", Commands: []cli.Command{
+			{Words: "greylist list", Args: "[--limit N] [--config PATH] [--json]", Doc: "list the strangers that greylisting holds, with the time at which each passes", Run: greylistShow},
+			{Words: "greylist release", Args: "KEY | [--from A] [--to A] [--config PATH] [--json]", Doc: "let strangers that wait pass from their next try on", Run: greylistLet},
+			{Words: "greylist forget", Args: "KEY | [--from A] [--to A] | --identity I [--config PATH] [--json]", Doc: "make strangers again of a pair, or of all of an organization or network", Run: greylistDrop},
+			{Words: "rbl status", Args: "[--config PATH] [--json]", Doc: "show the DNS lists of the running daemon: whether they work, and how much they are asked", Run: rblStatus},
+			{Words: "rbl test", Args: "ADDRESS|DOMAIN [--config PATH] [--json]", Doc: "ask all DNS lists of the policy, without the daemon, and show what each answers", Run: rblTest},
+			{Words: "limits top", Args: "[N] [--config PATH] [--json]", Doc: "show who is close to which rate limit now", Run: limitsTop},
+			{Words: "reputation show", Args: "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", Doc: "show what came of earlier mail of a client, network, organization or domain", Run: reputationShow},
+			{Words: "reputation top", Args: "[N] [--config PATH] [--json]", Doc: "list who brought the most spam, malware and guesses lately", Run: reputationTop},
+			{Words: "reputation reset", Args: "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", Doc: "forget what came of their mail", Run: reputationReset},
 		}},
-		{"Seals and DMARC reports", []command{
-			{"dkim key make", "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", "make a key that seals mail, and print the TXT record that publishes it", dkimKeyMake},
-			{"dkim key show", "[--domain D] [--selector S] [--config PATH] [--json]", "print the TXT record of a key, and say whether DNS has it", dkimKeyShow},
-			{"arc sealers", "[--config PATH] [--json]", "list the ARC sealers that are not trusted, and what their word would have rescued", arcSealers},
-			{"reports list", "[--kind dmarc|tls] [--domain D] [--since T] [--limit N] [--config PATH] [--json]", "list the reports that others sent about your domains, the newest first", receivedList},
-			{"reports show", "NUMBER [--config PATH] [--json]", "show one of them", receivedShow},
-			{"dmarc report", "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", "show DMARC reports: what waits, what was sent, and with --dry-run what would be", dmarcReport},
+		{Title: "Seals and DMARC reports", Commands: []cli.Command{
+			{Words: "dkim key make", Args: "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", Doc: "make a key that seals mail, and print the TXT record that publishes it", Run: dkimKeyMake},
+			{Words: "dkim key show", Args: "[--domain D] [--selector S] [--config PATH] [--json]", Doc: "print the TXT record of a key, and say whether DNS has it", Run: dkimKeyShow},
+			{Words: "arc sealers", Args: "[--config PATH] [--json]", Doc: "list the ARC sealers that are not trusted, and what their word would have rescued", Run: arcSealers},
+			{Words: "reports list", Args: "[--kind dmarc|tls] [--domain D] [--since T] [--limit N] [--config PATH] [--json]", Doc: "list the reports that others sent about your domains, the newest first", Run: receivedList},
+			{Words: "reports show", Args: "NUMBER [--config PATH] [--json]", Doc: "show one of them", Run: receivedShow},
+			{Words: "dmarc report", Args: "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", Doc: "show DMARC reports: what waits, what was sent, and with --dry-run what would be", Run: dmarcReport},
 		}},
-		{"Else", []command{
-			{"unpack", "FILE... [--config PATH] [--json]", "show what files hold, as the gateway sees it: in a process without rights", unpackFiles},
-			{"version", "", "print the version", printVersion},
+		{Title: "Else", Commands: []cli.Command{
+			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},
+			{Words: "version", Doc: "print the version", Run: printVersion},
 		}},
 	}
 }
 
 // commands are those of all groups.
-func commands() (all []command) {
+func commands() (all []cli.Command) {
 	for _, g := range groups() {
-		all = append(all, g.commands...)
+		all = append(all, g.Commands...)
 	}
 	return all
 }
@@ -149,15 +135,15 @@ func help(w io.Writer, noun string) bool {
 	var b strings.Builder
 	for _, g := range groups() {
 		begun := false
-		for _, c := range g.commands {
-			if noun != "" && c.words != noun && !strings.HasPrefix(c.words, noun+" ") {
+		for _, c := range g.Commands {
+			if noun != "" && c.Words != noun && !strings.HasPrefix(c.Words, noun+" ") {
 				continue
 			}
 			if !begun && noun == "" {
-				fmt.Fprintf(&b, "\n%s:\n", g.title)
+				fmt.Fprintf(&b, "\n%s:\n", g.Title)
 			}
 			begun = true
-			fmt.Fprintf(&b, "  gatepost %-22s %s\n", c.words, c.doc)
+			fmt.Fprintf(&b, "  gatepost %-22s %s\n", c.Words, c.Doc)
 		}
 	}
 	if b.Len() == 0 {
@@ -171,16 +157,7 @@ func help(w io.Writer, noun string) bool {
 	return true
 }
 
-// usage shows the options of one command.
-func (c *command) usage(w io.Writer) {
-	fmt.Fprintf(w, "%s\n\n%s.\n", strings.TrimSpace("gatepost "+c.words+" "+c.args), c.doc)
-	switch {
-	case strings.HasPrefix(c.words, "quarantine") && strings.Contains(c.args, "--state"):
-		fmt.Fprintln(w, keptStates+".")
-	case strings.Contains(c.args, "--state"):
-		fmt.Fprintln(w, queueStates+".")
-	}
-	if strings.Contains(c.args, "GROUP") {
-		fmt.Fprintln(w, "GROUP: "+strings.Join(doctorGroups(), ", ")+". HOST: another gateway of yours. docs/doctor.md tells what each line means.")
-	}
+// doctorNote tells what the words of its arguments are.
+func doctorNote() string {
+	return "GROUP: " + strings.Join(doctorGroups(), ", ") + ". HOST: another gateway of yours. docs/doctor.md tells what each line means"
 }

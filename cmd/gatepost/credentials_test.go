@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatepost/internal/cli"
 )
 
 // keyPair writes a certificate for these uses, good until a time, and its key; it returns their paths.
@@ -67,16 +69,16 @@ func TestCredentials(t *testing.T) {
 		code       int
 		err        string // "": nothing but that it can be used
 	}{
-		{"password", auth(good), exitDone, ""},
-		{"password that others can read", auth(open), exitDone, "policy.toml:10:6: warning: route[in].auth.password_file: " + open + " can be read by everybody on this machine; chmod o= "},
-		{"no password", auth(empty), exitFound, "its first line is empty"},
-		{"no file", auth(filepath.Join(secrets, "none")), exitFound, "route[in].auth.password_file: open "},
-		{"for clients", shows(client, clientKey), exitDone, ""},
-		{"for anything", shows(anything, anythingKey), exitDone, ""},
-		{"for servers", shows(server, serverKey), exitFound, "route[in].client_certificate: is for other uses than that of a TLS client"},
-		{"another's key", shows(client, serverKey), exitFound, "private key does not match public key"},
-		{"no certificate", shows(good, clientKey), exitFound, "failed to find any PEM data"},
-		{"expired", shows(expired, expiredKey), exitDone, "warning: route[in].client_certificate: expired on " + past.Format(time.DateOnly)},
+		{"password", auth(good), cli.Done, ""},
+		{"password that others can read", auth(open), cli.Done, "policy.toml:10:6: warning: route[in].auth.password_file: " + open + " can be read by everybody on this machine; chmod o= "},
+		{"no password", auth(empty), cli.Found, "its first line is empty"},
+		{"no file", auth(filepath.Join(secrets, "none")), cli.Found, "route[in].auth.password_file: open "},
+		{"for clients", shows(client, clientKey), cli.Done, ""},
+		{"for anything", shows(anything, anythingKey), cli.Done, ""},
+		{"for servers", shows(server, serverKey), cli.Found, "route[in].client_certificate: is for other uses than that of a TLS client"},
+		{"another's key", shows(client, serverKey), cli.Found, "private key does not match public key"},
+		{"no certificate", shows(good, clientKey), cli.Found, "failed to find any PEM data"},
+		{"expired", shows(expired, expiredKey), cli.Done, "warning: route[in].client_certificate: expired on " + past.Format(time.DateOnly)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := documents(t, "", strings.Replace(servesOne, "name = \"in\"\n[[", "name = \"in\"\ntls = \"required\"\nserver_name = \"in.example.org\"\n\n"+tt.keys+"[[", 1))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/cutover"
 	"gatepost/internal/dns"
@@ -20,7 +21,7 @@ const cutoverTime = 2 * time.Minute
 
 // moving is what both verbs work with.
 type moving struct {
-	*flags
+	*cli.Flags
 	domain string
 	server string // the resolver that --dns names; "" for those of the document
 	c      *config.Config
@@ -28,16 +29,16 @@ type moving struct {
 }
 
 // newMoving reads the options and the configuration. ok is false after a mistake was told, with the exit code.
-func newMoving(e env, f *flags, domain, server string) (m *moving, code int) {
+func newMoving(e cli.Env, f *cli.Flags, domain, server string) (m *moving, code int) {
 	name, err := smtpwire.ParseDomain(domain)
 	if domain == "" || err != nil {
-		fmt.Fprintf(e.errOut, "%s: name the domain that moves: --domain example.org\n", f.Name())
-		return nil, exitUsage
+		fmt.Fprintf(e.Err, "%s: name the domain that moves: --domain example.org\n", f.Name())
+		return nil, cli.Usage
 	}
-	c, problems := config.Load(f.config, sections())
+	c, problems := config.Load(f.Config, sections())
 	if c == nil {
-		tell(e, problems)
-		return nil, exitFound
+		cli.Tell(e, problems)
+		return nil, cli.Found
 	}
 	o := dns.Options{Servers: c.Bootstrap.DNS.Servers, Timeout: c.Bootstrap.DNS.Timeout}
 	if server != "" {
@@ -45,25 +46,25 @@ func newMoving(e env, f *flags, domain, server string) (m *moving, code int) {
 	}
 	r, err := dns.New(o)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: --dns: %v\n", f.Name(), err)
-		return nil, exitUsage
+		fmt.Fprintf(e.Err, "%s: --dns: %v\n", f.Name(), err)
+		return nil, cli.Usage
 	}
-	return &moving{f, name, server, c, r}, exitDone
+	return &moving{f, name, server, c, r}, cli.Done
 }
 
 // cutoverPlan prints the steps by which mail of a domain moves to this gateway.
-func cutoverPlan(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "cutover plan")
+func cutoverPlan(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "cutover plan")
 	domain, server, start := f.String("domain", "", ""), f.String("dns", "", ""), f.String("start", "", "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	day := time.Now().UTC().AddDate(0, 0, 3)
 	if *start != "" {
 		var err error
 		if day, err = time.Parse(time.DateOnly, *start); err != nil {
-			fmt.Fprintf(e.errOut, "%s: --start is a day, as 2027-01-15\n", f.Name())
-			return exitUsage
+			fmt.Fprintf(e.Err, "%s: --start is a day, as 2027-01-15\n", f.Name())
+			return cli.Usage
 		}
 	}
 	m, code := newMoving(e, f, *domain, *server)
@@ -74,12 +75,12 @@ func cutoverPlan(ctx context.Context, e env, args []string) int {
 	defer cancel()
 	facts, err := m.facts(ctx)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	facts.Start = day
 	steps := cutover.Plan(facts)
-	if f.json {
+	if f.JSON {
 		type line struct {
 			Step int      `json:"step"`
 			Day  string   `json:"day"`
@@ -92,10 +93,10 @@ func cutoverPlan(ctx context.Context, e env, args []string) int {
 		for i, s := range steps {
 			lines = append(lines, line{i + 1, s.Day.Format(time.DateOnly), s.What, s.Do, s.Why, s.Back})
 		}
-		return jsonLines(e, lines)
+		return cli.JSONLines(e, lines)
 	}
-	printPlan(e.out, facts, steps)
-	return exitDone
+	printPlan(e.Out, facts, steps)
+	return cli.Done
 }
 
 func printPlan(w io.Writer, f cutover.Facts, steps []cutover.Step) {
@@ -173,11 +174,11 @@ type found struct {
 }
 
 // cutoverVerify looks from here at what the move depends on.
-func cutoverVerify(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "cutover verify")
+func cutoverVerify(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "cutover verify")
 	domain, server, listener := f.String("domain", "", ""), f.String("dns", "", ""), f.String("listener", "", "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	m, code := newMoving(e, f, *domain, *server)
 	if m == nil {
@@ -186,24 +187,24 @@ func cutoverVerify(ctx context.Context, e env, args []string) int {
 	ctx, cancel := context.WithTimeout(ctx, cutoverTime)
 	defer cancel()
 	all := m.look(ctx, *listener)
-	code = exitDone
+	code = cli.Done
 	for _, r := range all {
 		if r.Verdict == "bad" {
-			code = exitFound
+			code = cli.Found
 		}
-		if f.json {
+		if f.JSON {
 			continue
 		}
-		fmt.Fprintf(e.out, "%-4s %s: %s\n", r.Verdict, r.What, r.Detail)
+		fmt.Fprintf(e.Out, "%-4s %s: %s\n", r.Verdict, r.What, r.Detail)
 		if r.Do != "" {
-			fmt.Fprintf(e.out, "     %s\n", r.Do)
+			fmt.Fprintf(e.Out, "     %s\n", r.Do)
 		}
 	}
-	if f.json {
-		enc := json.NewEncoder(e.out)
+	if f.JSON {
+		enc := json.NewEncoder(e.Out)
 		for _, r := range all {
 			if enc.Encode(r) != nil {
-				return exitFound
+				return cli.Found
 			}
 		}
 	}

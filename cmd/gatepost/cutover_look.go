@@ -72,7 +72,7 @@ func (m *moving) lookMX(ctx context.Context) (out []found) {
 
 // lookListeners says what a client meets, and whether mail to elsewhere is taken from it: as gatepost doctor does.
 func (m *moving) lookListeners(ctx context.Context, listener string) (out []found) {
-	o := doctorOptions{server: m.server, listener: listener, config: m.config}
+	o := doctorOptions{server: m.server, listener: listener, config: m.Config}
 	if makePolicy(m.c).Domain(m.domain) != nil {
 		o.domain = m.domain
 	}

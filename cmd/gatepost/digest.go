@@ -20,6 +20,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/digest"
 	"gatepost/gateway/journal"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/durable"
@@ -195,7 +196,7 @@ func (d *daemon) digestInstruments(m *journal.Metrics) {
 		case d.digests.why != "":
 			return false, "nobody is told of mail in quarantine: " + d.digests.why
 		}
-		return true, fmt.Sprintf("for %d %s", n, plural(n, "domain", "domains"))
+		return true, fmt.Sprintf("for %d %s", n, cli.Plural(n, "domain", "domains"))
 	})
 }
 

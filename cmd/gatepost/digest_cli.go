@@ -8,28 +8,29 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/digest"
+	"gatepost/internal/cli"
 )
 
 // keptDigest shows the digests that would be sent now, or sends them.
-func keptDigest(ctx context.Context, e env, args []string) int {
+func keptDigest(ctx context.Context, e cli.Env, args []string) int {
 	const name = "quarantine digest"
-	f := newFlags(e, name)
+	f := cli.NewFlags(e, name)
 	rcpt := f.String("recipient", "", "")
 	send, dry := f.Bool("send", false, ""), f.Bool("dry-run", false, "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	if *send && *dry {
-		fmt.Fprintf(e.errOut, "gatepost %s: --send or --dry-run, not both\n", name)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost %s: --send or --dry-run, not both\n", name)
+		return cli.Usage
 	}
 	method, did := http.MethodGet, "would be sent"
 	if *send {
 		method, did = http.MethodPost, "sent"
 	}
 	var list []digest.Told
-	if err := ask(ctx, e, f.config, method, "/quarantine/digest?"+url.Values{"rcpt": {*rcpt}}.Encode(), &list); err != nil {
-		return complain(e, name, err)
+	if err := cli.Ask(ctx, e, f.Config, method, "/quarantine/digest?"+url.Values{"rcpt": {*rcpt}}.Encode(), &list); err != nil {
+		return cli.Complain(e, name, err)
 	}
 	failed := 0
 	for i := range list {
@@ -38,22 +39,22 @@ func keptDigest(ctx context.Context, e env, args []string) int {
 			failed++
 		}
 		switch {
-		case f.json:
+		case f.JSON:
 		case t.Error != "":
-			fmt.Fprintf(e.errOut, "%s: %d %s: not sent: %s\n", gateway.CleanText(t.Rcpt, 320), t.Messages, plural(t.Messages, "message", "messages"), t.Error)
+			fmt.Fprintf(e.Err, "%s: %d %s: not sent: %s\n", gateway.CleanText(t.Rcpt, 320), t.Messages, cli.Plural(t.Messages, "message", "messages"), t.Error)
 		default:
-			fmt.Fprintf(e.out, "%s: %d %s\n", gateway.CleanText(t.Rcpt, 320), t.Messages, plural(t.Messages, "message", "messages"))
+			fmt.Fprintf(e.Out, "%s: %d %s\n", gateway.CleanText(t.Rcpt, 320), t.Messages, cli.Plural(t.Messages, "message", "messages"))
 			if *rcpt != "" && !*send {
-				fmt.Fprintf(e.out, "\n%s", t.Text)
+				fmt.Fprintf(e.Out, "\n%s", t.Text)
 			}
 		}
 	}
-	if f.json {
-		jsonLines(e, list)
+	if f.JSON {
+		cli.JSONLines(e, list)
 	}
-	fmt.Fprintf(e.errOut, "%d %s %s\n", len(list)-failed, plural(len(list)-failed, "digest", "digests"), did)
+	fmt.Fprintf(e.Err, "%d %s %s\n", len(list)-failed, cli.Plural(len(list)-failed, "digest", "digests"), did)
 	if failed > 0 {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatepost/internal/cli"
 )
 
 // check reads the files that routes name, and says on which line what is wrong.
@@ -18,10 +20,10 @@ func TestCheckDirectories(t *testing.T) {
 		code int
 		says string
 	}{
-		{"-", exitFound, "directory staff: open " + list + ": no such file"},
-		{"a@example.org\nnobody\n", exitFound, "directory staff: " + list + `:2: "nobody" is no mail address: it has no @`},
-		{"# nobody yet\n", exitFound, "directory staff: it has no address at all, which allow_empty would allow"},
-		{"a@example.org\n", exitDone, "can be used"},
+		{"-", cli.Found, "directory staff: open " + list + ": no such file"},
+		{"a@example.org\nnobody\n", cli.Found, "directory staff: " + list + `:2: "nobody" is no mail address: it has no @`},
+		{"# nobody yet\n", cli.Found, "directory staff: it has no address at all, which allow_empty would allow"},
+		{"a@example.org\n", cli.Done, "can be used"},
 	} {
 		if tt.text != "-" {
 			if err := os.WriteFile(list, []byte(tt.text), 0o600); err != nil {
@@ -48,10 +50,10 @@ func TestCheckLDAP(t *testing.T) {
 		code int
 		says string
 	}{
-		{"password_file = \"" + secret + "\"\n", exitDone, "can be used"},
-		{"password_file = \"" + secret + "x\"\n", exitFound, "directory[staff]: password_file: open"},
-		{"password_file = \"" + secret + "\"\nca_file = \"" + secret + "\"\n", exitFound, "directory[staff]: ca_file: " + secret + " holds no certificate"},
-		{"password_file = \"" + secret + "\"\nfilter = \"(mail=*)(x)\"\n", exitFound, "directory[staff]: filter: "},
+		{"password_file = \"" + secret + "\"\n", cli.Done, "can be used"},
+		{"password_file = \"" + secret + "x\"\n", cli.Found, "directory[staff]: password_file: open"},
+		{"password_file = \"" + secret + "\"\nca_file = \"" + secret + "\"\n", cli.Found, "directory[staff]: ca_file: " + secret + " holds no certificate"},
+		{"password_file = \"" + secret + "\"\nfilter = \"(mail=*)(x)\"\n", cli.Found, "directory[staff]: filter: "},
 	} {
 		dir := documents(t, "", strings.Replace(servesOne, "name = \"in\"\n", "name = \"in\"\nrecipients = \"directory\"\ndirectories = [\"staff\"]\n", 1)+
 			"[[directory]]\nname = \"staff\"\nkind = \"ldap\"\nservers = [\"ldaps://dc.example.org\"]\nbase = \"dc=example\"\nbind_dn = \"cn=x\"\n"+tt.keys)

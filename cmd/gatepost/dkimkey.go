@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"gatepost/internal/arc"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/dkim"
 	"gatepost/internal/dns"
@@ -30,13 +31,13 @@ type signingKey struct {
 
 // keyFlags are the options of both commands; what is not given is that of [arc] in policy.toml.
 type keyFlags struct {
-	*flags
+	*cli.Flags
 	domain, selector, kind string
 	c                      *config.Config
 }
 
-func readKeyFlags(e env, name string, args []string, kinds bool) (*keyFlags, int) {
-	f := &keyFlags{flags: newFlags(e, name)}
+func readKeyFlags(e cli.Env, name string, args []string, kinds bool) (*keyFlags, int) {
+	f := &keyFlags{Flags: cli.NewFlags(e, name)}
 	for _, o := range []struct {
 		name string
 		to   *string
@@ -46,13 +47,13 @@ func readKeyFlags(e env, name string, args []string, kinds bool) (*keyFlags, int
 	if kinds {
 		f.StringVar(&f.kind, "type", arc.RSA2048, "")
 	}
-	if _, ok := f.read(e, args, 0); !ok {
-		return nil, exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return nil, cli.Usage
 	}
-	c, problems := config.Load(f.config, sections())
+	c, problems := config.Load(f.Config, sections())
 	if c == nil {
-		tell(e, problems)
-		return nil, exitFound
+		cli.Tell(e, problems)
+		return nil, cli.Found
 	}
 	f.c = c
 	for _, o := range []struct {
@@ -66,16 +67,16 @@ func readKeyFlags(e env, name string, args []string, kinds bool) (*keyFlags, int
 		}
 		ascii, err := dkim.ASCIIName(given)
 		if err != nil {
-			fmt.Fprintf(e.errOut, "%s: --%s %q is no name; write for example --domain example.org --selector gatepost1, or both in [arc] of policy.toml\n", f.Name(), o.name, given)
-			return nil, exitUsage
+			fmt.Fprintf(e.Err, "%s: --%s %q is no name; write for example --domain example.org --selector gatepost1, or both in [arc] of policy.toml\n", f.Name(), o.name, given)
+			return nil, cli.Usage
 		}
 		*o.value = ascii
 	}
 	if dkim.KeyName(f.selector, f.domain) == "" {
-		fmt.Fprintf(e.errOut, "%s: domain and selector are too long together for a name in DNS\n", f.Name())
-		return nil, exitUsage
+		fmt.Fprintf(e.Err, "%s: domain and selector are too long together for a name in DNS\n", f.Name())
+		return nil, cli.Usage
 	}
-	return f, exitDone
+	return f, cli.Done
 }
 
 // file is where the key lies: the file of the policy where it names this key, else the one in the state folder.
@@ -87,7 +88,7 @@ func (f *keyFlags) file() string {
 }
 
 // dkimKeyMake makes a key and prints how to publish it. It never touches one that is there.
-func dkimKeyMake(_ context.Context, e env, args []string) int {
+func dkimKeyMake(_ context.Context, e cli.Env, args []string) int {
 	f, code := readKeyFlags(e, "dkim key make", args, true)
 	if f == nil {
 		return code
@@ -95,31 +96,31 @@ func dkimKeyMake(_ context.Context, e env, args []string) int {
 	name := f.c.Bootstrap.SigningKey(f.domain, f.selector)
 	text, err := arc.MakeKey(f.kind)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: --type: %v\n", f.Name(), err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "%s: --type: %v\n", f.Name(), err)
+		return cli.Usage
 	}
 	if err := writeKey(f.c.Bootstrap.StateDir, name, text); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			err = fmt.Errorf("%s is there already and stays as it is; choose another selector, or show it with gatepost dkim key show", name)
 		}
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	k, err := f.read1(name)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
-	k.print(e, f.json)
-	if !f.json {
-		fmt.Fprintf(e.errOut, "The private key is in %s. Publish the record, see that it is there with gatepost dkim key show, and then write into policy.toml:\n"+
+	k.print(e, f.JSON)
+	if !f.JSON {
+		fmt.Fprintf(e.Err, "The private key is in %s. Publish the record, see that it is there with gatepost dkim key show, and then write into policy.toml:\n"+
 			"[arc]\nseal = \"changed\"\ndomain = %q\nselector = %q\n", name, f.domain, f.selector)
 	}
-	return exitDone
+	return cli.Done
 }
 
 // dkimKeyShow prints how to publish a key, and asks DNS whether it is.
-func dkimKeyShow(ctx context.Context, e env, args []string) int {
+func dkimKeyShow(ctx context.Context, e cli.Env, args []string) int {
 	f, code := readKeyFlags(e, "dkim key show", args, false)
 	if f == nil {
 		return code
@@ -129,27 +130,27 @@ func dkimKeyShow(ctx context.Context, e env, args []string) int {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w; make one with gatepost dkim key make --domain %s --selector %s", err, f.domain, f.selector)
 		}
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	b := f.c.Bootstrap
 	r, err := dns.New(dns.Options{Servers: b.DNS.Servers, Deadline: b.DNS.Timeout, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: dns: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: dns: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTime)
 	defer cancel()
 	a := r.TXT(ctx, k.Name)
 	k.published(&a)
-	k.print(e, f.json)
-	if !f.json {
-		fmt.Fprintf(e.errOut, "%s, key file %s\n", k.Detail, k.File)
+	k.print(e, f.JSON)
+	if !f.JSON {
+		fmt.Fprintf(e.Err, "%s, key file %s\n", k.Detail, k.File)
 	}
 	if k.State != "published" {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // read1 reads one key file.
@@ -210,18 +211,18 @@ func (k *signingKey) published(a *dns.Answer[string]) {
 }
 
 // print writes the record as a line of a zone, its text in strings of at most 255 octets (RFC 1035 section 3.3).
-func (k *signingKey) print(e env, asJSON bool) {
+func (k *signingKey) print(e cli.Env, asJSON bool) {
 	if asJSON {
-		_ = json.NewEncoder(e.out).Encode(k)
+		_ = json.NewEncoder(e.Out).Encode(k)
 		return
 	}
-	fmt.Fprintf(e.out, "%s. IN TXT (", k.Name)
+	fmt.Fprintf(e.Out, "%s. IN TXT (", k.Name)
 	for rest := k.Record; rest != ""; {
 		n := min(len(rest), 255)
-		fmt.Fprintf(e.out, "\n\t\"%s\"", rest[:n])
+		fmt.Fprintf(e.Out, "\n\t\"%s\"", rest[:n])
 		rest = rest[n:]
 	}
-	fmt.Fprintln(e.out, " )")
+	fmt.Fprintln(e.Out, " )")
 }
 
 // writeKey writes a key where there is none, readable for the owner of the state folder only: the daemon runs as that user,

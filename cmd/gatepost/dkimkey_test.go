@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/lab/dnslab"
 )
 
@@ -27,7 +28,7 @@ func TestDKIMKey(t *testing.T) {
 		dir := key("")
 		name := filepath.Join(dir, "state", "dkim", at+".pem")
 		code, out, errOut := gatepost(t, append([]string{"dkim", "key", "make", "--type", kind, "--config", dir}, names...)...)
-		if code != exitDone || !strings.HasPrefix(out, at+". IN TXT (\n\t\"v=DKIM1; k=") || !strings.Contains(errOut, name) {
+		if code != cli.Done || !strings.HasPrefix(out, at+". IN TXT (\n\t\"v=DKIM1; k=") || !strings.Contains(errOut, name) {
 			t.Fatalf("exit %d\nout: %s\nerr: %s", code, out, errOut)
 		}
 		for _, s := range regexp.MustCompile(`"([^"]*)"`).FindAllStringSubmatch(out, -1) {
@@ -46,16 +47,16 @@ func TestDKIMKey(t *testing.T) {
 		before, _ := os.ReadFile(name)
 		code, _, errOut = gatepost(t, append([]string{"dkim", "key", "make", "--config", dir}, names...)...)
 		after, _ := os.ReadFile(name)
-		if code != exitFound || !strings.Contains(errOut, "is there already") || string(before) != string(after) {
+		if code != cli.Found || !strings.Contains(errOut, "is there already") || string(before) != string(after) {
 			t.Errorf("a second time: exit %d, %s", code, errOut)
 		}
 		code, shown, errOut := gatepost(t, append([]string{"dkim", "key", "show", "--config", dir}, names...)...)
-		if code != exitFound || shown != out || !strings.Contains(errOut, "not published") {
+		if code != cli.Found || shown != out || !strings.Contains(errOut, "not published") {
 			t.Errorf("exit %d\nout: %s\nerr: %s", code, shown, errOut)
 		}
 		code, told, _ := gatepost(t, append([]string{"dkim", "key", "show", "--json", "--config", dir}, names...)...)
 		var k signingKey
-		if err := json.Unmarshal([]byte(told), &k); err != nil || code != exitFound || k.State != "missing" || k.Name != at || k.File != name {
+		if err := json.Unmarshal([]byte(told), &k); err != nil || code != cli.Found || k.State != "missing" || k.Name != at || k.File != name {
 			t.Errorf("exit %d, %v, %s", code, err, told)
 		}
 		// The same key under a DNS that has it, in the policy's own place.
@@ -66,10 +67,10 @@ func TestDKIMKey(t *testing.T) {
 			code    int
 			state   string
 		}{
-			{[]string{record}, exitDone, "published: DNS has this key"},
-			{[]string{record, `"v=spf1 -all"`}, exitDone, "published: DNS has this key"},
-			{[]string{`"v=DKIM1; p="`}, exitFound, "DNS has another record"},
-			{[]string{record, `"v=DKIM1; p="`}, exitFound, "and another one too"},
+			{[]string{record}, cli.Done, "published: DNS has this key"},
+			{[]string{record, `"v=spf1 -all"`}, cli.Done, "published: DNS has this key"},
+			{[]string{`"v=DKIM1; p="`}, cli.Found, "DNS has another record"},
+			{[]string{record, `"v=DKIM1; p="`}, cli.Found, "and another one too"},
 		} {
 			code, _, errOut := gatepost(t, "dkim", "key", "show", "--config", key(policy, tt.records...))
 			if code != tt.code || !strings.Contains(errOut, tt.state) {
@@ -122,21 +123,21 @@ func TestCheckSealingKey(t *testing.T) {
 		}
 	}
 	policy(arc)
-	check(exitFound, "policy.toml:4:1: arc.selector: the private key cannot be used: stat "+filepath.Join(dir, "state", "dkim", "a._domainkey.example.org.pem")+
+	check(cli.Found, "policy.toml:4:1: arc.selector: the private key cannot be used: stat "+filepath.Join(dir, "state", "dkim", "a._domainkey.example.org.pem")+
 		": no such file or directory; write the path of a key in PEM that the user of the daemon can read, or make one with gatepost dkim key make --domain example.org --selector a")
 	policy(arc + "key = \"" + junk + "\"\n")
-	check(exitFound, "policy.toml:5:1: arc.key: the private key cannot be used: "+junk+": key: no PEM in it; write the path")
+	check(cli.Found, "policy.toml:5:1: arc.key: the private key cannot be used: "+junk+": key: no PEM in it; write the path")
 	policy(arc)
-	if code, _, errOut := gatepost(t, "dkim", "key", "make", "--config", dir, "--type", "ed25519"); code != exitDone {
+	if code, _, errOut := gatepost(t, "dkim", "key", "make", "--config", dir, "--type", "ed25519"); code != cli.Done {
 		t.Fatalf("exit %d, %s", code, errOut)
 	}
-	check(exitDone, "can be used")
+	check(cli.Done, "can be used")
 	lab := dnslab.New(t, dnslab.Text("example.com. MX 10 mail.example.com.\n"))
 	live := documents(t, "[dns]\nservers = [\""+lab.Addr()+"\"]\n[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n",
 		arc+"key = \""+filepath.Join(dir, "state", "dkim", "a._domainkey.example.org.pem")+"\"\n[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n"+servesOne)
-	if code, out, errOut := gatepost(t, "check", "--live", "--config", live); code != exitFound || !strings.Contains(out, "FAIL arc key       a._domainkey.example.org") || !strings.Contains(out, "not published") {
+	if code, out, errOut := gatepost(t, "check", "--live", "--config", live); code != cli.Found || !strings.Contains(out, "FAIL arc key       a._domainkey.example.org") || !strings.Contains(out, "not published") {
 		t.Errorf("--live: exit %d\n%s%s", code, out, errOut)
 	}
 	policy(arc + "[checks.arc]\naction = \"off\"\n")
-	check(exitFound, `policy.toml:2:1: arc.seal: needs the check arc; write another action than "off" in [checks.arc]`)
+	check(cli.Found, `policy.toml:2:1: arc.seal: needs the check arc; write another action than "off" in [checks.arc]`)
 }

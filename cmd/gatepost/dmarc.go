@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatepost/gateway/reports"
+	"gatepost/internal/cli"
 	"gatepost/internal/control"
 	"gatepost/internal/dmarcreport"
 )
@@ -65,58 +66,58 @@ func reportQuery(v url.Values) (q reports.Query, err error) {
 }
 
 // dmarcReport and tlsReport show what waits to be reported, what was sent, and what would be.
-func dmarcReport(ctx context.Context, e env, args []string) int {
+func dmarcReport(ctx context.Context, e cli.Env, args []string) int {
 	return askForReports(ctx, e, args, "dmarc", "reports.dmarc.from", "domain", "day", "format")
 }
 
-func tlsReport(ctx context.Context, e env, args []string) int {
+func tlsReport(ctx context.Context, e cli.Env, args []string) int {
 	return askForReports(ctx, e, args, "tlsrpt", "tlsrpt.from or reports.dmarc.from", "domain", "day")
 }
 
 // askForReports shows the reports of one kind, which key switches on.
-func askForReports(ctx context.Context, e env, args []string, kind, key string, options ...string) int {
-	f := newFlags(e, kind+" report")
+func askForReports(ctx context.Context, e cli.Env, args []string, kind, key string, options ...string) int {
+	f := cli.NewFlags(e, kind+" report")
 	v := url.Values{}
 	dry := f.Bool("dry-run", false, "")
 	for _, name := range options {
 		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
 	}
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	if *dry {
 		v.Set("dry", "1")
 	}
 	if _, err := reportQuery(v); err != nil {
-		fmt.Fprintf(e.errOut, "gatepost %s report: %v\n", kind, err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost %s report: %v\n", kind, err)
+		return cli.Usage
 	}
 	var o reports.Overview
-	if err := ask(ctx, e, f.config, http.MethodGet, "/"+kind+"/report?"+v.Encode(), &o); err != nil {
-		return complain(e, kind+" report", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/"+kind+"/report?"+v.Encode(), &o); err != nil {
+		return cli.Complain(e, kind+" report", err)
 	}
-	if f.json {
-		if json.NewEncoder(e.out).Encode(o) != nil {
-			return exitFound
+	if f.JSON {
+		if json.NewEncoder(e.Out).Encode(o) != nil {
+			return cli.Found
 		}
 	} else {
-		printReports(e.out, &o)
+		printReports(e.Out, &o)
 	}
 	switch {
 	case o.Off:
-		fmt.Fprintln(e.errOut, "reports are off: nothing is counted or sent until "+key+" is set")
+		fmt.Fprintln(e.Err, "reports are off: nothing is counted or sent until "+key+" is set")
 	case o.Trouble != "":
-		fmt.Fprintln(e.errOut, "nothing is sent:", o.Trouble)
+		fmt.Fprintln(e.Err, "nothing is sent:", o.Trouble)
 	case len(o.Subjects) == 0:
-		fmt.Fprintln(e.errOut, "nothing was counted")
+		fmt.Fprintln(e.Err, "nothing was counted")
 	}
 	if o.More {
-		fmt.Fprintln(e.errOut, "there are others: ask with --domain or --day")
+		fmt.Fprintln(e.Err, "there are others: ask with --domain or --day")
 	}
 	if o.Trouble != "" {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // printReports lists subjects with what became of each, and the reports themselves where they were asked for.
@@ -136,9 +137,9 @@ func printReports(w io.Writer, o *reports.Overview) {
 			d := &s.Deliveries[k]
 			when := ""
 			if !d.Next.IsZero() {
-				when = "at " + stamp(d.Next)
+				when = "at " + cli.Stamp(d.Next)
 			} else if !d.Last.IsZero() {
-				when = "at " + stamp(d.Last)
+				when = "at " + cli.Stamp(d.Last)
 			}
 			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", d.State, d.Address, when, d.ReportID, d.Said)
 		}
@@ -166,5 +167,5 @@ func progress(s *reports.Shown) string {
 	case len(s.Deliveries) > 0 && s.XML == "" && s.Report == nil:
 		return ""
 	}
-	return ", due at " + stamp(s.Due)
+	return ", due at " + cli.Stamp(s.Due)
 }

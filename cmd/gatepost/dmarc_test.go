@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatepost/gateway/reports"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/lab/dnslab"
 )
@@ -39,7 +40,7 @@ func TestPrintReports(t *testing.T) {
 2026-11-24 c.example: 1 messages in 1 lines, due at TIME
 `
 	squeeze := func(s string) string {
-		return strings.Join(strings.Fields(strings.ReplaceAll(s, stamp(at), "TIME")), " ")
+		return strings.Join(strings.Fields(strings.ReplaceAll(s, cli.Stamp(at), "TIME")), " ")
 	}
 	if got := squeeze(out.String()); got != squeeze(want) {
 		t.Errorf("%s\nwant\n%s", got, squeeze(want))

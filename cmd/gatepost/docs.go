@@ -4,39 +4,40 @@ import (
 	"context"
 	"fmt"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 )
 
-func explain(_ context.Context, e env, args []string) int {
-	f := newFlags(e, "explain")
-	rest, ok := f.read(e, args, 1)
+func explain(_ context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "explain")
+	rest, ok := f.Read(e, args, 1)
 	if !ok || len(rest) == 0 {
 		if ok {
-			fmt.Fprintln(e.errOut, "gatepost explain: name a key (limits.message_size), a table (limits) or a check (helo)")
+			fmt.Fprintln(e.Err, "gatepost explain: name a key (limits.message_size), a table (limits) or a check (helo)")
 		}
-		return exitUsage
+		return cli.Usage
 	}
 	text, err := config.Explain(rest[0], sections())
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost: %v\n", err)
-		return exitFound
+		fmt.Fprintf(e.Err, "gatepost: %v\n", err)
+		return cli.Found
 	}
-	fmt.Fprint(e.out, text)
-	return exitDone
+	fmt.Fprint(e.Out, text)
+	return cli.Done
 }
 
-func configDefault(_ context.Context, e env, args []string) int {
+func configDefault(_ context.Context, e cli.Env, args []string) int {
 	return printDocument(e, "config default", args, config.DefaultBootstrap)
 }
 
-func policyDefault(_ context.Context, e env, args []string) int {
+func policyDefault(_ context.Context, e cli.Env, args []string) int {
 	return printDocument(e, "policy default", args, func() string { return config.DefaultPolicy(sections()) })
 }
 
-func printDocument(e env, name string, args []string, text func() string) int {
-	if _, ok := newFlags(e, name).read(e, args, 0); !ok {
-		return exitUsage
+func printDocument(e cli.Env, name string, args []string, text func() string) int {
+	if _, ok := cli.NewFlags(e, name).Read(e, args, 0); !ok {
+		return cli.Usage
 	}
-	fmt.Fprint(e.out, text())
-	return exitDone
+	fmt.Fprint(e.Out, text())
+	return cli.Done
 }

@@ -7,31 +7,32 @@ import (
 	"slices"
 	"strings"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/doctor"
 	"gatepost/internal/smtpwire"
 )
 
 // examine looks at everything, from outside in.
-func examine(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "doctor")
+func examine(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "doctor")
 	domain, only, listener := f.String("domain", "", ""), f.String("only", "", ""), f.String("listener", "", "")
 	server, others := f.String("dns", "", ""), f.String("others", "", "")
 	all := f.Bool("all", false, "")
 	f.BoolVar(all, "v", false, "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	usage := func(format string, args ...any) int {
-		fmt.Fprintf(e.errOut, "gatepost doctor: "+format+"\n", args...)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost doctor: "+format+"\n", args...)
+		return cli.Usage
 	}
-	c, problems := config.Load(f.config, sections())
+	c, problems := config.Load(f.Config, sections())
 	if c == nil {
-		tell(e, problems)
-		return exitFound
+		cli.Tell(e, problems)
+		return cli.Found
 	}
-	o := doctorOptions{server: *server, listener: *listener, config: f.config}
+	o := doctorOptions{server: *server, listener: *listener, config: f.Config}
 	if *domain != "" {
 		name, err := smtpwire.ParseDomain(*domain)
 		if err != nil {
@@ -57,21 +58,21 @@ func examine(ctx context.Context, e env, args []string) int {
 		groups = slices.DeleteFunc(groups, func(g doctor.Group) bool { return !slices.Contains(wanted, g.Name) })
 	}
 	found := doctor.Examine(ctx, groups, doctor.Bound)
-	if f.json {
+	if f.JSON {
 		var lines []doctor.Line
 		for _, g := range found {
 			lines = append(lines, g.Lines...)
 		}
-		if jsonLines(e, lines) != exitDone {
-			return exitFound
+		if cli.JSONLines(e, lines) != cli.Done {
+			return cli.Found
 		}
 	} else {
-		printFindings(e.out, w.Hostname, found, *all)
+		printFindings(e.Out, w.Hostname, found, *all)
 	}
 	if doctor.Well(found) {
-		return exitDone
+		return cli.Done
 	}
-	return exitFound
+	return cli.Found
 }
 
 // doctorGroups are the names of the groups.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/doctor"
 	"gatepost/internal/lab/dnslab"
@@ -161,7 +162,7 @@ func TestDoctorUsage(t *testing.T) {
 		{[]string{"everything"}, "\"everything\" is too much"},
 	} {
 		var out, errOut bytes.Buffer
-		if code := examine(context.Background(), env{&out, &errOut}, append(c.args, "--config", dir)); code != exitUsage {
+		if code := examine(context.Background(), cli.Env{Out: &out, Err: &errOut, Sections: sections}, append(c.args, "--config", dir)); code != cli.Usage {
 			t.Errorf("%v: exit code %d", c.args, code)
 		}
 		if !strings.Contains(errOut.String(), c.want) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost/gateway/journal"
+	"gatepost/internal/cli"
 	"gatepost/internal/control"
 )
 
@@ -70,34 +71,34 @@ func (d *daemon) resumeVerb(context.Context, *http.Request) (any, error) {
 }
 
 // drain asks the running daemon to let its clients go elsewhere.
-func drain(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "drain")
+func drain(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "drain")
 	after := f.Duration("after", drainAfter, "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	if *after < 0 || *after > drainAtMost {
-		fmt.Fprintf(e.errOut, "gatepost drain: --after is %s; write a time between 0s and 24h\n", *after)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost drain: --after is %s; write a time between 0s and 24h\n", *after)
+		return cli.Usage
 	}
 	var o operatorDrain
-	if err := ask(ctx, e, f.config, http.MethodPost, "/drain?after="+url.QueryEscape(after.String()), &o); err != nil {
-		return complain(e, "drain", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/drain?after="+url.QueryEscape(after.String()), &o); err != nil {
+		return cli.Complain(e, "drain", err)
 	}
-	fmt.Fprintf(e.errOut, "%s; gatepost status shows how many sessions are left\n", &o)
-	return exitDone
+	fmt.Fprintf(e.Err, "%s; gatepost status shows how many sessions are left\n", &o)
+	return cli.Done
 }
 
 // resume asks it to take clients again.
-func resume(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "resume")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func resume(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "resume")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var o operatorDrain
-	if err := ask(ctx, e, f.config, http.MethodPost, "/resume", &o); err != nil {
-		return complain(e, "resume", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/resume", &o); err != nil {
+		return cli.Complain(e, "resume", err)
 	}
-	fmt.Fprintf(e.errOut, "the daemon serves again, after %s\n", strconv.Itoa(int(time.Since(o.Since).Seconds()))+" s")
-	return exitDone
+	fmt.Fprintf(e.Err, "the daemon serves again, after %s\n", strconv.Itoa(int(time.Since(o.Since).Seconds()))+" s")
+	return cli.Done
 }

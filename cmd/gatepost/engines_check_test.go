@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gatepost/internal/cli"
 )
 
 // TestEngineWarnings shows what check says of a check without an engine and of an engine without a check, with the place.
@@ -53,7 +55,7 @@ func TestEngineWarnings(t *testing.T) {
 				got = append(got, strings.TrimPrefix(strings.TrimSpace(line), dir+string(filepath.Separator)))
 			}
 		}
-		if code != exitDone || !slices.Equal(got, c.want) {
+		if code != cli.Done || !slices.Equal(got, c.want) {
 			t.Errorf("%s: exit %d\n%s\nwant\n%s\nin %s", name, code, strings.Join(got, "\n"), strings.Join(c.want, "\n"), errOut)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/hook"
 	"gatepost/internal/icap"
@@ -136,7 +137,7 @@ func TestEngineFiles(t *testing.T) {
 			"hook": "[[hook]]\nname = \"crm\"\nurl = \"https://hook.example.org/\"\nca_file = %q\n",
 		} {
 			code, _, errOut := gatepost(t, "check", "--config", documents(t, fmt.Sprintf(text, name), servesOne))
-			if code != exitFound || !strings.Contains(errOut, want) || !strings.Contains(errOut, "gatepost.toml: "+table+": ") || !strings.Contains(errOut, "ca_file") {
+			if code != cli.Found || !strings.Contains(errOut, want) || !strings.Contains(errOut, "gatepost.toml: "+table+": ") || !strings.Contains(errOut, "ca_file") {
 				t.Errorf("%s, %s: exit %d, %s", table, name, code, errOut)
 			}
 		}

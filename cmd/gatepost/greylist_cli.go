@@ -10,36 +10,38 @@ import (
 	"strconv"
 	"text/tabwriter"
 	"time"
+
+	"gatepost/internal/cli"
 )
 
 // greylistShow shows who waits.
-func greylistShow(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "greylist list")
+func greylistShow(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "greylist list")
 	limit := f.Int("limit", waitersShown, "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	if *limit < 1 || *limit > waitersAtMost {
-		fmt.Fprintf(e.errOut, "gatepost greylist list: --limit is %d; write a number from 1 to %d\n", *limit, waitersAtMost)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost greylist list: --limit is %d; write a number from 1 to %d\n", *limit, waitersAtMost)
+		return cli.Usage
 	}
 	var list waitingList
-	if err := ask(ctx, e, f.config, http.MethodGet, "/greylist?limit="+strconv.Itoa(*limit), &list); err != nil {
-		return complain(e, "greylist list", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/greylist?limit="+strconv.Itoa(*limit), &list); err != nil {
+		return cli.Complain(e, "greylist list", err)
 	}
-	if f.json {
-		if code := jsonLines(e, list.Waiting); code != exitDone {
+	if f.JSON {
+		if code := cli.JSONLines(e, list.Waiting); code != cli.Done {
 			return code
 		}
 	} else {
-		printWaiting(e.out, list.Waiting, time.Now())
+		printWaiting(e.Out, list.Waiting, time.Now())
 	}
 	more := ""
 	if list.More {
 		more = " at least"
 	}
-	fmt.Fprintf(e.errOut, "%d pairs wait%s, %d shown\n", list.All, more, len(list.Waiting))
-	return exitDone
+	fmt.Fprintf(e.Err, "%d pairs wait%s, %d shown\n", list.All, more, len(list.Waiting))
+	return cli.Done
 }
 
 // printWaiting lists who waits, each with its time to pass.
@@ -55,24 +57,24 @@ func printWaiting(w io.Writer, list []waiter, now time.Time) {
 		if x.Named {
 			who = fmt.Sprintf("<%s> -> %s\t%s\t%s", x.From, x.To, x.Client, x.Reference)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", stamp(x.Since), when, x.Key, who)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", cli.Stamp(x.Since), when, x.Key, who)
 	}
 	t.Flush()
 }
 
 // greylistLet lets pairs pass that wait.
-func greylistLet(ctx context.Context, e env, args []string) int {
+func greylistLet(ctx context.Context, e cli.Env, args []string) int {
 	return greylistDo(ctx, e, args, "release", "pairs waited and pass from their next try on")
 }
 
 // greylistDrop makes strangers again.
-func greylistDrop(ctx context.Context, e env, args []string) int {
+func greylistDrop(ctx context.Context, e cli.Env, args []string) int {
 	return greylistDo(ctx, e, args, "forget", "records are forgotten")
 }
 
 // greylistDo asks the daemon to change what it remembers.
-func greylistDo(ctx context.Context, e env, args []string, verb, done string) int {
-	f := newFlags(e, "greylist "+verb)
+func greylistDo(ctx context.Context, e cli.Env, args []string, verb, done string) int {
+	f := cli.NewFlags(e, "greylist "+verb)
 	v := url.Values{}
 	names := []string{"from", "to"}
 	if verb == "forget" {
@@ -81,30 +83,30 @@ func greylistDo(ctx context.Context, e env, args []string, verb, done string) in
 	for _, name := range names {
 		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
 	}
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) == 1 {
 		v.Set("key", rest[0])
 	}
 	if len(v) == 0 || len(rest) == 1 && len(v) > 1 || v.Has("identity") && len(v) > 1 {
-		fmt.Fprintf(e.errOut, "gatepost greylist %s: name a KEY, or --from and --to%s; gatepost greylist list shows them\n", verb,
+		fmt.Fprintf(e.Err, "gatepost greylist %s: name a KEY, or --from and --to%s; gatepost greylist list shows them\n", verb,
 			map[bool]string{true: ", or --identity"}[verb == "forget"])
-		return exitUsage
+		return cli.Usage
 	}
 	var out greylistChange
-	if err := ask(ctx, e, f.config, http.MethodPost, "/greylist/"+verb+"?"+v.Encode(), &out); err != nil {
-		return complain(e, "greylist "+verb, err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/greylist/"+verb+"?"+v.Encode(), &out); err != nil {
+		return cli.Complain(e, "greylist "+verb, err)
 	}
-	if f.json {
-		if json.NewEncoder(e.out).Encode(out) != nil {
-			return exitFound
+	if f.JSON {
+		if json.NewEncoder(e.Out).Encode(out) != nil {
+			return cli.Found
 		}
 	}
-	fmt.Fprintf(e.errOut, "%d %s\n", out.Changed, done)
+	fmt.Fprintf(e.Err, "%d %s\n", out.Changed, done)
 	if out.Changed == 0 {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }

@@ -12,6 +12,7 @@ import (
 
 	"gatepost/filters"
 	"gatepost/gateway"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 )
 
@@ -229,7 +230,7 @@ action = "off"
 	policy = strings.ReplaceAll(policy, "FOLDER", folder)
 	dir := documents(t, "", policy)
 	code, _, said := gatepost(t, "check", "--config", dir)
-	if code != exitDone {
+	if code != cli.Done {
 		t.Errorf("exit %d", code)
 	}
 	lines := map[string]int{}
@@ -285,7 +286,7 @@ func TestLevelKeys(t *testing.T) {
 func TestExplainRules(t *testing.T) {
 	for name, want := range map[string]string{"rule": "first that matches", "group": "members", "banner": "html", "level": "thresholds.quarantine", "edits": "quarantined whole"} {
 		var out, told bytes.Buffer
-		if code := run(t.Context(), env{&out, &told}, []string{"explain", name}); code != exitDone || !strings.Contains(out.String(), want) {
+		if code := run(t.Context(), cli.Env{Out: &out, Err: &told, Sections: sections}, []string{"explain", name}); code != cli.Done || !strings.Contains(out.String(), want) {
 			t.Errorf("explain %s: %d %s%s", name, code, out.String(), told.String())
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatepost/gateway/relay"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/internal/handover"
@@ -22,74 +23,74 @@ import (
 const handoverTime = 5 * time.Minute
 
 // handOver prints what is to be done on the internal mail server, or with --verify finds out whether it was done.
-func handOver(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "handover")
+func handOver(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "handover")
 	gateways := f.String("gateway", "", "")
 	route := f.String("route", "", "")
 	verify := f.Bool("verify", false, "")
 	outside := f.String("outside", "", "")
 	rcpt := f.String("rcpt", "", "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) == 0 {
 		listProducts(e)
-		return exitUsage
+		return cli.Usage
 	}
 	product, known := handover.Find(rest[0])
 	if !known {
-		fmt.Fprintf(e.errOut, "gatepost handover: there is no kit for %q\n", rest[0])
+		fmt.Fprintf(e.Err, "gatepost handover: there is no kit for %q\n", rest[0])
 		listProducts(e)
-		return exitUsage
+		return cli.Usage
 	}
 	if *rcpt != "" {
 		if _, err := smtpwire.ParseAddress(*rcpt, false); err != nil {
-			fmt.Fprintf(e.errOut, "gatepost handover: --rcpt: %v; write USER@DOMAIN\n", err)
-			return exitUsage
+			fmt.Fprintf(e.Err, "gatepost handover: --rcpt: %v; write USER@DOMAIN\n", err)
+			return cli.Usage
 		}
 	}
 	if *outside != "" {
 		return handoverOutside(ctx, e, f, product, *outside, *rcpt)
 	}
-	c, problems := config.Load(f.config, sections())
+	c, problems := config.Load(f.Config, sections())
 	if c == nil {
-		tell(e, problems)
-		return exitFound
+		cli.Tell(e, problems)
+		return cli.Found
 	}
 	r, err := routeNamed(c, *route)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost handover: %v\n", err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost handover: %v\n", err)
+		return cli.Usage
 	}
 	hops, err := handoverHops(ctx, c, r)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost handover: %v\n", err)
-		return exitFound
+		fmt.Fprintf(e.Err, "gatepost handover: %v\n", err)
+		return cli.Found
 	}
 	facts, err := handoverFacts(c, r, hops, *gateways)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost handover: %v\n", err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost handover: %v\n", err)
+		return cli.Usage
 	}
 	if *verify {
 		return handoverInside(ctx, e, f, product, hops, facts, *rcpt)
 	}
-	if f.json {
-		_ = json.NewEncoder(e.out).Encode(facts)
-		return exitDone
+	if f.JSON {
+		_ = json.NewEncoder(e.Out).Encode(facts)
+		return cli.Done
 	}
-	if err := handover.Write(e.out, product, facts); err != nil {
-		fmt.Fprintf(e.errOut, "gatepost: %v\n", err)
-		return exitFound
+	if err := handover.Write(e.Out, product, facts); err != nil {
+		fmt.Fprintf(e.Err, "gatepost: %v\n", err)
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
-func listProducts(e env) {
-	fmt.Fprintln(e.errOut, "gatepost handover PRODUCT; the products are:")
+func listProducts(e cli.Env) {
+	fmt.Fprintln(e.Err, "gatepost handover PRODUCT; the products are:")
 	for _, p := range handover.Products() {
-		fmt.Fprintf(e.errOut, "  %-16s %s\n", p.Name, p.Title)
+		fmt.Fprintf(e.Err, "  %-16s %s\n", p.Name, p.Title)
 	}
 }
 
@@ -197,41 +198,41 @@ func ownAddresses(hops []relay.Hop) []netip.Addr {
 }
 
 // handoverInside looks at each next hop as the gateway does.
-func handoverInside(ctx context.Context, e env, f *flags, product handover.Product, hops []relay.Hop, facts handover.Facts, rcpt string) int {
+func handoverInside(ctx context.Context, e cli.Env, f *cli.Flags, product handover.Product, hops []relay.Hop, facts handover.Facts, rcpt string) int {
 	ctx, cancel := context.WithTimeout(ctx, handoverTime)
 	defer cancel()
-	code := exitDone
+	code := cli.Done
 	for _, h := range hops {
 		p := handover.Probe{Address: h.Address(), Hostname: facts.Hostname, LMTP: product.LMTP,
 			Late: product.Late, Domain: facts.Domains[0], Recipient: rcpt, Size: facts.Size, Connections: facts.Pool}
 		if tellProbe(e, f, p.Address, p.Inside(ctx)) {
-			code = exitFound
+			code = cli.Found
 		}
 	}
 	return code
 }
 
 // handoverOutside looks at a server from a host that is not the gateway; it needs no configuration.
-func handoverOutside(ctx context.Context, e env, f *flags, product handover.Product, server, rcpt string) int {
+func handoverOutside(ctx context.Context, e cli.Env, f *cli.Flags, product handover.Product, server, rcpt string) int {
 	if _, _, err := net.SplitHostPort(server); err != nil {
 		server = net.JoinHostPort(strings.Trim(server, "[]"), "25")
 	}
 	_, domain, ok := strings.Cut(rcpt, "@")
 	if !ok {
-		fmt.Fprintln(e.errOut, "gatepost handover: --outside needs --rcpt with a recipient that exists behind the server")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost handover: --outside needs --rcpt with a recipient that exists behind the server")
+		return cli.Usage
 	}
 	ctx, cancel := context.WithTimeout(ctx, handoverTime)
 	defer cancel()
 	p := handover.Probe{Address: server, Hostname: "outside.example", LMTP: product.LMTP, Late: product.Late, Domain: domain, Recipient: rcpt}
 	if tellProbe(e, f, server, []handover.Result{p.Outside(ctx)}) {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // tellProbe prints what was found, and reports whether anything is bad.
-func tellProbe(e env, f *flags, server string, results []handover.Result) (bad bool) {
+func tellProbe(e cli.Env, f *cli.Flags, server string, results []handover.Result) (bad bool) {
 	type line struct {
 		Server string `json:"server"`
 		handover.Result
@@ -240,15 +241,15 @@ func tellProbe(e env, f *flags, server string, results []handover.Result) (bad b
 	for _, r := range results {
 		bad = bad || r.Verdict == handover.Bad
 		lines = append(lines, line{server, r})
-		if f.json {
+		if f.JSON {
 			continue
 		}
-		fmt.Fprintf(e.out, "%-4s %s: %s: %s\n", r.Verdict, server, r.What, r.Detail)
+		fmt.Fprintf(e.Out, "%-4s %s: %s: %s\n", r.Verdict, server, r.What, r.Detail)
 		if r.Do != "" {
-			fmt.Fprintf(e.out, "     %s\n", r.Do)
+			fmt.Fprintf(e.Out, "     %s\n", r.Do)
 		}
 	}
-	if f.json && jsonLines(e, lines) != exitDone {
+	if f.JSON && cli.JSONLines(e, lines) != cli.Done {
 		return true
 	}
 	return bad

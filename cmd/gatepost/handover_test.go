@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/lab/labtest"
 )
 
@@ -17,17 +18,17 @@ func TestHandoverKit(t *testing.T) {
 		code int
 		says string
 	}{
-		"the address that it connects from": {"", []string{"postfix"}, exitDone, "delivers from 127.0.0.1 by route inside for example.org"},
-		"another address":                   {"", []string{"exim", "--gateway", "192.0.2.1,2001:db8::1"}, exitDone, "192.0.2.1 ; 2001:db8::1"},
-		"one of two routes":                 {two, []string{"dovecot", "--route", "other"}, exitDone, "by route other for example.net"},
-		"which of two":                      {two, []string{"dovecot"}, exitUsage, "write --route with one of inside, other"},
-		"no such route":                     {"", []string{"qmail", "--route", "x"}, exitUsage, `there is no route "x"; the routes are inside`},
-		"no such product":                   {"", []string{"lotus"}, exitUsage, "exchange-online"},
-		"no product":                        {"", nil, exitUsage, "the products are"},
-		"no address":                        {"", []string{"qmail", "--gateway", "mx"}, exitUsage, `"mx" is no IP address`},
-		"facts":                             {"", []string{"google", "--json"}, exitDone, `"Port":2525`},
-		"a recipient that is none":          {"", []string{"qmail", "--verify", "--rcpt", "x\r\nQUIT@y"}, exitUsage, "write USER@DOMAIN"},
-		"outside without a recipient":       {"", []string{"qmail", "--verify", "--outside", "127.0.0.1"}, exitUsage, "--outside needs --rcpt"},
+		"the address that it connects from": {"", []string{"postfix"}, cli.Done, "delivers from 127.0.0.1 by route inside for example.org"},
+		"another address":                   {"", []string{"exim", "--gateway", "192.0.2.1,2001:db8::1"}, cli.Done, "192.0.2.1 ; 2001:db8::1"},
+		"one of two routes":                 {two, []string{"dovecot", "--route", "other"}, cli.Done, "by route other for example.net"},
+		"which of two":                      {two, []string{"dovecot"}, cli.Usage, "write --route with one of inside, other"},
+		"no such route":                     {"", []string{"qmail", "--route", "x"}, cli.Usage, `there is no route "x"; the routes are inside`},
+		"no such product":                   {"", []string{"lotus"}, cli.Usage, "exchange-online"},
+		"no product":                        {"", nil, cli.Usage, "the products are"},
+		"no address":                        {"", []string{"qmail", "--gateway", "mx"}, cli.Usage, `"mx" is no IP address`},
+		"facts":                             {"", []string{"google", "--json"}, cli.Done, `"Port":2525`},
+		"a recipient that is none":          {"", []string{"qmail", "--verify", "--rcpt", "x\r\nQUIT@y"}, cli.Usage, "write USER@DOMAIN"},
+		"outside without a recipient":       {"", []string{"qmail", "--verify", "--outside", "127.0.0.1"}, cli.Usage, "--outside needs --rcpt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errOut := gatepost(t, append([]string{"handover", "--config", documents(t, "", servesInside+tt.more)}, tt.args...)...)
@@ -43,10 +44,10 @@ func TestHandoverVerify(t *testing.T) {
 	closed := labtest.ClosedAddr(t)
 	_, port, _ := strings.Cut(closed, ":")
 	dir := documents(t, "", strings.Replace(servesInside, "2525", port, 1))
-	if code, out, _ := gatepost(t, "handover", "postfix", "--verify", "--config", dir); code != exitFound || !strings.HasPrefix(out, "FAIL "+closed+": connection: ") {
+	if code, out, _ := gatepost(t, "handover", "postfix", "--verify", "--config", dir); code != cli.Found || !strings.HasPrefix(out, "FAIL "+closed+": connection: ") {
 		t.Errorf("inside: %d %s", code, out)
 	}
-	if code, out, _ := gatepost(t, "handover", "postfix", "--verify", "--outside", closed, "--rcpt", "a@example.org", "--json"); code != exitDone || !strings.Contains(out, `"verdict":"ok"`) {
+	if code, out, _ := gatepost(t, "handover", "postfix", "--verify", "--outside", closed, "--rcpt", "a@example.org", "--json"); code != cli.Done || !strings.Contains(out, `"verdict":"ok"`) {
 		t.Errorf("outside: %d %s", code, out)
 	}
 }

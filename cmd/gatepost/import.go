@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/importer"
 	"gatepost/internal/importer/postfix"
 	"gatepost/tls/certs"
@@ -18,12 +19,12 @@ import (
 
 // importFlags are what all imports take.
 type importFlags struct {
-	*flags
+	*cli.Flags
 	out, owner, use, expires string
 }
 
-func newImportFlags(e env, name string) *importFlags {
-	f := &importFlags{flags: newFlags(e, name)}
+func newImportFlags(e cli.Env, name string) *importFlags {
+	f := &importFlags{Flags: cli.NewFlags(e, name)}
 	f.StringVar(&f.out, "out", "", "")
 	f.StringVar(&f.owner, "owner", "", "")
 	f.StringVar(&f.use, "use", "", "")
@@ -36,7 +37,7 @@ func newImportFlags(e env, name string) *importFlags {
 const defaultExpiry = 90 * 24 * time.Hour
 
 // options reads what is said of entries and lists; a mistake is told.
-func (f *importFlags) options(e env, now time.Time) (o importer.Options, ok bool) {
+func (f *importFlags) options(e cli.Env, now time.Time) (o importer.Options, ok bool) {
 	o = importer.Options{Owner: f.owner, Use: f.use, Expires: now.Add(defaultExpiry).UTC().Truncate(24 * time.Hour)}
 	o.Certificate = func(certificate, key string) string {
 		c, _, err := certs.Pair{Certificate: certificate, Key: key}.Read()
@@ -49,13 +50,13 @@ func (f *importFlags) options(e env, now time.Time) (o importer.Options, ok bool
 		return ""
 	}
 	if f.use != "" && f.use != "commercial" && f.use != "non-commercial" {
-		fmt.Fprintf(e.errOut, "%s: --use is commercial or non-commercial, as the terms of the DNS lists call your mail\n", f.Name())
+		fmt.Fprintf(e.Err, "%s: --use is commercial or non-commercial, as the terms of the DNS lists call your mail\n", f.Name())
 		return o, false
 	}
 	if f.expires != "" {
 		day, err := time.Parse(time.DateOnly, f.expires)
 		if err != nil || day.Before(now) {
-			fmt.Fprintf(e.errOut, "%s: --expires is a day to come, as 2027-06-30\n", f.Name())
+			fmt.Fprintf(e.Err, "%s: --expires is a day to come, as 2027-06-30\n", f.Name())
 			return o, false
 		}
 		o.Expires = day
@@ -64,43 +65,43 @@ func (f *importFlags) options(e env, now time.Time) (o importer.Options, ok bool
 }
 
 // importPostfix makes documents of a Postfix configuration.
-func importPostfix(ctx context.Context, e env, args []string) int {
+func importPostfix(ctx context.Context, e cli.Env, args []string) int {
 	f := newImportFlags(e, "import postfix")
 	dir := f.String("config-dir", "/etc/postfix", "")
 	root := f.String("root", "", "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	o, ok := f.options(e, time.Now())
 	if !ok || !f.target(e) {
-		return exitUsage
+		return cli.Usage
 	}
 	if *root == "" && filepath.Clean(*dir) == "/etc/postfix" {
 		*root = "/" // it is this machine's, and so are the other paths in it
 	}
 	files, err := postfix.Open(*dir, *root)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	defer files.Close()
 	c, err := postfix.Load(files)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: main.cf: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: main.cf: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	return f.finish(ctx, e, importer.FromPostfix(c, o))
 }
 
 // target checks the folder that is written to: nothing of anybody's is overwritten.
-func (f *importFlags) target(e env) bool {
+func (f *importFlags) target(e cli.Env) bool {
 	if f.out == "" {
-		fmt.Fprintf(e.errOut, "%s: name the folder for the documents: --out DIR\n", f.Name())
+		fmt.Fprintf(e.Err, "%s: name the folder for the documents: --out DIR\n", f.Name())
 		return false
 	}
 	for _, name := range []string{"gatepost.toml", "policy.toml", "report.txt"} {
 		if _, err := os.Lstat(filepath.Join(f.out, name)); !errors.Is(err, fs.ErrNotExist) {
-			fmt.Fprintf(e.errOut, "%s: %s is there already; write to another folder\n", f.Name(), filepath.Join(f.out, name))
+			fmt.Fprintf(e.Err, "%s: %s is there already; write to another folder\n", f.Name(), filepath.Join(f.out, name))
 			return false
 		}
 	}
@@ -108,26 +109,26 @@ func (f *importFlags) target(e env) bool {
 }
 
 // finish writes documents and report, and shows that the gateway takes them.
-func (f *importFlags) finish(ctx context.Context, e env, d *importer.Draft) int {
+func (f *importFlags) finish(ctx context.Context, e cli.Env, d *importer.Draft) int {
 	var report strings.Builder
 	d.Report.Write(&report)
 	if err := f.write(d, report.String()); err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
-	if f.json {
-		if d.Report.WriteJSON(e.out) != nil {
-			return exitFound
+	if f.JSON {
+		if d.Report.WriteJSON(e.Out) != nil {
+			return cli.Found
 		}
 	} else {
-		fmt.Fprint(e.out, report.String())
+		fmt.Fprint(e.Out, report.String())
 	}
-	fmt.Fprintf(e.errOut, "%s: gatepost.toml, policy.toml and report.txt are in %s; read the report, then: gatepost check --live --config %s\n", f.Name(), f.out, f.out)
-	if check(ctx, env{io.Discard, e.errOut}, []string{"--config", f.out}) != exitDone {
-		fmt.Fprintf(e.errOut, "%s: what was written cannot be used as it is, for the reasons above\n", f.Name())
-		return exitFound
+	fmt.Fprintf(e.Err, "%s: gatepost.toml, policy.toml and report.txt are in %s; read the report, then: gatepost check --live --config %s\n", f.Name(), f.out, f.out)
+	if check(ctx, cli.Env{Out: io.Discard, Err: e.Err, Sections: e.Sections}, []string{"--config", f.out}) != cli.Done {
+		fmt.Fprintf(e.Err, "%s: what was written cannot be used as it is, for the reasons above\n", f.Name())
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // write makes the folder and its files; nobody else may read them, since lists tell of people.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/importer"
 	"gatepost/internal/importer/lists"
@@ -16,30 +17,30 @@ import (
 )
 
 // importPMG makes documents of a backup of Proxmox Mail Gateway.
-func importPMG(ctx context.Context, e env, args []string) int {
+func importPMG(ctx context.Context, e cli.Env, args []string) int {
 	f := newImportFlags(e, "import pmg")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) != 1 {
-		fmt.Fprintf(e.errOut, "%s: name the backup, as pmg-backup_2026_11_26.tgz\n", f.Name())
-		return exitUsage
+		fmt.Fprintf(e.Err, "%s: name the backup, as pmg-backup_2026_11_26.tgz\n", f.Name())
+		return cli.Usage
 	}
 	o, ok := f.options(e, time.Now())
 	if !ok || !f.target(e) {
-		return exitUsage
+		return cli.Usage
 	}
 	file, err := openPlain(rest[0])
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	defer file.Close()
 	b, err := pmg.Read(file)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %s: %v\n", f.Name(), rest[0], err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %s: %v\n", f.Name(), rest[0], err)
+		return cli.Found
 	}
 	return f.finish(ctx, e, importer.FromPMG(b, o))
 }
@@ -57,58 +58,58 @@ func openPlain(name string) (*os.File, error) {
 }
 
 // listsImport makes entries for policy.toml of another product's list.
-func listsImport(_ context.Context, e env, args []string) int {
+func listsImport(_ context.Context, e cli.Env, args []string) int {
 	f := newImportFlags(e, "lists import")
 	name := f.String("csv", "", "")
 	kind := f.String("kind", "", "")
 	reason := f.String("reason", "", "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	o, ok := f.options(e, time.Now())
 	switch {
 	case !ok:
-		return exitUsage
+		return cli.Usage
 	case *name == "" || f.out == "":
-		fmt.Fprintf(e.errOut, "%s: name the list and the file for its entries: --csv FILE --out FILE\n", f.Name())
-		return exitUsage
+		fmt.Fprintf(e.Err, "%s: name the list and the file for its entries: --csv FILE --out FILE\n", f.Name())
+		return cli.Usage
 	case *kind != "" && *kind != "allow" && *kind != "block":
-		fmt.Fprintf(e.errOut, "%s: --kind is allow or block\n", f.Name())
-		return exitUsage
+		fmt.Fprintf(e.Err, "%s: --kind is allow or block\n", f.Name())
+		return cli.Usage
 	}
 	file, err := openPlain(*name)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	defer file.Close()
 	rows, err := lists.Read(file)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %s: %v\n", f.Name(), *name, err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %s: %v\n", f.Name(), *name, err)
+		return cli.Found
 	}
 	d := importer.FromLists(rows, importer.ListOptions{Options: o, File: filepath.Base(*name), Kind: *kind, Reason: *reason, Now: time.Now()})
-	if f.json {
-		if d.Report.WriteJSON(e.out) != nil {
-			return exitFound
+	if f.JSON {
+		if d.Report.WriteJSON(e.Out) != nil {
+			return cli.Found
 		}
 	} else {
-		d.Report.Write(e.out)
+		d.Report.Write(e.Out)
 	}
 	if d.Report.Count(importer.Taken)+d.Report.Count(importer.Changed) == 0 {
-		fmt.Fprintf(e.errOut, "%s: nothing could be taken, so %s was not written\n", f.Name(), f.out)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: nothing could be taken, so %s was not written\n", f.Name(), f.out)
+		return cli.Found
 	}
 	text := []byte(d.Policy.Text())
 	if err := writeNew(f.out, text); err != nil {
-		fmt.Fprintf(e.errOut, "%s: %v\n", f.Name(), err)
-		return exitFound
+		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
+		return cli.Found
 	}
 	if _, problems := config.DecodePolicy(f.out, text, sections()); problems.Refused() {
-		tell(e, problems)
-		return exitFound
+		cli.Tell(e, problems)
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // writeNew writes a file that was not there: nothing of anybody's is overwritten.

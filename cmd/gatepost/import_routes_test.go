@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/lab"
 )
 
@@ -226,7 +227,7 @@ func TestImportRoutesLikePostfix(t *testing.T) {
 		from := filepath.Join(importsUnder, name)
 		o := newPostfixOracle(t, from, addresses)
 		out := filepath.Join(t.TempDir(), "made")
-		if code, _, errOut := gatepost(t, "import", "postfix", "--config-dir", from, "--out", out); code != exitDone {
+		if code, _, errOut := gatepost(t, "import", "postfix", "--config-dir", from, "--out", out); code != cli.Done {
 			t.Fatal(errOut)
 		}
 		report, err := os.ReadFile(filepath.Join(out, "report.txt"))

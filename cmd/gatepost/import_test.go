@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatepost/internal/cli"
 )
 
 // importsUnder are the Postfix configurations that the importer's own tests hold against golden files.
@@ -21,7 +23,7 @@ func TestImportPostfix(t *testing.T) {
 		t.Run(d.Name(), func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "made")
 			code, report, errOut := gatepost(t, "import", "postfix", "--config-dir", filepath.Join(importsUnder, d.Name()), "--out", out)
-			if code != exitDone || !strings.Contains(report, " taken, ") {
+			if code != cli.Done || !strings.Contains(report, " taken, ") {
 				t.Fatalf("exit %d: %s%s", code, report, errOut)
 			}
 			kept, err := os.ReadFile(filepath.Join(out, "report.txt"))
@@ -29,11 +31,11 @@ func TestImportPostfix(t *testing.T) {
 				t.Errorf("the report that was kept is another: %v", err)
 			}
 			code, _, errOut = gatepost(t, "import", "postfix", "--config-dir", filepath.Join(importsUnder, d.Name()), "--out", out)
-			if code != exitUsage || !strings.Contains(errOut, "is there already") {
+			if code != cli.Usage || !strings.Contains(errOut, "is there already") {
 				t.Errorf("a second import: exit %d: %s", code, errOut)
 			}
 			code, lines, errOut := gatepost(t, "import", "postfix", "--config-dir", filepath.Join(importsUnder, d.Name()), "--out", out+"2", "--json")
-			if code != exitDone || !strings.HasPrefix(lines, `{"status":`) {
+			if code != cli.Done || !strings.HasPrefix(lines, `{"status":`) {
 				t.Errorf("exit %d: %s%s", code, lines, errOut)
 			}
 		})
@@ -51,11 +53,11 @@ func TestImportUsage(t *testing.T) {
 		"lists import --csv X --out Y --kind grey":    "--kind is",
 		"import postfix --out X more":                 "is too much",
 	} {
-		if code, _, errOut := gatepost(t, strings.Fields(args)...); code != exitUsage || !strings.Contains(errOut, want) {
+		if code, _, errOut := gatepost(t, strings.Fields(args)...); code != cli.Usage || !strings.Contains(errOut, want) {
 			t.Errorf("%s: exit %d: %s", args, code, errOut)
 		}
 	}
-	if code, _, errOut := gatepost(t, "import", "postfix", "--out", t.TempDir(), "--config-dir", "/nonexistent"); code != exitFound {
+	if code, _, errOut := gatepost(t, "import", "postfix", "--out", t.TempDir(), "--config-dir", "/nonexistent"); code != cli.Found {
 		t.Errorf("exit %d: %s", code, errOut)
 	}
 }
@@ -69,22 +71,22 @@ func TestImportLists(t *testing.T) {
 	for _, name := range names {
 		out := filepath.Join(t.TempDir(), "entries.toml")
 		args := []string{"lists", "import", "--csv", name, "--out", out, "--kind", "block"}
-		if code, report, errOut := gatepost(t, args...); code != exitDone || !strings.Contains(report, " taken, ") {
+		if code, report, errOut := gatepost(t, args...); code != cli.Done || !strings.Contains(report, " taken, ") {
 			t.Errorf("%s: exit %d: %s%s", name, code, report, errOut)
 		}
-		if code, _, errOut := gatepost(t, args...); code != exitFound || !strings.Contains(errOut, "exists") {
+		if code, _, errOut := gatepost(t, args...); code != cli.Found || !strings.Contains(errOut, "exists") {
 			t.Errorf("%s: a second time: exit %d: %s", name, code, errOut)
 		}
 	}
 	unsaid := filepath.Join(t.TempDir(), "entries.toml")
 	code, report, errOut := gatepost(t, "lists", "import", "--csv", "../../internal/importer/testdata/lists/05-no-kind.csv", "--out", unsaid)
-	if _, err := os.Stat(unsaid); code != exitFound || !strings.Contains(report, "--kind block") || !strings.Contains(errOut, "was not written") || err == nil {
+	if _, err := os.Stat(unsaid); code != cli.Found || !strings.Contains(report, "--kind block") || !strings.Contains(errOut, "was not written") || err == nil {
 		t.Errorf("a list of which nothing is taken: exit %d: %s%s", code, report, errOut)
 	}
-	if code, _, errOut := gatepost(t, "import", "pmg", names[0], "--out", filepath.Join(t.TempDir(), "x")); code != exitFound || !strings.Contains(errOut, "gzip") {
+	if code, _, errOut := gatepost(t, "import", "pmg", names[0], "--out", filepath.Join(t.TempDir(), "x")); code != cli.Found || !strings.Contains(errOut, "gzip") {
 		t.Errorf("a list as a backup: exit %d: %s", code, errOut)
 	}
-	if code, _, errOut := gatepost(t, "lists", "import", "--csv", "/dev/zero", "--out", filepath.Join(t.TempDir(), "x")); code != exitFound || !strings.Contains(errOut, "no regular file") {
+	if code, _, errOut := gatepost(t, "lists", "import", "--csv", "/dev/zero", "--out", filepath.Join(t.TempDir(), "x")); code != cli.Found || !strings.Contains(errOut, "no regular file") {
 		t.Errorf("a device: exit %d: %s", code, errOut)
 	}
 }
@@ -102,7 +104,7 @@ func TestImportPMG(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, _, errOut := gatepost(t, "check", "--config", dir); code != exitDone {
+	if code, _, errOut := gatepost(t, "check", "--config", dir); code != cli.Done {
 		t.Errorf("exit %d: %s", code, errOut)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // openJournal makes the journal with its sinks: stdout, and syslog where the document names it.
 func openJournal(d *daemon) (*journal.Journal, error) {
-	sinks := []journal.Sink{journal.NewWriter("stdout", d.e.out, 0)}
+	sinks := []journal.Sink{journal.NewWriter("stdout", d.e.Out, 0)}
 	if where := d.bootstrap.Log.Syslog; where != "" && where != "none" {
 		network, address, _ := strings.Cut(where, ":")
 		if network == "unix" {

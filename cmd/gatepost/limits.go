@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/cli"
 	"gatepost/internal/control"
 	"gatepost/internal/limit"
 )
@@ -64,37 +65,37 @@ func nearest(top []limit.Standing, rates limit.Limits) []nearLimit {
 }
 
 // limitsTop shows who is close to which limit now.
-func limitsTop(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "limits top")
-	rest, ok := f.read(e, args, 1)
+func limitsTop(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "limits top")
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	n := topLines
 	if len(rest) > 0 {
 		var err error
 		if n, err = strconv.Atoi(rest[0]); err != nil || n < 1 || n > topMost {
-			fmt.Fprintf(e.errOut, "gatepost limits top: %q is not 1 to %d\n", rest[0], topMost)
-			return exitUsage
+			fmt.Fprintf(e.Err, "gatepost limits top: %q is not 1 to %d\n", rest[0], topMost)
+			return cli.Usage
 		}
 	}
 	var list []nearLimit
-	if err := ask(ctx, e, f.config, http.MethodGet, "/limits?"+url.Values{"n": {strconv.Itoa(n)}}.Encode(), &list); err != nil {
-		return complain(e, "limits top", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/limits?"+url.Values{"n": {strconv.Itoa(n)}}.Encode(), &list); err != nil {
+		return cli.Complain(e, "limits top", err)
 	}
-	if f.json {
-		return jsonLines(e, list)
+	if f.JSON {
+		return cli.JSONLines(e, list)
 	}
-	t := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
+	t := tabwriter.NewWriter(e.Out, 0, 8, 2, ' ', 0)
 	for i := range list {
 		l := &list[i]
 		fmt.Fprintf(t, "%d%%\t%s\t%s\t%d of %s\tat rest in %s\t%s\n", l.share(), l.Limit, l.Subject, l.Used, l.Rate, l.Rest.Round(time.Second), l.state())
 	}
 	t.Flush()
 	if len(list) == 0 {
-		fmt.Fprintln(e.errOut, "nobody came lately whom a limit counts")
+		fmt.Fprintln(e.Err, "nobody came lately whom a limit counts")
 	}
-	return exitDone
+	return cli.Done
 }
 
 // share is how much of the limit is used, in percent.

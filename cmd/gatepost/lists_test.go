@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/lab/dnslab"
 )
@@ -39,7 +40,7 @@ func TestListKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		code, out, errOut := gatepost(t, "check", "--config", config)
-		if (code == exitDone) != (c.want == "") || !strings.Contains(errOut, c.want) || strings.Contains(strings.ToLower(out+errOut), "s3cret") {
+		if (code == cli.Done) != (c.want == "") || !strings.Contains(errOut, c.want) || strings.Contains(strings.ToLower(out+errOut), "s3cret") {
 			t.Errorf("%s: exit %d, %s%s", c.what, code, out, errOut)
 		}
 	}
@@ -65,7 +66,7 @@ func TestListsLive(t *testing.T) {
 	code, out, errOut := gatepost(t, "rbl", "test", "198.51.100.9", "--config", dir)
 	for _, want := range []string{"listed     well                 127.0.0.2 bad (10)\n", "it says: why it is\n", "not listed mute",
 		"NOT USED for mail, since it does not prove that it works: error code", "1 of 2 lists are used for mail, and their weights are 10 together"} {
-		if code != exitFound || !strings.Contains(out, want) {
+		if code != cli.Found || !strings.Contains(out, want) {
 			t.Errorf("exit %d, no %q in\n%s%s", code, want, out, errOut)
 		}
 	}

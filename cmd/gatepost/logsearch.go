@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/store"
 )
 
 // logReader finds the message log by the configuration. It works whether or not the daemon runs: the files tell the story.
-func logReader(e env, configPath string) (*store.Reader, bool) {
+func logReader(e cli.Env, configPath string) (*store.Reader, bool) {
 	c, problems := config.Load(configPath, sections())
 	if c == nil {
-		tell(e, problems)
+		cli.Tell(e, problems)
 		return nil, false
 	}
 	return store.NewReader(logFolder(c.Bootstrap)), true
@@ -27,8 +28,8 @@ func logReader(e env, configPath string) (*store.Reader, bool) {
 
 func logFolder(b *config.Bootstrap) string { return filepath.Join(b.StateDir, "log") }
 
-func logSearch(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "log search")
+func logSearch(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "log search")
 	var q store.Query
 	var since, until, verdicts string
 	f.StringVar(&q.From, "from", "", "")
@@ -40,56 +41,56 @@ func logSearch(ctx context.Context, e env, args []string) int {
 	f.StringVar(&q.Subject, "subject", "", "")
 	f.StringVar(&verdicts, "verdict", "", "")
 	f.IntVar(&q.Limit, "limit", 50, "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var err error
-	if q.Since, err = moment(since, time.Now()); err == nil {
-		q.Until, err = moment(until, time.Now())
+	if q.Since, err = cli.Moment(since, time.Now()); err == nil {
+		q.Until, err = cli.Moment(until, time.Now())
 	}
 	if err == nil {
 		q.Verdicts, err = outcomes(verdicts)
 	}
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost log search: %v\n", err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost log search: %v\n", err)
+		return cli.Usage
 	}
-	r, ok := logReader(e, f.config)
+	r, ok := logReader(e, f.Config)
 	if !ok {
-		return exitFound
+		return cli.Found
 	}
-	return search(ctx, e, r, q, f.json)
+	return search(ctx, e, r, q, f.JSON)
 }
 
-func search(ctx context.Context, e env, r *store.Reader, q store.Query, asJSON bool) int {
+func search(ctx context.Context, e cli.Env, r *store.Reader, q store.Query, asJSON bool) int {
 	result, err := r.Search(ctx, q)
 	if errors.Is(err, store.ErrQuery) {
-		fmt.Fprintf(e.errOut, "gatepost log search: %v\n", err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost log search: %v\n", err)
+		return cli.Usage
 	}
 	if err != nil {
-		return complain(e, "log search", err)
+		return cli.Complain(e, "log search", err)
 	}
 	early, moreEarly, err := r.Early(ctx, q.Window, 20)
 	if err != nil {
-		return complain(e, "log search", err)
+		return cli.Complain(e, "log search", err)
 	}
 	activity, err := r.Activity(ctx, q.Window)
 	if err != nil {
-		return complain(e, "log search", err)
+		return cli.Complain(e, "log search", err)
 	}
 	if asJSON {
-		if code := jsonLines(e, result.Rows); code != exitDone {
+		if code := cli.JSONLines(e, result.Rows); code != cli.Done {
 			return code
 		}
 	} else {
-		printRows(e.out, result.Rows)
+		printRows(e.Out, result.Rows)
 	}
-	summarise(e.errOut, result, early, moreEarly, activity)
+	summarise(e.Err, result, early, moreEarly, activity)
 	if len(result.Rows) == 0 {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // printRows lists events, the newest first, with what a help desk looks for.
@@ -109,10 +110,10 @@ func printRows(w io.Writer, rows []store.Row) {
 			what += ", spooled: " + string(r.Later)
 		}
 		if r.Kind == gateway.ConnectionEvent {
-			fmt.Fprintf(t, "%s\t%s\t%s\tconnection, %s\t%s\t\n", stamp(r.Time), r.ID, r.Client, ended(r), what)
+			fmt.Fprintf(t, "%s\t%s\t%s\tconnection, %s\t%s\t\n", cli.Stamp(r.Time), r.ID, r.Client, ended(r), what)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t<%s> -> %s\t%s\t%s\n", stamp(r.Time), r.ID, r.Client, r.From, to, what, r.Reply)
+		fmt.Fprintf(t, "%s\t%s\t%s\t<%s> -> %s\t%s\t%s\n", cli.Stamp(r.Time), r.ID, r.Client, r.From, to, what, r.Reply)
 	}
 	t.Flush()
 }
@@ -134,10 +135,10 @@ func summarise(w io.Writer, r *store.Result, early []store.Early, more bool, a *
 		fmt.Fprintln(w, "there are older ones: ask with a larger --limit or an earlier --until")
 	}
 	if r.Partial {
-		fmt.Fprintf(w, "not all was read: the search came back to %s\n", stamp(r.Reached))
+		fmt.Fprintf(w, "not all was read: the search came back to %s\n", cli.Stamp(r.Reached))
 	}
 	for _, x := range early {
-		fmt.Fprintf(w, "%s  %d connections from %s were refused before the banner: %s\n", stamp(x.Minute), x.N, x.Network, x.Reason)
+		fmt.Fprintf(w, "%s  %d connections from %s were refused before the banner: %s\n", cli.Stamp(x.Minute), x.N, x.Network, x.Reason)
 	}
 	if more {
 		fmt.Fprintln(w, "and more were refused before the banner")
@@ -149,31 +150,6 @@ func summarise(w io.Writer, r *store.Result, early []store.Early, more bool, a *
 	case len(r.Rows) == 0:
 		fmt.Fprintf(w, "nothing found among %d connections with %d transactions in that time\n", total.Connections, total.Transactions)
 	}
-}
-
-// stamp shows a time as people on the spot read it, with the zone.
-func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
-
-// moment reads a time: "2h", "3d" before now, or a date with or without a time of day in the local zone.
-func moment(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if d, err := config.ParseDuration(text); err == nil {
-		return now.Add(-d), nil
-	}
-	for _, layout := range [...]string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02", "15:04"} {
-		t, err := time.ParseInLocation(layout, text, time.Local)
-		if err != nil {
-			continue
-		}
-		if layout == "15:04" {
-			y, m, d := now.Date()
-			t = time.Date(y, m, d, t.Hour(), t.Minute(), 0, 0, time.Local)
-		}
-		return t, nil
-	}
-	return time.Time{}, fmt.Errorf("%q is no time; write 2h, 3d, 14:30, 2026-11-23 or \"2026-11-23 14:30\"", text)
 }
 
 func outcomes(text string) (out []gateway.Outcome, err error) {

@@ -12,6 +12,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/internal/clamd"
+	"gatepost/internal/cli"
 )
 
 // gatepost runs a command as main does.
@@ -20,7 +21,7 @@ func gatepost(t *testing.T, args ...string) (code int, out, errOut string) {
 	var o, e bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	code = run(ctx, env{&o, &e}, args)
+	code = run(ctx, cli.Env{Out: &o, Err: &e, Sections: sections}, args)
 	return code, o.String(), e.String()
 }
 
@@ -110,7 +111,7 @@ func TestDefaultsPassCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, _, errOut := gatepost(t, "check", "--config", dir); code != exitDone {
+	if code, _, errOut := gatepost(t, "check", "--config", dir); code != cli.Done {
 		t.Errorf("exit %d: %s", code, errOut)
 	}
 	for _, name := range []string{"gatepost.toml", "policy.toml"} {
@@ -128,7 +129,7 @@ func TestCheckBuildsWhatItWouldUse(t *testing.T) {
 		"tls: certificate": documents(t, "[tls]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n", servesOne),
 		"ca_file":          documents(t, "", strings.Replace(servesOne, "name = \"in\"\n[[", "name = \"in\"\ntls = \"required\"\nca_file = \"/nowhere/ca.pem\"\nserver_name = \"mail.example.org\"\n[[", 1)),
 	} {
-		if code, _, errOut := gatepost(t, "check", "--config", dir); code != exitFound || !strings.Contains(errOut, what) {
+		if code, _, errOut := gatepost(t, "check", "--config", dir); code != cli.Found || !strings.Contains(errOut, what) {
 			t.Errorf("%s: exit %d: %s", what, code, errOut)
 		}
 	}
@@ -139,7 +140,7 @@ func TestCheckLiveAsks(t *testing.T) {
 	dir := documents(t, "[clamav]\naddresses = [\"127.0.0.1:1\"]\n[spamassassin]\naddresses = [\"127.0.0.1:2\"]\n[dns]\nservers = [\"127.0.0.1:3\"]\ntimeout = \"1s\"\n", servesOne+"[queue]\nnotices_via = \"in\"\n")
 	code, out, _ := gatepost(t, "check", "--live", "--config", dir)
 	for _, line := range []string{"FAIL dns", "FAIL clamav", "FAIL spamassassin", "FAIL next hop      127.0.0.1:1", "FAIL notices       127.0.0.1:1", "route in, "} {
-		if code != exitFound || !strings.Contains(out, line) {
+		if code != cli.Found || !strings.Contains(out, line) {
 			t.Errorf("exit %d, no %q in\n%s", code, line, out)
 		}
 	}
@@ -172,7 +173,7 @@ func TestMoment(t *testing.T) {
 		"2026-11-20":       time.Date(2026, 11, 20, 0, 0, 0, 0, time.Local),
 		"2026-11-20 08:15": time.Date(2026, 11, 20, 8, 15, 0, 0, time.Local),
 	} {
-		if got, err := moment(text, now); err != nil || !got.Equal(want) {
+		if got, err := cli.Moment(text, now); err != nil || !got.Equal(want) {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
@@ -225,11 +226,11 @@ func TestWell(t *testing.T) {
 func TestHelpTellsTheOptionsThatThereAre(t *testing.T) {
 	option := regexp.MustCompile(`--[a-z-]+`)
 	for _, c := range commands() {
-		for _, o := range option.FindAllString(c.args, -1) {
-			args := append(strings.Fields(c.words), o+"=1", "--nope")
+		for _, o := range option.FindAllString(c.Args, -1) {
+			args := append(strings.Fields(c.Words), o+"=1", "--nope")
 			_, _, errOut := gatepost(t, args...)
 			if strings.Contains(errOut, "not defined: -"+strings.TrimPrefix(o, "--")) {
-				t.Errorf("gatepost %s has no %s: %s", c.words, o, errOut)
+				t.Errorf("gatepost %s has no %s: %s", c.Words, o, errOut)
 			}
 		}
 	}
@@ -243,13 +244,13 @@ func TestHelpFindsCommands(t *testing.T) {
 		out  string
 		err  string
 	}{
-		{"queue", exitUsage, "", "gatepost queue hold"},
-		{"queue --help", exitDone, "gatepost queue hold", ""},
-		{"help recipients", exitDone, "gatepost recipients sync", ""},
-		{"help queue list", exitDone, "[--route R]", ""},
-		{"queue list --route x --help", exitDone, "waiting, delivering, held, dead", ""},
-		{"queue frob", exitUsage, "", `no command "queue frob"`},
-		{"help frob", exitUsage, "", `no command "frob"`},
+		{"queue", cli.Usage, "", "gatepost queue hold"},
+		{"queue --help", cli.Done, "gatepost queue hold", ""},
+		{"help recipients", cli.Done, "gatepost recipients sync", ""},
+		{"help queue list", cli.Done, "[--route R]", ""},
+		{"queue list --route x --help", cli.Done, "waiting, delivering, held, dead", ""},
+		{"queue frob", cli.Usage, "", `no command "queue frob"`},
+		{"help frob", cli.Usage, "", `no command "frob"`},
 	} {
 		code, out, errOut := gatepost(t, strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errOut, c.err) {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/lab/dnslab"
 )
 
@@ -153,7 +154,9 @@ func startForBench(b *testing.B, hop int, proxied bool) (net.Conn, func()) {
 		"[[domain]]\nname = \"served.test\"\nroute = \"in\"\n[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n[checks.pregreet]\naction = \"off\"\n", hop))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
-	go func() { ended <- serve(ctx, env{io.Discard, os.Stderr}, []string{"--config", dir}) }()
+	go func() {
+		ended <- serve(ctx, cli.Env{Out: io.Discard, Err: os.Stderr, Sections: sections}, []string{"--config", dir})
+	}()
 	var where addresses
 	for range 500 {
 		if text, err := os.ReadFile(filepath.Join(state, "addresses.json")); err == nil && json.Unmarshal(text, &where) == nil {
@@ -168,7 +171,7 @@ func startForBench(b *testing.B, hop int, proxied bool) (net.Conn, func()) {
 	return conn, func() {
 		_ = conn.Close()
 		cancel()
-		if code := <-ended; code != exitDone {
+		if code := <-ended; code != cli.Done {
 			b.Errorf("exit %d", code)
 		}
 		names.Close()

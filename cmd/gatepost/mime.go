@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/mime"
 )
 
@@ -33,29 +34,29 @@ type mimeDefect struct {
 }
 
 // mimeTree prints what a message is made of, as the checks of its content see it. It needs no daemon and no configuration.
-func mimeTree(_ context.Context, e env, args []string) int {
-	f := newFlags(e, "mime")
-	rest, ok := f.read(e, args, 1)
+func mimeTree(_ context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "mime")
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) == 0 {
-		fmt.Fprintln(e.errOut, "gatepost mime: name a message file; - is the standard input")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost mime: name a message file; - is the standard input")
+		return cli.Usage
 	}
 	text, _, err := readMessage(rest[0], maxMIMEFile)
 	if err != nil {
-		return complain(e, "mime", err)
+		return cli.Complain(e, "mime", err)
 	}
 	t, err := mime.Walk(mime.Bytes(text), mime.DefaultLimits())
 	if err != nil {
-		return complain(e, "mime", err)
+		return cli.Complain(e, "mime", err)
 	}
-	if !f.json {
-		fmt.Fprint(e.out, t)
-		return exitDone
+	if !f.JSON {
+		fmt.Fprint(e.Out, t)
+		return cli.Done
 	}
-	enc := json.NewEncoder(e.out)
+	enc := json.NewEncoder(e.Out)
 	for i := range t.Parts {
 		p := &t.Parts[i]
 		line := mimePart{Part: p.Path, Type: p.Type, Encoding: p.Encoding, Disposition: p.Disposition, Names: p.Names, Leaf: p.Leaf,
@@ -64,13 +65,13 @@ func mimeTree(_ context.Context, e env, args []string) int {
 			line.SHA256 = hex.EncodeToString(p.SHA256[:])
 		}
 		if enc.Encode(line) != nil {
-			return exitFound
+			return cli.Found
 		}
 	}
 	for _, d := range t.Defects {
 		if enc.Encode(mimeDefect{Part: t.Parts[d.Part].Path, Defect: string(d.Kind), Text: d.Text}) != nil {
-			return exitFound
+			return cli.Found
 		}
 	}
-	return exitDone
+	return cli.Done
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 )
 
@@ -46,7 +47,7 @@ func TestMistakes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if code, _, said := gatepost(t, "check", "--config", dir); code != exitFound || !strings.Contains(said, dir+"/"+x.want) {
+		if code, _, said := gatepost(t, "check", "--config", dir); code != cli.Found || !strings.Contains(said, dir+"/"+x.want) {
 			t.Errorf("%s%s\nexit code %d, says\n%swant\n%s", x.policy, x.bootstrap, code, said, x.want)
 		}
 	}

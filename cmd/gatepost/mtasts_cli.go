@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatepost/gateway/received"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/internal/store"
@@ -61,42 +62,42 @@ func (d *daemon) policiesVerb(context.Context, *http.Request) (any, error) {
 }
 
 // policiesShow lists policies, or looks at one domain as a sender would.
-func policiesShow(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "mta-sts show")
+func policiesShow(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "mta-sts show")
 	server := f.String("dns", "", "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) == 1 {
 		_, _, all, code := lookAtPolicy(ctx, e, f, rest[0], *server)
-		if code != exitDone {
+		if code != cli.Done {
 			return code
 		}
 		return tellFound(e, f, all)
 	}
 	var list []policyLine
-	if err := ask(ctx, e, f.config, http.MethodGet, "/mta-sts", &list); err != nil {
-		return complain(e, "mta-sts show", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/mta-sts", &list); err != nil {
+		return cli.Complain(e, "mta-sts show", err)
 	}
-	code := exitDone
+	code := cli.Done
 	if slices.ContainsFunc(list, func(l policyLine) bool { return l.Problem != "" }) {
-		code = exitFound
+		code = cli.Found
 	}
-	if f.json {
-		return max(code, jsonLines(e, list))
+	if f.JSON {
+		return max(code, cli.JSONLines(e, list))
 	}
 	for i := range list {
 		list[i].print(e)
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(e.out, "no policy is published, and no next hop is found by MX")
+		fmt.Fprintln(e.Out, "no policy is published, and no next hop is found by MX")
 	}
 	return code
 }
 
 // print shows one policy to people.
-func (l *policyLine) print(e env) {
+func (l *policyLine) print(e cli.Env) {
 	word, of, says := "ok  ", "next hop", "no policy"
 	if l.Problem != "" {
 		word = "WARN"
@@ -109,45 +110,45 @@ func (l *policyLine) print(e env) {
 	}
 	switch {
 	case l.Ours && !l.Since.IsZero():
-		says += ", so since " + stamp(l.Since)
+		says += ", so since " + cli.Stamp(l.Since)
 	case !l.Since.IsZero():
-		says += ", fetched " + stamp(l.Since) + ", counts until " + stamp(l.Ends)
+		says += ", fetched " + cli.Stamp(l.Since) + ", counts until " + cli.Stamp(l.Ends)
 	}
-	fmt.Fprintf(e.out, "%s %s %s: %s\n", word, of, l.Domain, says)
+	fmt.Fprintf(e.Out, "%s %s %s: %s\n", word, of, l.Domain, says)
 	if l.Problem != "" {
-		fmt.Fprintf(e.out, "     %s\n", l.Problem)
+		fmt.Fprintf(e.Out, "     %s\n", l.Problem)
 	}
 	if l.Record != "" {
-		fmt.Fprintf(e.out, "     %s\n", l.Record)
+		fmt.Fprintf(e.Out, "     %s\n", l.Record)
 	}
 }
 
 // policiesAdvise tells what must be true before a policy goes on to its next mode, and how it goes on or back.
-func policiesAdvise(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "mta-sts advise")
+func policiesAdvise(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "mta-sts advise")
 	server := f.String("dns", "", "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) == 0 {
-		fmt.Fprintln(e.errOut, "gatepost mta-sts advise: name a domain that is served")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost mta-sts advise: name a domain that is served")
+		return cli.Usage
 	}
 	c, look, all, code := lookAtPolicy(ctx, e, f, rest[0], *server)
-	if code != exitDone {
+	if code != cli.Done {
 		return code
 	}
 	served, err := readServed(c.Bootstrap.StateDir)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost mta-sts advise: %v\n", err)
+		fmt.Fprintf(e.Err, "gatepost mta-sts advise: %v\n", err)
 	}
 	a := advice{domain: look.domain, policy: look.want, served: served[look.domain], now: time.Now(), enforced: 7 * 24 * time.Hour,
-		at: places{c, f.config}.at("domain." + look.domain + ".mta_sts")}
+		at: places{c, f.Config}.at("domain." + look.domain + ".mta_sts")}
 	if c.Where["domain."+look.domain+".mta_sts.max_age"] != "" {
 		a.enforced = look.want.MaxAge
 	}
-	a.good, a.bad, a.worst, a.reported = reportedFailures(ctx, f.config, look.domain)
+	a.good, a.bad, a.worst, a.reported = reportedFailures(ctx, f.Config, look.domain)
 	return tellFound(e, f, a.on(all))
 }
 
@@ -156,23 +157,23 @@ func policiesAdvise(ctx context.Context, e env, args []string) int {
 func reportedFailures(ctx context.Context, config, domain string) (good, bad int64, worst tlsrpt.Detail, known bool) {
 	v := url.Values{"kind": {string(received.TLS)}, "domain": {domain}, "bodies": {"1"}, "limit": {"1000"}, "since": {time.Now().Add(-testingTime).Format(time.RFC3339)}}
 	var list []store.ReceivedReport
-	if err := ask(ctx, env{errOut: io.Discard}, config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
+	if err := cli.Ask(ctx, cli.Env{Err: io.Discard, Sections: sections}, config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
 		return 0, 0, worst, false // told as no reports: the daemon may be another host's
 	}
 	return stsFailures(list, domain)
 }
 
-// lookAtPolicy looks at a domain. Its code is exitDone where it could.
-func lookAtPolicy(ctx context.Context, e env, f *flags, domain, server string) (*config.Config, *policyLook, []found, int) {
-	c, problems := config.Load(f.config, sections())
+// lookAtPolicy looks at a domain. Its code is cli.Done where it could.
+func lookAtPolicy(ctx context.Context, e cli.Env, f *cli.Flags, domain, server string) (*config.Config, *policyLook, []found, int) {
+	c, problems := config.Load(f.Config, sections())
 	if c == nil {
-		tell(e, problems)
-		return nil, nil, nil, exitFound
+		cli.Tell(e, problems)
+		return nil, nil, nil, cli.Found
 	}
 	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
 	if makePolicy(c).Domain(domain) == nil || mtasts.CheckPattern(domain) != nil {
-		fmt.Fprintf(e.errOut, "%s: %s is not served; write it as [[domain]] in policy.toml first\n", f.Name(), domain)
-		return nil, nil, nil, exitFound
+		fmt.Fprintf(e.Err, "%s: %s is not served; write it as [[domain]] in policy.toml first\n", f.Name(), domain)
+		return nil, nil, nil, cli.Found
 	}
 	o := resolverOptions(c.Bootstrap, slog.New(slog.DiscardHandler))
 	if server != "" {
@@ -180,34 +181,34 @@ func lookAtPolicy(ctx context.Context, e env, f *flags, domain, server string) (
 	}
 	r, err := dns.New(o)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: dns: %v\n", f.Name(), err)
-		return nil, nil, nil, exitFound
+		fmt.Fprintf(e.Err, "%s: dns: %v\n", f.Name(), err)
+		return nil, nil, nil, cli.Found
 	}
 	fetcher := mtasts.Fetcher{Dial: policyHosts{r}.dial}
 	l := &policyLook{domain: domain, want: hostedPolicies(c)[domain], hostname: c.Bootstrap.Hostname, resolver: r, fetch: fetcher.Fetch,
 		dial: new(net.Dialer).DialContext}
 	ctx, cancel := context.WithTimeout(ctx, policyLookTime)
 	defer cancel()
-	return c, l, l.all(ctx), exitDone
+	return c, l, l.all(ctx), cli.Done
 }
 
 // tellFound prints what was found, and returns the exit code.
-func tellFound(e env, f *flags, all []found) int {
-	code := exitDone
-	enc := json.NewEncoder(e.out)
+func tellFound(e cli.Env, f *cli.Flags, all []found) int {
+	code := cli.Done
+	enc := json.NewEncoder(e.Out)
 	for _, r := range all {
 		if r.Verdict == "bad" {
-			code = exitFound
+			code = cli.Found
 		}
-		if f.json {
+		if f.JSON {
 			if enc.Encode(r) != nil {
-				return exitFound
+				return cli.Found
 			}
 			continue
 		}
-		fmt.Fprintf(e.out, "%-4s %s: %s\n", r.Verdict, r.What, r.Detail)
+		fmt.Fprintf(e.Out, "%-4s %s: %s\n", r.Verdict, r.What, r.Detail)
 		for line := range strings.Lines(r.Do) {
-			fmt.Fprintf(e.out, "     %s\n", strings.TrimSuffix(line, "\n"))
+			fmt.Fprintf(e.Out, "     %s\n", strings.TrimSuffix(line, "\n"))
 		}
 	}
 	return code
@@ -255,9 +256,9 @@ func (a *advice) on(all []found) []found {
 		all = append(all, found{"bad", "daemon", "does not serve this policy yet", "gatepost reload"})
 	case a.policy.Mode == mtasts.Testing:
 		since := a.now.Sub(a.served.Since)
-		f := found{"ok", "time", fmt.Sprintf("tested since %s", stamp(a.served.Since)), ""}
+		f := found{"ok", "time", fmt.Sprintf("tested since %s", cli.Stamp(a.served.Since)), ""}
 		if since < testingTime {
-			f.Verdict, f.Do = "bad", "wait until "+stamp(a.served.Since.Add(testingTime))+": who sends seldom, and their reports, take that long"
+			f.Verdict, f.Do = "bad", "wait until "+cli.Stamp(a.served.Since.Add(testingTime))+": who sends seldom, and their reports, take that long"
 		}
 		all = append(all, f, a.reports())
 	}
@@ -275,7 +276,7 @@ func (a *advice) on(all []found) []found {
 		return append(all, found{"next", "to take it back", "never remove record or policy first: senders keep what they have (RFC 8461 section 8.3)",
 			"in " + a.at + `: mode = "none"` + "\ngatepost reload, paste the record that gatepost mta-sts show " + a.domain + " prints\nafter " + age(a.policy.MaxAge) + " remove the record, then mta_sts"})
 	}
-	f := found{"next", "to remove it", "senders may keep what was published before until " + stamp(a.served.Held), "leave it as it is until then"}
+	f := found{"next", "to remove it", "senders may keep what was published before until " + cli.Stamp(a.served.Held), "leave it as it is until then"}
 	if !a.served.Held.After(a.now) && current {
 		f.Detail, f.Do = "nobody keeps an older policy any more", "remove the record "+mtasts.RecordName(a.domain)+", then mta_sts in "+a.at
 	}

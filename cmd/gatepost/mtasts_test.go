@@ -20,6 +20,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/relay"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/internal/lab/dnslab"
@@ -256,7 +257,7 @@ func TestHostedSince(t *testing.T) {
 		return p
 	}
 	start := func(policies map[string]*mtasts.Policy) (*daemon, servedPolicy) {
-		d := &daemon{bootstrap: c.Bootstrap, log: newLogger(env{errOut: io.Discard}, c.Bootstrap)}
+		d := &daemon{bootstrap: c.Bootstrap, log: newLogger(cli.Env{Err: io.Discard, Sections: sections}, c.Bootstrap)}
 		d.now.Store(&built{policies: policies})
 		d.hostPolicies()
 		kept, err := readServed(c.Bootstrap.StateDir)
@@ -339,7 +340,7 @@ func TestEveryWayIsProtected(t *testing.T) {
 	if c == nil {
 		t.Fatal(problems)
 	}
-	log := newLogger(env{errOut: io.Discard}, c.Bootstrap)
+	log := newLogger(cli.Env{Err: io.Discard, Sections: sections}, c.Bootstrap)
 	p, err := newParts(c.Bootstrap, log)
 	if err != nil {
 		t.Fatal(err)

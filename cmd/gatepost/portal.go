@@ -19,6 +19,7 @@ import (
 	"gatepost/gateway/digest"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/cli"
 )
 
 // portalDesk answers for links of digests. It is the one door by which somebody without a login changes something: it hands on
@@ -45,7 +46,7 @@ func (p *portalDesk) look(ctx context.Context, text string) (a portal.Answer, t 
 	case err != nil:
 		return a, nil
 	}
-	a.Reference, a.Rcpt, a.State = t.ID.String(), shownText(t.Rcpt, 320), portal.Failed
+	a.Reference, a.Rcpt, a.State = t.ID.String(), cli.Shown(t.Rcpt, 320), portal.Failed
 	used, err := d.digests.file.Used(ctx, text)
 	if err != nil {
 		d.log.Warn("portal", "error", err)

@@ -10,6 +10,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/cli"
 	"gatepost/internal/importer"
 	"gatepost/internal/smtpwire"
 )
@@ -25,7 +26,7 @@ type allowing struct {
 const allowFor = 90 * 24 * time.Hour
 
 // flags adds the options of quarantine release.
-func (a *allowing) flags(f *flags) {
+func (a *allowing) flags(f *cli.Flags) {
 	f.BoolVar(&a.author, "allow", false, "")
 	f.BoolVar(&a.client, "allow-client", false, "")
 	f.StringVar(&a.why, "why", "", "")
@@ -62,10 +63,10 @@ type allowedKept struct {
 
 // print prints the lines that let the sender of a message pass from now on. policy.toml is the operator's: nobody else
 // writes into it.
-func (a *allowing) print(ctx context.Context, e env, f *flags, id gateway.ID) {
-	l, err := lookAt(ctx, e, f.config, id, "")
+func (a *allowing) print(ctx context.Context, e cli.Env, f *cli.Flags, id gateway.ID) {
+	l, err := lookAt(ctx, e, f.Config, id, "")
 	if err != nil {
-		complain(e, "quarantine release --allow", err)
+		cli.Complain(e, "quarantine release --allow", err)
 		return
 	}
 	out := allowedKept{ID: id}
@@ -74,16 +75,16 @@ func (a *allowing) print(ctx context.Context, e env, f *flags, id gateway.ID) {
 	} else {
 		out.Allow, out.Error = a.authorEntry(l)
 	}
-	if f.json {
-		jsonLines(e, []allowedKept{out})
+	if f.JSON {
+		cli.JSONLines(e, []allowedKept{out})
 		return
 	}
 	if out.Error != "" {
-		fmt.Fprintf(e.errOut, "%s: no allow entry: %s\n", id, out.Error)
+		fmt.Fprintf(e.Err, "%s: no allow entry: %s\n", id, out.Error)
 		return
 	}
-	fmt.Fprint(e.out, out.Allow)
-	fmt.Fprintln(e.errOut, "write these lines into policy.toml, then gatepost reload")
+	fmt.Fprint(e.Out, out.Allow)
+	fmt.Fprintln(e.Err, "write these lines into policy.toml, then gatepost reload")
 }
 
 // note is who wanted an entry, why and until when.
@@ -92,7 +93,7 @@ func (a *allowing) note(l *quarantine.Looked) string {
 	if a.why != "" {
 		why = gateway.CleanText(a.why, 200-len(why)-3) + " (" + why + ")"
 	}
-	return fmt.Sprintf("owner = %q\nreason = %q\nexpires = %q\n", whoAsks(), why, a.until.UTC().Format(time.DateOnly))
+	return fmt.Sprintf("owner = %q\nreason = %q\nexpires = %q\n", cli.By(), why, a.until.UTC().Format(time.DateOnly))
 }
 
 // useless says why no entry would let a message pass; "" where one would.

@@ -15,10 +15,11 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/cli"
 )
 
 // keptFlags adds what picks messages in quarantine, and returns the query they make.
-func keptFlags(f *flags) url.Values {
+func keptFlags(f *cli.Flags) url.Values {
 	v := url.Values{}
 	for _, name := range [...]string{"from", "to", "rcpt", "subject", "reason"} {
 		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
@@ -39,7 +40,7 @@ func keptFlags(f *flags) url.Values {
 	})
 	for flag, key := range map[string]string{"since": "since", "until": "until", "older": "until"} {
 		f.Func(flag, "", func(text string) error {
-			at, err := moment(text, time.Now())
+			at, err := cli.Moment(text, time.Now())
 			if err == nil {
 				v.Set(key, at.UTC().Format(time.RFC3339Nano))
 			}
@@ -57,42 +58,42 @@ func keptFlags(f *flags) url.Values {
 }
 
 // keptListing shows what lies in quarantine.
-func keptListing(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "quarantine list")
+func keptListing(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "quarantine list")
 	v := keptFlags(f)
 	limit := f.Int("limit", keptShown, "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	if *limit < 1 || *limit > keptAtMost {
-		fmt.Fprintf(e.errOut, "gatepost quarantine list: --limit is %d; write a number from 1 to %d\n", *limit, keptAtMost)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost quarantine list: --limit is %d; write a number from 1 to %d\n", *limit, keptAtMost)
+		return cli.Usage
 	}
 	v.Set("limit", strconv.Itoa(*limit))
 	var list keptList
-	if err := ask(ctx, e, f.config, http.MethodGet, "/quarantine?"+v.Encode(), &list); err != nil {
-		return complain(e, "quarantine list", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/quarantine?"+v.Encode(), &list); err != nil {
+		return cli.Complain(e, "quarantine list", err)
 	}
-	if f.json {
-		if code := jsonLines(e, list.Messages); code != exitDone {
+	if f.JSON {
+		if code := cli.JSONLines(e, list.Messages); code != cli.Done {
 			return code
 		}
 	} else {
-		printKept(e.out, list.Messages)
+		printKept(e.Out, list.Messages)
 	}
 	if list.More {
 		last := list.Messages[len(list.Messages)-1].ID
-		fmt.Fprintf(e.errOut, "there are more: --before %s, a larger --limit, or another filter\n", last)
+		fmt.Fprintf(e.Err, "there are more: --before %s, a larger --limit, or another filter\n", last)
 	}
 	s := &list.Status
-	fmt.Fprintf(e.errOut, "%d %s, %d of %d octets in all\n", s.Messages, plural(s.Messages, "message", "messages"), s.Octets, s.Most)
+	fmt.Fprintf(e.Err, "%d %s, %d of %d octets in all\n", s.Messages, cli.Plural(s.Messages, "message", "messages"), s.Octets, s.Most)
 	if s.Unknown > 0 {
-		fmt.Fprintf(e.errOut, "the index is being made anew: %d messages are not in it yet\n", s.Unknown)
+		fmt.Fprintf(e.Err, "the index is being made anew: %d messages are not in it yet\n", s.Unknown)
 	}
 	if s.Latched != "" {
-		fmt.Fprintf(e.errOut, "nothing more is taken: %s\n", s.Latched)
+		fmt.Fprintf(e.Err, "nothing more is taken: %s\n", s.Latched)
 	}
-	return exitDone
+	return cli.Done
 }
 
 // printKept lists messages, the newest first.
@@ -107,8 +108,8 @@ func printKept(w io.Writer, list []quarantine.Row) {
 		case why == "":
 			why = fmt.Sprintf("%.1f points", r.Score)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t<%s> -> %s\t%s\t%s\n", stamp(r.Arrived), r.ID, r.Class, stateOf(r), r.Size, gateway.CleanText(r.From, 100), rcptsOf(r),
-			gateway.CleanText(why, 100), shownText(r.Subject, 60))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t<%s> -> %s\t%s\t%s\n", cli.Stamp(r.Arrived), r.ID, r.Class, stateOf(r), r.Size, gateway.CleanText(r.From, 100), rcptsOf(r),
+			gateway.CleanText(why, 100), cli.Shown(r.Subject, 60))
 	}
 	t.Flush()
 }
@@ -142,50 +143,50 @@ func rcptsOf(r *quarantine.Row) string {
 }
 
 // oneKept reads the reference of a command that is about one message.
-func oneKept(e env, f *flags, args []string) (gateway.ID, bool) {
-	rest, ok := f.read(e, args, 1)
+func oneKept(e cli.Env, f *cli.Flags, args []string) (gateway.ID, bool) {
+	rest, ok := f.Read(e, args, 1)
 	if ok && len(rest) == 0 {
-		fmt.Fprintf(e.errOut, "%s: name the message by its reference; gatepost quarantine list shows them\n", f.Name())
+		fmt.Fprintf(e.Err, "%s: name the message by its reference; gatepost quarantine list shows them\n", f.Name())
 	}
 	if !ok || len(rest) == 0 {
 		return 0, false
 	}
 	id, err := gateway.ParseID(rest[0])
 	if err != nil {
-		fmt.Fprintf(e.errOut, "%s: %q: %v\n", f.Name(), rest[0], err)
+		fmt.Fprintf(e.Err, "%s: %q: %v\n", f.Name(), rest[0], err)
 	}
 	return id, err == nil
 }
 
 // lookAt asks for one message.
-func lookAt(ctx context.Context, e env, config string, id gateway.ID, how string) (*quarantine.Looked, error) {
-	v := url.Values{"id": {id.String()}, "by": {whoAsks()}}
+func lookAt(ctx context.Context, e cli.Env, config string, id gateway.ID, how string) (*quarantine.Looked, error) {
+	v := url.Values{"id": {id.String()}, "by": {cli.By()}}
 	if how != "" {
 		v.Set(how, "1")
 	}
 	l := new(quarantine.Looked)
-	return l, ask(ctx, e, config, http.MethodGet, "/quarantine/show?"+v.Encode(), l)
+	return l, cli.Ask(ctx, e, config, http.MethodGet, "/quarantine/show?"+v.Encode(), l)
 }
 
 // keptShow tells all that is known of one message, and nothing of what is in it.
-func keptShow(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "quarantine show")
+func keptShow(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "quarantine show")
 	id, ok := oneKept(e, f, args)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
-	l, err := lookAt(ctx, e, f.config, id, "")
+	l, err := lookAt(ctx, e, f.Config, id, "")
 	if err != nil {
-		return complain(e, "quarantine show", err)
+		return cli.Complain(e, "quarantine show", err)
 	}
-	if f.json {
-		if json.NewEncoder(e.out).Encode(l) != nil {
-			return exitFound
+	if f.JSON {
+		if json.NewEncoder(e.Out).Encode(l) != nil {
+			return cli.Found
 		}
-		return exitDone
+		return cli.Done
 	}
-	printLooked(e.out, l)
-	return exitDone
+	printLooked(e.Out, l)
+	return cli.Done
 }
 
 func printLooked(w io.Writer, l *quarantine.Looked) {
@@ -204,11 +205,11 @@ func printLooked(w io.Writer, l *quarantine.Looked) {
 	line("By", strings.TrimSpace(l.Why.Check+" "+l.Why.Line))
 	line("From", "<"+gateway.CleanText(r.From, 320)+">")
 	line("Author", gateway.CleanText(r.Author, 320))
-	line("Subject", shownText(r.Subject, 200))
+	line("Subject", cli.Shown(r.Subject, 200))
 	line("Client", strings.TrimSpace(l.Client.Address.Addr().String()+" "+gateway.CleanText(l.Client.Name, 255)))
 	line("Size", strconv.FormatInt(r.Size, 10)+" octets")
-	line("Arrived", stamp(r.Arrived))
-	line("Until", stamp(l.Expires))
+	line("Arrived", cli.Stamp(r.Arrived))
+	line("Until", cli.Stamp(l.Expires))
 	if l.Lesson != nil {
 		line(lessonOf(l.Lesson))
 	}
@@ -216,7 +217,7 @@ func printLooked(w io.Writer, l *quarantine.Looked) {
 		to := &r.Rcpts[i]
 		text := gateway.CleanText(to.Address, 320) + ": " + to.State.String()
 		if !to.At.IsZero() {
-			text += ", " + stamp(to.At)
+			text += ", " + cli.Stamp(to.At)
 		}
 		if to.Said != "" {
 			text += ": " + gateway.CleanText(to.Said, 300)
@@ -241,13 +242,13 @@ func printLooked(w io.Writer, l *quarantine.Looked) {
 }
 
 // keptChange makes the command of a verb.
-func keptChange(verb string) func(context.Context, env, []string) int {
-	return func(ctx context.Context, e env, args []string) int {
+func keptChange(verb string) func(context.Context, cli.Env, []string) int {
+	return func(ctx context.Context, e cli.Env, args []string) int {
 		name := "quarantine " + verb
-		f := newFlags(e, name)
+		f := cli.NewFlags(e, name)
 		v := keptFlags(f)
 		all, dry := f.Bool("all", false, ""), f.Bool("dry-run", false, "")
-		do := keptDo{Verb: verb, By: whoAsks()}
+		do := keptDo{Verb: verb, By: cli.By()}
 		allow, as := allowing{}, ""
 		switch verb {
 		case "release":
@@ -260,19 +261,19 @@ func keptChange(verb string) func(context.Context, env, []string) int {
 			f.StringVar(&do.To, "analyst", "", "")
 		}
 		only := f.String("only", "", "")
-		rest, ok := f.read(e, args, keptAtMost)
+		rest, ok := f.Read(e, args, keptAtMost)
 		if !ok {
-			return exitUsage
+			return cli.Usage
 		}
 		for _, text := range rest {
 			if err := addID(v, text); err != nil {
-				fmt.Fprintf(e.errOut, "gatepost %s: %q: %v\n", name, text, err)
-				return exitUsage
+				fmt.Fprintf(e.Err, "gatepost %s: %q: %v\n", name, text, err)
+				return cli.Usage
 			}
 		}
 		if err := allow.read(time.Now()); err != nil {
-			fmt.Fprintf(e.errOut, "gatepost %s: %v\n", name, err)
-			return exitUsage
+			fmt.Fprintf(e.Err, "gatepost %s: %v\n", name, err)
+			return cli.Usage
 		}
 		if *only != "" {
 			do.Rcpts = strings.Split(*only, ",")
@@ -283,14 +284,14 @@ func keptChange(verb string) func(context.Context, env, []string) int {
 		}
 		switch {
 		case len(v) == 0:
-			fmt.Fprintf(e.errOut, "gatepost %s: name messages by their references, or by a filter; gatepost quarantine list shows them\n", name)
-			return exitUsage
+			fmt.Fprintf(e.Err, "gatepost %s: name messages by their references, or by a filter; gatepost quarantine list shows them\n", name)
+			return cli.Usage
 		case verb == "report" && as != "spam" && as != "ham":
-			fmt.Fprintln(e.errOut, "gatepost quarantine report: --as spam, or --as ham for what is none")
-			return exitUsage
+			fmt.Fprintln(e.Err, "gatepost quarantine report: --as spam, or --as ham for what is none")
+			return cli.Usage
 		case verb == "forward" && do.To == "":
-			fmt.Fprintln(e.errOut, "gatepost quarantine forward: --analyst says to whom")
-			return exitUsage
+			fmt.Fprintln(e.Err, "gatepost quarantine forward: --analyst says to whom")
+			return cli.Usage
 		}
 		return do.run(ctx, e, f, v, keptHow{all: *all, dry: *dry, allow: allow})
 	}
@@ -303,36 +304,36 @@ type keptHow struct {
 }
 
 // run finds the messages, and has the daemon change them, some at a time.
-func (a *keptDo) run(ctx context.Context, e env, f *flags, v url.Values, how keptHow) int {
+func (a *keptDo) run(ctx context.Context, e cli.Env, f *cli.Flags, v url.Values, how keptHow) int {
 	name := "quarantine " + a.Verb
 	v.Set("limit", strconv.Itoa(keptAtMost))
 	var list keptList
-	if err := ask(ctx, e, f.config, http.MethodGet, "/quarantine?"+v.Encode(), &list); err != nil {
-		return complain(e, name, err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/quarantine?"+v.Encode(), &list); err != nil {
+		return cli.Complain(e, name, err)
 	}
 	if n := len(list.Messages); n > 1 && !how.all && !how.dry && len(v["id"]) != n {
-		fmt.Fprintf(e.errOut, "gatepost %s: that picks %d messages; add --all to do it to all of them, or --dry-run to see them\n", name, n)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost %s: that picks %d messages; add --all to do it to all of them, or --dry-run to see them\n", name, n)
+		return cli.Usage
 	}
 	done, failed := 0, 0
 	for _, id := range v["id"] {
 		if !slices.ContainsFunc(list.Messages, func(r quarantine.Row) bool { return r.ID.String() == id }) {
 			failed++
-			fmt.Fprintf(e.errOut, "%s: not in quarantine, or not picked by the filter; gatepost trace %s tells what became of it\n", id, id)
+			fmt.Fprintf(e.Err, "%s: not in quarantine, or not picked by the filter; gatepost trace %s tells what became of it\n", id, id)
 		}
 	}
 	if how.dry {
-		if f.json {
-			jsonLines(e, list.Messages)
+		if f.JSON {
+			cli.JSONLines(e, list.Messages)
 		} else {
-			printKept(e.out, list.Messages)
+			printKept(e.Out, list.Messages)
 		}
 		whose := ""
 		if len(a.Rcpts) > 0 {
-			whose = ", of each only the " + plural(len(a.Rcpts), "copy", "copies") + " of " + strings.Join(a.Rcpts, ", ")
+			whose = ", of each only the " + cli.Plural(len(a.Rcpts), "copy", "copies") + " of " + strings.Join(a.Rcpts, ", ")
 		}
-		fmt.Fprintf(e.errOut, "%d %s would be changed%s\n", len(list.Messages), plural(len(list.Messages), "message", "messages"), whose)
-		return exitDone
+		fmt.Fprintf(e.Err, "%d %s would be changed%s\n", len(list.Messages), cli.Plural(len(list.Messages), "message", "messages"), whose)
+		return cli.Done
 	}
 	each := keptAtOnce
 	if a.Verb == "release" || a.Verb == "forward" {
@@ -344,11 +345,11 @@ func (a *keptDo) run(ctx context.Context, e env, f *flags, v url.Values, how kep
 			a.IDs = append(a.IDs, some[i].ID)
 		}
 		var out []keptDone
-		if err := askWith(ctx, e, f.config, "/quarantine/do", a, &out); err != nil {
-			return complain(e, name, err)
+		if err := cli.Send(ctx, e, f.Config, http.MethodPost, "/quarantine/do", a, &out); err != nil {
+			return cli.Complain(e, name, err)
 		}
 		for i := range out {
-			if out[i].print(e, f.json) {
+			if out[i].print(e, f.JSON) {
 				done++
 			} else {
 				failed++
@@ -360,31 +361,31 @@ func (a *keptDo) run(ctx context.Context, e env, f *flags, v url.Values, how kep
 			}
 		}
 	}
-	fmt.Fprintf(e.errOut, "%d %s done, %d not\n", done, plural(done, "message", "messages"), failed)
+	fmt.Fprintf(e.Err, "%d %s done, %d not\n", done, cli.Plural(done, "message", "messages"), failed)
 	if list.More {
-		fmt.Fprintln(e.errOut, "there are more: say it again")
+		fmt.Fprintln(e.Err, "there are more: say it again")
 	}
 	if done == 0 || failed > 0 {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // print tells what became of one message, and whether all of it was done.
-func (k *keptDone) print(e env, asJSON bool) bool {
+func (k *keptDone) print(e cli.Env, asJSON bool) bool {
 	good := k.Error == ""
 	for i := range k.Results {
 		good = good && k.Results[i].Done
 	}
 	if asJSON {
-		jsonLines(e, []keptDone{*k})
+		cli.JSONLines(e, []keptDone{*k})
 		return good
 	}
 	if k.Error != "" {
-		fmt.Fprintf(e.errOut, "%s: %s\n", k.ID, k.Error)
+		fmt.Fprintf(e.Err, "%s: %s\n", k.ID, k.Error)
 	}
 	if k.Said != "" {
-		fmt.Fprintf(e.out, "%s: %s\n", k.ID, k.Said)
+		fmt.Fprintf(e.Out, "%s: %s\n", k.ID, k.Said)
 	}
 	for i := range k.Results {
 		r := &k.Results[i]
@@ -392,7 +393,7 @@ func (k *keptDone) print(e env, asJSON bool) bool {
 		if r.Spooled {
 			word = "taken"
 		}
-		fmt.Fprintf(e.out, "%s: %s for %s: %s\n", k.ID, word, gateway.CleanText(strings.Join(r.Rcpts, ", "), 1000), r.Said)
+		fmt.Fprintf(e.Out, "%s: %s for %s: %s\n", k.ID, word, gateway.CleanText(strings.Join(r.Rcpts, ", "), 1000), r.Said)
 	}
 	return good
 }

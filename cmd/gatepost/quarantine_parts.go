@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/cli"
 	"gatepost/internal/mime"
 )
 
@@ -17,26 +18,26 @@ const maxViewText = 2000
 func printParts(w io.Writer, l *quarantine.Looked) {
 	tree, err := mime.Walk(mime.Bytes(l.Message), mime.DefaultLimits())
 	if err != nil {
-		fmt.Fprintf(w, "\n(what it is made of cannot be told: %s)\n", shownText(err.Error(), 200))
+		fmt.Fprintf(w, "\n(what it is made of cannot be told: %s)\n", cli.Shown(err.Error(), 200))
 		return
 	}
 	fmt.Fprintln(w, "\nParts:")
 	for line := range strings.Lines(tree.String()) {
-		fmt.Fprintln(w, "  "+shownText(strings.TrimSuffix(line, "\n"), maxViewLine))
+		fmt.Fprintln(w, "  "+cli.Shown(strings.TrimSuffix(line, "\n"), maxViewLine))
 	}
 	for i := range tree.Parts {
 		p := &tree.Parts[i]
 		if !p.Leaf || len(p.Text) == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "\nText of %s (%s):\n", orRoot(p.Path), shownText(p.Type, 100))
+		fmt.Fprintf(w, "\nText of %s (%s):\n", orRoot(p.Path), cli.Shown(p.Type, 100))
 		n := 0
 		for line := range bytes.Lines(p.Text) {
 			if n++; n > maxViewText {
 				fmt.Fprintln(w, "  ...")
 				break
 			}
-			fmt.Fprintln(w, "  "+shownText(string(bytes.TrimRight(line, "\r\n")), maxViewLine))
+			fmt.Fprintln(w, "  "+cli.Shown(string(bytes.TrimRight(line, "\r\n")), maxViewLine))
 		}
 		if p.Cut {
 			fmt.Fprintln(w, "  (and more)")

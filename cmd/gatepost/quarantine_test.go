@@ -96,15 +96,6 @@ func TestAllowing(t *testing.T) {
 	}
 }
 
-// TestShownText shows that text of strangers cannot trick a terminal.
-func TestShownText(t *testing.T) {
-	for in, want := range map[string]string{"plain \u00e9": "plain \u00e9", "a\x1b[31mred": "a?[31mred", "exe\u202efdp.": "exe?fdp.", "a\tb\r\nc": "a b??c", "\xff": "?", "\u200b": "?", "12345678": "1234567..."} {
-		if got := shownText(in, map[bool]int{true: 7, false: 100}[in == "12345678"]); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}
-
 // TestNarrow shows whose copies a filter lets go or erases: a message has other recipients than the one that it was looked for by.
 func TestNarrow(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -9,67 +9,45 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/cli"
 )
-
-// shownText is text of strangers that a terminal can be shown: what is not to be seen, or changes the direction of what is
-// around it, reads as "?".
-func shownText(text string, most int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range text {
-		if n++; n > most {
-			b.WriteString("...")
-			break
-		}
-		switch {
-		case r == '\t':
-			r = ' '
-		case r == utf8.RuneError, !unicode.IsPrint(r), unicode.Is(unicode.Bidi_Control, r):
-			r = '?'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
 
 // maxViewLine bounds a line that is shown.
 const maxViewLine = 2000
 
 // keptView shows a message itself, as text: HTML is shown as it is written, and nothing is opened or fetched.
-func keptView(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "quarantine view")
+func keptView(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "quarantine view")
 	raw := f.Bool("raw", false, "")
 	id, ok := oneKept(e, f, args)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	how := map[bool]string{true: "raw", false: "view"}[*raw]
-	l, err := lookAt(ctx, e, f.config, id, how)
+	l, err := lookAt(ctx, e, f.Config, id, how)
 	if err != nil {
-		return complain(e, "quarantine view", err)
+		return cli.Complain(e, "quarantine view", err)
 	}
 	switch {
 	case *raw:
-		_, _ = e.out.Write(l.Message) // who no longer reads needs no message
-	case f.json:
-		if json.NewEncoder(e.out).Encode(l) != nil {
-			return exitFound
+		_, _ = e.Out.Write(l.Message) // who no longer reads needs no message
+	case f.JSON:
+		if json.NewEncoder(e.Out).Encode(l) != nil {
+			return cli.Found
 		}
 	default:
-		printView(e.out, l)
+		printView(e.Out, l)
 	}
-	return exitDone
+	return cli.Done
 }
 
 // printView shows the header section, what the message is made of, and its text.
 func printView(w io.Writer, l *quarantine.Looked) {
 	header := l.Message[:min(l.Header, len(l.Message))]
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(header), "\r\n"), "\r\n") {
-		fmt.Fprintln(w, shownText(line, maxViewLine))
+		fmt.Fprintln(w, cli.Shown(line, maxViewLine))
 	}
 	printParts(w, l)
 	if int64(len(l.Message)) < l.Row.Size {
@@ -78,46 +56,46 @@ func printView(w io.Writer, l *quarantine.Looked) {
 }
 
 // keptExpire erases now what was kept for long enough.
-func keptExpire(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "quarantine expire")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func keptExpire(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "quarantine expire")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var out map[string]int
-	if err := ask(ctx, e, f.config, http.MethodPost, "/quarantine/expire", &out); err != nil {
-		return complain(e, "quarantine expire", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/quarantine/expire", &out); err != nil {
+		return cli.Complain(e, "quarantine expire", err)
 	}
-	fmt.Fprintf(e.errOut, "%d %s erased, whose time was over\n", out["expired"], plural(out["expired"], "message was", "messages were"))
-	return exitDone
+	fmt.Fprintf(e.Err, "%d %s erased, whose time was over\n", out["expired"], cli.Plural(out["expired"], "message was", "messages were"))
+	return cli.Done
 }
 
 // keptClear opens the quarantine again after its disk failed.
-func keptClear(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "quarantine clear-latch")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func keptClear(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "quarantine clear-latch")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var out map[string]string
-	if err := ask(ctx, e, f.config, http.MethodPost, "/quarantine/clear?"+url.Values{"by": {whoAsks()}}.Encode(), &out); err != nil {
-		return complain(e, "quarantine clear-latch", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/quarantine/clear?"+url.Values{"by": {cli.By()}}.Encode(), &out); err != nil {
+		return cli.Complain(e, "quarantine clear-latch", err)
 	}
-	fmt.Fprintf(e.errOut, "the disk took and flushed a file: mail is quarantined again (it was shut since: %s)\n", out["was"])
-	return exitDone
+	fmt.Fprintf(e.Err, "the disk took and flushed a file: mail is quarantined again (it was shut since: %s)\n", out["was"])
+	return cli.Done
 }
 
 // keptKeys makes the commands about the keys of the installation.
-func keptKeys(verb string) func(context.Context, env, []string) int {
-	return func(ctx context.Context, e env, args []string) int {
+func keptKeys(verb string) func(context.Context, cli.Env, []string) int {
+	return func(ctx context.Context, e cli.Env, args []string) int {
 		name := "quarantine key " + verb
-		f := newFlags(e, name)
-		rest, ok := f.read(e, args, 1)
+		f := cli.NewFlags(e, name)
+		rest, ok := f.Read(e, args, 1)
 		if !ok || (verb == "forget") != (len(rest) == 1) {
 			if ok {
-				fmt.Fprintf(e.errOut, "gatepost %s: %s\n", name, map[bool]string{true: "which key? gatepost quarantine key list shows them", false: "takes no argument"}[verb == "forget"])
+				fmt.Fprintf(e.Err, "gatepost %s: %s\n", name, map[bool]string{true: "which key? gatepost quarantine key list shows them", false: "takes no argument"}[verb == "forget"])
 			}
-			return exitUsage
+			return cli.Usage
 		}
-		v, method := url.Values{"by": {whoAsks()}}, http.MethodPost
+		v, method := url.Values{"by": {cli.By()}}, http.MethodPost
 		switch verb {
 		case "list":
 			method = http.MethodGet
@@ -125,15 +103,15 @@ func keptKeys(verb string) func(context.Context, env, []string) int {
 			v.Set("forget", rest[0])
 		}
 		var keys []quarantine.KeyInfo
-		if err := ask(ctx, e, f.config, method, "/quarantine/keys?"+v.Encode(), &keys); err != nil {
-			return complain(e, name, err)
+		if err := cli.Ask(ctx, e, f.Config, method, "/quarantine/keys?"+v.Encode(), &keys); err != nil {
+			return cli.Complain(e, name, err)
 		}
-		if f.json {
-			return jsonLines(e, keys)
+		if f.JSON {
+			return cli.JSONLines(e, keys)
 		}
 		for _, k := range keys {
-			fmt.Fprintf(e.out, "%s  made %s  %s messages%s\n", k.ID, stamp(k.Made), strconv.Itoa(k.Messages), map[bool]string{true: "  in use", false: ""}[k.InUse])
+			fmt.Fprintf(e.Out, "%s  made %s  %s messages%s\n", k.ID, cli.Stamp(k.Made), strconv.Itoa(k.Messages), map[bool]string{true: "  in use", false: ""}[k.InUse])
 		}
-		return exitDone
+		return cli.Done
 	}
 }

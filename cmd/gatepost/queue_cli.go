@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,12 +16,13 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/spool"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 )
 
 // queueFlags adds what picks messages of the spool, and returns the query they make.
-func queueFlags(f *flags) url.Values {
+func queueFlags(f *cli.Flags) url.Values {
 	v := url.Values{}
 	for _, name := range [...]string{"route", "from", "to", "said"} {
 		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
@@ -36,7 +36,7 @@ func queueFlags(f *flags) url.Values {
 		return nil
 	})
 	f.Func("older", "", func(text string) error {
-		at, err := moment(text, time.Now())
+		at, err := cli.Moment(text, time.Now())
 		if err == nil {
 			v.Set("before", at.UTC().Format(time.RFC3339Nano))
 		}
@@ -55,8 +55,8 @@ func addID(v url.Values, text string) error {
 }
 
 // readQueue asks the daemon; where it is away, by is asked with the folder, which tells the same.
-func readQueue[T any](ctx context.Context, e env, configPath, path string, v url.Values, by func(q *spool.Queue) (T, error)) (out T, err error) {
-	err = ask(ctx, e, configPath, http.MethodGet, path+"?"+v.Encode(), &out)
+func readQueue[T any](ctx context.Context, e cli.Env, configPath, path string, v url.Values, by func(q *spool.Queue) (T, error)) (out T, err error) {
+	err = cli.Ask(ctx, e, configPath, http.MethodGet, path+"?"+v.Encode(), &out)
 	if !errors.Is(err, control.ErrNotRunning) {
 		return out, err
 	}
@@ -68,28 +68,28 @@ func readQueue[T any](ctx context.Context, e env, configPath, path string, v url
 	if bad != nil {
 		return out, errors.Join(err, bad)
 	}
-	fmt.Fprintf(e.errOut, "the daemon does not run: this is what lies in %s, and nobody delivers it\n", c.Bootstrap.Spool.Dir)
+	fmt.Fprintf(e.Err, "the daemon does not run: this is what lies in %s, and nobody delivers it\n", c.Bootstrap.Spool.Dir)
 	return by(q)
 }
 
 // queueListing shows what lies in the spool.
-func queueListing(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "queue list")
+func queueListing(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "queue list")
 	v := queueFlags(f)
 	limit := f.Int("limit", queueShown, "")
 	damaged := f.Bool("damaged", false, "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	if *limit < 1 || *limit > queueAtMost {
-		fmt.Fprintf(e.errOut, "gatepost queue list: --limit is %d; write a number from 1 to %d\n", *limit, queueAtMost)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost queue list: --limit is %d; write a number from 1 to %d\n", *limit, queueAtMost)
+		return cli.Usage
 	}
 	v.Set("limit", strconv.Itoa(*limit))
 	if *damaged {
 		v.Set("damaged", "1")
 	}
-	list, err := readQueue(ctx, e, f.config, "/queue", v, func(q *spool.Queue) (*queueList, error) {
+	list, err := readQueue(ctx, e, f.Config, "/queue", v, func(q *spool.Queue) (*queueList, error) {
 		list, err := listQueue(q, v)
 		if list != nil {
 			list.Totals.Latched = "" // it is shut because it was opened to be read, which nobody needs to mend
@@ -97,24 +97,24 @@ func queueListing(ctx context.Context, e env, args []string) int {
 		return list, err
 	})
 	if err != nil {
-		return complain(e, "queue list", err)
+		return cli.Complain(e, "queue list", err)
 	}
 	switch {
-	case f.json && *damaged:
-		return jsonLines(e, list.Damaged)
-	case f.json:
-		if code := jsonLines(e, list.Messages); code != exitDone {
+	case f.JSON && *damaged:
+		return cli.JSONLines(e, list.Damaged)
+	case f.JSON:
+		if code := cli.JSONLines(e, list.Messages); code != cli.Done {
 			return code
 		}
 	case *damaged:
 		for _, x := range list.Damaged {
-			fmt.Fprintf(e.out, "%s  %d octets  %s  %s\n", stamp(x.At), x.Size, x.File, x.Why)
+			fmt.Fprintf(e.Out, "%s  %d octets  %s  %s\n", cli.Stamp(x.At), x.Size, x.File, x.Why)
 		}
 	default:
-		printQueue(e.out, list.Messages)
+		printQueue(e.Out, list.Messages)
 	}
-	printQueueTotals(e.errOut, list)
-	return exitDone
+	printQueueTotals(e.Err, list)
+	return cli.Done
 }
 
 // printQueue lists messages, the oldest first.
@@ -130,7 +130,7 @@ func printQueue(w io.Writer, list []spool.Listed) {
 		if l.State == spool.Waiting && !l.Next.IsZero() {
 			when = "next " + l.Next.Local().Format("15:04:05")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t<%s> -> %s\t%d tries\t%s\t%s\n", stamp(l.Arrived), l.ID, l.State, l.Route, l.Size, l.From, to, l.Attempts, when,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t<%s> -> %s\t%d tries\t%s\t%s\n", cli.Stamp(l.Arrived), l.ID, l.State, l.Route, l.Size, l.From, to, l.Attempts, when,
 			gateway.CleanText(l.Said, 120))
 	}
 	t.Flush()
@@ -150,7 +150,7 @@ func printQueueTotals(w io.Writer, list *queueList) {
 		}
 		fmt.Fprintln(w, text)
 	}
-	fmt.Fprintf(w, "%d %s, %d octets in all\n", t.Messages, plural(t.Messages, "message", "messages"), t.Octets)
+	fmt.Fprintf(w, "%d %s, %d octets in all\n", t.Messages, cli.Plural(t.Messages, "message", "messages"), t.Octets)
 	if t.Damaged > 0 {
 		fmt.Fprintf(w, "%d damaged files were set aside: gatepost queue list --damaged\n", t.Damaged)
 	}
@@ -160,46 +160,46 @@ func printQueueTotals(w io.Writer, list *queueList) {
 }
 
 // queueShow tells all that is known of one message.
-func queueShow(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "queue show")
+func queueShow(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "queue show")
 	raw := f.Bool("raw", false, "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if ok && len(rest) == 0 {
-		fmt.Fprintln(e.errOut, "gatepost queue show: name the message by its reference; gatepost queue list shows them")
+		fmt.Fprintln(e.Err, "gatepost queue show: name the message by its reference; gatepost queue list shows them")
 	}
 	if !ok || len(rest) == 0 {
-		return exitUsage
+		return cli.Usage
 	}
 	id, err := gateway.ParseID(rest[0])
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost queue show: %q: %v\n", rest[0], err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost queue show: %q: %v\n", rest[0], err)
+		return cli.Usage
 	}
 	v := url.Values{"id": {id.String()}}
 	if *raw {
 		v.Set("raw", "1")
-		text, err := readQueue(ctx, e, f.config, "/queue/show", v, func(q *spool.Queue) ([]byte, error) { return rawMessage(q, id) })
+		text, err := readQueue(ctx, e, f.Config, "/queue/show", v, func(q *spool.Queue) ([]byte, error) { return rawMessage(q, id) })
 		if err != nil {
-			return complain(e, "queue show", err)
+			return cli.Complain(e, "queue show", err)
 		}
-		_, _ = e.out.Write(text) // who no longer reads needs no message
-		return exitDone
+		_, _ = e.Out.Write(text) // who no longer reads needs no message
+		return cli.Done
 	}
-	s, err := readQueue(ctx, e, f.config, "/queue/show", v, func(q *spool.Queue) (*spool.Shown, error) {
+	s, err := readQueue(ctx, e, f.Config, "/queue/show", v, func(q *spool.Queue) (*spool.Shown, error) {
 		s, err := q.Show(id)
 		return s, notInQueue(id, err)
 	})
 	if err != nil {
-		return complain(e, "queue show", err)
+		return cli.Complain(e, "queue show", err)
 	}
-	if f.json {
-		if json.NewEncoder(e.out).Encode(s) != nil {
-			return exitFound
+	if f.JSON {
+		if json.NewEncoder(e.Out).Encode(s) != nil {
+			return cli.Found
 		}
-		return exitDone
+		return cli.Done
 	}
-	printShown(e.out, s)
-	return exitDone
+	printShown(e.Out, s)
+	return cli.Done
 }
 
 // printShown shows one message.
@@ -215,14 +215,14 @@ func printShown(w io.Writer, s *spool.Shown) {
 	line("From", "<"+s.From+">")
 	line("Subject", gateway.CleanText(s.Custody.Subject, 200))
 	line("Size", strconv.FormatInt(s.Size, 10)+" octets")
-	line("Arrived", stamp(s.Custody.Arrived))
+	line("Arrived", cli.Stamp(s.Custody.Arrived))
 	line("Spooled for", gateway.CleanText(s.Custody.Why, 200))
 	line("Tries", strconv.Itoa(s.Attempts))
 	if !s.Last.IsZero() {
-		line("Last try", stamp(s.Last))
+		line("Last try", cli.Stamp(s.Last))
 	}
 	if !s.Next.IsZero() {
-		line("Next try", stamp(s.Next))
+		line("Next try", cli.Stamp(s.Next))
 	}
 	line("Last answer", gateway.CleanText(s.Said, 300))
 	line("Next hop", s.NextHop)
@@ -240,10 +240,10 @@ func printShown(w io.Writer, s *spool.Shown) {
 }
 
 // queueChange makes the command of a verb.
-func queueChange(verb spool.Verb) func(context.Context, env, []string) int {
-	return func(ctx context.Context, e env, args []string) int {
+func queueChange(verb spool.Verb) func(context.Context, cli.Env, []string) int {
+	return func(ctx context.Context, e cli.Env, args []string) int {
 		name := "queue " + string(verb)
-		f := newFlags(e, name)
+		f := cli.NewFlags(e, name)
 		v := queueFlags(f)
 		all := f.Bool("all", false, "")
 		dry := f.Bool("dry-run", false, "")
@@ -251,40 +251,40 @@ func queueChange(verb spool.Verb) func(context.Context, env, []string) int {
 		if verb == spool.Reroute {
 			f.StringVar(&route, "to-route", "", "")
 		}
-		rest, ok := f.read(e, args, queueAtOnce)
+		rest, ok := f.Read(e, args, queueAtOnce)
 		if !ok {
-			return exitUsage
+			return cli.Usage
 		}
 		for _, text := range rest {
 			if err := addID(v, text); err != nil {
-				fmt.Fprintf(e.errOut, "gatepost %s: %q: %v\n", name, text, err)
-				return exitUsage
+				fmt.Fprintf(e.Err, "gatepost %s: %q: %v\n", name, text, err)
+				return cli.Usage
 			}
 		}
 		switch {
 		case len(v) == 0:
-			fmt.Fprintf(e.errOut, "gatepost %s: name messages by their references, or by --route, --from, --to, --said, --state or --older; gatepost queue list shows them\n", name)
-			return exitUsage
+			fmt.Fprintf(e.Err, "gatepost %s: name messages by their references, or by --route, --from, --to, --said, --state or --older; gatepost queue list shows them\n", name)
+			return cli.Usage
 		case verb == spool.Reroute && route == "":
-			fmt.Fprintf(e.errOut, "gatepost %s: --to-route says where they are to go\n", name)
-			return exitUsage
+			fmt.Fprintf(e.Err, "gatepost %s: --to-route says where they are to go\n", name)
+			return cli.Usage
 		}
-		do := queueDo{Verb: verb, Query: v.Encode(), Route: route, By: whoAsks(), DryRun: *dry}
+		do := queueDo{Verb: verb, Query: v.Encode(), Route: route, By: cli.By(), DryRun: *dry}
 		return do.run(ctx, e, f, v, *all)
 	}
 }
 
 // run finds the messages, and has the daemon change them, some at a time.
-func (a *queueDo) run(ctx context.Context, e env, f *flags, v url.Values, all bool) int {
+func (a *queueDo) run(ctx context.Context, e cli.Env, f *cli.Flags, v url.Values, all bool) int {
 	name := "queue " + string(a.Verb)
 	v.Set("limit", strconv.Itoa(queueAtMost))
 	var list queueList
-	if err := ask(ctx, e, f.config, http.MethodGet, "/queue?"+v.Encode(), &list); err != nil {
-		return complain(e, name, err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/queue?"+v.Encode(), &list); err != nil {
+		return cli.Complain(e, name, err)
 	}
 	if n := len(list.Messages); n > 1 && !all && !a.DryRun && len(v["id"]) != n {
-		fmt.Fprintf(e.errOut, "gatepost %s: that picks %d messages; add --all to do it to all of them, or --dry-run to see them\n", name, n)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost %s: that picks %d messages; add --all to do it to all of them, or --dry-run to see them\n", name, n)
+		return cli.Usage
 	}
 	done, failed := 0, 0
 	for some := range slices.Chunk(list.Messages, queueAtOnce) {
@@ -293,39 +293,39 @@ func (a *queueDo) run(ctx context.Context, e env, f *flags, v url.Values, all bo
 			a.IDs = append(a.IDs, some[i].ID)
 		}
 		var out []queueDone
-		if err := askWith(ctx, e, f.config, "/queue/do", a, &out); err != nil {
-			return complain(e, name, err)
+		if err := cli.Send(ctx, e, f.Config, http.MethodPost, "/queue/do", a, &out); err != nil {
+			return cli.Complain(e, name, err)
 		}
 		for i := range out {
 			if out[i].Error != "" {
 				failed++
-				fmt.Fprintf(e.errOut, "%s: %s; it is %s\n", out[i].ID, out[i].Error, out[i].State)
+				fmt.Fprintf(e.Err, "%s: %s; it is %s\n", out[i].ID, out[i].Error, out[i].State)
 				continue
 			}
 			done++
 		}
-		a.print(e, f.json, out)
+		a.print(e, f.JSON, out)
 	}
 	for _, id := range v["id"] {
 		if !slices.ContainsFunc(list.Messages, func(l spool.Listed) bool { return l.ID.String() == id }) {
 			failed++
-			fmt.Fprintf(e.errOut, "%s: not in the spool, or not picked by the filter; gatepost trace %s tells what became of it\n", id, id)
+			fmt.Fprintf(e.Err, "%s: not in the spool, or not picked by the filter; gatepost trace %s tells what became of it\n", id, id)
 		}
 	}
 	what := map[bool]string{true: "would be changed", false: "changed"}[a.DryRun]
-	fmt.Fprintf(e.errOut, "%d %s %s, %d not\n", done, plural(done, "message", "messages"), what, failed)
+	fmt.Fprintf(e.Err, "%d %s %s, %d not\n", done, cli.Plural(done, "message", "messages"), what, failed)
 	if list.More {
-		fmt.Fprintln(e.errOut, "there are more: say it again")
+		fmt.Fprintln(e.Err, "there are more: say it again")
 	}
 	if done == 0 || failed > 0 {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
-func (a *queueDo) print(e env, asJSON bool, out []queueDone) {
+func (a *queueDo) print(e cli.Env, asJSON bool, out []queueDone) {
 	if asJSON {
-		jsonLines(e, out)
+		cli.JSONLines(e, out)
 		return
 	}
 	if !a.DryRun {
@@ -337,39 +337,19 @@ func (a *queueDo) print(e env, asJSON bool, out []queueDone) {
 			would = append(would, out[i].Listed)
 		}
 	}
-	printQueue(e.out, would)
+	printQueue(e.Out, would)
 }
 
 // queueClear opens the spool again after its disk failed.
-func queueClear(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "queue clear-latch")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func queueClear(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "queue clear-latch")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var out map[string]string
-	if err := ask(ctx, e, f.config, http.MethodPost, "/queue/clear?"+url.Values{"by": {whoAsks()}}.Encode(), &out); err != nil {
-		return complain(e, "queue clear-latch", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/queue/clear?"+url.Values{"by": {cli.By()}}.Encode(), &out); err != nil {
+		return cli.Complain(e, "queue clear-latch", err)
 	}
-	fmt.Fprintf(e.errOut, "the disk took and flushed a file: mail is taken into the spool again (it was shut since: %s)\n", out["was"])
-	return exitDone
-}
-
-// askWith asks the daemon with a body.
-func askWith(ctx context.Context, e env, configPath, path string, in, out any) error {
-	c, problems := config.Load(configPath, sections())
-	if c == nil {
-		tell(e, problems)
-		return problems.Err()
-	}
-	return control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, http.MethodPost, path, in, out)
-}
-
-// whoAsks names the person for the journal.
-func whoAsks() string {
-	for _, name := range [...]string{"SUDO_USER", "USER", "LOGNAME"} {
-		if who := os.Getenv(name); who != "" {
-			return gateway.CleanText(who, 64)
-		}
-	}
-	return fmt.Sprintf("uid %d", os.Getuid())
+	fmt.Fprintf(e.Err, "the disk took and flushed a file: mail is taken into the spool again (it was shut since: %s)\n", out["was"])
+	return cli.Done
 }

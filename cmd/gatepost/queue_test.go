@@ -18,6 +18,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/spool"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 )
@@ -141,7 +142,7 @@ func (w *spoolWorld) put(t *testing.T, from, to, route string, notify bool) gate
 func (w *spoolWorld) listed(t *testing.T, args ...string) []spool.Listed {
 	t.Helper()
 	code, out, errOut := gatepost(t, append([]string{"queue", "list", "--json", "--config", w.dir}, args...)...)
-	if code != exitDone {
+	if code != cli.Done {
 		t.Fatalf("list %v: %d, %s", args, code, errOut)
 	}
 	var all []spool.Listed
@@ -178,52 +179,52 @@ func TestQueueVerbs(t *testing.T) {
 			t.Errorf("%s picks %d, want %d", filter, n, want)
 		}
 	}
-	out, _ := queue(exitDone, "show "+a.String())
+	out, _ := queue(cli.Done, "show "+a.String())
 	for _, want := range []string{a.String(), "<ann@x.example>", "bob@example.org: pending", "gatepost trace"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("show: %q is not in\n%s", want, out)
 		}
 	}
-	if raw, _ := queue(exitDone, "show --raw "+a.String()); !strings.HasSuffix(raw, "\r\n\r\n.to bob@example.org\r\n") {
+	if raw, _ := queue(cli.Done, "show --raw "+a.String()); !strings.HasSuffix(raw, "\r\n\r\n.to bob@example.org\r\n") {
 		t.Errorf("raw: %q", raw)
 	}
 
 	// Nothing is done to many without being told so, and nothing without a filter.
-	if _, said := queue(exitUsage, "hold --route in"); !strings.Contains(said, "picks 3 messages; add --all") {
+	if _, said := queue(cli.Usage, "hold --route in"); !strings.Contains(said, "picks 3 messages; add --all") {
 		t.Error(said)
 	}
-	queue(exitUsage, "delete --all")
-	queue(exitUsage, "delete")
-	queue(exitUsage, "hold nonsense")
-	queue(exitUsage, "reroute "+a.String())
-	if _, said := queue(exitFound, "reroute --to-route nowhere "+a.String()); !strings.Contains(said, `no route "nowhere"`) {
+	queue(cli.Usage, "delete --all")
+	queue(cli.Usage, "delete")
+	queue(cli.Usage, "hold nonsense")
+	queue(cli.Usage, "reroute "+a.String())
+	if _, said := queue(cli.Found, "reroute --to-route nowhere "+a.String()); !strings.Contains(said, `no route "nowhere"`) {
 		t.Error(said)
 	}
-	if out, said := queue(exitDone, "delete --route in --dry-run"); strings.Count(out, "\n") != 3 || !strings.Contains(said, "3 messages would be changed") || len(w.listed(t)) != 3 {
+	if out, said := queue(cli.Done, "delete --route in --dry-run"); strings.Count(out, "\n") != 3 || !strings.Contains(said, "3 messages would be changed") || len(w.listed(t)) != 3 {
 		t.Errorf("dry run: %s%s", out, said)
 	}
 
-	queue(exitDone, "hold --route in --all")
+	queue(cli.Done, "hold --route in --all")
 	if n := len(w.listed(t, "--state", "held")); n != 3 {
 		t.Errorf("%d held", n)
 	}
-	queue(exitFound, "hold "+a.String()) // it is
-	if out, _ := queue(exitDone, "release --json "+a.String()+" "+b.String()); strings.Count(out, "\n") != 2 {
+	queue(cli.Found, "hold "+a.String()) // it is
+	if out, _ := queue(cli.Done, "release --json "+a.String()+" "+b.String()); strings.Count(out, "\n") != 2 {
 		t.Errorf("release: %s", out)
 	}
-	queue(exitDone, "reroute --to-route out "+b.String())
+	queue(cli.Done, "reroute --to-route out "+b.String())
 	if l := w.listed(t, "--route", "out"); len(l) != 1 || l[0].ID != b {
 		t.Errorf("rerouted: %+v", l)
 	}
-	queue(exitDone, "retry "+a.String())
+	queue(cli.Done, "retry "+a.String())
 
 	// Bounced, the one whose sender was authenticated becomes a notice, and the other a dead letter.
-	queue(exitDone, "bounce "+a.String()+" "+b.String())
+	queue(cli.Done, "bounce "+a.String()+" "+b.String())
 	notices := w.listed(t, "--route", noticeRoute)
 	if len(notices) != 1 || notices[0].From != "" || notices[0].To[0] != "ann@x.example" || len(w.listed(t, "--id", a.String())) != 0 {
 		t.Fatalf("notices: %+v", notices)
 	}
-	raw, _ := queue(exitDone, "show --raw "+notices[0].ID.String())
+	raw, _ := queue(cli.Done, "show --raw "+notices[0].ID.String())
 	m, err := mail.ReadMessage(strings.NewReader(raw))
 	if err != nil || m.Header.Get("To") != "<ann@x.example>" || m.Header.Get("Auto-Submitted") != "auto-replied" ||
 		strings.Contains(raw, "127.0.0.1") || strings.Contains(raw, "X-Gatepost-Verdict") || !strings.Contains(raw, "Final-Recipient: rfc822; bob@example.org") ||
@@ -236,9 +237,9 @@ func TestQueueVerbs(t *testing.T) {
 	if ok, said := w.deadHealth(); ok || !strings.Contains(said, "1 dead letters") {
 		t.Errorf("dead letters are no alarm: %s", said)
 	}
-	queue(exitDone, "delete "+c.String())
-	queue(exitFound, "show "+c.String())
-	if _, said := queue(exitFound, "clear-latch"); !strings.Contains(said, "is not shut") {
+	queue(cli.Done, "delete "+c.String())
+	queue(cli.Found, "show "+c.String())
+	if _, said := queue(cli.Found, "clear-latch"); !strings.Contains(said, "is not shut") {
 		t.Error(said)
 	}
 	w.stop()
@@ -267,21 +268,21 @@ func TestQueueWithoutDaemon(t *testing.T) {
 	}
 	before := tree(t, folder)
 	code, out, errOut := gatepost(t, "queue", "list", "--config", w.dir)
-	if code != exitDone || !strings.Contains(out, a.String()) || !strings.Contains(errOut, "the daemon does not run") || strings.Contains(errOut, "nothing more is taken") {
+	if code != cli.Done || !strings.Contains(out, a.String()) || !strings.Contains(errOut, "the daemon does not run") || strings.Contains(errOut, "nothing more is taken") {
 		t.Errorf("list: %d\n%s%s", code, out, errOut)
 	}
-	if code, out, _ := gatepost(t, "queue", "show", "--raw", a.String(), "--config", w.dir); code != exitDone || !strings.Contains(out, ".to bob") {
+	if code, out, _ := gatepost(t, "queue", "show", "--raw", a.String(), "--config", w.dir); code != cli.Done || !strings.Contains(out, ".to bob") {
 		t.Errorf("show: %d %s", code, out)
 	}
-	if code, _, said := gatepost(t, "queue", "show", w.ids.Next().String(), "--config", w.dir); code != exitFound || !strings.Contains(said, "is not in the spool") {
+	if code, _, said := gatepost(t, "queue", "show", w.ids.Next().String(), "--config", w.dir); code != cli.Found || !strings.Contains(said, "is not in the spool") {
 		t.Errorf("show of another: %d %s", code, said)
 	}
 	for _, verb := range []string{"retry", "hold", "release", "bounce", "delete"} {
-		if code, _, said := gatepost(t, "queue", verb, a.String(), "--config", w.dir); code != exitUnreachable {
+		if code, _, said := gatepost(t, "queue", verb, a.String(), "--config", w.dir); code != cli.Unreachable {
 			t.Errorf("%s: %d %s", verb, code, said)
 		}
 	}
-	if code, _, _ := gatepost(t, "queue", "clear-latch", "--config", w.dir); code != exitUnreachable {
+	if code, _, _ := gatepost(t, "queue", "clear-latch", "--config", w.dir); code != cli.Unreachable {
 		t.Errorf("clear-latch: %d", code)
 	}
 	if after := tree(t, folder); after != before {
@@ -323,14 +324,14 @@ func TestQueueRouteGone(t *testing.T) {
 	if ok, said := w.queueHealth(); ok || !strings.Contains(said, `route "in", which the configuration does not have: gatepost queue reroute`) {
 		t.Errorf("a route that is gone is no alarm: %s", said)
 	}
-	if code, _, said := gatepost(t, "queue", "reroute", "--route", "in", "--to-route", "new", "--config", w.dir); code != exitDone {
+	if code, _, said := gatepost(t, "queue", "reroute", "--route", "in", "--to-route", "new", "--config", w.dir); code != cli.Done {
 		t.Fatalf("reroute: %d %s", code, said)
 	}
 	w.spoolCounted.at = time.Time{}
 	if ok, said := w.queueHealth(); !ok {
 		t.Errorf("rerouted: %s", said)
 	}
-	if code, _, said := gatepost(t, "queue", "bounce", "--route", "new", "--config", w.dir); code != exitDone {
+	if code, _, said := gatepost(t, "queue", "bounce", "--route", "new", "--config", w.dir); code != cli.Done {
 		t.Fatalf("bounce: %d %s", code, said)
 	}
 	if dead := w.listed(t, "--state", "dead"); len(dead) != 1 {
@@ -358,11 +359,11 @@ func TestSpoolPlace(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	used := documents(t, "[spool]\ndir = \""+dir+"/new/spool\"\n", spools)
-	if code, _, said := gatepost(t, "check", "--config", used); code != exitDone || !strings.Contains(said, "warning: spool.dir: ") || !strings.Contains(said, "lies in memory (tmpfs)") {
+	if code, _, said := gatepost(t, "check", "--config", used); code != cli.Done || !strings.Contains(said, "warning: spool.dir: ") || !strings.Contains(said, "lies in memory (tmpfs)") {
 		t.Errorf("%d %s", code, said)
 	}
 	unused := documents(t, "[spool]\ndir = \""+dir+"\"\n", servesOne)
-	if code, _, said := gatepost(t, "check", "--config", unused); code != exitDone || strings.Contains(said, "spool.dir") {
+	if code, _, said := gatepost(t, "check", "--config", unused); code != cli.Done || strings.Contains(said, "spool.dir") {
 		t.Errorf("%d %s", code, said)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"gatepost/filters"
 	"gatepost/gateway"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/rbl"
@@ -58,26 +59,26 @@ func (d *daemon) listVerb(context.Context, *http.Request) (any, error) {
 }
 
 // rblStatus shows the lists of the running daemon.
-func rblStatus(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "rbl status")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func rblStatus(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "rbl status")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var all []listLine
-	if err := ask(ctx, e, f.config, http.MethodGet, "/rbl/status", &all); err != nil {
-		return complain(e, "rbl status", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/rbl/status", &all); err != nil {
+		return cli.Complain(e, "rbl status", err)
 	}
-	if f.json {
-		if err := json.NewEncoder(e.out).Encode(all); err != nil {
-			return exitFound
+	if f.JSON {
+		if err := json.NewEncoder(e.Out).Encode(all); err != nil {
+			return cli.Found
 		}
 	} else {
-		printLists(e.out, all, time.Now())
+		printLists(e.Out, all, time.Now())
 	}
 	if slices.ContainsFunc(all, func(l listLine) bool { return l.State != rbl.Armed.String() || l.Warning }) {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 func printLists(w io.Writer, all []listLine, now time.Time) {
@@ -130,42 +131,42 @@ type listAnswer struct {
 
 // rblTest asks all lists of the policy about an address or a domain, those too that do not prove that they work, and says which
 // these are. It asks by itself, and needs no daemon.
-func rblTest(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "rbl test")
-	rest, ok := f.read(e, args, 1)
+func rblTest(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "rbl test")
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) == 0 {
-		fmt.Fprintln(e.errOut, "gatepost rbl test: name an IP address or a domain")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost rbl test: name an IP address or a domain")
+		return cli.Usage
 	}
 	subject, err := listSubject(rest[0])
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost rbl test: %v\n", err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost rbl test: %v\n", err)
+		return cli.Usage
 	}
-	c, problems := config.Load(f.config, sections())
-	tell(e, problems)
+	c, problems := config.Load(f.Config, sections())
+	cli.Tell(e, problems)
 	if c == nil {
-		return exitFound
+		return cli.Found
 	}
 	answers, err := askLists(ctx, c, subject)
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost rbl test: %v\n", err)
-		return exitFound
+		fmt.Fprintf(e.Err, "gatepost rbl test: %v\n", err)
+		return cli.Found
 	}
-	if f.json {
-		if err := json.NewEncoder(e.out).Encode(answers); err != nil {
-			return exitFound
+	if f.JSON {
+		if err := json.NewEncoder(e.Out).Encode(answers); err != nil {
+			return cli.Found
 		}
 	} else {
-		printAnswers(e.out, rest[0], answers)
+		printAnswers(e.Out, rest[0], answers)
 	}
 	if slices.ContainsFunc(answers, func(a listAnswer) bool { return a.Verdict != rbl.NotListed.String() || a.State != rbl.Armed.String() }) {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // listSubject is what rbl test was asked about: an address, or a domain wherever it may stand.

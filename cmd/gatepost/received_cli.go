@@ -14,42 +14,43 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/received"
+	"gatepost/internal/cli"
 	"gatepost/internal/dmarcreport"
 	"gatepost/internal/store"
 	"gatepost/tls/tlsrpt"
 )
 
 // receivedList lists reports that others sent about domains of ours.
-func receivedList(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "reports list")
+func receivedList(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "reports list")
 	v := url.Values{}
 	for _, name := range []string{"kind", "domain", "limit"} {
 		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
 	}
 	since := f.String("since", "", "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	if *since != "" {
-		at, err := moment(*since, time.Now())
+		at, err := cli.Moment(*since, time.Now())
 		if err != nil {
-			fmt.Fprintf(e.errOut, "gatepost reports list: --since: %v\n", err)
-			return exitUsage
+			fmt.Fprintf(e.Err, "gatepost reports list: --since: %v\n", err)
+			return cli.Usage
 		}
 		v.Set("since", at.Format(time.RFC3339))
 	}
 	if _, err := receivedQuery(v.Get); err != nil {
-		fmt.Fprintf(e.errOut, "gatepost reports list: %v\n", err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost reports list: %v\n", err)
+		return cli.Usage
 	}
 	var list []store.ReceivedReport
-	if err := ask(ctx, e, f.config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
-		return complain(e, "reports list", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
+		return cli.Complain(e, "reports list", err)
 	}
-	if f.json {
-		return jsonLines(e, list)
+	if f.JSON {
+		return cli.JSONLines(e, list)
 	}
-	t := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
+	t := tabwriter.NewWriter(e.Out, 0, 8, 2, ' ', 0)
 	for i := range list {
 		r := &list[i]
 		what := "passed %d, failed %d"
@@ -59,44 +60,44 @@ func receivedList(ctx context.Context, e env, args []string) int {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t"+what+"\n", r.Number, r.Kind, r.Domain, r.Begin.Format(time.DateOnly), gateway.CleanText(r.Org, 60), r.Good, r.Bad)
 	}
 	t.Flush()
-	fmt.Fprintf(e.errOut, "%d reports shown\n", len(list))
-	return exitDone
+	fmt.Fprintf(e.Err, "%d reports shown\n", len(list))
+	return cli.Done
 }
 
 // receivedShow shows one of them.
-func receivedShow(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "reports show")
-	rest, ok := f.read(e, args, 1)
+func receivedShow(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "reports show")
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) == 0 {
-		fmt.Fprintln(e.errOut, "gatepost reports show: name a report by its number; gatepost reports list shows them")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost reports show: name a report by its number; gatepost reports list shows them")
+		return cli.Usage
 	}
 	v := url.Values{"number": rest}
 	if _, err := receivedQuery(v.Get); err != nil {
-		fmt.Fprintf(e.errOut, "gatepost reports show: %v\n", err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost reports show: %v\n", err)
+		return cli.Usage
 	}
 	var list []store.ReceivedReport
-	if err := ask(ctx, e, f.config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
-		return complain(e, "reports show", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
+		return cli.Complain(e, "reports show", err)
 	}
-	if f.json {
-		return jsonLines(e, list)
+	if f.JSON {
+		return cli.JSONLines(e, list)
 	}
 	for i := range list {
-		printReceived(e.out, &list[i])
+		printReceived(e.Out, &list[i])
 	}
-	return exitDone
+	return cli.Done
 }
 
 func printReceived(w io.Writer, r *store.ReceivedReport) {
 	fmt.Fprintf(w, "Report %d of kind %s about %s\n", r.Number, r.Kind, r.Domain)
 	fmt.Fprintf(w, "  by        %s, its number %s\n", gateway.CleanText(r.Org, 200), gateway.CleanText(r.ID, 200))
-	fmt.Fprintf(w, "  period    %s to %s\n", stamp(r.Begin), stamp(r.End))
-	fmt.Fprintf(w, "  came      %s from <%s>, gatepost trace %s\n", stamp(r.Received), r.From, r.Reference)
+	fmt.Fprintf(w, "  period    %s to %s\n", cli.Stamp(r.Begin), cli.Stamp(r.End))
+	fmt.Fprintf(w, "  came      %s from <%s>, gatepost trace %s\n", cli.Stamp(r.Received), r.From, r.Reference)
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
 	defer t.Flush()
 	switch r.Kind {

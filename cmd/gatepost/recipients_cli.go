@@ -11,51 +11,52 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/directory"
 )
 
 // recipientsShow shows what is known of one recipient, or what is remembered of all.
-func recipientsShow(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "recipients show")
+func recipientsShow(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "recipients show")
 	all := f.Bool("all", false, "")
 	limit := f.Int("limit", rcptsShown, "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if *all == (len(rest) == 1) || *limit < 1 || *limit > rcptsAtMost {
-		fmt.Fprintf(e.errOut, "gatepost recipients show: write an ADDRESS, or --all, and with that --limit from 1 to %d\n", rcptsAtMost)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost recipients show: write an ADDRESS, or --all, and with that --limit from 1 to %d\n", rcptsAtMost)
+		return cli.Usage
 	}
 	v := url.Values{"limit": {strconv.Itoa(*limit)}}
 	if len(rest) == 1 {
 		v.Set("address", rest[0])
 	}
 	var out rcptShown
-	if err := ask(ctx, e, f.config, http.MethodGet, "/recipients?"+v.Encode(), &out); err != nil {
-		return complain(e, "recipients show", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/recipients?"+v.Encode(), &out); err != nil {
+		return cli.Complain(e, "recipients show", err)
 	}
-	if f.json {
+	if f.JSON {
 		if *all {
-			return jsonLines(e, out.Remembered)
+			return cli.JSONLines(e, out.Remembered)
 		}
-		if json.NewEncoder(e.out).Encode(out) != nil {
-			return exitFound
+		if json.NewEncoder(e.Out).Encode(out) != nil {
+			return cli.Found
 		}
 	} else {
 		out.print(e)
 	}
 	if out.More {
-		fmt.Fprintf(e.errOut, "there are more; --limit shows up to %d\n", rcptsAtMost)
+		fmt.Fprintf(e.Err, "there are more; --limit shows up to %d\n", rcptsAtMost)
 	}
 	if !*all && out.Route == "" {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
-func (r *rcptShown) print(e env) {
-	t := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
+func (r *rcptShown) print(e cli.Env) {
+	t := tabwriter.NewWriter(e.Out, 0, 8, 2, ' ', 0)
 	defer t.Flush()
 	switch {
 	case r.Address == "":
@@ -77,58 +78,58 @@ func (r *rcptShown) print(e env) {
 		fmt.Fprintf(t, "next hop\t%s\n", map[bool]string{true: "is asked", false: "is not asked"}[r.Asks])
 	}
 	for _, x := range r.Remembered {
-		fmt.Fprintf(t, "%s\t%s\t%s\tsince %s\tuntil %s\t%s %s\n", x.Kind, x.Address, x.Route, stamp(x.Since), stamp(x.Until), x.Sender, x.Said)
+		fmt.Fprintf(t, "%s\t%s\t%s\tsince %s\tuntil %s\t%s %s\n", x.Kind, x.Address, x.Route, cli.Stamp(x.Since), cli.Stamp(x.Until), x.Sender, x.Said)
 	}
 }
 
 // recipientsForget has next hops asked again.
-func recipientsForget(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "recipients forget")
+func recipientsForget(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "recipients forget")
 	route := f.String("route", "", "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if (*route == "") == (len(rest) == 0) {
-		fmt.Fprintln(e.errOut, "gatepost recipients forget: write an ADDRESS, or --route NAME for all of a route")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost recipients forget: write an ADDRESS, or --route NAME for all of a route")
+		return cli.Usage
 	}
 	v := url.Values{"route": {*route}}
 	if len(rest) == 1 {
 		v.Set("address", rest[0])
 	}
 	var out changed
-	if err := ask(ctx, e, f.config, http.MethodPost, "/recipients/forget?"+v.Encode(), &out); err != nil {
-		return complain(e, "recipients forget", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/recipients/forget?"+v.Encode(), &out); err != nil {
+		return cli.Complain(e, "recipients forget", err)
 	}
-	return tellChanged(e, f.json, out, plural(out.Changed, "answer is", "answers are")+" forgotten; the next hop is asked again")
+	return tellChanged(e, f.JSON, out, cli.Plural(out.Changed, "answer is", "answers are")+" forgotten; the next hop is asked again")
 }
 
-func tellChanged(e env, asJSON bool, out changed, done string) int {
-	if asJSON && json.NewEncoder(e.out).Encode(out) != nil {
-		return exitFound
+func tellChanged(e cli.Env, asJSON bool, out changed, done string) int {
+	if asJSON && json.NewEncoder(e.Out).Encode(out) != nil {
+		return cli.Found
 	}
-	fmt.Fprintf(e.errOut, "%d %s\n", out.Changed, done)
+	fmt.Fprintf(e.Err, "%d %s\n", out.Changed, done)
 	if out.Changed == 0 {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // recipientsImport has the addresses of a table known, as if their next hops had just said so.
-func recipientsImport(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "recipients import")
+func recipientsImport(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "recipients import")
 	table := directory.CSV{}
 	f.StringVar(&table.Path, "csv", "", "")
 	f.StringVar(&table.Column, "column", "1", "")
 	separator := f.String("separator", "comma", "")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	comma, known := map[string]rune{"comma": ',', "semicolon": ';', "tab": '\t'}[*separator]
 	if table.Path == "" || !known {
-		fmt.Fprintln(e.errOut, "gatepost recipients import: write --csv FILE, and where needed --column NAME or NUMBER, --separator comma, semicolon or tab")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost recipients import: write --csv FILE, and where needed --column NAME or NUMBER, --separator comma, semicolon or tab")
+		return cli.Usage
 	}
 	table.Comma = comma
 	var all []string
@@ -143,14 +144,14 @@ func recipientsImport(ctx context.Context, e env, args []string) int {
 		return nil
 	})
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost recipients import: %v\n", err)
-		return exitFound
+		fmt.Fprintf(e.Err, "gatepost recipients import: %v\n", err)
+		return cli.Found
 	}
 	var sum changed
 	for rest := all; len(rest) > 0; rest = rest[min(len(rest), importAtOnce):] {
 		var out changed
-		if err := askWith(ctx, e, f.config, "/recipients/import", rest[:min(len(rest), importAtOnce)], &out); err != nil {
-			return complain(e, "recipients import", err)
+		if err := cli.Send(ctx, e, f.Config, http.MethodPost, "/recipients/import", rest[:min(len(rest), importAtOnce)], &out); err != nil {
+			return cli.Complain(e, "recipients import", err)
 		}
 		sum.Changed += out.Changed
 	}
@@ -158,49 +159,49 @@ func recipientsImport(ctx context.Context, e env, args []string) int {
 	if sum.Changed < len(all) {
 		words += "; the others are not of a domain that is served, or are aliases"
 	}
-	return tellChanged(e, f.json, sum, words)
+	return tellChanged(e, f.JSON, sum, words)
 }
 
 // recipientsSync has directories read now.
-func recipientsSync(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "recipients sync")
+func recipientsSync(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "recipients sync")
 	force := f.Bool("force", false, "")
-	rest, ok := f.read(e, args, 1)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	v := url.Values{"force": {strconv.FormatBool(*force)}}
 	if len(rest) == 1 {
 		v.Set("name", rest[0])
 	}
 	var out sourcesShown
-	if err := ask(ctx, e, f.config, http.MethodPost, "/recipients/sync?"+v.Encode(), &out); err != nil {
-		return complain(e, "recipients sync", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/recipients/sync?"+v.Encode(), &out); err != nil {
+		return cli.Complain(e, "recipients sync", err)
 	}
-	return out.show(e, f.json)
+	return out.show(e, f.JSON)
 }
 
 // recipientsDirectories shows who says which recipients exist, and what that is worth.
-func recipientsDirectories(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "recipients directories")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func recipientsDirectories(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "recipients directories")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var out sourcesShown
-	if err := ask(ctx, e, f.config, http.MethodGet, "/recipients/directories", &out); err != nil {
-		return complain(e, "recipients directories", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/recipients/directories", &out); err != nil {
+		return cli.Complain(e, "recipients directories", err)
 	}
-	return out.show(e, f.json)
+	return out.show(e, f.JSON)
 }
 
 // show prints directories and canaries, and returns whether all is well.
-func (s *sourcesShown) show(e env, asJSON bool) int {
-	code := exitDone
-	t := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
+func (s *sourcesShown) show(e cli.Env, asJSON bool) int {
+	code := cli.Done
+	t := tabwriter.NewWriter(e.Out, 0, 8, 2, ' ', 0)
 	for i := range s.Directories {
 		d, word := &s.Directories[i], "ok"
 		if !d.OK() {
-			code, word = exitFound, "FAIL"
+			code, word = cli.Found, "FAIL"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", word, d.Name, d.Kind, directoryWords(d))
 	}
@@ -208,13 +209,13 @@ func (s *sourcesShown) show(e env, asJSON bool) int {
 		c, word := &s.Canaries[i], "ok"
 		says, bad := canaryWords(c)
 		if bad {
-			code, word = exitFound, "FAIL"
+			code, word = cli.Found, "FAIL"
 		}
 		fmt.Fprintf(t, "%s\t%s\tcall-ahead\t%s\n", word, c.Domain, says)
 	}
 	if asJSON {
-		if json.NewEncoder(e.out).Encode(s) != nil {
-			return exitFound
+		if json.NewEncoder(e.Out).Encode(s) != nil {
+			return cli.Found
 		}
 		return code
 	}

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"reflect"
 	"time"
 
 	"gatepost/gateway/journal"
 	"gatepost/internal/clamd"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
-	"gatepost/internal/control"
 )
 
 // errBootstrap says that a reload cannot change what is bound at the start.
@@ -149,37 +148,14 @@ func (p *parts) probeLimit(ctx context.Context, want int64) (least int64, err er
 }
 
 // reload asks the running daemon to reload.
-func reload(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "reload")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func reload(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "reload")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
-	if err := ask(ctx, e, f.config, http.MethodPost, "/reload", nil); err != nil {
-		return complain(e, "reload", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/reload", nil); err != nil {
+		return cli.Complain(e, "reload", err)
 	}
-	fmt.Fprintln(e.errOut, "the configuration was read and is in force for new sessions")
-	return exitDone
-}
-
-// ask asks the daemon whose socket the configuration names.
-func ask(ctx context.Context, e env, configPath, method, path string, out any) error {
-	c, problems := config.Load(configPath, sections())
-	if c == nil {
-		// The daemon may run with what was there before: its socket is where the built-in default has it.
-		tell(e, problems)
-		return problems.Err()
-	}
-	return control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, method, path, nil, out)
-}
-
-// complain tells an error and returns the exit code that belongs to it.
-func complain(e env, what string, err error) int {
-	fmt.Fprintf(e.errOut, "gatepost %s: %v\n", what, err)
-	switch fault, ok := errors.AsType[*control.Fault](err); {
-	case errors.Is(err, control.ErrNotRunning):
-		return exitUnreachable
-	case ok && fault.Status == http.StatusForbidden, errors.Is(err, os.ErrPermission):
-		return exitNotAllowed
-	}
-	return exitFound
+	fmt.Fprintln(e.Err, "the configuration was read and is in force for new sessions")
+	return cli.Done
 }

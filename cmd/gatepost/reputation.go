@@ -15,6 +15,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
+	"gatepost/internal/cli"
 	"gatepost/internal/control"
 	"gatepost/internal/reputation"
 )
@@ -145,75 +146,75 @@ func isBad(h reputation.History) int {
 }
 
 // reputationShow shows what is known of an address, a network or a domain.
-func reputationShow(ctx context.Context, e env, args []string) int {
+func reputationShow(ctx context.Context, e cli.Env, args []string) int {
 	return pastCommand(ctx, e, "reputation show", args, "/reputation?", "key")
 }
 
 // reputationTop shows who brought the most bad lately.
-func reputationTop(ctx context.Context, e env, args []string) int {
+func reputationTop(ctx context.Context, e cli.Env, args []string) int {
 	return pastCommand(ctx, e, "reputation top", args, "/reputation/top?", "n")
 }
 
 // pastCommand asks for histories, and shows them.
-func pastCommand(ctx context.Context, e env, name string, args []string, path, query string) int {
-	f := newFlags(e, name)
-	rest, ok := f.read(e, args, 1)
+func pastCommand(ctx context.Context, e cli.Env, name string, args []string, path, query string) int {
+	f := cli.NewFlags(e, name)
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	value := strconv.Itoa(topLines)
 	switch {
 	case len(rest) > 0:
 		value = rest[0]
 	case query == "key":
-		fmt.Fprintf(e.errOut, "gatepost %s: of whom? Write an address, a network (/24, /48) or a domain\n", name)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost %s: of whom? Write an address, a network (/24, /48) or a domain\n", name)
+		return cli.Usage
 	}
 	var list []pastLine
-	if err := ask(ctx, e, f.config, http.MethodGet, path+url.Values{query: {value}}.Encode(), &list); err != nil {
-		return complain(e, name, err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, path+url.Values{query: {value}}.Encode(), &list); err != nil {
+		return cli.Complain(e, name, err)
 	}
-	if f.json {
-		return jsonLines(e, list)
+	if f.JSON {
+		return cli.JSONLines(e, list)
 	}
 	for i := range list {
-		fmt.Fprintf(e.out, "%-36s %s\n", list[i].Subject, list[i].Told)
+		fmt.Fprintf(e.Out, "%-36s %s\n", list[i].Subject, list[i].Told)
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(e.errOut, "no message has taught anything yet")
+		fmt.Fprintln(e.Err, "no message has taught anything yet")
 	}
-	return exitDone
+	return cli.Done
 }
 
 // reputationReset forgets what is known of an address, a network or a domain.
-func reputationReset(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "reputation reset")
-	rest, ok := f.read(e, args, 1)
+func reputationReset(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "reputation reset")
+	rest, ok := f.Read(e, args, 1)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(rest) == 0 {
-		fmt.Fprintln(e.errOut, "gatepost reputation reset: of whom? Write an address, a network (/24, /48) or a domain")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost reputation reset: of whom? Write an address, a network (/24, /48) or a domain")
+		return cli.Usage
 	}
 	var forgotten []string
-	if err := ask(ctx, e, f.config, http.MethodPost, "/reputation/reset?"+url.Values{"key": {rest[0]}}.Encode(), &forgotten); err != nil {
-		return complain(e, "reputation reset", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/reputation/reset?"+url.Values{"key": {rest[0]}}.Encode(), &forgotten); err != nil {
+		return cli.Complain(e, "reputation reset", err)
 	}
-	if f.json {
-		if json.NewEncoder(e.out).Encode(forgotten) != nil {
-			return exitFound
+	if f.JSON {
+		if json.NewEncoder(e.Out).Encode(forgotten) != nil {
+			return cli.Found
 		}
 	} else {
 		for _, s := range forgotten {
-			fmt.Fprintln(e.out, s)
+			fmt.Fprintln(e.Out, s)
 		}
 	}
 	if len(forgotten) == 0 {
-		fmt.Fprintln(e.errOut, "nothing was known of "+rest[0])
-		return exitFound
+		fmt.Fprintln(e.Err, "nothing was known of "+rest[0])
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // reputationInstruments shows how much is known of whom, and what becomes of lessons.

@@ -7,6 +7,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/relay"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/routing"
 )
@@ -31,37 +32,37 @@ type routeShown struct {
 }
 
 // route tells for each address where its mail goes and by which lines, from the documents alone.
-func route(_ context.Context, e env, args []string) int {
-	f := newFlags(e, "route")
-	addresses, ok := f.read(e, args, maxRouteAddresses)
+func route(_ context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "route")
+	addresses, ok := f.Read(e, args, maxRouteAddresses)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(addresses) == 0 {
-		fmt.Fprintln(e.errOut, "gatepost route: which address? For example: gatepost route info@example.org")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost route: which address? For example: gatepost route info@example.org")
+		return cli.Usage
 	}
-	c, problems := config.Load(f.config, sections())
+	c, problems := config.Load(f.Config, sections())
 	if c == nil {
-		tell(e, problems)
-		return exitFound
+		cli.Tell(e, problems)
+		return cli.Found
 	}
 	policy := makePolicy(c)
 	if err := makeRouting(c, policy); err != nil {
-		fmt.Fprintln(e.errOut, err)
-		return exitFound
+		fmt.Fprintln(e.Err, err)
+		return cli.Found
 	}
-	code := exitDone
+	code := cli.Done
 	var out []routeShown
 	for _, text := range addresses {
 		r := routeOfAddress(c, policy, text)
 		if !r.Served {
-			code = exitFound
+			code = cli.Found
 		}
 		out = append(out, r)
 	}
-	if f.json {
-		return max(code, jsonLines(e, out))
+	if f.JSON {
+		return max(code, cli.JSONLines(e, out))
 	}
 	for i := range out {
 		out[i].print(e)
@@ -137,11 +138,11 @@ func wireTexts(all []gateway.Address) (out []string) {
 }
 
 // print writes one answer for people.
-func (r *routeShown) print(e env) {
-	fmt.Fprintln(e.out, r.Address)
+func (r *routeShown) print(e cli.Env) {
+	fmt.Fprintln(e.Out, r.Address)
 	field := func(name string, values ...string) {
 		if text := strings.Join(values, ", "); text != "" {
-			fmt.Fprintf(e.out, "  %-10s %s\n", name, text)
+			fmt.Fprintf(e.Out, "  %-10s %s\n", name, text)
 		}
 	}
 	field("error", r.Error)

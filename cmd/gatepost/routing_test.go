@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatepost/internal/cli"
 )
 
 // TestRoutingCases runs every testdata/routing/NN-name.txt: a comment that says what it shows, and parts that begin with a
@@ -56,13 +58,13 @@ func runRoutingCase(t *testing.T, text string) {
 		case "aliases":
 			write(t, filepath.Join(folder, "aliases"), body)
 		case "refused":
-			code := run(t.Context(), env{&out, &told}, []string{"check", "--config", folder})
-			if code != exitFound || plain(told.String()) != plain(body) {
+			code := run(t.Context(), cli.Env{Out: &out, Err: &told, Sections: sections}, []string{"check", "--config", folder})
+			if code != cli.Found || plain(told.String()) != plain(body) {
 				t.Errorf("check: exit %d\n%swant\n%s", code, plain(told.String()), plain(body))
 			}
 			asked = true
 		default:
-			run(t.Context(), env{&out, &told}, append([]string{"route", "--config", folder}, strings.Split(name, ", ")...))
+			run(t.Context(), cli.Env{Out: &out, Err: &told, Sections: sections}, append([]string{"route", "--config", folder}, strings.Split(name, ", ")...))
 			if got := plain(out.String() + told.String()); got != plain(body) {
 				t.Errorf("route %s:\n%swant\n%s", name, got, plain(body))
 			}

@@ -8,31 +8,32 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/memory"
 )
 
 // arcSealers lists whom the operator may want to look at: nothing but a sealer's own word says that it is right.
-func arcSealers(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "arc sealers")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func arcSealers(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "arc sealers")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var list []memory.Sealer
-	if err := ask(ctx, e, f.config, http.MethodGet, "/arc/sealers", &list); err != nil {
-		return complain(e, "arc sealers", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/arc/sealers", &list); err != nil {
+		return cli.Complain(e, "arc sealers", err)
 	}
-	if f.json {
-		if err := json.NewEncoder(e.out).Encode(list); err != nil {
-			return exitFound
+	if f.JSON {
+		if err := json.NewEncoder(e.Out).Encode(list); err != nil {
+			return cli.Found
 		}
-		return exitDone
+		return cli.Done
 	}
 	for _, s := range list {
-		fmt.Fprintf(e.out, "%-30s %5d messages on %3d days, last %s, as from %s\n", s.Domain, s.Messages, s.Days,
+		fmt.Fprintf(e.Out, "%-30s %5d messages on %3d days, last %s, as from %s\n", s.Domain, s.Messages, s.Days,
 			s.Last.Format(time.DateOnly), strings.Join(s.Authors, ", "))
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(e.out, "no sealer that is not trusted would have rescued anything")
+		fmt.Fprintln(e.Out, "no sealer that is not trusted would have rescued anything")
 	}
-	return exitDone
+	return cli.Done
 }

@@ -28,6 +28,7 @@ import (
 	"gatepost/gateway/reports"
 	"gatepost/gateway/smtpd"
 	"gatepost/gateway/spool"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/memory"
@@ -40,7 +41,7 @@ import (
 
 // daemon is everything that runs. Its fields are in the order in which it is made.
 type daemon struct {
-	e            env
+	e            cli.Env
 	configPath   string
 	log          *slog.Logger
 	notify       *systemd.Notifier
@@ -104,31 +105,31 @@ type daemon struct {
 }
 
 // serve runs the gateway: read, build, listen, serve, drain.
-func serve(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "serve")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func serve(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "serve")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
-	c, problems := config.Load(f.config, sections())
-	tell(e, problems)
+	c, problems := config.Load(f.Config, sections())
+	cli.Tell(e, problems)
 	if c == nil {
-		return exitFound
+		return cli.Found
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcMost)
 	}
-	d := &daemon{e: e, configPath: f.config, bootstrap: c.Bootstrap, started: time.Now(), ids: new(gateway.IDs), log: newLogger(e, c.Bootstrap)}
+	d := &daemon{e: e, configPath: f.Config, bootstrap: c.Bootstrap, started: time.Now(), ids: new(gateway.IDs), log: newLogger(e, c.Bootstrap)}
 	if err := d.run(ctx, c); err != nil {
-		fmt.Fprintf(e.errOut, "gatepost: %v\n", err)
-		return exitFound
+		fmt.Fprintf(e.Err, "gatepost: %v\n", err)
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
-func newLogger(e env, b *config.Bootstrap) *slog.Logger {
+func newLogger(e cli.Env, b *config.Bootstrap) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(b.Log.Level)) // one of the four words; the decoder has looked
-	return slog.New(slog.NewTextHandler(e.errOut, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(e.Err, &slog.HandlerOptions{Level: level}))
 }
 
 // run makes everything in order, serves until ctx is done, and ends it in the opposite order.

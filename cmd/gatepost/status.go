@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/cli"
 	"gatepost/internal/control"
 )
 
@@ -114,26 +115,26 @@ func (d *daemon) state(ctx context.Context) state {
 	return s
 }
 
-func status(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "status")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func status(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "status")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
 	var s state
-	if err := ask(ctx, e, f.config, http.MethodGet, "/status", &s); err != nil {
-		return complain(e, "status", err)
+	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/status", &s); err != nil {
+		return cli.Complain(e, "status", err)
 	}
-	if f.json {
-		if err := json.NewEncoder(e.out).Encode(s); err != nil {
-			return exitFound
+	if f.JSON {
+		if err := json.NewEncoder(e.Out).Encode(s); err != nil {
+			return cli.Found
 		}
 	} else {
 		s.print(e)
 	}
 	if !s.well() {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // well reports whether each server and each part is.
@@ -142,39 +143,39 @@ func (s *state) well() bool {
 		!slices.ContainsFunc(s.Parts, func(p stateLine) bool { return !p.OK })
 }
 
-func (s *state) print(e env) {
-	fmt.Fprintf(e.out, "gatepost %s on %s, up %s, mode %s, policy %s, %d domains, %d sessions, messages up to %d octets\n",
+func (s *state) print(e cli.Env) {
+	fmt.Fprintf(e.Out, "gatepost %s on %s, up %s, mode %s, policy %s, %d domains, %d sessions, messages up to %d octets\n",
 		s.Version, s.Host, time.Since(s.Since).Round(time.Second), s.Mode, s.Policy, s.Domains, s.Sessions, s.Size)
 	if s.Drain != nil {
-		fmt.Fprintf(e.out, "     %s\n", s.Drain)
+		fmt.Fprintf(e.Out, "     %s\n", s.Drain)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Addresses.Listeners)) {
-		fmt.Fprintf(e.out, "     listener      %-28s %s\n", s.Addresses.Listeners[name], name)
+		fmt.Fprintf(e.Out, "     listener      %-28s %s\n", s.Addresses.Listeners[name], name)
 	}
 	for _, at := range s.Addresses.PublicHTTP {
-		fmt.Fprintf(e.out, "     listener      %-28s public_http\n", at)
+		fmt.Fprintf(e.Out, "     listener      %-28s public_http\n", at)
 	}
 	for _, at := range s.Addresses.PublicHTTPS {
-		fmt.Fprintf(e.out, "     listener      %-28s public_https\n", at)
+		fmt.Fprintf(e.Out, "     listener      %-28s public_https\n", at)
 	}
 	for _, at := range s.Addresses.Portal {
-		fmt.Fprintf(e.out, "     listener      %-28s portal\n", at)
+		fmt.Fprintf(e.Out, "     listener      %-28s portal\n", at)
 	}
 	if s.Addresses.Metrics != "" {
-		fmt.Fprintf(e.out, "     metrics       %s\n", s.Addresses.Metrics)
+		fmt.Fprintf(e.Out, "     metrics       %s\n", s.Addresses.Metrics)
 	}
 	for _, x := range s.Servers {
 		word := "ok  "
 		if !x.OK {
 			word = "FAIL"
 		}
-		fmt.Fprintf(e.out, "%s %-13s %-28s %s\n", word, x.What, x.Server, x.Said)
+		fmt.Fprintf(e.Out, "%s %-13s %-28s %s\n", word, x.What, x.Server, x.Said)
 	}
 	for _, p := range s.Parts {
 		word := "ok  "
 		if !p.OK {
 			word = "FAIL"
 		}
-		fmt.Fprintf(e.out, "%s %-13s %s\n", word, p.Part, p.Detail)
+		fmt.Fprintf(e.Out, "%s %-13s %s\n", word, p.Part, p.Detail)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/dns"
@@ -132,7 +133,7 @@ func (h *tlsaHost) advice(n *mailName) (out []string) {
 				out = append(out, "publish the line of the next key beside that of the key that is shown: it is held back until the line has been seen for two TTLs")
 			case l.Key == "next" && l.Ignored: // told below
 			case l.Key == "next" && l.Shown.After(time.Now()):
-				out = append(out, "wait: the next key may be shown from "+stamp(l.Shown)+" on")
+				out = append(out, "wait: the next key may be shown from "+cli.Stamp(l.Shown)+" on")
 			case l.Key == "next":
 				out = append(out, "nothing: the next key may be shown")
 			}
@@ -151,38 +152,38 @@ func (h *tlsaHost) advice(n *mailName) (out []string) {
 }
 
 // tlsTLSA shows the TLSA records of our mail hosts: what is published, what should be, and what to do next.
-func tlsTLSA(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "tls tlsa")
-	if _, ok := f.read(e, args, 0); !ok {
-		return exitUsage
+func tlsTLSA(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "tls tlsa")
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
 	}
-	c, problems := config.Load(f.config, sections())
+	c, problems := config.Load(f.Config, sections())
 	if c == nil {
-		tell(e, problems)
-		return exitFound
+		cli.Tell(e, problems)
+		return cli.Found
 	}
 	var all []tlsaHost
 	err := control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, http.MethodGet, "/tls/tlsa", nil, &all)
 	if errors.Is(err, control.ErrNotRunning) {
-		fmt.Fprintln(e.errOut, "the daemon does not run: the certificates of the files are compared with DNS")
+		fmt.Fprintln(e.Err, "the daemon does not run: the certificates of the files are compared with DNS")
 		all, err = tlsaOfFiles(ctx, c)
 	}
 	if err != nil {
-		return complain(e, "tls tlsa", err)
+		return cli.Complain(e, "tls tlsa", err)
 	}
-	if f.json {
-		if code := jsonLines(e, all); code != exitDone {
+	if f.JSON {
+		if code := cli.JSONLines(e, all); code != cli.Done {
 			return code
 		}
 	} else {
-		printTLSA(e.out, all)
+		printTLSA(e.Out, all)
 	}
 	if slices.ContainsFunc(all, func(h tlsaHost) bool {
 		return h.Alarm || slices.Contains([]dane.State{dane.CannotTell, dane.NotValidated, dane.Unusable, dane.Missing}, h.State)
 	}) {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
 // tlsaOfFiles compares without a daemon: the certificates that lie in files, what was kept of earlier looks, and DNS now.

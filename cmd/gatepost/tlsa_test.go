@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
 	"gatepost/internal/lab"
@@ -99,17 +100,17 @@ func TestTLSAWithoutADaemon(t *testing.T) {
 		state   dane.State
 		says    string
 	}{
-		{"no DNSSEC", false, nil, dnslab.Honest, exitDone, dane.NotSigned, "sign the zone first"},
-		{"none", true, nil, dnslab.Honest, exitDone, dane.NotPublished, "to let senders verify this gateway, publish the lines"},
-		{"right", true, []string{own}, dnslab.Honest, exitDone, dane.Right, ""},
-		{"stale", true, []string{own, other}, dnslab.Honest, exitDone, dane.Stale, "may be removed"},
-		{"hidden by a stronger digest", true, []string{own, "3 1 2 " + strings.Repeat("ab", 64)}, dnslab.Honest, exitFound, dane.Wrong, "ignored"},
-		{"wrong", true, []string{other}, dnslab.Honest, exitFound, dane.Wrong, "NOW: "},
-		{"in a zone without signatures", false, []string{own}, dnslab.Honest, exitFound, dane.NotValidated, "sign the zone"},
-		{"bogus", true, []string{own}, dnslab.Bogus, exitFound, dane.BogusZone, "NOW: "},
-		{"no answer", true, []string{own}, dnslab.Refused, exitFound, dane.CannotTell, "gives no answer"},
-		{"more records than are looked at", true, many, dnslab.Honest, exitFound, dane.CannotTell, "more records than are looked at"},
-		{"an answer that cannot be read", true, []string{other}, dnslab.GarbageTail, exitFound, dane.CannotTell, ""},
+		{"no DNSSEC", false, nil, dnslab.Honest, cli.Done, dane.NotSigned, "sign the zone first"},
+		{"none", true, nil, dnslab.Honest, cli.Done, dane.NotPublished, "to let senders verify this gateway, publish the lines"},
+		{"right", true, []string{own}, dnslab.Honest, cli.Done, dane.Right, ""},
+		{"stale", true, []string{own, other}, dnslab.Honest, cli.Done, dane.Stale, "may be removed"},
+		{"hidden by a stronger digest", true, []string{own, "3 1 2 " + strings.Repeat("ab", 64)}, dnslab.Honest, cli.Found, dane.Wrong, "ignored"},
+		{"wrong", true, []string{other}, dnslab.Honest, cli.Found, dane.Wrong, "NOW: "},
+		{"in a zone without signatures", false, []string{own}, dnslab.Honest, cli.Found, dane.NotValidated, "sign the zone"},
+		{"bogus", true, []string{own}, dnslab.Bogus, cli.Found, dane.BogusZone, "NOW: "},
+		{"no answer", true, []string{own}, dnslab.Refused, cli.Found, dane.CannotTell, "gives no answer"},
+		{"more records than are looked at", true, many, dnslab.Honest, cli.Found, dane.CannotTell, "more records than are looked at"},
+		{"an answer that cannot be read", true, []string{other}, dnslab.GarbageTail, cli.Found, dane.CannotTell, ""},
 	} {
 		t.Run(c.about, func(t *testing.T) {
 			w.t = t

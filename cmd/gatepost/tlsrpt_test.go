@@ -20,6 +20,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/relay"
 	"gatepost/gateway/reports"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/lab/dnslab"
 	"gatepost/tls/dane"
@@ -107,7 +108,7 @@ func TestPrintTLSReports(t *testing.T) {
 	printReports(&out, &reports.Overview{Subjects: []reports.Shown{{Day: "2026-11-25", Domain: "a.example", Sessions: 7, Lines: 2, Lost: 1, Due: at, Report: json.RawMessage(`{"report-id":"x","policies":[]}`),
 		Deliveries: []reports.Delivery{{Address: "https://a.example/", State: reports.Waiting, Next: at, ReportID: "x"}}}}})
 	want := "2026-11-25 a.example: 7 sessions in 2 lines, due at TIME\n  and 1 sessions that found no room\n  waiting  https://a.example/  at TIME  x  \n{\n  \"report-id\": \"x\",\n  \"policies\": []\n}\n"
-	if got := strings.ReplaceAll(out.String(), stamp(at), "TIME"); got != want {
+	if got := strings.ReplaceAll(out.String(), cli.Stamp(at), "TIME"); got != want {
 		t.Errorf("%q\nwant\n%q", got, want)
 	}
 }

@@ -5,47 +5,47 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
+	"gatepost/internal/cli"
 	"gatepost/internal/store"
 )
 
 // trace tells the whole story of a reference from the message log. It works whether or not the daemon runs.
-func trace(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "trace")
-	rest, ok := f.read(e, args, 1)
+func trace(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "trace")
+	rest, ok := f.Read(e, args, 1)
 	if !ok || len(rest) == 0 {
 		if ok {
-			fmt.Fprintln(e.errOut, "gatepost trace: name the reference that stands in the refusal, the header X-Gatepost-Trace or the log")
+			fmt.Fprintln(e.Err, "gatepost trace: name the reference that stands in the refusal, the header X-Gatepost-Trace or the log")
 		}
-		return exitUsage
+		return cli.Usage
 	}
 	id, err := gateway.ParseID(rest[0])
 	if err != nil {
-		fmt.Fprintf(e.errOut, "gatepost trace: %q: %v\n", rest[0], err)
-		return exitUsage
+		fmt.Fprintf(e.Err, "gatepost trace: %q: %v\n", rest[0], err)
+		return cli.Usage
 	}
-	r, ok := logReader(e, f.config)
+	r, ok := logReader(e, f.Config)
 	if !ok {
-		return exitFound
+		return cli.Found
 	}
 	story, err := r.Trace(ctx, id)
 	if story != nil {
 		for _, g := range story.Gaps {
-			fmt.Fprintf(e.errOut, "the log of %s could not be read: %s\n", g.Day, g.Why)
+			fmt.Fprintf(e.Err, "the log of %s could not be read: %s\n", g.Day, g.Why)
 		}
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		oldest, _ := r.Oldest()
-		fmt.Fprintf(e.errOut, "gatepost trace: nothing is known of %s, which was given on %s%s\n", id, stamp(id.Time()), since(oldest.IsZero(), stamp(oldest)))
-		return exitFound
+		fmt.Fprintf(e.Err, "gatepost trace: nothing is known of %s, which was given on %s%s\n", id, cli.Stamp(id.Time()), since(oldest.IsZero(), cli.Stamp(oldest)))
+		return cli.Found
 	}
 	if err != nil {
-		return complain(e, "trace", err)
+		return cli.Complain(e, "trace", err)
 	}
-	return show(e, story, f.json)
+	return show(e, story, f.JSON)
 }
 
 func since(empty bool, oldest string) string {
@@ -55,7 +55,7 @@ func since(empty bool, oldest string) string {
 	return "; the log begins on " + oldest
 }
 
-func show(e env, story *store.Story, asJSON bool) int {
+func show(e cli.Env, story *store.Story, asJSON bool) int {
 	events := []*gateway.Event{story.Event}
 	if story.Event == nil { // a connection that still lasts is known by its transactions
 		events = story.Transactions
@@ -64,32 +64,22 @@ func show(e env, story *store.Story, asJSON bool) int {
 		if asJSON {
 			told := journal.NewStory(event)
 			told.Later = story.Fates
-			if err := json.NewEncoder(e.out).Encode(told); err != nil {
-				return exitFound
+			if err := json.NewEncoder(e.Out).Encode(told); err != nil {
+				return cli.Found
 			}
 			continue
 		}
-		o := journal.RenderOptions{Color: terminal(e), Connection: story.Connection, Transactions: story.Transactions, Fates: story.Fates}
-		fmt.Fprint(e.out, journal.Render(event, o))
+		o := journal.RenderOptions{Color: e.Terminal(), Connection: story.Connection, Transactions: story.Transactions, Fates: story.Fates}
+		fmt.Fprint(e.Out, journal.Render(event, o))
 	}
 	if len(events) == 0 { // of a notice, which no session brought, or of mail that is older than the log
 		if asJSON {
-			return jsonLines(e, story.Fates)
+			return cli.JSONLines(e, story.Fates)
 		}
-		fmt.Fprint(e.out, journal.RenderFates(story.Fates[0].ID, story.Fates, journal.RenderOptions{Color: terminal(e)}))
+		fmt.Fprint(e.Out, journal.RenderFates(story.Fates[0].ID, story.Fates, journal.RenderOptions{Color: e.Terminal()}))
 	}
 	if story.Rest > 0 {
-		fmt.Fprintf(e.errOut, "and %d more transactions\n", story.Rest)
+		fmt.Fprintf(e.Err, "and %d more transactions\n", story.Rest)
 	}
-	return exitDone
-}
-
-// terminal reports whether the output goes to one.
-func terminal(e env) bool {
-	f, ok := e.out.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return cli.Done
 }

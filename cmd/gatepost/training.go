@@ -14,6 +14,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/rspamd"
 	"gatepost/internal/spamd"
@@ -224,7 +225,7 @@ func lessonOf(l *quarantine.Lesson) (word, text string) {
 		word = "To learn"
 	}
 	if l.Tries > 0 {
-		text += ", " + stamp(l.At)
+		text += ", " + cli.Stamp(l.At)
 	}
 	if l.Due && l.Tries > 0 {
 		text += fmt.Sprintf(", %d failed, and it is tried again", l.Tries)

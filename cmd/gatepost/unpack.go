@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/gateway/journal"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/filetype"
 	"gatepost/internal/sandbox"
@@ -59,7 +60,7 @@ func newUnpack(b *config.Bootstrap, more ...string) *unpack.Client {
 func serveUnpack(args []string) int {
 	fail := func(err error) int {
 		fmt.Fprintln(os.Stderr, "gatepost unpack:", err)
-		return exitFound
+		return cli.Found
 	}
 	if len(args) < 2 {
 		return fail(errors.New("this is for the gateway"))
@@ -88,7 +89,7 @@ func serveUnpack(args []string) int {
 	if err := errors.Join(s.Serve(os.Stdin, flushed{out}), out.Flush()); err != nil {
 		return fail(err)
 	}
-	return exitDone
+	return cli.Done
 }
 
 // flushed passes on at once: what is said first is waited for.

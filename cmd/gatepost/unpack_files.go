@@ -8,28 +8,29 @@ import (
 	"strings"
 
 	"gatepost/gateway"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/filetype"
 	"gatepost/internal/unpack"
 )
 
 // unpackFiles shows what files hold. They are opened here, and looked into by the same process as what comes by mail.
-func unpackFiles(ctx context.Context, e env, args []string) int {
-	f := newFlags(e, "unpack")
-	names, ok := f.read(e, args, 1000)
+func unpackFiles(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "unpack")
+	names, ok := f.Read(e, args, 1000)
 	if !ok {
-		return exitUsage
+		return cli.Usage
 	}
 	if len(names) == 0 {
-		fmt.Fprintln(e.errOut, "gatepost unpack: name a file; gatepost unpack --help shows its options")
-		return exitUsage
+		fmt.Fprintln(e.Err, "gatepost unpack: name a file; gatepost unpack --help shows its options")
+		return cli.Usage
 	}
 	c := config.Builtin(sections())
-	if f.config != defaultConfig {
+	if f.Config != cli.DefaultConfig {
 		var problems config.Problems
-		if c, problems = config.Load(f.config, sections()); c == nil {
-			tell(e, problems)
-			return exitFound
+		if c, problems = config.Load(f.Config, sections()); c == nil {
+			cli.Tell(e, problems)
+			return cli.Found
 		}
 	}
 	client := newUnpack(c.Bootstrap)
@@ -39,13 +40,13 @@ func unpackFiles(ctx context.Context, e env, args []string) int {
 		var r unpack.Report
 		if r, err = client.Unpack(ctx, pieces); err == nil {
 			if h, _ := client.Hello(); !h.Confined {
-				fmt.Fprintln(e.errOut, "gatepost unpack: the process is not confined as it should be:", h.How)
+				fmt.Fprintln(e.Err, "gatepost unpack: the process is not confined as it should be:", h.How)
 			}
-			return showReport(e, &r, f.json)
+			return showReport(e, &r, f.JSON)
 		}
 	}
-	fmt.Fprintln(e.errOut, "gatepost unpack:", err)
-	return exitFound
+	fmt.Fprintln(e.Err, "gatepost unpack:", err)
+	return cli.Found
 }
 
 func openFiles(names []string) (pieces []unpack.Piece, done func(), err error) {
@@ -71,26 +72,26 @@ func openFiles(names []string) (pieces []unpack.Piece, done func(), err error) {
 }
 
 // showReport prints a report: one object a line, or the whole of it. What was not looked into whole is a finding.
-func showReport(e env, r *unpack.Report, asJSON bool) int {
+func showReport(e cli.Env, r *unpack.Report, asJSON bool) int {
 	if asJSON {
-		if err := json.NewEncoder(e.out).Encode(r); err != nil {
-			return exitFound
+		if err := json.NewEncoder(e.Out).Encode(r); err != nil {
+			return cli.Found
 		}
 	} else {
 		for i := range r.Objects {
 			printObject(e, &r.Objects[i])
 		}
 		if r.Limit != "" {
-			fmt.Fprintf(e.out, "not all was looked into: limit %s, at %s\n", r.Limit, gateway.CleanText(r.At, 400))
+			fmt.Fprintf(e.Out, "not all was looked into: limit %s, at %s\n", r.Limit, gateway.CleanText(r.At, 400))
 		}
 	}
 	if r.Limit != "" {
-		return exitFound
+		return cli.Found
 	}
-	return exitDone
+	return cli.Done
 }
 
-func printObject(e env, o *unpack.Object) {
+func printObject(e cli.Env, o *unpack.Object) {
 	indent := strings.Repeat("  ", o.Depth)
 	group := filetype.Worse(filetype.ByType(o.Type), filetype.Of(nil, append([]string{o.Name}, o.Names...)...).Group)
 	kind := strings.Join(strings.Fields(o.Format+" "+o.Type+" "+string(group)), ", ")
@@ -101,14 +102,14 @@ func printObject(e env, o *unpack.Object) {
 	if o.Size >= 0 {
 		size = fmt.Sprintf("%d octets", o.Size)
 	}
-	fmt.Fprintf(e.out, "%s%s: %s; %s\n", indent, gateway.CleanText(o.Name, 400), size, kind)
+	fmt.Fprintf(e.Out, "%s%s: %s; %s\n", indent, gateway.CleanText(o.Name, 400), size, kind)
 	for _, n := range o.Names {
-		fmt.Fprintf(e.out, "%s  = %s\n", indent, gateway.CleanText(n, 400))
+		fmt.Fprintf(e.Out, "%s  = %s\n", indent, gateway.CleanText(n, 400))
 	}
 	for _, s := range o.Signs {
-		fmt.Fprintf(e.out, "%s  ! %s\n", indent, strings.TrimRight(string(s.Kind)+" "+gateway.CleanText(s.Text, 200), " "))
+		fmt.Fprintf(e.Out, "%s  ! %s\n", indent, strings.TrimRight(string(s.Kind)+" "+gateway.CleanText(s.Text, 200), " "))
 	}
 	for _, l := range o.Links {
-		fmt.Fprintf(e.out, "%s  > %s %s\n", indent, l.Where, gateway.CleanText(l.URI, 400))
+		fmt.Fprintf(e.Out, "%s  > %s %s\n", indent, l.Where, gateway.CleanText(l.URI, 400))
 	}
 }

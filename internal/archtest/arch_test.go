@@ -18,6 +18,7 @@ import (
 // named may import gateway only. Engines, which import nothing of ours, are named in engines.
 var arrows = map[string][]string{
 	"cmd/gatepost":                  {"..."},
+	"cmd/gatepost/...":              {"..."},
 	"internal/importer":             {"internal/importer/...", "internal/smtpwire", "internal/freemail", "rbl"},
 	"gateway":                       {},
 	"gateway/accept":                {"gateway", "internal/authres", "internal/mime"},
@@ -60,6 +61,7 @@ var arrows = map[string][]string{
 	"tls/certs/acme":                {"tls/certs", "internal/durable"},
 	"tls/mtasts":                    {"internal/durable"},
 	"internal/control":              {"internal/access"},
+	"internal/cli":                  {"internal/config", "internal/control"},
 	"internal/archtest":             {},
 }
 

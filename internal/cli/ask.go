@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"unicode"
+
+	"gatepost/internal/control"
+)
+
+// Ask asks the daemon whose socket the configuration names, and reads its answer into out.
+func Ask(ctx context.Context, e Env, configPath, method, path string, out any) error {
+	return Send(ctx, e, configPath, method, path, nil, out)
+}
+
+// Send asks the daemon with a body, which goes as JSON.
+func Send(ctx context.Context, e Env, configPath, method, path string, in, out any) error {
+	c, problems := e.load(configPath)
+	if c == nil {
+		Tell(e, problems)
+		return problems.Err()
+	}
+	return control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, method, path, in, out)
+}
+
+// Complain tells an error and returns the exit code that belongs to it.
+func Complain(e Env, what string, err error) int {
+	fmt.Fprintf(e.Err, "gatepost %s: %v\n", what, err)
+	switch fault, ok := errors.AsType[*control.Fault](err); {
+	case errors.Is(err, control.ErrNotRunning):
+		return Unreachable
+	case ok && fault.Status == http.StatusForbidden, errors.Is(err, os.ErrPermission):
+		return NotAllowed
+	}
+	return Found
+}
+
+// By names the person at the terminal, for the journal: what he says of himself, which the daemon completes by what the
+// kernel says.
+func By() string {
+	for _, name := range [...]string{"SUDO_USER", "USER", "LOGNAME"} {
+		if who := os.Getenv(name); who != "" {
+			return plain(who, 64)
+		}
+	}
+	return fmt.Sprintf("uid %d", os.Getuid())
+}
+
+// plain leaves of a name what can stand in a line and in a field of a header.
+func plain(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+	return text[:min(len(text), most)]
+}

@@ -1,0 +1,112 @@
+// Package cli is what the commands of gatepost share: what they write to, their options, how they ask the running daemon,
+// how they tell what went wrong, and with which code they exit.
+//
+// It knows no noun: what a command means stands with its noun, in cmd/gatepost/NOUN. It never ends the process. No RFC
+// applies.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"gatepost/internal/config"
+)
+
+// Exit codes of every command.
+const (
+	Done        = 0
+	Found       = 1 // something was found, or failed
+	Usage       = 2
+	Unreachable = 3 // the daemon does not run
+	NotAllowed  = 4
+)
+
+// Env is what a command works with: data goes to Out, talk and progress to Err.
+type Env struct {
+	Out, Err io.Writer
+	Sections func() config.Sections // the tables of policy.toml that the checks describe; nil: none
+}
+
+// sections are those of the checks.
+func (e Env) sections() config.Sections {
+	if e.Sections == nil {
+		return config.Sections{}
+	}
+	return e.Sections()
+}
+
+// Load reads both documents. nil: they cannot be used, and why was told.
+func (e Env) Load(path string) *config.Config {
+	c, problems := e.load(path)
+	if c == nil {
+		Tell(e, problems)
+	}
+	return c
+}
+
+func (e Env) load(path string) (*config.Config, config.Problems) {
+	return config.Load(path, e.sections())
+}
+
+// Terminal reports whether the output goes to one.
+func (e Env) Terminal() bool {
+	f, ok := e.Out.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// Command is one subcommand: its words, its arguments and options, one line of what it does, and how it runs.
+type Command struct {
+	Words string
+	Args  string
+	Doc   string
+	Run   func(ctx context.Context, e Env, args []string) int
+	Note  string // what its usage says below: what the letters of Args stand for; "" for nothing
+}
+
+// Group is what belongs together in the help.
+type Group struct {
+	Title    string
+	Commands []Command
+}
+
+// Usage shows the options of the command.
+func (c *Command) Usage(w io.Writer) {
+	fmt.Fprintf(w, "%s\n\n%s.\n", strings.TrimSpace("gatepost "+c.Words+" "+c.Args), c.Doc)
+	if c.Note != "" {
+		fmt.Fprintln(w, c.Note+".")
+	}
+}
+
+// Tell prints problems of a document, one a line, on Err.
+func Tell(e Env, problems config.Problems) {
+	for _, p := range problems {
+		fmt.Fprintln(e.Err, p)
+	}
+}
+
+// JSONLines writes what a command lists with --json: one object a line. It returns the exit code.
+func JSONLines[T any](e Env, list []T) int {
+	enc := json.NewEncoder(e.Out)
+	for i := range list {
+		if enc.Encode(&list[i]) != nil {
+			return Found
+		}
+	}
+	return Done
+}
+
+// JSON writes one object. It returns the exit code.
+func JSON(e Env, x any) int {
+	if json.NewEncoder(e.Out).Encode(x) != nil {
+		return Found
+	}
+	return Done
+}
