@@ -62,6 +62,8 @@ var arrows = map[string][]string{
 	"tls/mtasts":                    {"internal/durable"},
 	"internal/control":              {"internal/access"},
 	"internal/cli":                  {"internal/config", "internal/control"},
+	"internal/audit":                {"internal/access", "internal/control", "internal/cli", "internal/durable"},
+	"internal/store/admin":          {"internal/access", "internal/audit", "internal/versions", "internal/accounts", "internal/alarm"},
 	"internal/archtest":             {},
 }
 
@@ -87,7 +89,8 @@ var owners = map[string][]string{
 	"github.com/pelletier/go-toml":        {"internal/config"},
 	"github.com/pires/go-proxyproto":      {"gateway/smtpd"},
 	"github.com/prometheus/client_golang": {"gateway/journal"},
-	"modernc.org/sqlite":                  {"internal/store"},
+	"modernc.org/sqlite":                  {"internal/store", "internal/store/admin"},
+	"github.com/jackc/pgx":                {"internal/store/..."},
 	"github.com/coreos/go-systemd":        {"internal/systemd"},
 	"github.com/landlock-lsm/go-landlock": {"internal/sandbox"},
 	"github.com/gabriel-vasile/mimetype":  {"internal/filetype"},

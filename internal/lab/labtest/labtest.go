@@ -142,6 +142,24 @@ func Redis(tb testing.TB, o lab.RedisOptions) *lab.Redis {
 	return r
 }
 
+// Postgres starts a PostgreSQL for the test.
+func Postgres(tb testing.TB) *lab.Postgres {
+	tb.Helper()
+	p, err := lab.StartPostgres(Context(tb), Dir(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			tb.Errorf("stop: %v", err)
+		}
+		if tb.Failed() {
+			tb.Logf("%s", p.Log())
+		}
+	})
+	return p
+}
+
 // Postfix starts a Postfix for the test.
 func Postfix(tb testing.TB, o lab.PostfixOptions) *lab.Postfix {
 	tb.Helper()

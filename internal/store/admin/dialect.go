@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
+)
+
+// How many connections there are at most, and how long one to PostgreSQL may take to be made.
+const (
+	fileConns     = 4
+	postgresConns = 8
+	dialTime      = 3 * time.Second
+)
+
+// dialect is what differs between the two.
+type dialect struct{ postgres bool }
+
+// query writes a statement for the store: PostgreSQL numbers its parameters.
+func (d dialect) query(text string) string {
+	if !d.postgres {
+		return text
+	}
+	var b strings.Builder
+	n := 0
+	for part := range strings.SplitSeq(text, "?") {
+		if n > 0 {
+			b.WriteString("$" + strconv.Itoa(n))
+		}
+		b.WriteString(part)
+		n++
+	}
+	return b.String()
+}
+
+// isAway reports whether an error of a statement is the store's and not the statement's: a connection that broke, a file that
+// stays locked, a deadline.
+func (d dialect) isAway(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, ErrAway) {
+		return true
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "53") || strings.HasPrefix(e.Code, "57") || strings.HasPrefix(e.Code, "58")
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff { // https://sqlite.org/rescode.html
+		case 5, 6, 8, 9, 10, 11, 13, 14, 26: // BUSY LOCKED READONLY INTERRUPT IOERR CORRUPT FULL CANTOPEN NOTADB
+			return true
+		}
+		return false
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || pgconn.SafeToRetry(err)
+}
+
+// Duplicate reports whether a statement failed since a row with the same key is there.
+func Duplicate(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code == "23505"
+	}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code() == 2067 || e.Code() == 1555) // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY
+}
+
+// openFile opens the SQLite file. What was written survives a power cut, each transaction.
+func openFile(path string) (dialect, *sql.DB, error) {
+	if err := touch(path); err != nil {
+		return dialect{}, nil, err
+	}
+	values := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(FULL)",
+		"foreign_keys(1)", "temp_store(MEMORY)", "journal_size_limit(8388608)", "secure_delete(1)"}}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: values.Encode()}).String())
+	if err != nil {
+		return dialect{}, nil, err
+	}
+	db.SetMaxOpenConns(fileConns)
+	return dialect{}, db, nil
+}
+
+// openPostgres opens PostgreSQL, which need not answer yet.
+func openPostgres(o *Options) (dialect, *sql.DB, error) {
+	c, err := pgx.ParseConfig(o.URL)
+	if err != nil {
+		return dialect{}, nil, errors.New("store.url cannot be read: it is postgres://user@host/database, with parameters as libpq has them") // pgx's words may hold the password
+	}
+	if o.Password != "" {
+		c.Password = o.Password
+	}
+	if err := safe(&c.Config); err != nil && !o.Insecure {
+		return dialect{}, nil, err
+	}
+	c.ConnectTimeout = dialTime
+	c.RuntimeParams["application_name"] = "gatepost"
+	// A server that keeps a transaction whose client is gone would hold its locks.
+	c.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt((2 * o.Time).Milliseconds(), 10)
+	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(migrateTime.Milliseconds(), 10)
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: proxies that pool transactions have none
+	db := stdlib.OpenDB(*c)
+	db.SetMaxOpenConns(postgresConns)
+	db.SetMaxIdleConns(2)
+	db.SetConnMaxLifetime(30 * time.Minute) // so that a server which took over gets its share
+	return dialect{postgres: true}, db, nil
+}
+
+// safe refuses to speak, beyond this machine, in clear or to a server whose certificate nobody looks at.
+func safe(c *pgconn.Config) error {
+	places := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
+	for _, p := range append(places, c.Fallbacks...) {
+		ip, err := netip.ParseAddr(p.Host)
+		if strings.HasPrefix(p.Host, "/") || strings.HasPrefix(p.Host, "@") || p.Host == "localhost" || err == nil && ip.IsLoopback() {
+			continue
+		}
+		if p.TLSConfig == nil || p.TLSConfig.InsecureSkipVerify && p.TLSConfig.VerifyPeerCertificate == nil && p.TLSConfig.VerifyConnection == nil {
+			return fmt.Errorf("store.url: %s is not on this machine, and what is told there could be read and changed on the way: add sslmode=verify-full, or say store.insecure = true", p.Host)
+		}
+	}
+	return nil
+}
