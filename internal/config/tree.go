@@ -133,12 +133,18 @@ type grower struct {
 	parser unstable.Parser
 	root   *node
 	table  *node // where keys go: the table of the last header
+
+	// note, if not nil, is told of each expression: of a header its table, of a key its value, and where the key begins.
+	note func(n *node, at int, header bool)
 }
 
 // grow parses the whole source, or up to the first syntax error, which sets cut.
-func (s *source) grow() *node {
-	g := &grower{source: s, root: newTable(nil, "", 0, headed)}
+func (s *source) grow() *node { return (&grower{source: s}).grow() }
+
+func (g *grower) grow() *node {
+	g.root = newTable(nil, "", 0, headed)
 	g.table = g.root
+	s := g.source
 	g.parser.Reset(s.data)
 	for g.parser.NextExpression() {
 		switch e := g.parser.Expression(); e.Kind {
@@ -149,11 +155,30 @@ func (s *source) grow() *node {
 		case unstable.KeyValue:
 			g.keyValue(g.table, e, 0)
 		}
+		g.tell()
 	}
 	if err := g.parser.Error(); err != nil {
 		s.syntax(err, &g.parser)
 	}
 	return g.root
+}
+
+// tell notes the expression that was just read, unless it could not be where it is.
+func (g *grower) tell() {
+	e := g.parser.Expression()
+	if g.note == nil || len(g.problems) > 0 {
+		return
+	}
+	parts := g.parts(e.Key())
+	if e.Kind != unstable.KeyValue {
+		g.note(g.table, parts[0].at, true)
+		return
+	}
+	n := g.table
+	for _, p := range parts {
+		n = n.index[p.name].value
+	}
+	g.note(n, parts[0].at, false)
 }
 
 func (g *grower) parts(keys unstable.Iterator) []part {
