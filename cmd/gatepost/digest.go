@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,7 +19,6 @@ import (
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
-	"gatepost/internal/durable"
 	"gatepost/internal/routing"
 	"gatepost/internal/store"
 )
@@ -67,20 +62,7 @@ func (d *daemon) tryDigests() error {
 
 // digestKey reads the key of links, or makes one. Without the file all links are void.
 func digestKey(name string) ([]byte, error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		key := make([]byte, digest.KeySize)
-		_, _ = rand.Read(key) // it never fails
-		return key, durable.WriteFile(name, []byte(hex.EncodeToString(key)+"\n"), 0o600)
-	}
-	if err != nil {
-		return nil, err
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != digest.KeySize {
-		return nil, fmt.Errorf("%s must hold %d hexadecimal digits; remove it to have another one made, which makes all links void", name, 2*digest.KeySize)
-	}
-	return key, nil
+	return keyFile(name, digest.KeySize, ", which makes all links void")
 }
 
 // digestSettings translates quarantine.digest. The documents are of one reload at most apart.
