@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -153,12 +152,7 @@ func (d *daemon) servePortal(ctx context.Context, l net.Listener) error {
 	s := &http.Server{Handler: d.portal.Handler(), ReadTimeout: publicRead, WriteTimeout: portal.Longest() + publicWrite,
 		IdleTimeout: publicIdle, MaxHeaderBytes: 2 * publicHeader, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0), // strangers do not write our log
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-	defer stop()
-	if err := s.Serve(tls.NewListener(&publicListener{Listener: l, public: &d.portalRoom}, d.portalTLS())); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("web.portal: %w", err)
-	}
-	return nil
+	return answerOn(ctx, "web.portal", s, tls.NewListener(&publicListener{Listener: l, public: &d.portalRoom}, d.portalTLS()))
 }
 
 // portalInstruments adds the page to the metrics. Requests are counted, and logged nowhere: their paths are secrets.

@@ -147,21 +147,16 @@ func (p *public) tls() *tls.Config {
 
 // serve answers on a listener until the context is done.
 func (p *public) serve(ctx context.Context, l net.Listener, secure bool) error {
-	name := "web.public_http"
+	key := "web.public_http"
 	l = &publicListener{Listener: l, public: p}
 	if secure {
-		name, l = "web.public_https", tls.NewListener(l, p.tls())
+		key, l = "web.public_https", tls.NewListener(l, p.tls())
 	}
 	s := &http.Server{Handler: p.handler(secure), ReadTimeout: publicRead, WriteTimeout: publicWrite, IdleTimeout: publicIdle,
 		MaxHeaderBytes: publicHeader, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0), // strangers do not write our log
 		// A connection of tls-alpn-01 ends with its handshake (RFC 8737 section 3). There is no HTTP/2: a page is one request.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){acmeALPN: func(_ *http.Server, c *tls.Conn, _ http.Handler) { _ = c.Close() }}}
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-	defer stop()
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	return answerOn(ctx, key, s, l)
 }
 
 // enter takes a place for a client. Loopback is bounded by the whole alone: a proxy there speaks for many.

@@ -374,10 +374,15 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal, failed <-chan e
 // serveWeb serves the listener for monitoring.
 func serveWeb(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	return answerOn(ctx, "web.metrics", s, l)
+}
+
+// answerOn has a server answer on a listener until the context is done; its error names the key of the listener.
+func answerOn(ctx context.Context, key string, s *http.Server, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("web.metrics: %w", err)
+		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil
 }
