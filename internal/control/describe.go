@@ -59,7 +59,7 @@ func (o *Operation) problems() (all []error) {
 	for _, m := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(o.Path, -1) {
 		holes = append(holes, m[1])
 	}
-	for _, f := range o.Fields() {
+	for _, f := range o.fields {
 		if f.Doc == "" {
 			bad("field %s says not what it means", f.Name)
 		}

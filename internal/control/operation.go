@@ -26,6 +26,7 @@ type Operation struct {
 	In     reflect.Type  // a struct; see Define
 	Out    reflect.Type  // what is sent as JSON; a File is sent as it is; nil of a stream
 	Time   time.Duration // that it may take; 0: a minute
+	fields []Field       // of In
 	call   func(ctx context.Context, in any) (any, error)
 	stream func(ctx context.Context, in any, send Send) error
 }
@@ -43,7 +44,8 @@ type Send func(id, event string, data any) error
 // call gets the actor by access.Of, bounds what it shows and changes by Actor.Sees, and returns a *Fault where the caller
 // can do something about it. Where it changes something it says so by Changed.
 func Define[In, Out any](o Operation, call func(ctx context.Context, in *In) (Out, error)) Operation {
-	o.In, o.Out = reflect.TypeFor[In](), reflect.TypeFor[Out]()
+	o.takes(reflect.TypeFor[In]())
+	o.Out = reflect.TypeFor[Out]()
 	o.call = func(ctx context.Context, in any) (any, error) { return call(ctx, in.(*In)) }
 	return o
 }
@@ -51,7 +53,7 @@ func Define[In, Out any](o Operation, call func(ctx context.Context, in *In) (Ou
 // DefineStream makes an operation that sends events until the client goes away or the context is done, as server-sent
 // events. Its In may have a field with header:"Last-Event-ID".
 func DefineStream[In any](o Operation, call func(ctx context.Context, in *In, send Send) error) Operation {
-	o.In = reflect.TypeFor[In]()
+	o.takes(reflect.TypeFor[In]())
 	o.stream = func(ctx context.Context, in any, send Send) error { return call(ctx, in.(*In), send) }
 	return o
 }
@@ -161,7 +163,7 @@ func (s *Surface) tell(ctx context.Context, o *Operation, in any, note *Change, 
 	if s.Audit == nil || !o.Changes() && !o.Shows && err == nil {
 		return
 	}
-	e := Entry{Actor: access.Of(ctx), Operation: o.Name, In: public(in), Change: *note}
+	e := Entry{Actor: access.Of(ctx), Operation: o.Name, In: o.public(in), Change: *note}
 	if err != nil {
 		f, refused := err.(*Fault)
 		if !o.Changes() && !o.Shows && (!refused || f.Status != http.StatusForbidden) {

@@ -30,8 +30,14 @@ type Field struct {
 }
 
 // Fields describes what the operation takes, in the order of the struct.
-func (o *Operation) Fields() []Field {
-	return fieldsOf(o.In, o.Changes() && o.Method != http.MethodDelete)
+func (o *Operation) Fields() []Field { return o.fields }
+
+// takes notes what an In is made of: requests only follow it.
+func (o *Operation) takes(t reflect.Type) {
+	o.In = t
+	if t.Kind() == reflect.Struct { // else Validate says so
+		o.fields = fieldsOf(t, o.Changes() && o.Method != http.MethodDelete)
+	}
 }
 
 func fieldsOf(t reflect.Type, body bool) (out []Field) {
@@ -63,21 +69,20 @@ func fieldsOf(t reflect.Type, body bool) (out []Field) {
 // read makes an In of a request. What cannot be read is a Fault that names the field.
 func (o *Operation) read(r *http.Request) (any, error) {
 	in := reflect.New(o.In)
-	fields := o.Fields()
 	query := r.URL.Query()
-	for _, f := range fields {
+	for _, f := range o.fields {
 		if f.Default != "" {
 			if err := setText(in.Elem().FieldByIndex(f.index), []string{f.Default}); err != nil {
 				return nil, fmt.Errorf("control: %s: default of %s: %w", o.Name, f.Name, err)
 			}
 		}
 	}
-	if slices.ContainsFunc(fields, func(f Field) bool { return f.From == "body" }) {
+	if slices.ContainsFunc(o.fields, func(f Field) bool { return f.From == "body" }) {
 		if err := readBody(r.Body, in.Interface()); err != nil {
 			return nil, err
 		}
 	}
-	for _, f := range fields {
+	for _, f := range o.fields {
 		var texts []string
 		switch f.From {
 		case "path":
@@ -96,7 +101,7 @@ func (o *Operation) read(r *http.Request) (any, error) {
 			return nil, &Fault{Status: http.StatusBadRequest, Message: f.Name + ": " + err.Error(), Field: f.Name}
 		}
 	}
-	if err := unknownKey(query, fields); err != nil {
+	if err := unknownKey(query, o.fields); err != nil {
 		return nil, err
 	}
 	if err := o.check(in.Elem()); err != nil {
@@ -145,7 +150,7 @@ func unknownKey(query url.Values, fields []Field) error {
 
 // check holds an In against the bounds of its tags, and asks it.
 func (o *Operation) check(in reflect.Value) error {
-	for _, f := range o.Fields() {
+	for _, f := range o.fields {
 		if err := f.bounds(in.FieldByIndex(f.index)); err != nil {
 			return &Fault{Status: http.StatusBadRequest, Message: f.Name + ": " + err.Error(), Field: f.Name}
 		}
@@ -253,10 +258,10 @@ func setPlain(v reflect.Value, text string) error {
 }
 
 // public is an In without what is secret, as names and values.
-func public(in any) map[string]any {
+func (o *Operation) public(in any) map[string]any {
 	out := map[string]any{}
 	v := reflect.ValueOf(in).Elem()
-	for _, f := range fieldsOf(v.Type(), false) {
+	for _, f := range o.fields {
 		if x := v.FieldByIndex(f.index); f.Secret && !x.IsZero() {
 			out[f.Name] = "(secret)"
 		} else if !x.IsZero() {
