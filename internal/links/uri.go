@@ -74,9 +74,12 @@ func (u *URI) Opens() bool {
 	case "smb", "search-ms", "search", "ms-msdt", "ms-officecmd", "ms-appinstaller":
 		return true
 	case "file":
-		host := strings.TrimLeft(strings.ReplaceAll(u.Path, `\`, "/"), "/")
-		slashes := len(u.Path) - len(strings.TrimLeft(u.Path, `/\`))
-		host, _, _ = strings.Cut(host, "/")
+		rest := strings.TrimLeft(u.Path, `/\`)
+		host := rest
+		if end := strings.IndexAny(rest, `/\`); end >= 0 {
+			host = rest[:end]
+		}
+		slashes := len(u.Path) - len(rest) // three: a file of the reader's own disk
 		return slashes >= 2 && slashes != 3 && host != "" && !strings.EqualFold(host, "localhost") && !strings.ContainsAny(host, ":|")
 	case "":
 		return strings.HasPrefix(u.Path, `\\`) && len(u.Path) > 2
