@@ -1,7 +1,6 @@
 package quarantine
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -99,9 +98,7 @@ func growing(n int, most time.Duration) time.Duration {
 
 // union is both, each name once, in order.
 func union(a, b []string) []string {
-	all := make(map[string]bool)
-	for _, name := range slices.Concat(a, b) {
-		all[name] = true
-	}
-	return slices.Sorted(maps.Keys(all))
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
