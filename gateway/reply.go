@@ -3,6 +3,8 @@ package gateway
 import (
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Reply is one SMTP reply. Text has no enhanced code and no line end; several lines are separated by "\n".
@@ -68,6 +70,24 @@ func CleanText(text string, max int) string {
 		}
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// ShowText makes text of strangers fit for people's eyes, in any script: what is not to be seen, or changes the direction of what is
+// around it, reads as "?". It is at most so many characters; where some are left out, "..." stands behind them.
+func ShowText(text string, most int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range text {
+		if n++; n > most {
+			b.WriteString("...")
+			break
+		}
+		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) {
+			r = '?'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // Word returns what the sender is told when outcome comes of reason: the class of the code is derived from the outcome. A

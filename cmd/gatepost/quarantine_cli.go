@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -180,10 +179,7 @@ func keptShow(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Complain(e, "quarantine show", err)
 	}
 	if f.JSON {
-		if json.NewEncoder(e.Out).Encode(l) != nil {
-			return cli.Found
-		}
-		return cli.Done
+		return cli.JSON(e, l)
 	}
 	printLooked(e.Out, l)
 	return cli.Done

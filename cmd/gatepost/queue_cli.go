@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -193,10 +192,7 @@ func queueShow(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Complain(e, "queue show", err)
 	}
 	if f.JSON {
-		if json.NewEncoder(e.Out).Encode(s) != nil {
-			return cli.Found
-		}
-		return cli.Done
+		return cli.JSON(e, s)
 	}
 	printShown(e.Out, s)
 	return cli.Done

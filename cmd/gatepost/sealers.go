@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -23,10 +22,7 @@ func arcSealers(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Complain(e, "arc sealers", err)
 	}
 	if f.JSON {
-		if err := json.NewEncoder(e.Out).Encode(list); err != nil {
-			return cli.Found
-		}
-		return cli.Done
+		return cli.JSON(e, list)
 	}
 	for _, s := range list {
 		fmt.Fprintf(e.Out, "%-30s %5d messages on %3d days, last %s, as from %s\n", s.Domain, s.Messages, s.Days,

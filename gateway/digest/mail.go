@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"gatepost/gateway"
+	"gatepost/gateway/quarantine"
 	"html"
 	"io"
 	"mime"
@@ -13,11 +15,6 @@ import (
 	"net/mail"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"gatepost/gateway"
-	"gatepost/gateway/quarantine"
 )
 
 // Most is how many messages a digest lists; of more it tells how many there are.
@@ -122,22 +119,10 @@ func shown(author string) string {
 	return plain(strings.Join(all, ", "), 100)
 }
 
-// plain is text of strangers that shows what it is: what is not to be seen, or changes the direction of what is around it, reads
-// as "?". What programs would make a link of, in text of strangers, they do not find: there is no scheme and no www. in it.
+// plain is text of strangers that shows what it is. What programs would make a link of, in text of strangers, they do not find:
+// there is no scheme and no www. in it.
 func plain(text string, most int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range text {
-		if n++; n > most {
-			b.WriteString("...")
-			break
-		}
-		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) {
-			r = '?'
-		}
-		b.WriteRune(r)
-	}
-	return strings.NewReplacer("://", ":?/", "www.", "www?").Replace(b.String())
+	return strings.NewReplacer("://", ":?/", "www.", "www?").Replace(gateway.ShowText(text, most))
 }
 
 // pairs are what is told of a message besides its link.

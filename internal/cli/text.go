@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"gatepost/gateway"
 	"gatepost/internal/config"
 )
 
@@ -43,23 +42,7 @@ func Moment(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is no time; write 2h, 3d, 14:30, 2026-11-23 or \"2026-11-23 14:30\"", text)
 }
 
-// Shown is text of strangers that a terminal can be shown, at most so many characters of it: what is not to be seen, or changes
-// the direction of what is around it, reads as "?".
+// Shown is text of strangers that a terminal can be shown, at most so many characters of it; see gateway.ShowText.
 func Shown(text string, most int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range text {
-		if n++; n > most {
-			b.WriteString("...")
-			break
-		}
-		switch {
-		case r == '\t':
-			r = ' '
-		case r == utf8.RuneError, !unicode.IsPrint(r), unicode.Is(unicode.Bidi_Control, r):
-			r = '?'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
+	return gateway.ShowText(strings.ReplaceAll(text, "\t", " "), most)
 }
