@@ -1,0 +1,183 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"gatepost/internal/access"
+)
+
+func (a *Accounts) newSession(u User, token string, from Client, how string) Session {
+	now := clock()
+	s := Session{Digest: digestOf("session", token), ID: newID(), User: u.ID, Epoch: u.Epoch, Created: now, Seen: now, Proved: now, Agent: agent(from.Agent), How: how}
+	if from.Address.IsValid() {
+		s.Address = from.Address.String()
+	}
+	return s
+}
+
+// live reports whether a session has not run out.
+func live(s Session, now time.Time) bool {
+	return !s.Pending && now.Sub(s.Seen) < IdleTime && now.Sub(s.Created) < LongestTime
+}
+
+// trim ends the oldest sessions of a user who has too many.
+func (a *Accounts) trim(ctx context.Context, u User) error {
+	all, err := a.store.Sessions(ctx, u.ID)
+	if err != nil || len(all) <= mostSessions {
+		return err
+	}
+	for _, s := range all[mostSessions:] {
+		if _, err := a.store.EndSession(ctx, u.ID, s.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FromSession says who is behind the token of a session, at an address. Rights are those that the user has now. It is Wrong
+// where there is no such session, or no longer.
+func (a *Accounts) FromSession(ctx context.Context, token string, address netip.Addr) (access.Actor, Session, error) {
+	if len(token) != 43 {
+		return access.Actor{}, Session{}, ended()
+	}
+	s, u, err := a.store.Session(ctx, digestOf("session", token))
+	now := clock()
+	if errors.Is(err, ErrNone) || err == nil && (!live(s, now) || u.Disabled || s.Epoch != u.Epoch) {
+		return access.Actor{}, Session{}, ended()
+	}
+	if err != nil {
+		return access.Actor{}, Session{}, err
+	}
+	if now.Sub(s.Seen) >= touchEvery {
+		if err := a.store.TouchSession(ctx, s.Digest, now); err != nil {
+			return access.Actor{}, Session{}, err
+		}
+		s.Seen = now
+	}
+	return access.Actor{Name: u.Name, Role: u.Role, Domains: u.Domains, Via: access.BySession, Address: address, Session: s.ID}, s, nil
+}
+
+// Logout ends a session by its token. One that is not there is ended already.
+func (a *Accounts) Logout(ctx context.Context, token string, from Client) error {
+	s, u, err := a.store.Session(ctx, digestOf("session", clipToken(token)))
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	if err == nil {
+		_, err = a.store.EndSession(ctx, u.ID, s.ID)
+		a.notice(ctx, Event{What: "logout", User: u.Name, Address: from.Address})
+	}
+	return err
+}
+
+// Sessions lists the live sessions of a user, the newest first.
+func (a *Accounts) Sessions(ctx context.Context, name string) ([]Session, error) {
+	u, err := a.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.store.Sessions(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	now := clock()
+	out := all[:0]
+	for _, s := range all {
+		if live(s, now) && s.Epoch == u.Epoch {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// EndSession ends one session of a user by its ID; with "" all, but for the one of whoever asks. It returns how many. Every user
+// ends his own; others those of users upon whom they may act.
+func (a *Accounts) EndSession(ctx context.Context, who access.Actor, name, id string) (int, error) {
+	u, err := a.find(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	if err := ownOrOver(who, u); err != nil {
+		return 0, err
+	}
+	if id == "" {
+		return a.store.EndSessions(ctx, u.ID, who.Session)
+	}
+	there, err := a.store.EndSession(ctx, u.ID, id)
+	if err == nil && !there {
+		err = &Refusal{Kind: Missing, Message: "there is no such session", Field: "id"}
+	}
+	return 1, err
+}
+
+// Fresh refuses, with Prove, whoever acts in a session and gave no password or code in the last ProofTime. Users, tokens, keys and
+// publishing ask it. Programs with a token and the command line have nothing to give again.
+func (a *Accounts) Fresh(ctx context.Context, who access.Actor) error {
+	if who.Via != access.BySession {
+		return nil
+	}
+	_, s, err := a.inSession(ctx, who)
+	if err != nil {
+		return err
+	}
+	if clock().Sub(s.Proved) >= ProofTime {
+		return &Refusal{Kind: Prove, Message: "this wants your password or a code again", Hint: "confirm that it is you", Field: "proof"}
+	}
+	return nil
+}
+
+// Prove takes the password again, or the code where the user has TOTP, and renews the session: the old token is worth nothing
+// afterwards, and the new one is returned.
+func (a *Accounts) Prove(ctx context.Context, who access.Actor, proof string) (string, error) {
+	u, s, err := a.inSession(ctx, who)
+	if err != nil {
+		return "", err
+	}
+	if err := a.proof(ctx, u, who.Address, proof); err != nil {
+		return "", err
+	}
+	a.notice(ctx, Event{What: "confirmed", User: u.Name, Address: who.Address})
+	return a.renew(ctx, u, s, true)
+}
+
+// proof checks the code of a user who has TOTP, else the password.
+func (a *Accounts) proof(ctx context.Context, u User, from netip.Addr, proof string) error {
+	if u.TOTP {
+		_, _, err := a.code(ctx, u, proof)
+		return err
+	}
+	now := clock()
+	if wait := a.throttle.take(u.Name, from, true, now); wait > 0 {
+		return waiting(wait)
+	}
+	secrets, err := a.secrets(ctx, u)
+	if err == nil {
+		var ok bool
+		if ok, err = a.check(ctx, u, secrets.Password, proof); err == nil && !ok {
+			return &Refusal{Kind: Wrong, Message: "the password is wrong", Field: "proof", Wait: a.throttle.next(u.Name, from, clock())}
+		}
+	}
+	a.throttle.forgive(u.Name, from, err == nil, now)
+	return err
+}
+
+// renew puts a session under a new token in place of another, with the user's epoch of now. It is as old as the other was.
+func (a *Accounts) renew(ctx context.Context, u User, old Session, proved bool) (string, error) {
+	token := newToken()
+	s := old
+	s.Digest, s.ID, s.Epoch, s.Seen = digestOf("session", token), newID(), u.Epoch, clock()
+	if proved {
+		s.Proved = s.Seen
+	}
+	there, err := a.store.ReplaceSession(ctx, old.Digest, s)
+	if err != nil {
+		return "", err
+	}
+	if !there {
+		return "", ended()
+	}
+	return token, nil
+}
