@@ -66,6 +66,7 @@ var arrows = map[string][]string{
 	"internal/store/admin":          {"internal/access", "internal/audit", "internal/versions", "internal/accounts", "internal/alarm"},
 	"internal/accounts":             {"internal/access"},
 	"internal/accounts/storetest":   {"internal/access", "internal/accounts"},
+	"internal/alarm/storetest":      {"internal/alarm"},
 	"internal/archtest":             {},
 }
 
