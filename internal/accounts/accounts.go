@@ -21,6 +21,7 @@ const (
 	mostSessions  = 16               // of a user; then the oldest ends
 	mostTokens    = 50               // of a user
 	mostUsers     = 1000
+	longestName   = 64
 	longestTokens = 366 * 24 * time.Hour // that a token lives at most: a year
 )
 
@@ -90,12 +91,17 @@ func (a *Accounts) Sweep(ctx context.Context) error {
 // clock is the time as stores keep it.
 func clock() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
-// Name is a name as it is kept: in small letters, without what stands around it.
+// Name is a name as it is kept: in small letters, without what stands around it. It is "" of what can be nobody's, so that no
+// store is asked for octets that it cannot have.
 func Name(text string) string {
 	if len(text) > 256 {
 		return ""
 	}
-	return strings.ToLower(strings.TrimSpace(text))
+	name := strings.ToLower(strings.TrimSpace(text))
+	if len(name) == 0 || len(name) > longestName || strings.ContainsAny(name[:1], "._@+-") || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._@+-") != "" {
+		return ""
+	}
+	return name
 }
 
 // named finds the user behind an actor who came by a session or a token.

@@ -127,7 +127,7 @@ func TestSameAnswer(t *testing.T) {
 		var answers []string
 		for _, c := range []struct{ name, password string }{
 			{"nobody", good}, {"anna", "wrong"}, {"bert", good}, {"bert", "wrong"}, {"carl", ""}, {"carl", good}, {"", ""}, {"anna", strings.Repeat("x", 2000)},
-			{"anna", "\xff"}, {strings.Repeat("a", 10_000), good}, {"' OR 1=1 --", good},
+			{"anna", "\xff"}, {strings.Repeat("a", 10_000), good}, {"' OR 1=1 --", good}, {"anna\x00", good}, {"\xff", good},
 		} {
 			before := w.Hashes()
 			_, err := w.Begin(t.Context(), c.name, c.password, accounts.Client{Address: netip.MustParseAddr("203.0.113.9")})

@@ -17,6 +17,11 @@ func newToken() string {
 // newID makes a name for a thing that is no secret.
 func newID() string { return strings.ToLower(rand.Text())[:16] }
 
+// isID reports whether a text can be one of newID.
+func isID(text string) bool {
+	return len(text) == 16 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
+
 // digestOf is what the store has of a secret. what keeps secrets of one use from being taken for another's.
 func digestOf(what, secret string) Digest {
 	return sha256.Sum256([]byte("gatepost " + what + "\x00" + secret))

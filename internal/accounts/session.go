@@ -106,7 +106,10 @@ func (a *Accounts) EndSession(ctx context.Context, who access.Actor, name, id st
 	if id == "" {
 		return a.store.EndSessions(ctx, u.ID, who.Session)
 	}
-	there, err := a.store.EndSession(ctx, u.ID, id)
+	there := false
+	if isID(id) {
+		there, err = a.store.EndSession(ctx, u.ID, id)
+	}
 	if err == nil && !there {
 		err = &Refusal{Kind: Missing, Message: "there is no such session", Field: "id"}
 	}

@@ -3,8 +3,8 @@ package accounts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/mail"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -78,7 +78,7 @@ func (a *Accounts) find(ctx context.Context, name string) (User, error) {
 }
 
 func missing(name string) error {
-	return &Refusal{Kind: Missing, Message: "there is no user " + strings.ToValidUTF8(name[:min(len(name), 64)], "?"), Field: "name"}
+	return &Refusal{Kind: Missing, Message: fmt.Sprintf("there is no user %.64q", name), Field: "name"}
 }
 
 // Add makes a user without a password, and a code by which he sets one (Redeem) within CodeTime.
@@ -233,7 +233,7 @@ func (a *Accounts) dropSecond(ctx context.Context, u User) error {
 // user lays a profile over a user.
 func (p Profile) user(u User) (User, error) {
 	u.Name, u.Display, u.Mail, u.Role = Name(p.Name), strings.TrimSpace(p.Display), strings.TrimSpace(p.Mail), p.Role
-	if !regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]{0,63}$`).MatchString(u.Name) {
+	if u.Name == "" {
 		return u, bad("name", "a name has 1 to 64 letters, digits, dots, hyphens, and no others but _ @ +, and begins with a letter or digit")
 	}
 	if !plainText(u.Display, 100) {
