@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"gatepost/filters"
 	"gatepost/gateway"
 	"gatepost/gateway/relay"
+	"gatepost/internal/api"
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
@@ -35,16 +35,17 @@ type behind struct {
 	making sync.Mutex
 
 	once   sync.Once
-	status state // of the daemon
+	status api.Status // of the daemon
 	err    error
 }
 
 // ask asks the daemon for its state, once.
-func (b *behind) ask(ctx context.Context) (*state, error) {
+func (b *behind) ask(ctx context.Context) (*api.Status, error) {
 	b.once.Do(func() {
 		ctx, cancel := context.WithTimeout(ctx, statusTime)
 		defer cancel()
-		b.err = control.NewClient(b.c.Bootstrap.Control.Socket).Do(ctx, http.MethodGet, "/status", nil, &b.status)
+		asked := control.Asking[struct{}](statusQuestion())
+		b.err = control.NewClient(b.c.Bootstrap.Control.Socket).Ask(ctx, &asked, &struct{}{}, &b.status)
 		if errors.Is(b.err, control.ErrNotRunning) {
 			b.err = doctor.ErrNotRunning
 		}

@@ -10,30 +10,16 @@ import (
 	"time"
 
 	"gatepost/gateway/journal"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/control"
 )
 
 // Times of gatepost drain: long enough for a balancer that asks every few seconds and believes the third answer.
 const (
-	drainAfter   = 30 * time.Second
-	drainAtMost  = 24 * time.Hour
-	drainedUntil = "gatepost resume"
+	drainAfter  = 30 * time.Second
+	drainAtMost = 24 * time.Hour
 )
-
-// operatorDrain is what gatepost drain began. It is not kept over a restart: a host that starts serves.
-type operatorDrain struct {
-	Since  time.Time `json:"since"`
-	Closes time.Time `json:"closes"` // from then on new connections are refused
-}
-
-func (o *operatorDrain) String() string {
-	what := "new connections are refused from " + o.Closes.Format(time.TimeOnly) + " on"
-	if !time.Now().Before(o.Closes) {
-		what = "new connections are refused"
-	}
-	return fmt.Sprintf("draining by operator since %s, %s, until %s", o.Since.Format(time.DateTime), what, drainedUntil)
-}
 
 // leaving is what the server asks: whether a balancer shall send clients elsewhere, and whether those that come are refused.
 func (d *daemon) leaving() (leaving, closed bool) {
@@ -49,7 +35,7 @@ func (d *daemon) drainVerb(_ context.Context, r *http.Request) (any, error) {
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: "after is no time between 0s and 24h", Hint: "write for example 30s"}
 	}
 	now := time.Now()
-	o := &operatorDrain{Since: now, Closes: now.Add(after)}
+	o := &api.Drain{Since: now, Closes: now.Add(after)}
 	if before := d.drained.Load(); before != nil {
 		o.Since = before.Since
 	}
@@ -81,7 +67,7 @@ func drain(ctx context.Context, e cli.Env, args []string) int {
 		fmt.Fprintf(e.Err, "gatepost drain: --after is %s; write a time between 0s and 24h\n", *after)
 		return cli.Usage
 	}
-	var o operatorDrain
+	var o api.Drain
 	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/drain?after="+url.QueryEscape(after.String()), &o); err != nil {
 		return cli.Complain(e, "drain", err)
 	}
@@ -95,7 +81,7 @@ func resume(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var o operatorDrain
+	var o api.Drain
 	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/resume", &o); err != nil {
 		return cli.Complain(e, "resume", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/relay"
 	"gatepost/internal/addrpool"
+	"gatepost/internal/api"
 	"gatepost/internal/clamd"
 	"gatepost/internal/dns"
 )
@@ -46,17 +47,17 @@ func (p *parts) probeClamAV(ctx context.Context, c *clamd.Client) (string, error
 const statisticsTime = 3 * time.Second
 
 // clamStatistics asks a clamd how busy it is. It is for people to read, and no answer is no fault.
-func (p *parts) clamStatistics(ctx context.Context) (server, bool) {
+func (p *parts) clamStatistics(ctx context.Context) (api.Server, bool) {
 	if p.clamav == nil {
-		return server{}, false
+		return api.Server{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, statisticsTime)
 	defer cancel()
-	var line server
+	var line api.Server
 	err := p.clamav.Do(ctx, func(ctx context.Context, c *clamd.Client) error {
 		stats, err := c.Stats(ctx)
 		said := gateway.CleanText(strings.Join(strings.Fields(stats.Threads+" "+stats.Queue), " "), 200)
-		line = server{What: "clamav work", Server: c.Address(), OK: true, Said: said}
+		line = api.Server{What: "clamav work", Server: c.Address(), OK: true, Said: said}
 		return err
 	})
 	return line, err == nil

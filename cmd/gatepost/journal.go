@@ -13,6 +13,7 @@ import (
 	"gatepost/gateway/relay"
 	"gatepost/gateway/smtpd"
 	"gatepost/internal/addrpool"
+	"gatepost/internal/api"
 )
 
 // openJournal makes the journal with its sinks: stdout, and syslog where the document names it.
@@ -194,11 +195,11 @@ func anyUsable(list []addrpool.Health) (bool, string) {
 }
 
 // readiness lists the parts as status shows them.
-func (d *daemon) readiness() []stateLine {
-	var out []stateLine
+func (d *daemon) readiness() []api.Part {
+	var out []api.Part
 	_, parts := d.journal.Health().Parts()
 	for _, p := range parts {
-		out = append(out, stateLine{Part: p.Name, OK: p.OK, Detail: p.Detail})
+		out = append(out, api.Part{Part: p.Name, OK: p.OK, Detail: p.Detail})
 	}
 	return out
 }
@@ -245,7 +246,7 @@ func (d *daemon) alarms(ctx context.Context) {
 	}
 }
 
-func (d *daemon) alarm(p stateLine, now time.Time, unwell map[string]time.Time, told map[string]bool) {
+func (d *daemon) alarm(p api.Part, now time.Time, unwell map[string]time.Time, told map[string]bool) {
 	since, before := unwell[p.Part]
 	switch {
 	case p.OK && told[p.Part]:

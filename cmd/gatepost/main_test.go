@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/api"
 	"gatepost/internal/clamd"
 	"gatepost/internal/cli"
 )
@@ -213,11 +214,11 @@ func TestSignatureHealth(t *testing.T) {
 
 // TestWell shows that status fails for a server that does not answer, also while its part still counts as usable.
 func TestWell(t *testing.T) {
-	good := state{Servers: []server{{OK: true}}, Parts: []stateLine{{OK: true}}}
-	server := state{Servers: []server{{OK: true}, {}}, Parts: good.Parts}
-	part := state{Servers: good.Servers, Parts: []stateLine{{}}}
-	if !good.well() || server.well() || part.well() {
-		t.Errorf("well: %v, a server that is not: %v, a part that is not: %v", good.well(), server.well(), part.well())
+	good := api.Status{Servers: []api.Server{{OK: true}}, Parts: []api.Part{{OK: true}}}
+	server := api.Status{Servers: []api.Server{{OK: true}, {}}, Parts: good.Parts}
+	part := api.Status{Servers: good.Servers, Parts: []api.Part{{}}}
+	if !good.Well() || server.Well() || part.Well() {
+		t.Errorf("well: %v, a server that is not: %v, a part that is not: %v", good.Well(), server.Well(), part.Well())
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/lab/dnslab"
 )
@@ -157,7 +158,7 @@ func startForBench(b *testing.B, hop int, proxied bool) (net.Conn, func()) {
 	go func() {
 		ended <- serve(ctx, cli.Env{Out: io.Discard, Err: os.Stderr, Sections: sections}, []string{"--config", dir})
 	}()
-	var where addresses
+	var where api.Addresses
 	for range 500 {
 		if text, err := os.ReadFile(filepath.Join(state, "addresses.json")); err == nil && json.Unmarshal(text, &where) == nil {
 			break

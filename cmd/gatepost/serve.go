@@ -28,6 +28,7 @@ import (
 	"gatepost/gateway/reports"
 	"gatepost/gateway/smtpd"
 	"gatepost/gateway/spool"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
@@ -48,10 +49,10 @@ type daemon struct {
 	lock         *os.File
 	sandbox      sandbox.State
 	resources    *resources.Memory
-	descriptors  int                           // that the process may have
-	drained      atomic.Pointer[operatorDrain] // nil while the host serves
-	mayRead      []string                      // files that the sandbox was given one by one
-	bootstrap    *config.Bootstrap             // of the start; a reload changes the policy only
+	descriptors  int                       // that the process may have
+	drained      atomic.Pointer[api.Drain] // nil while the host serves
+	mayRead      []string                  // files that the sandbox was given one by one
+	bootstrap    *config.Bootstrap         // of the start; a reload changes the policy only
 	parts        *parts
 	store        *store.Log
 	clients      *store.Clients  // nil where its file cannot be used
@@ -87,10 +88,11 @@ type daemon struct {
 	acme         *issuing // nil where no certificate is got from an authority
 	public       *public  // nil where the document wants none
 	hosted       hosting
+	surface      *control.Surface // what can be asked; others serve copies of it
 	server       *smtpd.Server
 	pulses       []*systemd.Pulse
 	started      time.Time
-	where        addresses
+	where        api.Addresses
 	learning     relearn
 	guests       guestbook
 	probing      relearn // of the DNS lists
@@ -202,7 +204,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		l.Listener = d.pulsed(l.Listener)
 		running.start("listener "+l.name, func() { failed <- d.serveSMTP(serving, l) })
 	}
-	if err := d.where.write(d.bootstrap.StateDir); err != nil {
+	if err := writeAddresses(&d.where, d.bootstrap.StateDir); err != nil {
 		d.log.Error("addresses", "error", err)
 	}
 	d.announce()
@@ -314,6 +316,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.openVault()
 	d.openDigests()
 	d.portal = &portal.Portal{Desk: &portalDesk{d: d}}
+	d.openSurface()
 	return nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gatepost/internal/api"
 )
 
 // errLocked says that another process owns the state folder.
@@ -68,18 +70,9 @@ func awaitState(ctx context.Context, dir string, patience time.Duration, waits f
 	return f, err
 }
 
-// addresses are where the daemon really listens, since a port may be left to the system.
-type addresses struct {
-	Listeners map[string]string `json:"listeners"`
-	Metrics   string            `json:"metrics,omitempty"`
-
-	PublicHTTP  []string `json:"public_http,omitempty"`
-	PublicHTTPS []string `json:"public_https,omitempty"`
-	Portal      []string `json:"portal,omitempty"`
-}
-
-func addressesOf(all listeners) addresses {
-	a := addresses{Listeners: map[string]string{}}
+// addressesOf are where the listeners are.
+func addressesOf(all listeners) api.Addresses {
+	a := api.Addresses{Listeners: map[string]string{}}
 	for _, l := range all.smtp {
 		key := l.name
 		for n := 2; a.Listeners[key] != ""; n++ {
@@ -102,8 +95,8 @@ func addressesOf(all listeners) addresses {
 	return a
 }
 
-// write leaves the addresses in the state folder, for scripts. The file is whole or not there.
-func (a addresses) write(dir string) error {
+// writeAddresses leaves the addresses in the state folder, for scripts. The file is whole or not there.
+func writeAddresses(a *api.Addresses, dir string) error {
 	text, err := json.Marshal(a)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,46 +9,31 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/control"
 )
 
-// state is what status shows.
-type state struct {
-	Version   string         `json:"version"`
-	Host      string         `json:"host"`
-	Since     time.Time      `json:"since"`
-	Mode      string         `json:"mode"`
-	Policy    string         `json:"policy"`
-	Domains   int            `json:"domains"`
-	Sessions  int            `json:"sessions"`
-	Size      int64          `json:"message_size"` // octets, as offered at most
-	Addresses addresses      `json:"addresses"`
-	Drain     *operatorDrain `json:"drain,omitempty"` // while an operator drains the host
-	Memory    float64        `json:"memory_pressure"` // share of the memory in use, 0 to 1
-	Servers   []server       `json:"servers"`
-	Parts     []stateLine    `json:"parts"`
+// statusQuestion is how the daemon is asked how it is.
+func statusQuestion() control.Operation {
+	return control.Operation{Name: "status", Method: http.MethodGet, Path: "/health", Doc: "Tell how the daemon is: listeners, servers that it asks, parts", Right: access.StatusRead}
 }
 
-// server is one thing that the daemon asks.
-type server struct {
-	What   string `json:"what"`
-	Server string `json:"server"`
-	OK     bool   `json:"ok"`
-	Said   string `json:"said"`
+// healthOperations are those of the daemon as a whole.
+func (d *daemon) healthOperations() []control.Operation {
+	return []control.Operation{
+		control.Define(statusQuestion(), func(ctx context.Context, _ *struct{}) (*api.Status, error) { return d.state(ctx), nil }),
+	}
 }
 
-// stateLine is one part of readiness.
-type stateLine struct {
-	Part   string `json:"part"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail,omitempty"`
-}
-
-// verbs are what the command line can ask the daemon.
+// verbs are what the command line can ask the daemon: the surface, and what is no operation yet.
 func (d *daemon) verbs() http.Handler {
+	if d.surface == nil {
+		d.openSurface()
+	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /status", control.Verb(func(ctx context.Context, _ *http.Request) (any, error) { return d.state(ctx), nil }))
+	mux.Handle("/", d.surface.Handler(""))
 	mux.Handle("POST /reload", control.Verb(func(_ context.Context, r *http.Request) (any, error) {
 		if err := d.reload(r.Context()); err != nil {
 			return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error(), Hint: "nothing was changed"}
@@ -95,14 +79,14 @@ func (d *daemon) verbs() http.Handler {
 	return mux
 }
 
-func (d *daemon) state(ctx context.Context) state {
+func (d *daemon) state(ctx context.Context) *api.Status {
 	b, c := d.now.Load(), d.document.Load()
-	s := state{Version: version, Host: d.bootstrap.Hostname, Since: d.started, Mode: b.snapshot.Policy.Mode.String(),
+	s := &api.Status{Version: version, Host: d.bootstrap.Hostname, Since: d.started, Mode: b.snapshot.Policy.Mode.String(),
 		Policy: c.PolicyVersion, Domains: len(c.Policy.Domains), Sessions: d.server.Sessions(),
 		Size: b.snapshot.Limits.MessageSize, Addresses: d.where,
 		Drain: d.drained.Load(), Memory: d.resources.Pressure()}
 	for _, a := range gather(b, d.parts) {
-		line := server{What: a.What, Server: a.Server, OK: a.Err == nil, Said: gateway.CleanText(a.Said, 200)}
+		line := api.Server{What: a.What, Server: a.Server, OK: a.Err == nil, Said: gateway.CleanText(a.Said, 200)}
 		if a.Err != nil {
 			line.Said = gateway.CleanText(a.Err.Error(), 200)
 		}
@@ -120,30 +104,24 @@ func status(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var s state
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/status", &s); err != nil {
+	s, err := cli.Call[api.Status](ctx, e, f, statusQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "status", err)
 	}
 	if f.JSON {
-		if err := json.NewEncoder(e.Out).Encode(s); err != nil {
-			return cli.Found
+		if code := cli.JSON(e, s); code != cli.Done {
+			return code
 		}
 	} else {
-		s.print(e)
+		printStatus(e, s)
 	}
-	if !s.well() {
+	if !s.Well() {
 		return cli.Found
 	}
 	return cli.Done
 }
 
-// well reports whether each server and each part is.
-func (s *state) well() bool {
-	return !slices.ContainsFunc(s.Servers, func(x server) bool { return !x.OK }) &&
-		!slices.ContainsFunc(s.Parts, func(p stateLine) bool { return !p.OK })
-}
-
-func (s *state) print(e cli.Env) {
+func printStatus(e cli.Env, s *api.Status) {
 	fmt.Fprintf(e.Out, "gatepost %s on %s, up %s, mode %s, policy %s, %d domains, %d sessions, messages up to %d octets\n",
 		s.Version, s.Host, time.Since(s.Since).Round(time.Second), s.Mode, s.Policy, s.Domains, s.Sessions, s.Size)
 	if s.Drain != nil {

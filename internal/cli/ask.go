@@ -27,13 +27,29 @@ func Send(ctx context.Context, e Env, configPath, method, path string, in, out a
 	return control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, method, path, in, out)
 }
 
+// Call asks an operation of the daemon whose socket the configuration names.
+func Call[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation, in *In) (*Out, error) {
+	c, problems := e.load(f.Config)
+	if c == nil {
+		Tell(e, problems)
+		return nil, problems.Err()
+	}
+	client := control.NewClient(c.Bootstrap.Control.Socket)
+	client.By = By()
+	o, out := control.Asking[In](o), new(Out)
+	if err := client.Ask(ctx, &o, in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // Complain tells an error and returns the exit code that belongs to it.
 func Complain(e Env, what string, err error) int {
 	fmt.Fprintf(e.Err, "gatepost %s: %v\n", what, err)
 	switch fault, ok := errors.AsType[*control.Fault](err); {
-	case errors.Is(err, control.ErrNotRunning):
+	case errors.Is(err, control.ErrNotRunning), errors.Is(err, control.ErrUnreachable):
 		return Unreachable
-	case ok && fault.Status == http.StatusForbidden, errors.Is(err, os.ErrPermission):
+	case ok && (fault.Status == http.StatusForbidden || fault.Status == http.StatusUnauthorized), errors.Is(err, os.ErrPermission):
 		return NotAllowed
 	}
 	return Found

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -32,6 +31,9 @@ const (
 
 // ErrNotRunning says that no daemon answers at the socket.
 var ErrNotRunning = errors.New("the daemon does not run, or not with this state folder")
+
+// ErrUnreachable says that no API could be asked at an address.
+var ErrUnreachable = errors.New("the server cannot be asked")
 
 // Fault is an error that the command line shows as it is, and that goes over HTTP as a problem (RFC 9457).
 type Fault struct {
@@ -185,58 +187,4 @@ func peer(conn net.Conn) (uid uint32, in bool) {
 		return 0, false
 	}
 	return cred.Uid, cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
-}
-
-// Client asks the daemon at a socket.
-type Client struct {
-	http *http.Client
-	path string
-}
-
-// NewClient returns a client of the socket; it does not connect.
-func NewClient(path string) *Client {
-	dialer := net.Dialer{Timeout: dialTime}
-	return &Client{path: path, http: &http.Client{Timeout: verbTime + readTime, Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) }}}}
-}
-
-// Do asks for a path with a query, such as "/trace?id=..." and reads the reply into out. in, if not nil, is sent as JSON.
-// The error is ErrNotRunning when nobody answers, a *Fault when the daemon says no, os.ErrPermission when the socket is
-// another user's.
-func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		r, w := io.Pipe()
-		go func() { w.CloseWithError(json.NewEncoder(w).Encode(in)) }()
-		body = r
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://gatepost"+path, body)
-	if err != nil {
-		return fmt.Errorf("control: %w", err)
-	}
-	resp, err := c.http.Do(req)
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("control socket %s: %w: be root or the daemon's user", c.path, os.ErrPermission)
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("control socket %s: %w", c.path, ErrNotRunning)
-	case err != nil:
-		return fmt.Errorf("control: %w", err)
-	}
-	defer resp.Body.Close()
-	reply := json.NewDecoder(io.LimitReader(resp.Body, maxReply))
-	if resp.StatusCode >= 400 {
-		fault := &Fault{Status: resp.StatusCode}
-		if err := reply.Decode(fault); err != nil || fault.Message == "" {
-			fault.Message = "the daemon answered " + resp.Status
-		}
-		return fault
-	}
-	if out == nil {
-		return nil
-	}
-	if err := reply.Decode(out); err != nil {
-		return fmt.Errorf("control: reply: %w", err)
-	}
-	return nil
 }

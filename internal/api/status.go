@@ -1,0 +1,71 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Status is how the daemon is.
+type Status struct {
+	Version   string    `json:"version"`
+	Host      string    `json:"host"`
+	Since     time.Time `json:"since"`
+	Mode      string    `json:"mode"`
+	Policy    string    `json:"policy"` // its version
+	Domains   int       `json:"domains"`
+	Sessions  int       `json:"sessions"`
+	Size      int64     `json:"message_size"` // octets, as offered at most
+	Addresses Addresses `json:"addresses"`
+	Drain     *Drain    `json:"drain,omitempty"` // while an operator drains the host
+	Memory    float64   `json:"memory_pressure"` // share of the memory in use, 0 to 1
+	Servers   []Server  `json:"servers"`
+	Parts     []Part    `json:"parts"`
+}
+
+// Well reports whether each server and each part is.
+func (s *Status) Well() bool {
+	return !slices.ContainsFunc(s.Servers, func(x Server) bool { return !x.OK }) && !slices.ContainsFunc(s.Parts, func(p Part) bool { return !p.OK })
+}
+
+// Server is one thing that the daemon asks.
+type Server struct {
+	What   string `json:"what"`
+	Server string `json:"server"`
+	OK     bool   `json:"ok"`
+	Said   string `json:"said"`
+}
+
+// Part is one part of readiness.
+type Part struct {
+	Part   string `json:"part"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Addresses are where the daemon really listens, since a port may be left to the system.
+type Addresses struct {
+	Listeners   map[string]string `json:"listeners"`
+	Metrics     string            `json:"metrics,omitempty"`
+	PublicHTTP  []string          `json:"public_http,omitempty"`
+	PublicHTTPS []string          `json:"public_https,omitempty"`
+	Portal      []string          `json:"portal,omitempty"`
+	Console     []string          `json:"console,omitempty"`
+}
+
+// DrainedUntil is what ends a Drain.
+const DrainedUntil = "gatepost resume"
+
+// Drain is what gatepost drain began. It is not kept over a restart: a host that starts serves.
+type Drain struct {
+	Since  time.Time `json:"since"`
+	Closes time.Time `json:"closes"` // from then on new connections are refused
+}
+
+func (o *Drain) String() string {
+	what := "new connections are refused from " + o.Closes.Format(time.TimeOnly) + " on"
+	if !time.Now().Before(o.Closes) {
+		what = "new connections are refused"
+	}
+	return fmt.Sprintf("draining by operator since %s, %s, until %s", o.Since.Format(time.DateTime), what, DrainedUntil)
+}
