@@ -56,6 +56,9 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 		show(e, warnings)
 	}
 	if err == nil {
+		_, err = dataOptions(c.Bootstrap, slog.New(slog.DiscardHandler))
+	}
+	if err == nil {
 		_, err = newIssuing(c.Bootstrap, p.resolver, slog.New(slog.DiscardHandler))
 	}
 	if err != nil {

@@ -45,6 +45,8 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			}
 		}
 	}
+	named = append(named, b.Store.PasswordFile)
+	named = append(named, b.Store.Files()...)
 	named = append(named, b.ICAP.CAFile, b.Rspamd.PasswordFile)
 	for i := range b.Hooks {
 		named = append(named, b.Hooks[i].SecretFile, b.Hooks[i].CAFile)

@@ -104,7 +104,7 @@ type places struct {
 
 // inBootstrap are the first words of keys of gatepost.toml.
 func inBootstrap() []string {
-	return []string{"hostname", "state_dir", "listener", "tls", "acme", "dns", "clamav", "spamassassin", "rspamd", "icap", "milter", "hook", "redis", "log", "web", "control",
+	return []string{"hostname", "state_dir", "listener", "tls", "acme", "dns", "clamav", "spamassassin", "rspamd", "icap", "milter", "hook", "redis", "store", "log", "web", "control",
 		"sandbox", "shutdown", "body", "spool", "unpack"}
 }
 

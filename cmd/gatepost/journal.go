@@ -76,7 +76,7 @@ func (d *daemon) instruments() {
 	d.tlsReportInstruments()
 	d.spoolInstruments(m)
 	d.vaultInstruments(m)
-	d.redisInstruments()
+	d.sharedInstruments()
 	d.listInstruments(m)
 	d.tlsaInstruments(m)
 	d.acmeInstruments(m)

@@ -36,6 +36,7 @@ import (
 	"gatepost/internal/resources"
 	"gatepost/internal/sandbox"
 	"gatepost/internal/store"
+	"gatepost/internal/store/admin"
 	"gatepost/internal/systemd"
 	"gatepost/tls/certs"
 )
@@ -54,6 +55,7 @@ type daemon struct {
 	mayRead      []string                  // files that the sandbox was given one by one
 	bootstrap    *config.Bootstrap         // of the start; a reload changes the policy only
 	parts        *parts
+	data         *admin.DB // control data; its calls fail while its store is away
 	store        *store.Log
 	clients      *store.Clients  // nil where its file cannot be used
 	knownFile    *store.Known    // nil where its file cannot be used
@@ -304,6 +306,9 @@ func (d *daemon) open(c *config.Config) (err error) {
 	if d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: days, MaxBytes: int64(b.Log.KeepBytes), Log: d.log}); err != nil {
 		return err
 	}
+	if err := d.openData(); err != nil {
+		return err
+	}
 	d.openMemory()
 	d.openReports()
 	d.tlsReports.Set(first.tlsReports)
@@ -324,6 +329,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 func (d *daemon) work(ctx context.Context, running *loops) {
 	d.hostPolicies()
 	for _, l := range append(d.parts.loops(),
+		loop{"control data", d.tendData},
 		loop{"session tickets", d.edge.Run},
 		loop{"ledger", d.ledger.Run},
 		loop{"certificates", d.files.Run},

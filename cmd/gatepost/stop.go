@@ -149,6 +149,7 @@ func (d *daemon) close() error {
 	if d.rcptFile != nil {
 		closing("memory of recipients", d.rcptFile.Close)
 	}
+	closing("control data", d.data.Close)
 	d.journal.Daemon(journal.Stop)
 	closing("reports that others sent", d.parts.received.close)
 	errs := []error{late, d.journal.Close(ctx), d.store.Close(ctx)}

@@ -32,6 +32,7 @@ type Bootstrap struct {
 	Milters      []Milter     `toml:"milter" doc:"Mail filters of Sendmail's and Postfix's kind. What their words do is said in the policy."`
 	Hooks        []Hook       `toml:"hook" doc:"Checks of the operator's own, over HTTP. What their words do is said in the policy."`
 	Redis        Redis        `toml:"redis" doc:"What all nodes share: limits, the greylist and reputations. Mail goes on without it."`
+	Store        Store        `toml:"store" doc:"Where control data is: versions of the policy, users, the audit log, alarms. Not set: a file of the state folder."`
 	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
 	Web          Web          `toml:"web" doc:"The web listeners: for monitoring, and for what strangers may read."`
 	Control      Control      `toml:"control" doc:"The private socket through which the gatepost command asks the running daemon."`

@@ -58,6 +58,7 @@ func faultMatrix() []fault {
 		{name: "Redis out of memory", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `redis`", run: redisFull},
 		{name: "Redis has another password", sender: "nothing", kept: delivered1, back: "by itself, with the old one; else at a restart", says: "alarm `redis`", run: redisDenied},
 		{name: "Redis became a replica", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `redis`", run: redisReplica},
+		{name: "PostgreSQL of control data dead, hung, or absent at the start", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `control_data`; `control_data_faults_total`; FAIL in `gatepost status`", run: dataAway},
 		{name: "disk full under the bodies", sender: "`452 4.3.1`; messages that fit in memory pass", kept: senderKeeps, back: "by itself, when there is room", says: "reason `smtp.no_storage`", run: bodyFull},
 		{name: "disk of the bodies read-only", sender: "`452 4.3.1`; messages that fit in memory pass", kept: senderKeeps, back: byItself, says: "reason `smtp.no_storage`", run: bodyReadOnly},
 		{name: "room of `body.max_disk` taken", sender: "`452 4.3.1`", kept: senderKeeps, back: byItself, says: "`body_disk_octets`", shown: "TestNoRoom"},

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func silent(t *testing.T) string {
 }
 
 // TestStartWaitsForNobody: the banner is there while scanners, the next hop and the name server have neither answered nor
-// failed.
+// failed, and those of control data neither.
 func TestStartWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	names, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -26,7 +27,7 @@ func TestStartWaitsForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { names.Close() })
-	w := begin(t, setup{offers: "-", clamav: silent(t), spamd: silent(t), dns: names.LocalAddr().String(), clamavTimeout: "5m", spamdTimeout: "5m",
+	w := begin(t, setup{offers: "-", bootstrap: fmt.Sprintf("[store]\nurl = \"postgres://gatepost@%s/gatepost?sslmode=disable\"\n", silent(t)), clamav: silent(t), spamd: silent(t), dns: names.LocalAddr().String(), clamavTimeout: "5m", spamdTimeout: "5m",
 		routes: []route{{name: "internal", domains: []string{"served.test"}, addr: silent(t)}}})
 	w.dial(t)
 	out, complaint, code, err := w.daemon.Command(t.Context(), "status")

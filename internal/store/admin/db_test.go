@@ -246,6 +246,56 @@ func TestAway(t *testing.T) {
 	await(t, func() bool { return late.Ready(ctx) == nil })
 }
 
+// TestSlowStart shows that tables which take long to be brought up to date fail each call by its deadline and are nobody's fault,
+// that the attempt goes on without whoever waited for it, and that closing ends one.
+func TestSlowStart(t *testing.T) {
+	url := database(t)
+	other := open(t, Options{URL: url})
+	must(t, other.Write(context.Background(), func(tx *Tx) error {
+		if _, err := tx.Exec("DROP TABLE audit"); err != nil {
+			return err
+		}
+		_, err := tx.Exec("DELETE FROM admin_migration WHERE number = 1")
+		return err
+	}))
+	hold, release, held := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		held <- other.Write(context.Background(), func(tx *Tx) error {
+			err := tx.Lock("migrations")
+			close(hold)
+			<-release
+			return err
+		})
+	}()
+	<-hold
+	db, err := New(Options{URL: url, Time: 200 * time.Millisecond})
+	must(t, err)
+	defer db.Close()
+	gone, err := New(Options{URL: url, Time: time.Millisecond})
+	must(t, err)
+	ask := func(db *DB) error {
+		return db.Read(context.Background(), func(tx *Tx) error { var n int; return tx.One("SELECT count(*) FROM audit", nil, &n) })
+	}
+	for range 3 {
+		if err := ask(db); !errors.Is(err, ErrAway) || db.Health() != nil || db.Up() {
+			t.Errorf("%v, health %v", err, db.Health())
+		}
+	}
+	if err := ask(gone); !errors.Is(err, ErrAway) {
+		t.Error(err)
+	}
+	must(t, gone.Close()) // while its attempt waits
+	if err := ask(gone); !errors.Is(err, ErrAway) {
+		t.Error(err)
+	}
+	close(release)
+	must(t, <-held)
+	must(t, db.Ready(context.Background()))
+	if err := ask(db); err != nil || !db.Up() {
+		t.Error(err)
+	}
+}
+
 // await asks until it is so.
 func await(t *testing.T, ask func() bool) {
 	t.Helper()

@@ -75,11 +75,8 @@ func Duplicate(err error) bool {
 	return ok && (e.Code() == 2067 || e.Code() == 1555) // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY
 }
 
-// openFile opens the SQLite file. What was written survives a power cut, each transaction.
+// openFile names the SQLite file to its driver. What was written survives a power cut, each transaction.
 func openFile(path string) (dialect, *sql.DB, error) {
-	if err := touch(path); err != nil {
-		return dialect{}, nil, err
-	}
 	values := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(FULL)",
 		"foreign_keys(1)", "temp_store(MEMORY)", "journal_size_limit(8388608)", "secure_delete(1)"}}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: values.Encode()}).String())

@@ -83,6 +83,9 @@ func (db *DB) bringUp(ctx context.Context) error {
 		return err
 	}
 	if !db.d.postgres {
+		if err := touch(db.o.Path); err != nil {
+			return fmt.Errorf("control data: %w", err)
+		}
 		if err := db.copyBefore(ctx, all); err != nil {
 			return fmt.Errorf("control data: copy before a change of its tables: %w", err)
 		}
