@@ -29,6 +29,7 @@ const (
 	publicHTTPName  = "public-http"
 	publicHTTPSName = "public-https"
 	portalName      = "portal"
+	consoleName     = "console"
 )
 
 // listeners are all the sockets of the document.
@@ -38,6 +39,7 @@ type listeners struct {
 	publicHTTP  []net.Listener // none where it wants none
 	publicHTTPS []net.Listener
 	portal      []net.Listener
+	console     []net.Listener
 }
 
 func (l *listeners) close() {
@@ -47,7 +49,7 @@ func (l *listeners) close() {
 	if l.metrics != nil {
 		l.metrics.Close()
 	}
-	for _, s := range slices.Concat(l.publicHTTP, l.publicHTTPS, l.portal) {
+	for _, s := range slices.Concat(l.publicHTTP, l.publicHTTPS, l.portal, l.console) {
 		s.Close()
 	}
 }
@@ -85,6 +87,11 @@ func listen(b *config.Bootstrap, brought []systemd.Socket) (out listeners, err e
 	}
 	if rest, out.portal, err = openPublic(rest, portalName, "web.portal", b.Web.Portal); err != nil {
 		return out, err
+	}
+	if at := b.Web.Console; at.IsValid() {
+		if rest, out.console, err = openPublic(rest, consoleName, "web.console", []netip.AddrPort{at}); err != nil {
+			return out, err
+		}
 	}
 	if len(rest) > 0 {
 		return out, unclaimed(b, rest)
@@ -181,6 +188,9 @@ func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 	if len(b.Web.Portal) > 0 {
 		names = append(names, portalName)
 	}
+	if b.Web.Console.IsValid() {
+		names = append(names, consoleName)
+	}
 	var all []error
 	for _, s := range rest {
 		all = append(all, fmt.Errorf("systemd: no listener is named as the socket %s: write FileDescriptorName= with one of %s into its socket unit, or a [[listener]] with its name into gatepost.toml",
@@ -192,7 +202,7 @@ func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 // hint says what to do about the usual reasons why a socket cannot be opened.
 func hint(err error, name string, a netip.AddrPort) string {
 	unit := "gatepost.socket"
-	if name == publicHTTPName || name == publicHTTPSName || name == portalName {
+	if name == publicHTTPName || name == publicHTTPSName || name == portalName || name == consoleName {
 		unit = "gatepost-" + name + ".socket" // a unit has one name for all of its sockets
 	}
 	switch {

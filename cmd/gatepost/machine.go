@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"gatepost/console"
 	"gatepost/internal/config"
 	"gatepost/internal/resources"
 )
@@ -38,6 +39,9 @@ func descriptorsWanted(c *config.Config) int {
 	}
 	if len(b.Web.Portal) > 0 {
 		n += publicConnections
+	}
+	if b.Web.Console.IsValid() {
+		n += console.MaxConnections()
 	}
 	for i := range c.Policy.Routes {
 		for _, h := range c.Policy.Routes[i].NextHops {

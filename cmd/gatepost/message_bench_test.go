@@ -150,7 +150,7 @@ func startForBench(b *testing.B, hop int, proxied bool) (net.Conn, func()) {
 		proxy = "proxy_from = [\"127.0.0.0/8\"]\n"
 	}
 	write("gatepost.toml", fmt.Sprintf("hostname = \"mx.gatepost.test\"\nstate_dir = %q\nsandbox = \"off\"\n[[listener]]\nname = \"smtp\"\naddresses = [\"127.0.0.1:0\"]\n"+proxy+
-		"[dns]\nservers = [%q]\n[web]\nmetrics = \"127.0.0.1:0\"\n[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n", state, names.Addr()))
+		"[dns]\nservers = [%q]\n[web]\nmetrics = \"127.0.0.1:0\"\nconsole = \"\"\n[clamav]\naddresses = []\n[spamassassin]\naddresses = []\n", state, names.Addr()))
 	write("policy.toml", fmt.Sprintf(fastRates+"[limits]\ntransactions = 100000\nsession_time = \"24h\"\n[[route]]\nname = \"in\"\ntls = \"none\"\n[[route.next_hop]]\nhost = \"127.0.0.1\"\nport = %d\n"+
 		"[[domain]]\nname = \"served.test\"\nroute = \"in\"\n[checks.clamav]\naction = \"off\"\n[checks.spamassassin]\naction = \"off\"\n[checks.pregreet]\naction = \"off\"\n", hop))
 	ctx, cancel := context.WithCancel(context.Background())

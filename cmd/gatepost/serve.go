@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatepost/console"
 	"gatepost/console/portal"
 	"gatepost/gateway"
 	"gatepost/gateway/accept"
@@ -78,6 +79,7 @@ type daemon struct {
 	digests      digests
 	portal       *portal.Portal
 	portalRoom   public // whose bounds of connections the page has
+	console      *console.Server
 	ledger       *ledger.Ledger
 	names        *accept.Names // of messages, for the ledger
 	ids          *gateway.IDs
@@ -173,6 +175,9 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if d.console, err = d.newConsole(); err != nil {
+		return err
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running loops
 	d.work(background, &running)
@@ -185,7 +190,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		d.public = d.newPublic()
 	}
 	d.instruments()
-	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+len(sockets.portal)+2)
+	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+len(sockets.portal)+len(sockets.console)+2)
 	serving, stopServing := context.WithCancel(background)
 	verbs := d.pulsed(socket)
 	running.start("control socket", func() { failed <- control.Serve(background, verbs, d.verbs()) })
@@ -200,6 +205,10 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	for _, l := range sockets.portal {
 		web := d.pulsed(l)
 		running.start("web.portal", func() { failed <- d.servePortal(background, web) })
+	}
+	for _, l := range sockets.console {
+		web := d.pulsed(l)
+		running.start("web.console", func() { failed <- d.console.Serve(background, web) })
 	}
 	d.firstLook(ctx)
 	for _, l := range sockets.smtp {

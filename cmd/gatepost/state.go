@@ -92,6 +92,9 @@ func addressesOf(all listeners) api.Addresses {
 	for _, l := range all.portal {
 		a.Portal = append(a.Portal, l.Addr().String())
 	}
+	for _, l := range all.console {
+		a.Console = append(a.Console, l.Addr().String())
+	}
 	return a
 }
 

@@ -139,6 +139,9 @@ func printStatus(e cli.Env, s *api.Status) {
 	for _, at := range s.Addresses.Portal {
 		fmt.Fprintf(e.Out, "     listener      %-28s portal\n", at)
 	}
+	for _, at := range s.Addresses.Console {
+		fmt.Fprintf(e.Out, "     listener      %-28s console\n", at)
+	}
 	if s.Addresses.Metrics != "" {
 		fmt.Fprintf(e.Out, "     metrics       %s\n", s.Addresses.Metrics)
 	}

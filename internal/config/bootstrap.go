@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +117,10 @@ type Web struct {
 
 	Portal    []netip.AddrPort `toml:"portal" example:"0.0.0.0:8444, [::]:8444" doc:"Addresses and ports of the page, over HTTPS, that links of digests of the quarantine lead to. It has no login: a link is for one message and one recipient, for a while, and once. None: no such listener."`
 	PortalURL string           `toml:"portal_url" format:"url" example:"https://quarantine.example.org:8444" doc:"What links of digests begin with: the name, and the port where it is not 443, by which users reach web.portal. A certificate of [tls] must be for that name."`
+
+	Console         netip.AddrPort `toml:"console" default:"127.0.0.1:8443" doc:"Address and port of the console, the operators' pages and the API, over HTTPS (docs/console.md). An empty text: none."`
+	ConsoleNetworks []netip.Prefix `toml:"console_networks" default:"127.0.0.0/8, ::1/128, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fc00::/7, fe80::/10" doc:"Who may connect to the console. Others find the connection closed."`
+	ConsoleName     string         `toml:"console_name" format:"hostname" example:"console.example.org" doc:"The name by which browsers reach the console. Not set: the host name. Passkeys are bound to it."`
 }
 
 // Control is the private socket of the command line.
@@ -155,6 +160,9 @@ func (b *Bootstrap) Fill() {
 		if len(*at) == 0 {
 			*at = nil
 		}
+	}
+	if b.Web.ConsoleName == "" {
+		b.Web.ConsoleName = b.Hostname
 	}
 	if b.Control.Socket == "" {
 		b.Control.Socket = filepath.Join(b.StateDir, "control.sock")
@@ -205,6 +213,10 @@ func (w *Web) apart(places map[netip.AddrPort]bool, report func(key, message, in
 	if w.Metrics.Port() != 0 {
 		places[w.Metrics] = true
 	}
+	if w.Console.Port() != 0 && places[w.Console] {
+		report("web.console", shown(w.Console.String())+" is in two listeners", `write another port, or console = "" for none`)
+	}
+	places[w.Console] = true
 	for i, at := range [][]netip.AddrPort{w.PublicHTTP, w.PublicHTTPS, w.Portal} {
 		for _, a := range at {
 			if a.Port() != 0 && places[a] {
@@ -304,5 +316,8 @@ func (b *Bootstrap) Warn(report func(key, message, instead string)) {
 	}
 	if b.Web.Metrics.IsValid() && !b.Web.Metrics.Addr().IsLoopback() {
 		report("web.metrics", shown(b.Web.Metrics.String())+" can be reached from outside and has no login", `write a loopback address, for example "127.0.0.1:9625"`)
+	}
+	if slices.ContainsFunc(b.Web.ConsoleNetworks, func(n netip.Prefix) bool { return n.Bits() == 0 }) {
+		report("web.console_networks", "lets the whole world try passwords", "write the networks that operators come from")
 	}
 }

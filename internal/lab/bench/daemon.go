@@ -65,6 +65,7 @@ addresses = [%q]
 servers = [%q]
 [web]
 metrics = "127.0.0.1:0"
+console = ""
 [clamav]
 addresses = []
 [spamassassin]

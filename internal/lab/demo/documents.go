@@ -73,6 +73,7 @@ addresses = ["{{.spamd}}"]
 
 [web]
 metrics = "127.0.0.1:0"
+console = "127.0.0.1:0"
 {{.redis}}`
 
 const policyText = `# The demo's policy document; gatepost policy default prints all keys.

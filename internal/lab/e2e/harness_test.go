@@ -57,6 +57,7 @@ loops.test. MX 10 mx.gatepost.test.
 type setup struct {
 	bootstrap string // more of gatepost.toml
 	web       string // more lines of [web]
+	console   string // address of the console; "" for none
 	shutdown  string // shutdown.grace; "" for the default
 	body      string // lines of [body]
 	top       string // top-level lines of policy.toml, such as the mode
@@ -209,7 +210,7 @@ func (s *setup) bootstrapText(dir string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "hostname = %q\nstate_dir = %q\n", hostname, lab.StateDir(dir))
 	fmt.Fprintf(&b, "[[listener]]\nname = \"smtp\"\naddresses = [\"127.0.0.1:0\"]\n")
-	fmt.Fprintf(&b, "[dns]\nservers = [%q]\ntimeout = %q\n[web]\nmetrics = \"127.0.0.1:0\"\n%s", s.dns, cmp.Or(s.dnsTimeout, "10s"), s.web)
+	fmt.Fprintf(&b, "[dns]\nservers = [%q]\ntimeout = %q\n[web]\nmetrics = \"127.0.0.1:0\"\nconsole = %q\n%s", s.dns, cmp.Or(s.dnsTimeout, "10s"), s.console, s.web)
 	scanner := func(table, address, timeout string) {
 		list := ""
 		if address != "off" {

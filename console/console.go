@@ -1,0 +1,145 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/internal/access"
+	"gatepost/internal/control"
+)
+
+// ErrLogin says that nobody is let in: wrong, unknown, or over. A page says no more than that; another error of Accounts that
+// has Public() string is shown by it.
+var ErrLogin = errors.New("console: not let in")
+
+// Attempt is what somebody typed who wants in.
+type Attempt struct {
+	Name, Password string
+	Code           string // of the second factor; with Token
+	Token          string // of the first step, where a second is needed
+	Address        netip.Addr
+	Agent          string // as the browser calls itself, cut
+}
+
+// Login is what came of an Attempt.
+type Login struct {
+	Token string // of the session, or of its first step
+	More  bool   // a second factor is needed
+}
+
+// Accounts knows who operators are. Its methods bound themselves in time, and in how often a client may try.
+type Accounts interface {
+	// Login takes a name and a password, or the Token of that step and a Code. Each Login that lets in makes a new Token.
+	Login(context.Context, *Attempt) (Login, error)
+	// Session returns who is behind a token of Login.
+	Session(ctx context.Context, token string, from netip.Addr) (access.Actor, error)
+	// Bearer returns who is behind a token of the API.
+	Bearer(ctx context.Context, token string, from netip.Addr) (access.Actor, error)
+	// Logout ends a session.
+	Logout(ctx context.Context, token string) error
+}
+
+// Log is what became of mail.
+type Log interface {
+	// Search returns events, the newest first. It answers an error with Public() string where the question makes no sense.
+	Search(context.Context, *LogQuery) (*LogPage, error)
+	// Story returns all that is known of one; ErrNotFound where nothing is.
+	Story(ctx context.Context, id gateway.ID) (*Story, error)
+}
+
+// ErrNotFound says that the log holds nothing of a reference.
+var ErrNotFound = errors.New("console: nothing is known of this reference")
+
+// Status is how the daemon is.
+type Status struct {
+	Host, Version, Policy, Mode string
+	Since                       time.Time
+	Sessions                    int
+	Services                    []Service
+}
+
+// Service is a server that the daemon asks, or a part of itself.
+type Service struct {
+	What, Where, Said string
+	OK                bool
+}
+
+// Frame is what every page shows around it. It is asked for each, and waits for nothing.
+type Frame struct {
+	Host, Version, Policy string
+	Mode                  gateway.Mode
+}
+
+// Options are what a Console is made of.
+type Options struct {
+	Accounts Accounts // nil: nobody is let in
+	Log      Log
+	Surface  *control.Surface // its Who is set by the console
+	Frame    func() Frame
+	Status   func(context.Context) Status
+	// Thresholds are those that count for a recipient of a message, by the policy in force, and its version.
+	Thresholds func(rcpt string) (gateway.Thresholds, string)
+	Logger     *slog.Logger
+}
+
+// Console answers browsers and programs.
+type Console struct {
+	Options
+	templates map[string]*template.Template
+	assets    *assets
+	streams   chan struct{} // a place for each live view
+}
+
+// How many live views there may be at once.
+const maxStreams = 64
+
+// New reads the templates and the assets.
+func New(o Options) (*Console, error) {
+	c := &Console{Options: o, streams: make(chan struct{}, maxStreams)}
+	var err error
+	if c.assets, err = readAssets(); err != nil {
+		return nil, err
+	}
+	if c.templates, err = c.parse(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Handler is what a server asks.
+func (c *Console) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/{name}", c.assets.serve)
+	mux.HandleFunc("GET /login", c.loginPage)
+	mux.HandleFunc("POST /login", c.login)
+	mux.HandleFunc("POST /logout", c.logout)
+	mux.HandleFunc("POST /theme", c.theme)
+	mux.Handle("/api/v1/", c.api())
+	c.page(mux, "GET /{$}", access.LogRead, c.overview)
+	c.page(mux, "GET /log", access.LogRead, c.logPage)
+	c.page(mux, "GET /log/m/{id}", access.LogRead, c.messagePage)
+	c.page(mux, "GET /log/live", access.LogRead, c.liveLog)
+	mux.HandleFunc("/", c.nowhere)
+	return c.guard(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// places are the pages of the navigation, in its order; whoever lacks the right does not see one.
+func places() []place {
+	return []place{
+		{"", "Overview", "/", "home", "o", access.LogRead},
+		{"", "Message log", "/log", "log", "l", access.LogRead},
+		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own},
+	}
+}
+
+// place is a page of the navigation.
+type place struct {
+	Group, Title, Path, Icon, Key string
+	right                         access.Right
+}

@@ -1,0 +1,450 @@
+package console
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/internal/access"
+	"gatepost/internal/control"
+)
+
+// users are accounts whose session is their name with "session-" before it, and whose password is the name turned round.
+type users map[string]access.Actor
+
+func (u users) Login(_ context.Context, a *Attempt) (Login, error) {
+	if a.Token == "first-code" && a.Code == "123456" {
+		return Login{Token: "session-code"}, nil
+	}
+	name := []byte(a.Name)
+	slices.Reverse(name)
+	if _, ok := u[a.Name]; !ok || string(name) != a.Password || a.Token != "" {
+		return Login{}, ErrLogin
+	}
+	if a.Name == "code" {
+		return Login{Token: "first-code", More: true}, nil
+	}
+	return Login{Token: "session-" + a.Name}, nil
+}
+
+func (u users) Session(_ context.Context, token string, _ netip.Addr) (access.Actor, error) {
+	if a, ok := u[strings.TrimPrefix(token, "session-")]; ok && strings.HasPrefix(token, "session-") {
+		return a, nil
+	}
+	return access.Actor{}, ErrLogin
+}
+
+func (u users) Bearer(_ context.Context, token string, _ netip.Addr) (access.Actor, error) {
+	if a, ok := u[strings.TrimPrefix(token, "token-")]; ok && strings.HasPrefix(token, "token-") {
+		return a, nil
+	}
+	return access.Actor{}, ErrLogin
+}
+
+func (u users) Logout(context.Context, string) error { return nil }
+
+// mails is a log in memory; it looks for To only, as the bounds of one domain need it.
+type mails struct {
+	events []*gateway.Event // the newest first
+	gaps   []string
+	fail   error
+}
+
+func (m *mails) Search(_ context.Context, q *LogQuery) (*LogPage, error) {
+	out := &LogPage{Gaps: m.gaps}
+	for _, e := range m.events {
+		row := rowOf(e)
+		if q.Before != 0 && row.ID >= q.Before || q.To != "" && !slices.ContainsFunc(row.Rcpts, func(s string) bool { return strings.Contains(s, q.To) }) {
+			continue
+		}
+		if len(out.Rows) == q.Limit {
+			out.More = true
+			break
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out, m.fail
+}
+
+func (m *mails) Story(_ context.Context, id gateway.ID) (*Story, error) {
+	for _, e := range m.events {
+		if e.Record.ID == id {
+			return &Story{Event: e, Connection: e, Fates: []gateway.Fate{{ID: id, Time: e.Record.Time, What: gateway.FateDeferred, Rcpts: []string{"one@served.test", "two@other.test"}, Said: "450 two@other.test is full"}}}, nil
+		}
+	}
+	return nil, ErrNotFound
+}
+
+func address(text string) gateway.Address {
+	i := strings.LastIndexByte(text, '@')
+	return gateway.Address{Text: text, Local: text[:i], Domain: text[i+1:]}
+}
+
+// refused is a message that was refused by its score, n seconds ago.
+func refused(n int, rcpts ...string) *gateway.Event {
+	id := gateway.ID(time.Now().Add(-time.Duration(n)*time.Second).UnixMilli() << 20)
+	r := &gateway.Record{ID: id, Session: id, Time: id.Time(), Stage: gateway.Data, Client: netip.MustParseAddr("192.0.2.7"), Helo: "mail.example.org", From: address("list@example.org"), Size: 5200,
+		Findings: []gateway.Finding{
+			{Check: "rbl", Rcpt: -1, Result: gateway.Fail, Reason: gateway.RBLListed, Took: 19 * time.Millisecond},
+			{Check: "spf", Rcpt: -1, Result: gateway.Fail, Reason: gateway.SPFFail, Took: time.Millisecond},
+			{Check: "dkim", Rcpt: -1, Result: gateway.NotRun}}}
+	e := &gateway.Event{Kind: gateway.TransactionEvent, Record: r, Policy: "41", Subject: "An offer", Reply: gateway.Reply{Code: 550, Enhanced: "5.7.1", Text: "Message refused as spam"}, Took: time.Second,
+		Evidence: [][]gateway.Evidence{{{Name: "zen.rbl.test A", Text: "127.0.0.4"}}, nil, nil},
+		Verdict: gateway.Verdict{Decision: gateway.Decision{Outcome: gateway.Reject, Reason: gateway.SpamScore}, Score: 16.5,
+			Priced: []gateway.Price{{Check: "rbl", Measure: "listed", Text: "zen.rbl.test", Points: 12, Line: "policy.toml:12"}, {Check: "spf", Measure: "fail", Points: 4.5}}}}
+	for _, to := range rcpts {
+		r.Rcpts = append(r.Rcpts, gateway.RecordRcpt{To: address(to), Code: 250})
+		e.Verdict.Rcpts = append(e.Verdict.Rcpts, e.Verdict.Decision)
+	}
+	return e
+}
+
+// site is a console with operators of several roles.
+type site struct {
+	*Console
+	log     *mails
+	handler http.Handler
+}
+
+func newSite(t *testing.T, events ...*gateway.Event) *site {
+	t.Helper()
+	s := &site{log: &mails{events: events}}
+	all := users{"anna": {Name: "anna", Role: access.Owner}, "helper": {Name: "helper", Role: access.HelpDesk, Domains: []string{"served.test"}},
+		"both": {Name: "both", Role: access.HelpDesk, Domains: []string{"served.test", "other.test"}}, "code": {Name: "code", Role: access.Auditor},
+		"narrow": {Name: "narrow", Role: access.Owner, Rights: []access.Right{access.QueueRead}}}
+	c, err := New(Options{Accounts: all, Log: s.log, Frame: func() Frame { return Frame{Host: "mx.served.test", Version: "1.0", Policy: "41"} },
+		Status: func(context.Context) Status {
+			return Status{Since: time.Now(), Services: []Service{{What: "clamd", Where: "127.0.0.1:3310", Said: "<b>no answer</b>"}, {What: "store", Said: "writes", OK: true}}}
+		},
+		Thresholds: func(string) (gateway.Thresholds, string) {
+			return gateway.Thresholds{Tag: 5, Quarantine: 7, Reject: 15}, "42"
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Surface = &control.Surface{Operations: append(c.Operations(), control.Define(control.Operation{Name: "note", Method: "POST", Path: "/note", Doc: "Note it", Right: access.Own},
+		func(_ context.Context, in *struct {
+			Text string `json:"text" doc:"What" required:"true"`
+		}) (map[string]string, error) {
+			return map[string]string{"noted": in.Text}, nil
+		}))}
+	s.Console, s.handler = c, c.Handler()
+	return s
+}
+
+// ask asks as somebody, "" for nobody, with fields of a header as name, value.
+func (s *site) ask(who, method, path string, form url.Values, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "https://mx.served.test"+path, strings.NewReader(form.Encode()))
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if who != "" {
+		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: "session-" + who})
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w
+}
+
+func has(t *testing.T, w *httptest.ResponseRecorder, status int, texts ...string) {
+	t.Helper()
+	if w.Code != status {
+		t.Errorf("status %d, want %d: %.300s", w.Code, status, w.Body)
+	}
+	for _, x := range texts {
+		want := true
+		if rest, not := strings.CutPrefix(x, "!"); not {
+			x, want = rest, false
+		}
+		if strings.Contains(w.Body.String(), x) != want {
+			t.Errorf("%q in the page: %v", x, !want)
+		}
+	}
+}
+
+// TestHeaders shows that every answer, whatever it is, has the headers of the design, and no page has anything inline.
+func TestHeaders(t *testing.T) {
+	s := newSite(t, refused(5, "one@served.test"))
+	id := s.log.events[0].Record.ID.String()
+	for _, path := range []string{"/", "/log", "/log/m/" + id, "/login", "/nowhere", "/api/v1/log", "/api/v1/nowhere", "/assets/none", "/log?q=nofield:x"} {
+		w := s.ask("anna", "GET", path, nil)
+		h := w.Header()
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
+			"Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-store", "Content-Security-Policy": security} {
+			if h.Get(name) != want {
+				t.Errorf("%s: %s is %q", path, name, h.Get(name))
+			}
+		}
+		page := w.Body.String()
+		if strings.HasPrefix(h.Get("Content-Type"), "text/html") && regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|<script(>| [^>]*>[^<])|javascript:`).MatchString(page) {
+			t.Errorf("%s: there is something inline", path)
+		}
+	}
+	want := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types gatepost"
+	if security != want {
+		t.Error("the policy is not that of the design")
+	}
+	for file, name := range s.assets.names {
+		w := s.ask("", "GET", name, nil)
+		if w.Code != 200 || w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" {
+			t.Errorf("%s: %d %v", file, w.Code, w.Header())
+		}
+	}
+}
+
+// TestBudgets holds script and stylesheet within those of the design.
+func TestBudgets(t *testing.T) {
+	for name, most := range map[string]int{"console.js": 16 << 10, "console.css": 48 << 10} {
+		data, err := files.ReadFile("assets/" + name)
+		if err != nil || len(data) > most {
+			t.Errorf("%s: %d octets, %v", name, len(data), err)
+		}
+	}
+}
+
+// TestLogin shows that a login lets in once with a new token, by a cookie that no script reads, that unknown and wrong look alike, and
+// that nobody is sent to another host.
+func TestLogin(t *testing.T) {
+	s := newSite(t)
+	w := s.ask("", "GET", "/log?q=x", nil)
+	if w.Code != 303 || w.Header().Get("Location") != "/login?to=%2Flog%3Fq%3Dx" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	if w := s.ask("", "GET", "/log", nil, "X-Partial", "results"); w.Code != 401 {
+		t.Errorf("part: %d", w.Code)
+	}
+	wrong := s.ask("", "POST", "/login", url.Values{"name": {"anna"}, "password": {"x"}, "to": {"/log"}})
+	unknown := s.ask("", "POST", "/login", url.Values{"name": {"nobo"}, "password": {"x"}, "to": {"/log"}})
+	if wrong.Code != 401 || strings.ReplaceAll(wrong.Body.String(), "anna", "nobo") != unknown.Body.String() {
+		t.Error("unknown and wrong do not look alike")
+	}
+	w = s.ask("old", "POST", "/login", url.Values{"name": {"both"}, "password": {"both"}, "to": {"/log"}}) // of nobody
+	if w.Code != 401 {
+		t.Errorf("%d", w.Code)
+	}
+	for to, want := range map[string]string{"/log?q=x": "/log?q=x", "//evil.test": "/", "https://evil.test/": "/", "/\\evil.test": "/", "javascript:alert(1)": "/", "/login": "/", "": "/", "/a\tb": "/"} {
+		w = s.ask("", "POST", "/login", url.Values{"name": {"both"}, "password": {"htob"}, "to": {to}})
+		k := w.Header().Get("Set-Cookie")
+		if w.Code != 303 || w.Header().Get("Location") != want || k != "__Host-gatepost=session-both; Path=/; HttpOnly; Secure; SameSite=Strict" {
+			t.Errorf("%q: %d %q %q", to, w.Code, w.Header().Get("Location"), k)
+		}
+	}
+	w = s.ask("", "POST", "/login", url.Values{"name": {"code"}, "password": {"edoc"}})
+	has(t, w, 200, `name="token" value="first-code"`, "one-time-code")
+	if w.Header().Get("Set-Cookie") != "" {
+		t.Error("the first step lets in")
+	}
+	if w = s.ask("", "POST", "/login", url.Values{"token": {"first-code"}, "code": {"123456"}}); w.Code != 303 {
+		t.Errorf("code: %d", w.Code)
+	}
+	if w = s.ask("", "POST", "/login", url.Values{"name": {"both"}, "password": {"htob"}}, "Sec-Fetch-Site", "cross-site"); w.Code != 403 {
+		t.Errorf("another site logs in: %d", w.Code)
+	}
+	if w = s.ask("", "POST", "/login", url.Values{"name": {"both"}, "password": {strings.Repeat("x", 200_000)}}); w.Code != 400 {
+		t.Errorf("a huge form: %d", w.Code)
+	}
+	if w = s.ask("anna", "POST", "/logout", url.Values{"form": {formToken("session-anna")}}); w.Code != 303 || !strings.Contains(w.Header().Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("logout: %d %v", w.Code, w.Header())
+	}
+	if w = s.ask("anna", "POST", "/logout", url.Values{"form": {formToken("session-both")}}); w.Header().Get("Set-Cookie") != "" {
+		t.Error("a form of another session logs out")
+	}
+	if w = s.ask("anna", "POST", "/theme", url.Values{"theme": {"dark"}, "to": {"/log"}}); w.Code != 303 || !strings.HasPrefix(w.Header().Get("Set-Cookie"), "__Host-theme=dark;") {
+		t.Errorf("theme: %v", w.Header())
+	}
+	has(t, s.ask("anna", "GET", "/log", nil, "Cookie", sessionCookie+"=session-anna; "+themeCookie+"=dark"), 200, `<html lang="en" data-theme="dark">`)
+	if w = s.ask("anna", "POST", "/log", nil); w.Code != 405 && w.Code != 404 {
+		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+// TestNoAccounts shows that without accounts nobody is let in.
+func TestNoAccounts(t *testing.T) {
+	s := newSite(t)
+	s.Console.Accounts = nil
+	has(t, s.ask("anna", "GET", "/login", nil), 200, "There are no accounts yet")
+	for _, path := range []string{"/", "/log"} {
+		if w := s.ask("anna", "GET", path, nil); w.Code != 303 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := s.ask("anna", "GET", "/api/v1/log", nil, "Authorization", "Bearer token-anna"); w.Code != 401 {
+		t.Errorf("API: %d", w.Code)
+	}
+	if w := s.ask("", "POST", "/login", url.Values{"name": {"anna"}, "password": {"anna"}}); w.Code != 401 {
+		t.Errorf("login: %d", w.Code)
+	}
+}
+
+// TestForbidden shows that the page names the right and who has it, and that the navigation has what one may see only.
+func TestForbidden(t *testing.T) {
+	s := newSite(t)
+	has(t, s.ask("narrow", "GET", "/log", nil), 403, "Your role", "log.read", `!href="/log">`)
+	has(t, s.ask("helper", "GET", "/", nil), 200, `href="/log"`, "!Services", "!no answer")
+	has(t, s.ask("anna", "GET", "/", nil), 200, "Services", "&lt;b&gt;no answer")
+}
+
+// TestStates shows the pages of an empty log, of one that nothing matches, of one that has a gap, and of one that fails.
+func TestStates(t *testing.T) {
+	s := newSite(t)
+	has(t, s.ask("anna", "GET", "/log", nil), 200, "No mail in this time", "swaks")
+	has(t, s.ask("anna", "GET", "/", nil), 200, "No mail yet", "gatepost doctor")
+	has(t, s.ask("anna", "GET", "/log?q=from:nobody@example.org", nil), 200, "No message matches", "Clear filters")
+	has(t, s.ask("anna", "GET", "/log?q=colour:red", nil), 400, "There is no field", "from, to, ip, subject", `value="colour:red"`)
+	has(t, s.ask("anna", "GET", "/log?q="+strings.Repeat("x", 600), nil), 400, "more than 500")
+	s.log.gaps = []string{"2026-11-20: <i>damaged</i>"}
+	has(t, s.ask("anna", "GET", "/log", nil), 200, "Part of the log cannot be read", "&lt;i&gt;damaged")
+	s.log.fail = fmt.Errorf("secret path")
+	w := s.ask("anna", "GET", "/log", nil)
+	has(t, w, 500, "This page cannot be shown now", "Mail is not affected", "!secret path", "Number <code>")
+	has(t, s.ask("anna", "GET", "/log/m/none", nil), 404)
+	s.log.fail = nil
+	has(t, s.ask("anna", "GET", "/log/m/"+refused(9).Record.ID.String(), nil), 404, "Nothing is known of")
+}
+
+// TestWhy shows a refusal by score: the sentence, the largest part, the checks with their points and evidence, and that the parts add
+// up to the score.
+func TestWhy(t *testing.T) {
+	e := refused(5, "one@served.test")
+	s := newSite(t, e)
+	w := s.ask("anna", "GET", "/log/m/"+e.Record.ID.String(), nil)
+	has(t, w, 200, "Rejected because the score reached 16.5 and your policy rejects from 15.0. The largest part is &#43;12.0 from the check rbl.",
+		"127.0.0.4", "zen.rbl.test A", "policy.toml:12", "550 5.7.1 Message refused as spam", "Without rbl", "largest part", "not run", "judged by policy", `id="tp-json"`)
+	part := s.ask("anna", "GET", "/log/m/"+e.Record.ID.String(), nil, "X-Partial", "drawer")
+	has(t, part, 200, "!<html", "Rejected because")
+	hop := refused(6, "one@served.test")
+	hop.Verdict = gateway.Verdict{}
+	hop.Relayed = &gateway.Relayed{Result: gateway.RefusedByHop, NextHop: "10.0.0.8:25", Said: "552 too big", At: "dot"}
+	if got := why(hop, gateway.Thresholds{Tag: 5}); got != "Rejected by the internal server: our checks let it pass, and 10.0.0.8:25 said at the end of the message: 552 too big" {
+		t.Error(got)
+	}
+	virus := refused(7, "one@served.test")
+	virus.Verdict.Decision = gateway.Decision{Outcome: gateway.Reject, Reason: gateway.MalwareFound, Args: []string{"Eicar-Test"}, Check: "malware"}
+	if got := why(virus, gateway.Thresholds{Tag: 5}); got != "Rejected by the check malware: Message refused: malware was found in it (Eicar-Test) The score of 16.5 did not decide." {
+		t.Error(got)
+	}
+}
+
+// TestBounds shows that mail of another domain is neither in lists, counts, pages, the API nor a live view, and that of a message to
+// several the copies of others are not told of.
+func TestBounds(t *testing.T) {
+	mine, others, shared := refused(1, "one@served.test"), refused(2, "two@other.test"), refused(3, "two@other.test", "one@served.test")
+	shared.Record.Findings[1].Stage, shared.Record.Findings[1].Rcpt = gateway.Rcpt, 0
+	shared.Evidence[1] = []gateway.Evidence{{Name: "mailbox", Text: "two@other.test is full"}}
+	shared.Reply.Text = "no two@other.test"
+	s := newSite(t, mine, others, shared)
+	for _, path := range []string{"/log", "/log?q=two", "/log?verdict=rejected", "/", "/api/v1/log", "/log/m/" + shared.Record.ID.String(), "/api/v1/log/" + shared.Record.ID.String()} {
+		has(t, s.ask("helper", "GET", path, nil), 200, "!two@other.test", "!"+others.Record.ID.String())
+	}
+	has(t, s.ask("helper", "GET", "/log", nil), 200, "All<b>2</b>", "one@")
+	has(t, s.ask("both", "GET", "/log", nil), 200, "All<b>3</b>")
+	has(t, s.ask("helper", "GET", "/log/m/"+others.Record.ID.String(), nil), 404)
+	has(t, s.ask("helper", "GET", "/api/v1/log/"+others.Record.ID.String(), nil), 404)
+	has(t, s.ask("anna", "GET", "/log/m/"+shared.Record.ID.String(), nil), 200, "two@other.test is full")
+	var got []Row
+	ctx, cancel := context.WithCancel(t.Context())
+	actor := access.Actor{Role: access.HelpDesk, Domains: []string{"served.test"}}
+	f, _ := readFilter(url.Values{}, time.Now())
+	if err := follow(ctx, s.log, &actor, f, 1, func(rows []Row, _ int) error { got = append(got, rows...); cancel(); return nil }); err != nil || len(got) != 2 {
+		t.Errorf("live: %v %v", got, err)
+	}
+	for _, r := range got {
+		if !slices.Equal(r.Rcpts, []string{"one@served.test"}) {
+			t.Errorf("live: %v", r.Rcpts)
+		}
+	}
+}
+
+// TestAPI shows who is let in, and that a change by a session brings the form's token.
+func TestAPI(t *testing.T) {
+	s := newSite(t, refused(5, "one@served.test"))
+	has(t, s.ask("", "GET", "/api/v1/log", nil), 401, "nobody is logged in")
+	has(t, s.ask("", "GET", "/api/v1/log", nil, "Authorization", "Bearer token-anna"), 200, `"rejected":1`)
+	has(t, s.ask("anna", "GET", "/api/v1/log", nil, "Authorization", "Bearer wrong"), 401)
+	has(t, s.ask("narrow", "GET", "/api/v1/log", nil), 403, "needs the right log.read")
+	has(t, s.ask("anna", "GET", "/api/v1/log?colour=red", nil), 400, "unknown field")
+	note := func(header ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", "https://mx.served.test/api/v1/note", strings.NewReader(`{"text":"x"}`))
+		for i := 0; i+1 < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		s.handler.ServeHTTP(w, r)
+		return w
+	}
+	k := sessionCookie + "=session-anna"
+	has(t, note("Cookie", k), 403, formHeader)
+	has(t, note("Cookie", k, formHeader, formToken("session-both")), 403)
+	has(t, note("Cookie", k, formHeader, formToken("session-anna")), 200, `"noted":"x"`)
+	has(t, note("Authorization", "Bearer token-anna"), 200)
+	has(t, note("Cookie", k, formHeader, formToken("session-anna"), "Sec-Fetch-Site", "cross-site"), 403)
+	has(t, s.ask("helper", "GET", "/api/v1/openapi.json", nil), 200, `"openapi":"3.1.0"`, `"/log/{id}"`, `"operationId":"log-search"`)
+}
+
+// TestServer shows who may connect: strangers find the connection closed, and too many of all as well.
+func TestServer(t *testing.T) {
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	pair := certificate.TLS.Certificates[0]
+	certificate.Close()
+	for _, x := range []struct {
+		networks string
+		want     bool
+	}{{"127.0.0.0/8", true}, {"192.0.2.0/24", false}} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Server{Handler: newSite(t).handler, Networks: []netip.Prefix{netip.MustParsePrefix(x.networks)}, Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(ctx, l) }()
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, DisableKeepAlives: true}}
+		a, err := client.Get("https://" + l.Addr().String() + "/login")
+		if (err == nil) != x.want {
+			t.Errorf("%s: %v", x.networks, err)
+		}
+		if err == nil {
+			text, _ := io.ReadAll(a.Body)
+			a.Body.Close()
+			if a.StatusCode != 200 || !strings.Contains(string(text), "Sign in") {
+				t.Errorf("%d %.100s", a.StatusCode, text)
+			}
+		} else if s.Turned() == 0 {
+			t.Error("it is not counted")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	s := &Server{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	a := netip.MustParseAddr("192.0.2.1")
+	for range maxOfClient {
+		if !s.enter(a) {
+			t.Fatal("too few are let in")
+		}
+	}
+	if s.enter(a) {
+		t.Error("too many of one are let in")
+	}
+	s.leave(a)
+	if !s.enter(a) {
+		t.Error("a place was not given back")
+	}
+}

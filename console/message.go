@@ -1,0 +1,335 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"math"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/gateway"
+	"gatepost/internal/access"
+)
+
+// Story is all that is known of a reference.
+type Story struct {
+	Event      *gateway.Event // nil of a connection that lasts
+	Connection *gateway.Event // of a transaction; nil while it lasts
+	Fates      []gateway.Fate // what became of it in the spool
+	Gaps       []string
+}
+
+// message is what the drawer shows.
+type message struct {
+	Event    *gateway.Event
+	Row      Row
+	Why      string
+	Facts    []fact
+	Findings []finding
+	Ran      int
+	Took     time.Duration
+	Ladder   *ladder
+	Without  []counter
+	Reply    string
+	Hop      *gateway.Relayed
+	Spooled  string
+	Fates    []gateway.Fate
+	Rules    []gateway.Applied
+	Refused  []string // commands that were refused in its connection
+	JSON     string
+	Similar  string
+	Gaps     []string
+}
+
+// fact is a line about the message.
+type fact struct{ Name, Value, Query, More string }
+
+// finding is one check.
+type finding struct {
+	Check, State, Icon, Word string
+	Reason                   string
+	Points                   float64
+	Decided, Largest         bool
+	Took                     time.Duration
+	Width                    float64 // of its bar, of 96
+	Evidence                 []gateway.Evidence
+	Measures                 []gateway.Measure
+	Prices                   []gateway.Price
+	Line                     string
+	Open                     bool
+}
+
+// counter is what the score would have been without a check.
+type counter struct {
+	Check string
+	Score float64
+	class
+}
+
+// message gathers what an actor sees of a reference. What he does not see is not found.
+func (c *Console) message(ctx context.Context, actor *access.Actor, id gateway.ID) (*message, error) {
+	ctx, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
+	s, err := c.Log.Story(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if s = boundStory(actor, s); s == nil || s.Event == nil || s.Event.Record == nil {
+		return nil, ErrNotFound
+	}
+	return c.tell(s), nil
+}
+
+// tell makes a story ready to be shown.
+func (c *Console) tell(s *Story) *message {
+	e := s.Event
+	m := &message{Event: e, Row: rowOf(e), Fates: s.Fates, Gaps: s.Gaps, Hop: e.Relayed, Spooled: e.Spooled, Rules: e.Verdict.Rules, Reply: e.Reply.String()}
+	if e.Reply.IsZero() {
+		m.Reply = ""
+	}
+	var limits gateway.Thresholds
+	var version string
+	if c.Thresholds != nil {
+		to := ""
+		if len(e.Record.Rcpts) > 0 {
+			to = e.Record.Rcpts[0].To.Domain
+		}
+		limits, version = c.Options.Thresholds(to)
+	}
+	m.findings()
+	m.Why = why(e, limits)
+	m.Ladder = newLadder(e, limits, version)
+	m.without(limits)
+	m.facts()
+	if s.Connection != nil {
+		m.Refused = s.Connection.Session.Refused
+	}
+	if text, err := json.MarshalIndent(e, "", "  "); err == nil {
+		m.JSON = string(text)
+	}
+	if e.Record.Client.IsValid() {
+		m.Similar = "/log?" + url.Values{"q": {"ip:" + e.Record.Client.String()}}.Encode()
+	}
+	return m
+}
+
+// rowOf is the line of the list that belongs to an event.
+func rowOf(e *gateway.Event) Row {
+	r := Row{ID: e.Record.ID, Session: e.Record.Session, Time: e.Record.Time, Kind: e.Kind, Client: e.Record.Client, Helo: e.Record.Helo, From: e.Record.From.Text,
+		Size: e.Record.Size, Subject: e.Subject, Verdict: e.Outcome(), Reason: e.Verdict.Reason, Check: e.Verdict.Check, Score: e.Verdict.Score, Policy: e.Policy, MessageID: e.MessageID}
+	for i := range e.Record.Rcpts {
+		r.Rcpts = append(r.Rcpts, e.Record.Rcpts[i].To.Text)
+	}
+	return r
+}
+
+func (m *message) facts() {
+	e := m.Event
+	add := func(name, value, query, more string) {
+		if value != "" || more != "" {
+			m.Facts = append(m.Facts, fact{name, value, query, more})
+		}
+	}
+	from := e.Record.From.Text
+	if from == "" && e.Kind == gateway.TransactionEvent {
+		from = "<>"
+	}
+	find := func(key, value string) string {
+		if value == "" || strings.ContainsAny(value, "\"\n") || len(value) > 200 {
+			return ""
+		}
+		return "/log?" + url.Values{"q": {key + `:"` + value + `"`}}.Encode()
+	}
+	add("From", from, find("from", e.Record.From.Text), "")
+	if h := e.Record.HeaderFrom; h != "" && !strings.Contains(strings.ToLower(h), strings.ToLower(from)) {
+		add("Shown as", h, "", "")
+	}
+	for i := range e.Record.Rcpts {
+		to := e.Record.Rcpts[i].To.Text
+		more := ""
+		if i < len(e.Verdict.Rcpts) && e.Verdict.Rcpts[i].Outcome != e.Verdict.Outcome {
+			more = classOf(e.Verdict.Rcpts[i].Outcome).Class()
+		}
+		add("To", to, find("to", to), more)
+	}
+	if e.Record.Client.IsValid() {
+		add("Client", e.Record.Client.String(), find("ip", e.Record.Client.String()), e.Session.Reverse)
+	}
+	add("HELO", e.Record.Helo, find("helo", e.Record.Helo), e.Record.TLS)
+	size := ""
+	if e.Record.Size > 0 {
+		size = sizeText(e.Record.Size)
+	}
+	add("Subject", e.Subject, "", size)
+	add("Message-ID", e.MessageID, "", "")
+	add("Policy", e.Policy, "", e.Verdict.Line)
+	add("Allowed by", e.Verdict.Waived, "", "")
+	add("Reference", e.Record.ID.String(), "", "")
+}
+
+// findings puts together what each check saw, cost and took.
+func (m *message) findings() {
+	e := m.Event
+	var longest time.Duration
+	for i := range e.Record.Findings {
+		longest = max(longest, e.Record.Findings[i].Took)
+	}
+	left := slices.Clone(e.Verdict.Priced)
+	for i := range e.Record.Findings {
+		f := &e.Record.Findings[i]
+		x := finding{Check: f.Check, Took: f.Took, Measures: f.Measures, Decided: e.Verdict.Check == f.Check && e.Verdict.Outcome != gateway.Accept && f.Result != gateway.Pass}
+		x.State, x.Icon, x.Word = stateOf(f.Result)
+		if f.Reason != "" {
+			x.Reason = gateway.Word(gateway.Reject, f.Reason, f.Args).Text
+		}
+		if i < len(e.Evidence) {
+			x.Evidence = e.Evidence[i]
+		}
+		left = slices.DeleteFunc(left, func(p gateway.Price) bool {
+			mine := p.Check == f.Check
+			if mine {
+				x.Prices = append(x.Prices, p)
+				x.Points += p.Points
+			}
+			return mine
+		})
+		if x.Decided {
+			x.Line = e.Verdict.Line
+		}
+		if longest > 0 {
+			x.Width = max(1.5, float64(f.Took)/float64(longest)*96)
+		}
+		if f.Result != gateway.NotRun {
+			m.Ran++
+			m.Took += f.Took
+		}
+		m.Findings = append(m.Findings, x)
+	}
+	most := -1
+	for i := range m.Findings {
+		if p := m.Findings[i].Points; p > 0 && (most < 0 || p > m.Findings[most].Points) {
+			most = i
+		}
+	}
+	if most >= 0 {
+		m.Findings[most].Largest = true
+	}
+	for i := range m.Findings {
+		m.Findings[i].Open = m.Findings[i].Decided || e.Verdict.Check == "" && m.Findings[i].Largest && classOf(e.Verdict.Outcome) != classAccepted
+	}
+}
+
+// stateOf is how a result looks.
+func stateOf(r gateway.Result) (state, icon, word string) {
+	switch r {
+	case gateway.Pass:
+		return "pass", "ok", "passed"
+	case gateway.Fail:
+		return "fail", "no", "failed"
+	case gateway.NotRun:
+		return "skip", "menu", "not run"
+	}
+	return "warn", "warn", "no answer, counted as nothing"
+}
+
+// without says what the sum would have come to without each check that added to it.
+func (m *message) without(t gateway.Thresholds) {
+	if m.Event.Verdict.Check != "" || t.Reject == 0 && t.Quarantine == 0 {
+		return
+	}
+	seen := map[string]bool{}
+	for _, f := range m.Findings {
+		if f.Points <= 0 || seen[f.Check] {
+			continue
+		}
+		seen[f.Check] = true
+		s := m.Event.Verdict.Score - f.Points
+		m.Without = append(m.Without, counter{f.Check, s, classOf(byScore(s, t))})
+	}
+	slices.SortStableFunc(m.Without, func(a, b counter) int { return cmp.Compare(a.Score, b.Score) })
+}
+
+// byScore is what a sum alone leads to.
+func byScore(s float64, t gateway.Thresholds) gateway.Outcome {
+	switch {
+	case t.Reject > 0 && s >= t.Reject:
+		return gateway.Reject
+	case t.Quarantine > 0 && s >= t.Quarantine:
+		return gateway.Quarantine
+	case t.Tag > 0 && s >= t.Tag:
+		return gateway.Tag
+	}
+	return gateway.Accept
+}
+
+// ladder is the picture of a score.
+type ladder struct {
+	Zones   []bar
+	Gates   []gate
+	Parts   []part
+	Pointer float64
+	Score   float64
+	Label   string
+	Old     string // the version of the policy that judged, where another is in force
+}
+
+type gate struct {
+	X     float64
+	Word  string
+	Score float64
+}
+
+type part struct {
+	bar
+	Check  string
+	Points float64
+	Dark   bool
+	Fits   bool
+}
+
+const ladderWidth = 460.0
+
+// newLadder draws the thresholds, what each check added, and where the sum came to.
+func newLadder(e *gateway.Event, t gateway.Thresholds, version string) *ladder {
+	if t.Tag == 0 && t.Quarantine == 0 && t.Reject == 0 || math.IsNaN(e.Verdict.Score) || math.IsInf(e.Verdict.Score, 0) {
+		return nil
+	}
+	l := &ladder{Score: e.Verdict.Score, Label: "Score " + number(e.Verdict.Score) + "."}
+	if version != e.Policy {
+		l.Old = e.Policy
+	}
+	top := max(t.Reject*1.3, t.Quarantine*1.5, t.Tag*2, e.Verdict.Score*1.15, 1)
+	at := func(s float64) float64 { return max(0, min(ladderWidth, s/top*ladderWidth)) }
+	from, zone := 0.0, 0
+	for i, g := range []gate{{Word: "tag", Score: t.Tag}, {Word: "quarantine", Score: t.Quarantine}, {Word: "reject", Score: t.Reject}} {
+		if g.Score <= 0 {
+			continue
+		}
+		g.X = at(g.Score)
+		l.Gates = append(l.Gates, g)
+		l.Zones = append(l.Zones, bar{"zb" + string(rune('0'+zone)), from, 16, g.X - from, 32})
+		l.Label += " " + g.Word + " from " + number(g.Score) + "."
+		from, zone = g.X, i+1
+	}
+	l.Zones = append(l.Zones, bar{"zb" + string(rune('0'+zone)), from, 16, ladderWidth - from, 32})
+	x, sums, order := 0.0, map[string]float64{}, []string{}
+	for _, p := range e.Verdict.Priced {
+		if _, seen := sums[p.Check]; !seen {
+			order = append(order, p.Check)
+		}
+		sums[p.Check] += p.Points
+	}
+	for i, check := range order {
+		if sums[check] <= 0 {
+			continue
+		}
+		w := at(x+sums[check]) - at(x)
+		l.Parts = append(l.Parts, part{bar{"", at(x) + 0.8, 20, max(w-1.5, 0), 21}, check, sums[check], i%2 == 1, w > 9*float64(len(check))})
+		x += sums[check]
+	}
+	l.Pointer = at(l.Score)
+	return l
+}

@@ -1,0 +1,182 @@
+package console
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+
+	"gatepost/gateway"
+	"gatepost/internal/access"
+	"gatepost/internal/control"
+)
+
+// parse reads every template at the start, so that a mistake in one ends it and no request.
+func (c *Console) parse() (map[string]*template.Template, error) {
+	base, err := template.New("layout.html").Funcs(functions(c.assets)).ParseFS(files, "pages/layout.html", "pages/parts.html")
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	names, err := fs.Glob(files, "pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	out := map[string]*template.Template{}
+	for _, name := range names {
+		key := strings.TrimSuffix(path.Base(name), ".html")
+		if key == "layout" || key == "parts" {
+			continue
+		}
+		t, err := base.Clone()
+		if err == nil {
+			t, err = t.ParseFS(files, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("console: %w", err)
+		}
+		out[key] = t
+	}
+	return out, nil
+}
+
+// view is what a template gets.
+type view struct {
+	Title, Path, Theme, Form string
+	Alone                    bool // without navigation: nobody is logged in
+	Frame                    Frame
+	Actor                    access.Actor
+	Groups                   []group
+	Body                     any
+}
+
+type group struct {
+	Title  string
+	Places []place
+}
+
+// Other is the theme that the button leads to.
+func (v *view) Other() string {
+	if v.Theme == "dark" {
+		return "light"
+	}
+	return "dark"
+}
+
+// ModeText says what is not in force; "" where all is.
+func (v *view) ModeText() string {
+	switch v.Frame.Mode {
+	case gateway.ObserveOnly:
+		return "Observe mode: everything is judged, and but for relaying, recipients, malware and protocol nothing is refused."
+	case gateway.Soft:
+		return "Soft mode: what would be refused is quarantined, and limits and greylisting only count."
+	}
+	return ""
+}
+
+// view is what all pages have in common.
+func (c *Console) view(r *http.Request, title string, body any) *view {
+	v := &view{Title: title, Path: r.URL.RequestURI(), Actor: access.Of(r.Context()), Body: body}
+	if c.Frame != nil {
+		v.Frame = c.Options.Frame()
+	}
+	if r.Method != http.MethodGet {
+		v.Path = "/"
+	}
+	if k, err := r.Cookie(themeCookie); err == nil && (k.Value == "light" || k.Value == "dark") {
+		v.Theme = k.Value
+	}
+	if token, ok := r.Context().Value(tokenKey{}).(string); ok {
+		v.Form = formToken(token)
+	}
+	v.Alone = v.Form == ""
+	for _, p := range places() {
+		if !v.Actor.May(p.right) {
+			continue
+		}
+		if n := len(v.Groups); n == 0 || v.Groups[n-1].Title != p.Group {
+			v.Groups = append(v.Groups, group{Title: p.Group})
+		}
+		g := &v.Groups[len(v.Groups)-1]
+		g.Places = append(g.Places, p)
+	}
+	return v
+}
+
+// show sends a page.
+func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name, title string, body any) {
+	c.send(w, r, status, name, "layout.html", c.view(r, title, body))
+}
+
+// part sends a part of a page, for the script.
+func (c *Console) part(w http.ResponseWriter, r *http.Request, status int, name, part string, body any) {
+	c.send(w, r, status, name, part, body)
+}
+
+func (c *Console) send(w http.ResponseWriter, r *http.Request, status int, name, part string, data any) {
+	var b bytes.Buffer
+	if err := c.templates[name].ExecuteTemplate(&b, part, data); err != nil {
+		id := c.logged(r, err)
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprintf(w, "The page could not be made. The log of the daemon tells why under %s.\n", id)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = b.WriteTo(w) // a client that went away needs no page
+}
+
+// problem is what a page says that cannot be shown.
+type problem struct {
+	Head, Text, Next, ID string
+}
+
+// logged notes an error under an id.
+func (c *Console) logged(r *http.Request, err error) string {
+	id := rand.Text()[:10]
+	if c.Logger != nil {
+		c.Logger.Error("console: page failed", "id", id, "method", r.Method, "path", cutText(r.URL.Path, 100), "error", err)
+	}
+	return id
+}
+
+// failed shows the page of an error: what can be told, or an id under which the log has it.
+func (c *Console) failed(w http.ResponseWriter, r *http.Request, err error) {
+	status, p := http.StatusInternalServerError, problem{Head: "This page cannot be shown now", Text: "Mail is not affected: the console only reads what the gateway wrote.", Next: "Try again. The log of the daemon tells why under the number below."}
+	if f, ok := errors.AsType[*control.Fault](err); ok {
+		status, p = f.Status, problem{Head: "Not done", Text: f.Message, Next: f.Hint}
+	} else {
+		p.ID = c.logged(r, err)
+	}
+	if r.Header.Get("X-Partial") != "" {
+		c.part(w, r, status, "problem", "problem", p)
+		return
+	}
+	c.show(w, r, status, "problem", p.Head, p)
+}
+
+// forbidden names the roles that may.
+func (c *Console) forbidden(w http.ResponseWriter, r *http.Request, right access.Right) {
+	var who []string
+	for _, role := range access.Roles() {
+		if role.Has(right) {
+			who = append(who, string(role))
+		}
+	}
+	a := access.Of(r.Context())
+	p := problem{Head: "Your role may not see this page", Text: fmt.Sprintf("You are %s. It needs the right %s, which these roles have: %s.", a.Role, right, strings.Join(who, ", ")), Next: "An owner can give you another role."}
+	if a.Role.Has(right) {
+		p.Text = fmt.Sprintf("Your role %s has the right %s, but not for some domains only.", a.Role, right)
+	}
+	c.show(w, r, http.StatusForbidden, "problem", "Not allowed", p)
+}
+
+// nowhere is the page of what is not there. It is the same for everybody: it tells nobody what there is.
+func (c *Console) nowhere(w http.ResponseWriter, r *http.Request) {
+	c.show(w, r, http.StatusNotFound, "problem", "Not found", problem{Head: "There is no such page", Text: "The address may be mistyped, or the page was removed.", Next: "Start again at the overview."})
+}

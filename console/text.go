@@ -1,0 +1,156 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// How much of a text is shown before the rest is behind a click, and in a row of a table.
+const (
+	shownRunes = 400
+	rowRunes   = 160
+)
+
+// plain makes a text of strangers safe to look at: what has no shape, or moves other text, is shown by its name. That it is no
+// markup is html/template's business.
+func plain(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if !strings.ContainsFunc(s, hidden) {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range s {
+		switch {
+		case c == '\n' || c == '\t' || !hidden(c):
+			b.WriteRune(c)
+		case c < 0x20:
+			b.WriteRune(0x2400 + c) // its picture
+		default:
+			fmt.Fprintf(&b, "⟨U+%04X⟩", c)
+		}
+	}
+	return b.String()
+}
+
+// hidden reports what a reader does not see: controls, marks of direction, joiners and tags without a shape.
+func hidden(c rune) bool {
+	switch {
+	case c < 0x20, c >= 0x7f && c < 0xa0, c == 0x00ad, c == 0x061c, c == 0x180e, c >= 0x200b && c <= 0x200f, c >= 0x2028 && c <= 0x202e,
+		c >= 0x2060 && c <= 0x206f, c == 0xfeff, c >= 0xfff9 && c <= 0xfffb, c >= 0xe0000 && c <= 0xe0fff:
+		return true
+	}
+	return false
+}
+
+// cutText cuts to a number of characters.
+func cutText(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	seen := 0
+	for i := range s {
+		if seen == n {
+			return s[:i] + "…"
+		}
+		seen++
+	}
+	return s
+}
+
+// long is a text with the part that is shown at once.
+type long struct {
+	Head, Whole string
+	More        bool
+	Length      int
+}
+
+func longText(s string) long {
+	s = plain(s)
+	l := long{Head: cutText(s, shownRunes), Whole: s}
+	if l.More = l.Head != s; l.More {
+		l.Length = utf8.RuneCountInString(s)
+	}
+	return l
+}
+
+// functions are what templates call.
+func functions(a *assets) template.FuncMap {
+	return template.FuncMap{
+		"asset": func(name string) string { return a.names[name] },
+		"long":  longText, "plain": plain, "row": func(s string) string { return cutText(strings.Join(strings.Fields(plain(s)), " "), rowRunes) },
+		"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
+		"when":  func(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") },
+		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"took":  tookText, "points": pointsText, "score": scoreText, "size": sizeText, "count": countText, "initials": initials, "f1": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
+		"today": func(t time.Time) bool {
+			y, m, d := t.Local().Date()
+			Y, M, D := time.Now().Date()
+			return y == Y && m == M && d == D
+		},
+	}
+}
+
+// number shows one decimal with a minus of its own.
+func number(f float64) string {
+	if f = math.Round(f*10) / 10; f == 0 {
+		return "0"
+	}
+	return strings.Replace(strconv.FormatFloat(f, 'f', 1, 64), "-", "−", 1)
+}
+
+func scoreText(f float64) string { return number(f) }
+
+func pointsText(f float64) string {
+	if n := number(f); f > 0 && n != "0" {
+		return "+" + n
+	}
+	return number(f)
+}
+
+func tookText(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	}
+	return d.Round(time.Second).String()
+}
+
+func sizeText(n int64) string {
+	switch {
+	case n < 1000:
+		return strconv.FormatInt(n, 10) + " B"
+	case n < 1000_000:
+		return strconv.FormatFloat(float64(n)/1000, 'f', 1, 64) + " kB"
+	}
+	return strconv.FormatFloat(float64(n)/1000_000, 'f', 1, 64) + " MB"
+}
+
+// countText separates thousands.
+func countText(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// initials are those of a name, for the button of the account.
+func initials(name string) string {
+	words := strings.FieldsFunc(plain(name), func(c rune) bool { return strings.ContainsRune(" .-_@", c) })
+	out := ""
+	for i, w := range words {
+		if i == 2 {
+			break
+		}
+		c, _ := utf8.DecodeRuneInString(w)
+		out += strings.ToUpper(string(c))
+	}
+	return out
+}

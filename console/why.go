@@ -1,0 +1,133 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+
+	"gatepost/gateway"
+)
+
+// reasonText is what a reason means, without what it names.
+func reasonText(r gateway.Reason) string {
+	if r == gateway.SpamScore {
+		return "The sum of points"
+	}
+	text := strings.ReplaceAll(gateway.Word(gateway.Reject, r, []string{"…", "…", "…", "…"}).Text, " (…)", "")
+	text = strings.TrimPrefix(text, "Message refused: ")
+	if head, _, ok := strings.Cut(text, "; "); ok {
+		text = head
+	}
+	if text == "" {
+		return string(r)
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// why says in a sentence or two why this became of a message. It names strangers' words as they are.
+func why(e *gateway.Event, t gateway.Thresholds) string {
+	v := &e.Verdict
+	outcome := e.Outcome()
+	word := classOf(outcome).Word()
+	if outcome != v.Outcome && e.Relayed != nil { // the next hop decided
+		who := e.Relayed.NextHop
+		if who == "" {
+			who = "the internal server"
+		}
+		said := e.Relayed.Said
+		if said == "" {
+			said = "no answer"
+		}
+		return fmt.Sprintf("%s by the internal server: our checks let it pass, and %s said at %s: %s", word, who, stepOf(e.Relayed.At), said)
+	}
+	var s string
+	switch {
+	case v.Check == "" && v.Reason == gateway.SpamScore:
+		s = byScoreText(v, t, word)
+	case v.Reason != "" && v.Outcome != gateway.Accept:
+		s = fmt.Sprintf("%s by the check %s: %s", word, orEdge(v.Check), gateway.Word(gateway.Reject, v.Reason, v.Args).Text)
+		if len(v.Priced) > 0 {
+			s += fmt.Sprintf(" The score of %s did not decide.", number(v.Score))
+		}
+	case v.Outcome == gateway.Accept || v.Outcome == gateway.Tag:
+		s = acceptedText(e, t)
+	default:
+		s = word + "."
+	}
+	if v.Would != nil && v.Would.Outcome != v.Outcome {
+		s += fmt.Sprintf(" With everything in force it would have been %s.", strings.ToLower(classOf(v.Would.Outcome).Word()))
+	}
+	return s
+}
+
+func byScoreText(v *gateway.Verdict, t gateway.Thresholds, word string) string {
+	limit, verb := t.Reject, "rejects"
+	switch v.Outcome {
+	case gateway.Quarantine:
+		limit, verb = t.Quarantine, "quarantines"
+	case gateway.Tag:
+		limit, verb = t.Tag, "tags"
+		word = "Tagged"
+	}
+	s := fmt.Sprintf("%s because the score reached %s", word, number(v.Score))
+	if limit > 0 && v.Score >= limit {
+		s += fmt.Sprintf(" and your policy %s from %s", verb, number(limit))
+	}
+	s += "."
+	sums, most := map[string]float64{}, ""
+	for _, p := range v.Priced {
+		sums[p.Check] += p.Points
+		if most == "" || sums[p.Check] > sums[most] {
+			most = p.Check
+		}
+	}
+	if most != "" && sums[most] > 0 {
+		s += fmt.Sprintf(" The largest part is %s from the check %s.", pointsText(sums[most]), most)
+	}
+	return s
+}
+
+func acceptedText(e *gateway.Event, t gateway.Thresholds) string {
+	v := &e.Verdict
+	if e.Kind == gateway.ConnectionEvent {
+		return "A connection in which nothing was refused."
+	}
+	s := "Accepted: no check decided against it"
+	if t.Tag > 0 && v.Score < t.Tag {
+		s += fmt.Sprintf(", and the score of %s is below %s", number(v.Score), number(t.Tag))
+	}
+	s += "."
+	switch {
+	case v.Waived != "":
+		s += " The allow entry " + v.Waived + " overruled opinions."
+	case v.Outcome == gateway.Tag:
+		s = "Accepted with a mark. " + strings.TrimPrefix(s, "Accepted: ")
+		if len(v.Marks) > 0 {
+			s = "Accepted with a mark: these checks could not tell: " + strings.Join(v.Marks, ", ") + "."
+		}
+	}
+	switch {
+	case e.Spooled != "":
+		s += " It went to the spool: " + e.Spooled + "."
+	case e.Relayed != nil && e.Relayed.Result == gateway.Delivered:
+		s += " " + e.Relayed.NextHop + " took it."
+	}
+	return s
+}
+
+func orEdge(check string) string {
+	if check == "" {
+		return "smtp"
+	}
+	return check
+}
+
+// stepOf names a step of delivering.
+func stepOf(at string) string {
+	switch at {
+	case "":
+		return "the delivery"
+	case "dot":
+		return "the end of the message"
+	}
+	return strings.ToUpper(at)
+}
