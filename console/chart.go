@@ -31,7 +31,7 @@ func columnsOf(f *filter) []column {
 
 // count adds one row.
 func count(all []column, t time.Time, c class) {
-	if len(all) == 0 || t.Before(all[0].From) {
+	if len(all) == 0 || c == classNone || t.Before(all[0].From) {
 		return
 	}
 	step := all[0].To.Sub(all[0].From)

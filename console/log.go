@@ -67,7 +67,7 @@ const (
 type found struct {
 	Rows     []Row
 	Next     gateway.ID // where the next page begins; 0: there is none
-	Counts   [4]int     // by class, of all that matches, whatever verdict is asked for
+	Counts   [5]int     // by class, of all that matches, whatever verdict is asked for
 	Read     int        // rows that were looked at
 	Reached  time.Time
 	Complete bool // all of the time was read
@@ -76,7 +76,10 @@ type found struct {
 	Columns  []column
 }
 
-// Total is how many there are.
+// All is how many events there are, Total how many of them are mail.
+func (f *found) All() int { return f.Total() + f.Counts[classNone] }
+
+// Total is how many mails there are.
 func (f *found) Total() int { return f.Counts[0] + f.Counts[1] + f.Counts[2] + f.Counts[3] }
 
 // Stopped is how many were not accepted.
@@ -104,7 +107,7 @@ func find(ctx context.Context, log Log, actor *access.Actor, f *filter, limit in
 		if !bound(actor, row) || !f.matches(row) {
 			continue
 		}
-		class := classOf(row.Verdict)
+		class := row.ClassOf()
 		out.Counts[class]++
 		count(out.Columns, row.Time, class)
 		if !f.wants(class) || len(out.Rows) > limit {
@@ -136,7 +139,7 @@ func bound(actor *access.Actor, row *Row) bool {
 	return len(row.Rcpts) > 0
 }
 
-// class is one of four things that became of mail, as people count them.
+// class is one of four things that became of mail, as people count them, or that there was none.
 type class int
 
 const (
@@ -144,6 +147,7 @@ const (
 	classDeferred
 	classQuarantined
 	classRejected
+	classNone // no mail came: only a connection, or recipients and no message, and policy refused nothing
 )
 
 func classOf(o gateway.Outcome) class {
@@ -160,21 +164,29 @@ func classOf(o gateway.Outcome) class {
 
 // Class is the word of the stylesheet, Icon that of the sprite, Word for people.
 func (c class) Class() string {
-	return [...]string{"accepted", "deferred", "quarantined", "rejected"}[c]
+	return [...]string{"accepted", "deferred", "quarantined", "rejected", "nomail"}[c]
 }
-func (c class) Icon() string { return [...]string{"ok", "wait", "box", "no"}[c] }
+func (c class) Icon() string { return [...]string{"ok", "wait", "box", "no", "minus"}[c] }
 func (c class) Word() string {
-	return [...]string{"Accepted", "Deferred", "Quarantined", "Rejected"}[c]
+	return [...]string{"Accepted", "Deferred", "Quarantined", "Rejected", "No mail"}[c]
 }
 
-// ClassOf is classOf, for templates.
-func (r *Row) ClassOf() class { return classOf(r.Verdict) }
+// ClassOf is what became of it.
+func (r *Row) ClassOf() class {
+	if c := classOf(r.Verdict); c != classAccepted || r.NextHop != "" || r.Later != "" || r.Size > 0 && !r.Connection() {
+		return c
+	}
+	return classNone
+}
 
 // Href is the page of the row.
 func (r *Row) Href() string { return "/log/m/" + r.ID.String() }
 
 // Split is the sender before and from the domain on.
 func (r *Row) Split() [2]string {
+	if r.From == "" {
+		return [2]string{"<>", ""} // a notice, as of what could not be delivered
+	}
 	i := strings.LastIndexByte(r.From, '@')
 	if i < 0 {
 		return [2]string{"", r.From}
@@ -203,8 +215,10 @@ func (r *Row) Why() string {
 		return "In the spool: " + string(r.Later)
 	case r.Reason != "" && classOf(r.Verdict) != classAccepted:
 		return reasonText(r.Reason)
+	case r.Connection() && r.End != "":
+		return "Connection without mail, ended by " + r.End
 	case r.Connection():
-		return "Connection without mail" + map[bool]string{true: ", ended by " + r.End}[r.End != ""]
+		return "Connection without mail"
 	case classOf(r.Verdict) == classAccepted && r.NextHop != "":
 		return "Delivered to " + r.NextHop
 	case r.Reply != "":
@@ -213,5 +227,5 @@ func (r *Row) Why() string {
 	return r.ClassOf().Word()
 }
 
-// barWidth is how wide the bar of a score is, of 64.
+// BarWidth is how wide the bar of a score is, of 64.
 func (r *Row) BarWidth() float64 { return max(0, min(64, r.Score/20*64)) }

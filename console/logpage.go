@@ -62,7 +62,7 @@ func (c *Console) logView(r *http.Request) (*logView, error) {
 		return nil, err
 	}
 	n := v.Found.Counts
-	for _, q := range []quick{{"", "All", v.Found.Total(), false}, {"stopped", "Not accepted", v.Found.Stopped(), false}, {"accepted", "Accepted", n[0], false},
+	for _, q := range []quick{{"", "All", v.Found.All(), false}, {"stopped", "Not accepted", v.Found.Stopped(), false}, {"accepted", "Accepted", n[0], false},
 		{"deferred", "Deferred", n[1], false}, {"quarantined", "Quarantined", n[2], false}, {"rejected", "Rejected", n[3], false}} {
 		q.On = q.Value == f.Verdict
 		v.Quick = append(v.Quick, q)

@@ -120,6 +120,12 @@ func (c *Console) tell(s *Story) *message {
 func rowOf(e *gateway.Event) Row {
 	r := Row{ID: e.Record.ID, Session: e.Record.Session, Time: e.Record.Time, Kind: e.Kind, Client: e.Record.Client, Helo: e.Record.Helo, From: e.Record.From.Text,
 		Size: e.Record.Size, Subject: e.Subject, Verdict: e.Outcome(), Reason: e.Verdict.Reason, Check: e.Verdict.Check, Score: e.Verdict.Score, Policy: e.Policy, MessageID: e.MessageID}
+	if e.Relayed != nil {
+		r.NextHop = e.Relayed.NextHop
+	}
+	if e.Spooled != "" {
+		r.Later = gateway.FateQueued
+	}
 	for i := range e.Record.Rcpts {
 		r.Rcpts = append(r.Rcpts, e.Record.Rcpts[i].To.Text)
 	}
@@ -184,6 +190,9 @@ func (m *message) findings() {
 		x.State, x.Icon, x.Word = stateOf(f.Result)
 		if f.Reason != "" {
 			x.Reason = gateway.Word(gateway.Reject, f.Reason, f.Args).Text
+		}
+		if f.Result == gateway.NotRun {
+			x.Reason = leftText(f.Reason)
 		}
 		if i < len(e.Evidence) {
 			x.Evidence = e.Evidence[i]
@@ -277,9 +286,10 @@ type ladder struct {
 }
 
 type gate struct {
-	X     float64
-	Word  string
-	Score float64
+	X      float64
+	Word   string
+	Score  float64
+	Anchor string // of the word
 }
 
 type part struct {
@@ -290,7 +300,10 @@ type part struct {
 	Fits   bool
 }
 
-const ladderWidth = 460.0
+const (
+	ladderWidth = 460.0
+	gateWidth   = 90.0 // of the word of a gate
+)
 
 // newLadder draws the thresholds, what each check added, and where the sum came to.
 func newLadder(e *gateway.Event, t gateway.Thresholds, version string) *ladder {
@@ -308,7 +321,10 @@ func newLadder(e *gateway.Event, t gateway.Thresholds, version string) *ladder {
 		if g.Score <= 0 {
 			continue
 		}
-		g.X = at(g.Score)
+		g.X, g.Anchor = at(g.Score), "middle"
+		if n := len(l.Gates); n > 0 && g.X-l.Gates[n-1].X < gateWidth { // their words would lie over each other
+			l.Gates[n-1].Anchor, g.Anchor = "end", "start"
+		}
 		l.Gates = append(l.Gates, g)
 		l.Zones = append(l.Zones, bar{"zb" + string(rune('0'+zone)), from, 16, g.X - from, 32})
 		l.Label += " " + g.Word + " from " + number(g.Score) + "."

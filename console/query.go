@@ -216,7 +216,7 @@ func (f *filter) query() *LogQuery {
 
 // wants reports whether the quick filter shows a class.
 func (f *filter) wants(c class) bool {
-	return f.Verdict == "" || f.Verdict == c.Class() || f.Verdict == "stopped" && c != classAccepted
+	return f.Verdict == "" || f.Verdict == c.Class() || f.Verdict == "stopped" && c != classAccepted && c != classNone
 }
 
 // matches holds a row against what the log did not look for.
@@ -252,7 +252,7 @@ func (t *term) holds(r *Row) bool {
 		id, err := gateway.ParseID(t.value)
 		return err == nil && (r.ID == id || r.Session == id)
 	case "verdict":
-		return classOf(r.Verdict).Class() == t.value
+		return r.ClassOf().Class() == t.value
 	case "score":
 		return t.compares(r.Score)
 	}

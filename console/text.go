@@ -114,6 +114,8 @@ func pointsText(f float64) string {
 
 func tookText(d time.Duration) string {
 	switch {
+	case d > 0 && d < 50*time.Microsecond:
+		return "<0.1 ms"
 	case d < time.Second:
 		return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
 	case d < time.Minute:

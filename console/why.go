@@ -7,17 +7,42 @@ import (
 	"gatepost/gateway"
 )
 
+// hole stands for what a reason names, until it is taken out.
+const hole = "0x0"
+
+// leftText says why a check was left out.
+func leftText(r gateway.Reason) string {
+	switch r {
+	case gateway.LeftOff:
+		return "Off"
+	case gateway.LeftDecided:
+		return "Left out: the verdict was final before"
+	case gateway.LeftNotNeeded:
+		return "Left out: its condition did not hold"
+	case gateway.LeftNoInput:
+		return "Left out: what it looks at was not there"
+	case gateway.LeftLearning:
+		return "Left out: it is still learning"
+	case gateway.LeftSpared:
+		return "Spared: it could not have mattered"
+	case gateway.LeftRelayed:
+		return "Left out: the client is a trusted relay"
+	}
+	return "Left out"
+}
+
 // reasonText is what a reason means, without what it names.
 func reasonText(r gateway.Reason) string {
 	if r == gateway.SpamScore {
 		return "The sum of points"
 	}
-	text := strings.ReplaceAll(gateway.Word(gateway.Reject, r, []string{"…", "…", "…", "…"}).Text, " (…)", "")
+	text := gateway.Word(gateway.Reject, r, []string{hole, hole, hole, hole}).Text
 	text = strings.TrimPrefix(text, "Message refused: ")
 	if head, _, ok := strings.Cut(text, "; "); ok {
 		text = head
 	}
-	if text == "" {
+	text = strings.TrimSuffix(strings.TrimSuffix(strings.ReplaceAll(text, " ("+hole+")", ""), ": <"+hole+">"), ": "+hole)
+	if text = strings.ReplaceAll(text, hole, "…"); text == "" {
 		return string(r)
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
@@ -90,6 +115,13 @@ func acceptedText(e *gateway.Event, t gateway.Thresholds) string {
 	v := &e.Verdict
 	if e.Kind == gateway.ConnectionEvent {
 		return "A connection in which nothing was refused."
+	}
+	if row := rowOf(e); row.ClassOf() == classNone {
+		s := "No mail came: the client gave no message."
+		if e.Reply.Code >= 400 {
+			s = "No mail came: no recipient was taken, and the client gave no message."
+		}
+		return s
 	}
 	s := "Accepted: no check decided against it"
 	if t.Tag > 0 && v.Score < t.Tag {
