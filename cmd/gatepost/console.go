@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"gatepost/console"
 	"gatepost/gateway"
@@ -18,7 +19,7 @@ func (d *daemon) newConsole() (*console.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Surface = &control.Surface{Operations: c.Operations(), Log: d.log}
+	c.Surface = &control.Surface{Operations: slices.Concat(d.surface.Operations, c.Operations()), Audit: d.surface.Audit, Log: d.log}
 	return &console.Server{Handler: c.Handler(), Networks: d.bootstrap.Web.ConsoleNetworks, Certificate: d.certificates.Get}, nil
 }
 
