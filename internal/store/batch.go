@@ -14,6 +14,7 @@ type batch struct {
 	low, high int64  // ids
 	rows      []byte // columns of each, behind room for a checksum
 	stories   []byte
+	judging   judgingBlock
 	early     []earlyRow
 	fates     []fateRow
 	fated     int64 // octets of them
@@ -49,6 +50,7 @@ const maxStory = 24 << 20
 func (b *batch) reset(d day) {
 	b.day, b.events, b.low, b.high, b.stories = d, 0, 0, 0, b.stories[:0]
 	b.rows = append(b.rows[:0], 0, 0, 0, 0)
+	b.judging.reset()
 	b.early = b.early[:0]
 	clear(b.fates)
 	b.fates, b.fated = b.fates[:0], 0
@@ -59,7 +61,9 @@ func (b *batch) reset(d day) {
 }
 
 // octets is what it holds, roughly.
-func (b *batch) octets() int64 { return int64(len(b.rows)+len(b.stories)+64*len(b.early)) + b.fated }
+func (b *batch) octets() int64 {
+	return int64(len(b.rows)+len(b.stories)+64*len(b.early)) + b.judging.octets() + b.fated
+}
 
 // add stores an event in the batch. An event that cannot be stored leaves it as it was.
 func (b *batch) add(n *encoder, e *gateway.Event, to *[]rcptColumns) error {
@@ -82,6 +86,7 @@ func (b *batch) add(n *encoder, e *gateway.Event, to *[]rcptColumns) error {
 	b.events++
 	minute := e.Record.Time.Unix() / 60
 	if e.Kind == gateway.TransactionEvent {
+		b.judging.add(e)
 		b.counts[count{minute, metricTransaction}]++
 		return nil
 	}

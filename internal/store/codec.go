@@ -140,8 +140,9 @@ const (
 
 // packer packs the stories of blocks.
 type packer struct {
-	out bytes.Buffer
-	w   *flate.Writer
+	out     bytes.Buffer
+	w       *flate.Writer
+	judging judgingPacker
 }
 
 // pack returns what is stored of a block's stories. It is good until the next call.

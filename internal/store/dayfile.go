@@ -23,7 +23,7 @@ type dayFile struct {
 	used  time.Time
 	shape int64        // of the stories that are written
 	top   int64        // greatest id of all blocks
-	stmts [5]*sql.Stmt // of statements
+	stmts [6]*sql.Stmt // of statements
 }
 
 // The statements of a batch, in the order of dayFile.stmts.
@@ -33,16 +33,18 @@ const (
 	insertMinute
 	insertEarly
 	insertFate
+	insertJudging
 )
 
 // statements returns their texts.
-func statements() [5]string {
-	return [5]string{
+func statements() [6]string {
+	return [6]string{
 		`INSERT INTO stories (shape, body) VALUES (?,?)`,
 		`INSERT INTO block (seq, low, high, top, rows) VALUES (?,?,?,?,?)`,
 		`INSERT INTO minute (minute, metric, n) VALUES (?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
 		`INSERT INTO early (minute, net, reason, n) VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
 		`INSERT INTO fate (id, what, body) VALUES (?,?,?)`,
+		`INSERT INTO judging (seq, low, high, body) VALUES (?,?,?,?)`,
 	}
 }
 
@@ -178,6 +180,13 @@ func (f *dayFile) write(ctx context.Context, b *batch, p *packer) error {
 			seq, err = res.LastInsertId()
 		}
 		run(insertBlock, seq, b.low, b.high, top, sealed(b.rows))
+		judging, bad := p.judging.pack(&b.judging)
+		if bad != nil {
+			return bad
+		}
+		if judging != nil {
+			run(insertJudging, seq, b.judging.low, b.judging.high, judging)
+		}
 	}
 	for i := range b.early {
 		r := &b.early[i]

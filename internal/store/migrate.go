@@ -13,9 +13,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// schema is the user_version of the files that are written. Those of 1, which have no blocks, and of 2, which
-// have no fates, are read as they are.
-const schema = 3
+// schema is the user_version of the files that are written. Those of 1, which have no blocks, of 2, which have no
+// fates, and of 3, which have no judging, are read as they are.
+const schema = 4
 
 // ErrNewer means that a file was written by a later version of the program.
 var ErrNewer = errors.New("log file: written by a newer version")

@@ -84,7 +84,7 @@ func (r *Reader) day(ctx context.Context, path string, see func(context.Context,
 		return err
 	}
 	defer tx.Rollback() // nothing was changed
-	at := &view{tx: tx, blocks: v >= 2, parts: v >= 2, fates: v >= 3}
+	at := &view{tx: tx, blocks: v >= 2, parts: v >= 2, fates: v >= 3, judging: v >= 4}
 	if at.parts {
 		var unparted bool
 		if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM unparted)").Scan(&unparted); err != nil {

@@ -12,11 +12,12 @@ import (
 
 // view is one day's file as a reader sees it, at one moment.
 type view struct {
-	tx     *sql.Tx
-	blocks bool  // it may have events without an index
-	fates  bool  // it has the table fate
-	parts  bool  // what has an index is in part as well
-	bad    error // of a block that does not read
+	tx      *sql.Tx
+	blocks  bool  // it may have events without an index
+	fates   bool  // it has the table fate
+	parts   bool  // what has an index is in part as well
+	judging bool  // it has the table judging
+	bad     error // of a block that does not read
 
 	decoders map[int64]*decoder // by shape
 	unpacked []unpacked         // of the last blocks
