@@ -69,6 +69,11 @@ func (w world) ok(err error) {
 	}
 }
 
+// changeTo writes a whole profile.
+func (w world) changeTo(who access.Actor, p accounts.Profile) (before, after accounts.User, err error) {
+	return w.Change(w.t.Context(), who, p.Name, "", func(accounts.Profile) (accounts.Profile, error) { return p, nil })
+}
+
 func (w world) refused(err error, k accounts.Kind) {
 	w.t.Helper()
 	if !accounts.Is(err, k) {
@@ -390,10 +395,10 @@ func TestSessionsEnd(t *testing.T) {
 		_, err = w.EndSession(t.Context(), boss, "bert", bert.Session)
 		w.refused(err, accounts.Missing)
 		_, one = w.login("bert")
-		_, _, err = w.Change(t.Context(), boss, accounts.Profile{Name: "bert", Role: access.Operator, Display: "Bert B."})
+		_, _, err = w.changeTo(boss, accounts.Profile{Name: "bert", Role: access.Operator, Display: "Bert B."})
 		w.ok(err)
 		w.actor(one)
-		_, _, err = w.Change(t.Context(), boss, accounts.Profile{Name: "bert", Role: access.Auditor})
+		_, _, err = w.changeTo(boss, accounts.Profile{Name: "bert", Role: access.Auditor})
 		w.ok(err)
 		dead(one)
 		bert, one = w.login("bert")
@@ -433,7 +438,7 @@ func TestProve(t *testing.T) {
 				return err
 			},
 			"change": func() error {
-				_, _, err := w.Change(t.Context(), who, accounts.Profile{Name: "bert", Role: access.Auditor})
+				_, _, err := w.changeTo(who, accounts.Profile{Name: "bert", Role: access.Auditor})
 				return err
 			},
 			"disable": func() error { _, _, err := w.Disable(t.Context(), who, "bert", true); return err },

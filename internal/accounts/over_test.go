@@ -59,7 +59,7 @@ func acts(w world, who access.Actor, u accounts.User) map[string]func() error {
 	ctx := w.t.Context()
 	p := accounts.Profile{Name: u.Name, Role: u.Role, Domains: u.Domains}
 	all := map[string]func() error{
-		"change":  func() error { _, _, err := w.Change(ctx, who, p); return err },
+		"change":  func() error { _, _, err := w.changeTo(who, p); return err },
 		"disable": func() error { _, _, err := w.Disable(ctx, who, u.Name, false); return err },
 		"reset":   func() error { _, _, err := w.Reset(ctx, who, u.Name, true); return err },
 		"end":     func() error { _, err := w.EndSession(ctx, who, u.Name, ""); return err },

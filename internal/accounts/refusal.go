@@ -19,6 +19,7 @@ const (
 	Prove                 // password or code is asked again first: Prove
 	Missing               // there is none
 	Conflict              // there is one already, or the last owner would go
+	Stale                 // it was changed since whoever asks looked
 )
 
 // Refusal is an error that whoever asked may read as it is.

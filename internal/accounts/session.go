@@ -73,20 +73,32 @@ func (a *Accounts) Logout(ctx context.Context, token string, from Client) error 
 	return err
 }
 
-// Sessions lists the live sessions of a user, the newest first.
+// Sessions lists the live sessions of a user, of all with "", the newest first.
 func (a *Accounts) Sessions(ctx context.Context, name string) ([]Session, error) {
-	u, err := a.find(ctx, name)
-	if err != nil {
-		return nil, err
+	epochs, id := map[string]int64{}, ""
+	if name != "" {
+		u, err := a.find(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		epochs[u.ID], id = u.Epoch, u.ID
+	} else {
+		users, err := a.store.Users(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range users {
+			epochs[u.ID] = u.Epoch
+		}
 	}
-	all, err := a.store.Sessions(ctx, u.ID)
+	all, err := a.store.Sessions(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	now := clock()
 	out := all[:0]
 	for _, s := range all {
-		if live(s, now) && s.Epoch == u.Epoch {
+		if epoch, there := epochs[s.User]; there && live(s, now) && s.Epoch == epoch {
 			out = append(out, s)
 		}
 	}

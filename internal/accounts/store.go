@@ -119,7 +119,7 @@ type Store interface {
 	// ReplaceSession puts a session in place of another, if that is still there.
 	ReplaceSession(ctx context.Context, old Digest, s Session) (bool, error)
 	TouchSession(ctx context.Context, token Digest, seen time.Time) error
-	// Sessions returns those of a user, the newest first, without pending ones.
+	// Sessions returns those of a user, of all with "", the newest first, without pending ones.
 	Sessions(ctx context.Context, user string) ([]Session, error)
 	// EndSession ends one of a user by its ID, pending or not.
 	EndSession(ctx context.Context, user, id string) (bool, error)

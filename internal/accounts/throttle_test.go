@@ -234,7 +234,7 @@ func TestRandomLogins(t *testing.T) {
 					}
 				case 5:
 					role := access.Roles()[1+rnd.IntN(3)]
-					before, after, err := w.Change(t.Context(), root, accounts.Profile{Name: "bert", Role: role})
+					before, after, err := w.changeTo(root, accounts.Profile{Name: "bert", Role: role})
 					w.ok(err)
 					if before.Role != after.Role {
 						sessions = nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/mail"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -113,9 +115,27 @@ func (a *Accounts) invite(ctx context.Context, u User) (string, error) {
 	return code, a.store.PutCode(ctx, u.ID, digestOf("code", plain), clock().Add(CodeTime))
 }
 
-// Change writes what an admin may change of a user. A change of role or domains ends his sessions.
-func (a *Accounts) Change(ctx context.Context, who access.Actor, p Profile) (before, after User, err error) {
-	return a.change(ctx, who, p.Name, p.user)
+// Change writes what an admin may change of a user: edit gets what is there, and returns it as it shall be, under the same name. A
+// change of role or domains ends his sessions. match, if it is not "", is the Version that the user must still have.
+func (a *Accounts) Change(ctx context.Context, who access.Actor, name, match string, edit func(Profile) (Profile, error)) (before, after User, err error) {
+	return a.change(ctx, who, name, func(u User) (User, error) {
+		if match != "" && match != u.Version() {
+			return u, &Refusal{Kind: Stale, Message: "the user was changed meanwhile", Hint: "look at him again"}
+		}
+		p, err := edit(Profile{Name: u.Name, Display: u.Display, Mail: u.Mail, Role: u.Role, Domains: slices.Clone(u.Domains)})
+		if err != nil {
+			return u, err
+		}
+		p.Name = u.Name
+		return p.user(u)
+	})
+}
+
+// Version names what an admin wrote of a user: it differs where any of it does.
+func (u *User) Version() string {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%q %q %q %q %v", u.Display, u.Mail, u.Role, u.Domains, u.Disabled) // never fails
+	return strconv.FormatUint(h.Sum64(), 16)
 }
 
 // Disable lets a user in no more, or again. His sessions end, and his tokens are refused while it lasts.

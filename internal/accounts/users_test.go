@@ -47,9 +47,9 @@ func TestLastOwner(t *testing.T) {
 	w.refused(err, accounts.Conflict)
 	_, _, err = w.Disable(t.Context(), root, "anna", true)
 	w.refused(err, accounts.Conflict)
-	_, _, err = w.Change(t.Context(), anna, accounts.Profile{Name: "anna", Role: access.Operator})
+	_, _, err = w.changeTo(anna, accounts.Profile{Name: "anna", Role: access.Operator})
 	w.refused(err, accounts.Conflict)
-	_, _, err = w.Change(t.Context(), root, accounts.Profile{Name: "anna", Role: access.Owner, Domains: []string{"example.org"}})
+	_, _, err = w.changeTo(root, accounts.Profile{Name: "anna", Role: access.Owner, Domains: []string{"example.org"}})
 	w.refused(err, accounts.Conflict)
 	w.add("carl", access.Owner, "example.org")
 	_, err = w.Remove(t.Context(), root, "anna")
@@ -166,11 +166,11 @@ func TestTokens(t *testing.T) {
 		w.refused(err, accounts.Wrong)
 		_, _, err = w.Disable(t.Context(), root, "bert", false)
 		w.ok(err)
-		_, _, err = w.Change(t.Context(), root, accounts.Profile{Name: "bert", Role: access.HelpDesk, Domains: []string{"b.example"}})
+		_, _, err = w.changeTo(root, accounts.Profile{Name: "bert", Role: access.HelpDesk, Domains: []string{"b.example"}})
 		w.ok(err)
 		_, err = from(text) // a domain that both have is left no more, and none must not mean all
 		w.refused(err, accounts.Wrong)
-		_, _, err = w.Change(t.Context(), root, accounts.Profile{Name: "bert", Role: access.Auditor})
+		_, _, err = w.changeTo(root, accounts.Profile{Name: "bert", Role: access.Auditor})
 		w.ok(err)
 		who, err = from(text)
 		w.ok(err)
@@ -303,4 +303,33 @@ func TestKey(t *testing.T) {
 	if _, err := accounts.New(accounts.Options{Store: w.store}); err == nil {
 		t.Error("no key was taken for one")
 	}
+}
+
+// TestStale shows that a change of what somebody else changed meanwhile is refused, and that a version tells of each thing.
+func TestStale(t *testing.T) {
+	w := newWorld(t)
+	w.add("bert", access.HelpDesk)
+	seen := map[string]bool{}
+	for _, p := range []accounts.Profile{
+		{Role: access.HelpDesk}, {Role: access.Auditor}, {Role: access.Auditor, Display: "x"}, {Role: access.Auditor, Mail: "x@example.org"},
+		{Role: access.Auditor, Domains: []string{"x.example"}}, {Role: access.Auditor, Domains: []string{"x.example", "y.example"}},
+	} {
+		p.Name = "bert"
+		_, u, err := w.changeTo(root, p)
+		w.ok(err)
+		if seen[u.Version()] {
+			t.Errorf("%+v has the version of another", p)
+		}
+		seen[u.Version()] = true
+	}
+	same := func(p accounts.Profile) (accounts.Profile, error) { return p, nil }
+	u := mustUser(w, "bert")
+	_, _, err := w.Change(t.Context(), root, "bert", u.Version(), same)
+	w.ok(err)
+	_, _, err = w.Disable(t.Context(), root, "bert", true)
+	w.ok(err)
+	_, _, err = w.Change(t.Context(), root, "bert", u.Version(), same)
+	w.refused(err, accounts.Stale)
+	_, _, err = w.Change(t.Context(), root, "nobody", "", same)
+	w.refused(err, accounts.Missing)
 }

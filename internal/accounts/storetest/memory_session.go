@@ -55,7 +55,7 @@ func (m *Memory) TouchSession(_ context.Context, token accounts.Digest, seen tim
 func (m *Memory) Sessions(_ context.Context, user string) (out []accounts.Session, err error) {
 	defer m.lock()()
 	for _, s := range m.sessions {
-		if s.User == user && !s.Pending {
+		if (user == "" || s.User == user) && !s.Pending {
 			out = append(out, s)
 		}
 	}

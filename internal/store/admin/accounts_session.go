@@ -75,8 +75,12 @@ func (a *Accounts) TouchSession(ctx context.Context, token accounts.Digest, seen
 
 // Sessions implements accounts.Store.
 func (a *Accounts) Sessions(ctx context.Context, user string) (all []accounts.Session, err error) {
+	where, args := "", []any(nil)
+	if user != "" {
+		where, args = " AND s.account = ?", []any{user}
+	}
 	err = a.read(ctx, func(tx *Tx) error {
-		return tx.Each("SELECT "+sessionColumns+" FROM account_session s WHERE s.account = ? AND s.pending = 0 ORDER BY s.created DESC, s.id", []any{user}, func(scan func(...any) error) error {
+		return tx.Each("SELECT "+sessionColumns+" FROM account_session s WHERE s.pending = 0"+where+" ORDER BY s.created DESC, s.id", args, func(scan func(...any) error) error {
 			var r sessionRow
 			err := scan(r.into()...)
 			all = append(all, r.session())
