@@ -61,7 +61,7 @@ var arrows = map[string][]string{
 	"tls/certs/acme":                {"tls/certs", "internal/durable"},
 	"tls/mtasts":                    {"internal/durable"},
 	"internal/control":              {"internal/access"},
-	"internal/api":                  {"gateway", "gateway/..."},
+	"internal/api":                  {"gateway", "gateway/...", "internal/access"},
 	"internal/cli":                  {"gateway", "internal/config", "internal/control"},
 	"internal/audit":                {"internal/access", "internal/control", "internal/cli", "internal/durable"},
 	"internal/store/admin":          {"internal/access", "internal/audit", "internal/versions", "internal/accounts", "internal/alarm"},
