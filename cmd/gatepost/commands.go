@@ -110,6 +110,7 @@ func groups() []cli.Group {
 			{Words: "reports show", Args: "NUMBER [--config PATH] [--json]", Doc: "show one of them", Run: receivedShow},
 			{Words: "dmarc report", Args: "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", Doc: "show DMARC reports: what waits, what was sent, and with --dry-run what would be", Run: dmarcReport},
 		}},
+		{Title: "Who may log in to the console", Commands: userCommands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},
 			{Words: "version", Doc: "print the version", Run: printVersion},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"gatepost/internal/config"
 	"gatepost/internal/store/admin"
@@ -34,11 +35,16 @@ func (d *daemon) openData() error {
 	if d.data, err = admin.New(o); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	return nil
+	return d.openUsers()
 }
 
-// tendData keeps the control data usable as long as the daemon runs.
-func (d *daemon) tendData(ctx context.Context) { d.data.Tend(ctx) }
+// tendData keeps the control data usable, and rids them of what is over, as long as the daemon runs.
+func (d *daemon) tendData(ctx context.Context) {
+	var beside sync.WaitGroup
+	beside.Go(func() { d.tendUsers(ctx) })
+	d.data.Tend(ctx)
+	beside.Wait()
+}
 
 // dataHealth is the part "control_data" of readiness: mail goes on without it, and nobody can change anything.
 func (d *daemon) dataHealth() (bool, string) {

@@ -55,6 +55,7 @@ type daemon struct {
 	bootstrap    *config.Bootstrap         // of the start; a reload changes the policy only
 	parts        *parts
 	data         *admin.DB // control data; its calls fail while its store is away
+	users        people
 	store        *store.Log
 	clients      *store.Clients  // nil where its file cannot be used
 	knownFile    *store.Known    // nil where its file cannot be used

@@ -15,6 +15,7 @@ import (
 func (d *daemon) operations() []control.Operation {
 	return slices.Concat(
 		d.healthOperations(),
+		d.userOperations(),
 	)
 }
 
