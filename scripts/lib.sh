@@ -30,6 +30,12 @@ packages=(qrencode clamav-daemon spamassassin spamd postfix swaks openssl libnet
 # folders of the cache.
 declare -A unpacked=([exim]="exim4-daemon-light" [opensmtpd]="opensmtpd")
 
+# Programs that the browser tests need, and Debian's packages for those that are missing: node and npm often come from elsewhere,
+# and do not stand Debian's beside them.
+declare -A programs=([chromium]="chromium" [node]="nodejs" [npm]="npm")
+# Where package.json of the browser tests is; what npm puts there is never checked in.
+browser=internal/lab/browser
+
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { say "$*"; exit 2; }
 

@@ -140,3 +140,6 @@ func copyLimited(to io.Writer, from io.Reader, limit int64) (int64, error) {
 
 // Raced says whether the programs that are built here have the race detector, which takes memory of its own.
 func Raced() bool { return raceEnabled }
+
+// Root is the folder of these sources.
+func Root(ctx context.Context) (string, error) { return moduleRoot(ctx) }
