@@ -89,12 +89,14 @@ func (c *Console) liveLog(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(w)
 	write := func(format string, args ...any) error {
-		_ = out.SetWriteDeadline(time.Now().Add(liveWrite)) // where it cannot be set, the server's own bounds hold
+		_ = out.SetWriteDeadline(time.Now().Add(liveWrite))      // where it cannot be set, the server's own bounds hold
+		defer func() { _ = out.SetWriteDeadline(time.Time{}) }() // HTTP/2 resets a stream when its time is over, be it idle
 		if _, err := fmt.Fprintf(w, format, args...); err != nil {
 			return err
 		}
 		return out.Flush()
 	}
+	_ = out.SetReadDeadline(time.Time{}) // HTTP/1.1 ends the context of the request when that is over
 	if write(": begin\n\n") != nil {
 		return
 	}

@@ -54,6 +54,7 @@ type Row struct {
 	NextHop    string            `json:"next_hop,omitempty"`
 	End        string            `json:"end,omitempty"`
 	Later      gateway.FateWord  `json:"later,omitempty"` // of mail that was in the spool
+	Told       bool              `json:"-"`               // of a connection: rows of its own tell what became of its mail
 }
 
 // Bounds of a search. Counts are of as many rows as are read at most.
@@ -101,9 +102,14 @@ func find(ctx context.Context, log Log, actor *access.Actor, f *filter, limit in
 	}
 	out := &found{Read: len(page.Rows), Reached: page.Reached, Complete: !page.More && !page.Partial, Gaps: page.Gaps, Columns: columnsOf(f)}
 	var last gateway.ID
+	told := map[gateway.ID]bool{} // sessions, by mail of theirs: it comes behind its connection, and so is read before
 	for i := range page.Rows {
 		row := &page.Rows[i]
 		last = row.ID
+		if !row.Connection() {
+			told[row.Session] = true
+		}
+		row.Told = told[row.Session]
 		if !bound(actor, row) || !f.matches(row) {
 			continue
 		}
@@ -173,6 +179,9 @@ func (c class) Word() string {
 
 // ClassOf is what became of it.
 func (r *Row) ClassOf() class {
+	if r.Told && r.Connection() {
+		return classNone // what was refused was the mail
+	}
 	if c := classOf(r.Verdict); c != classAccepted || r.NextHop != "" || r.Later != "" || r.Size > 0 && !r.Connection() {
 		return c
 	}
@@ -211,6 +220,8 @@ func (r *Row) Others() int { return max(len(r.Rcpts)-1, 0) }
 // Why says it in a line.
 func (r *Row) Why() string {
 	switch {
+	case r.Told && r.Connection():
+		return "Connection; its mail has lines of its own"
 	case r.Later != "":
 		return "In the spool: " + string(r.Later)
 	case r.Reason != "" && classOf(r.Verdict) != classAccepted:

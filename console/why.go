@@ -69,7 +69,7 @@ func why(e *gateway.Event, t gateway.Thresholds) string {
 	case v.Check == "" && v.Reason == gateway.SpamScore:
 		s = byScoreText(v, t, word)
 	case v.Reason != "" && v.Outcome != gateway.Accept:
-		s = fmt.Sprintf("%s by the check %s: %s", word, orEdge(v.Check), gateway.Word(gateway.Reject, v.Reason, v.Args).Text)
+		s = ended(fmt.Sprintf("%s by the check %s: %s", word, orEdge(v.Check), gateway.Word(gateway.Reject, v.Reason, v.Args).Text))
 		if len(v.Priced) > 0 {
 			s += fmt.Sprintf(" The score of %s did not decide.", number(v.Score))
 		}
@@ -82,6 +82,14 @@ func why(e *gateway.Event, t gateway.Thresholds) string {
 		s += fmt.Sprintf(" With everything in force it would have been %s.", strings.ToLower(classOf(v.Would.Outcome).Word()))
 	}
 	return s
+}
+
+// ended is a sentence with its end.
+func ended(s string) string {
+	if s == "" || strings.ContainsRune(".!?", rune(s[len(s)-1])) {
+		return s
+	}
+	return s + "."
 }
 
 func byScoreText(v *gateway.Verdict, t gateway.Thresholds, word string) string {

@@ -159,7 +159,8 @@ func (s *Surface) serveStream(w http.ResponseWriter, r *http.Request, o *Operati
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_ = out.SetWriteDeadline(time.Now().Add(streamWrite)) // where it cannot be set, the server's own bounds hold
+		_ = out.SetWriteDeadline(time.Now().Add(streamWrite))    // where it cannot be set, the server's own bounds hold
+		defer func() { _ = out.SetWriteDeadline(time.Time{}) }() // HTTP/2 resets a stream when its time is over, be it idle
 		_, err := w.Write([]byte(text))
 		if err == nil {
 			err = out.Flush()
@@ -169,6 +170,7 @@ func (s *Surface) serveStream(w http.ResponseWriter, r *http.Request, o *Operati
 		}
 		return err
 	}
+	_ = out.SetReadDeadline(time.Time{}) // HTTP/1.1 ends the context of the request when that is over
 	if write(": begin\n\n") != nil {
 		return
 	}
