@@ -7,3 +7,31 @@ export async function stranger(t) {
   await t.page.getByRole("heading", { level: 1 }).waitFor();
   await t.look("login");
 }
+
+// enter signs in by keyboard alone: the first field has the focus.
+export async function enter(t, { name, password }) {
+  await t.open();
+  await t.go("/");
+  const { page } = t;
+  await page.keyboard.type(name);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(password);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  const cookies = await t.context.cookies();
+  t.is(cookies.length > 0 && cookies.every(c => c.name.startsWith("__Host-") && c.httpOnly && c.secure && c.sameSite === "Strict" && c.path === "/"),
+    `cookies ${JSON.stringify(cookies.map(c => ({ ...c, value: "" })))}`);
+}
+
+// wrong tries to come in with what is wrong, and is told so without a hint at what.
+export async function wrong(t, { name, password }) {
+  await t.open();
+  await t.go("/login");
+  t.allow(/status of 401/);
+  await t.page.getByLabel("Name").fill(name);
+  await t.page.getByLabel("Password").fill(password);
+  await t.page.getByRole("button", { name: "Sign in" }).click();
+  const said = await t.page.getByRole("alert").innerText();
+  t.is(await t.page.getByLabel("Password").inputValue() === "", "the password is written back");
+  return said;
+}
