@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"gatepost/gateway"
@@ -43,6 +44,14 @@ type Accounts interface {
 	Bearer(ctx context.Context, token string, from netip.Addr) (access.Actor, error)
 	// Logout ends a session.
 	Logout(ctx context.Context, token string) error
+	// Prove takes the password or a code again, and returns the token under which the session goes on.
+	Prove(ctx context.Context, actor access.Actor, proof string) (token string, err error)
+	// Empty reports whether there is no user yet.
+	Empty(ctx context.Context) (bool, error)
+	// First makes the first user, an owner, with a Name and a Password, by the Code that the machine printed.
+	First(context.Context, *Attempt) (Login, error)
+	// Redeem sets a Password by a Code that an admin made for a user.
+	Redeem(context.Context, *Attempt) (Login, error)
 }
 
 // Log is what became of mail.
@@ -94,6 +103,7 @@ type Console struct {
 	templates map[string]*template.Template
 	assets    *assets
 	streams   chan struct{} // a place for each live view
+	settled   atomic.Bool   // there is a user
 }
 
 // How many live views there may be at once.
@@ -119,6 +129,10 @@ func (c *Console) Handler() http.Handler {
 	mux.HandleFunc("GET /login", c.loginPage)
 	mux.HandleFunc("POST /login", c.login)
 	mux.HandleFunc("POST /logout", c.logout)
+	mux.HandleFunc("GET /setup", c.setupPage)
+	mux.HandleFunc("POST /setup", c.setup)
+	mux.HandleFunc("GET /redeem", c.redeemPage)
+	mux.HandleFunc("POST /redeem", c.redeem)
 	mux.HandleFunc("POST /theme", c.theme)
 	mux.Handle("/api/v1/", c.api())
 	c.page(mux, "GET /{$}", access.LogRead, c.overview)
@@ -132,9 +146,9 @@ func (c *Console) Handler() http.Handler {
 // places are the pages of the navigation, in its order; whoever lacks the right does not see one.
 func places() []place {
 	return []place{
-		{"", "Overview", "/", "home", "o", access.LogRead},
-		{"", "Message log", "/log", "log", "l", access.LogRead},
-		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own},
+		{"", "Overview", "/", "home", "o", access.LogRead, ""},
+		{"", "Message log", "/log", "log", "l", access.LogRead, ""},
+		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own, ""},
 	}
 }
 
@@ -142,4 +156,5 @@ func places() []place {
 type place struct {
 	Group, Title, Path, Icon, Key string
 	right                         access.Right
+	operation                     string // without which it is left out; "" for none
 }

@@ -36,6 +36,9 @@ type loginForm struct {
 }
 
 func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
+	if c.toSetup(w, r) {
+		return
+	}
 	to := ours(r.URL.Query().Get("to"))
 	if _, _, err := c.who(r); err == nil {
 		http.Redirect(w, r, to, http.StatusSeeOther)
@@ -69,10 +72,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		f.More, f.Token = true, in.Token
 		c.show(w, r, http.StatusOK, "login", "Sign in", f)
 	case err == nil:
-		if old := sessionOf(r); old != "" && old != in.Token {
-			_ = c.Accounts.Logout(r.Context(), old) // it is no use to anybody; where it cannot be ended it ends by its time
-		}
-		setCookie(w, sessionCookie, in.Token, 0)
+		c.letIn(w, r, in.Token)
 		http.Redirect(w, r, f.To, http.StatusSeeOther)
 	case told:
 		f.Problem, f.More, f.Token = fault.Error(), a.Token != "" && fault.Status != http.StatusUnauthorized, a.Token
@@ -86,6 +86,15 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	default:
 		c.failed(w, r, err)
 	}
+}
+
+// letIn has a browser go on with a new session. The one that it had before is no use to anybody; where it cannot be ended, it ends
+// by its time.
+func (c *Console) letIn(w http.ResponseWriter, r *http.Request, token string) {
+	if old := sessionOf(r); old != "" && old != token {
+		_ = c.Accounts.Logout(r.Context(), old)
+	}
+	setCookie(w, sessionCookie, token, 0)
 }
 
 // logout ends the session of the cookie, and takes the cookie away whatever comes of that.

@@ -1,5 +1,50 @@
 package console
 
+// How a page is added. It is a file pages/NAME.html with {{define "main"}}, and a file NAME.go with its handlers and what its
+// template gets:
+//
+//	c.page(mux, "GET /queue", access.QueueRead, c.queuePage)         // in Handler; whoever lacks the right is told who has it
+//	c.page(mux, "POST /queue/retry", access.QueueChange, c.queueDo)  // the form's token was checked
+//	{"Mail", "Queue", "/queue", "queue", "q", access.QueueRead, "queue list"}, // in places: group, title, path, icon, key
+//
+// A handler asks operations by ask, never the daemon or its store, so that rights, bounds by domain and the audit log are those of
+// the API:
+//
+//	func (c *Console) queuePage(w http.ResponseWriter, r *http.Request) {
+//		page, err := ask[*api.Queue](c, r, "queue list", url.Values{"cursor": {r.URL.Query().Get("cursor")}})
+//		if err != nil {
+//			c.failed(w, r, err) // says what can be told, or a number that the log has
+//			return
+//		}
+//		c.show(w, r, http.StatusOK, "queue", "Queue", page)
+//	}
+//
+// In a template . is the view and .Body what show was given. Texts of strangers go through {{row .}} (one line, cut) or
+// {{template "text" .}} (all of it), inside <bdi>. $.May "queue.change" leaves out what somebody may not do. Each list has an
+// {{template "empty" (nothing "No mail waits" "What waits will be a line here.")}} and {{template "more" ($.More .Next)}}, each form
+//
+//	<form method="post" action="/queue/retry">{{template "form" $}} ... </form>
+//
+// which brings the token of the session. With <input type="hidden" name="etag" value="{{.ETag}}"> it brings the version that was
+// seen, which posted hands on as If-Match: a change of what another changed meanwhile is refused.
+//
+//	func (c *Console) queueDo(w http.ResponseWriter, r *http.Request) {
+//		if !c.confirmed(w, r, question{Head: "Delete 3 messages", Text: "...", Button: "Delete", Danger: true}) {
+//			return // it asks, and the form comes again; no script is needed
+//		}
+//		if _, err := ask[*api.Done](c, r, "queue delete", posted(r, "id")); err != nil {
+//			c.failed(w, r, err)  // or c.again, which shows the form with what is wrong: $.Wrong "field"
+//			return
+//		}
+//		c.done(w, r, back(r, "/queue"), "3 messages were deleted.") // goes on, and says so once
+//	}
+//
+// Where an operation wants the password again (a fault of the field "proof"), failed and again ask for it and repeat the form.
+//
+// What changes by itself is marked: <section id="x" data-refresh="15"> is asked for again after so many seconds, by its page with
+// X-Partial: main, while nobody reads or types in it, and says so when the gateway does not answer. What takes long is left to the
+// script: <div id="x" data-load="/path?part=1">, whose answer is made by part.
+
 import (
 	"bytes"
 	"crypto/rand"
@@ -8,8 +53,10 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"gatepost/gateway"
 	"gatepost/internal/access"
@@ -47,7 +94,11 @@ func (c *Console) parse() (map[string]*template.Template, error) {
 // view is what a template gets.
 type view struct {
 	Title, Path, Theme, Form string
-	Alone                    bool // without navigation: nobody is logged in
+	Alone                    bool           // without navigation: nobody is logged in
+	Flash                    string         // what was done
+	Fault                    *control.Fault // of the form that is shown again
+	Now                      time.Time
+	at                       string // path without the query
 	Frame                    Frame
 	Actor                    access.Actor
 	Groups                   []group
@@ -67,6 +118,33 @@ func (v *view) Other() string {
 	return "dark"
 }
 
+// At reports whether a page is the one that is shown, or above it.
+func (v *view) At(path string) bool {
+	return v.at == path || path != "/" && strings.HasPrefix(v.at, path+"/")
+}
+
+// More is the address of the next page of a list; "" after the last.
+func (v *view) More(next string) string {
+	u, err := url.ParseRequestURI(v.Path)
+	if next == "" || err != nil {
+		return ""
+	}
+	q := u.Query()
+	q.Set("cursor", next)
+	return v.at + "?" + q.Encode()
+}
+
+// Wrong is what is wrong with a field of the form; "" where nothing is.
+func (v *view) Wrong(field string) string {
+	if v.Fault == nil || v.Fault.Field != field {
+		return ""
+	}
+	return sentence(v.Fault.Error())
+}
+
+// May reports whether whoever asks has a right; templates leave out what he may not do.
+func (v *view) May(right access.Right) bool { return v.Actor.May(right) }
+
 // ModeText says what is not in force; "" where all is.
 func (v *view) ModeText() string {
 	switch v.Frame.Mode {
@@ -80,12 +158,12 @@ func (v *view) ModeText() string {
 
 // view is what all pages have in common.
 func (c *Console) view(r *http.Request, title string, body any) *view {
-	v := &view{Title: title, Path: r.URL.RequestURI(), Actor: access.Of(r.Context()), Body: body}
+	v := &view{Title: title, Path: r.URL.RequestURI(), Actor: access.Of(r.Context()), Body: body, Now: time.Now(), at: r.URL.Path}
 	if c.Frame != nil {
 		v.Frame = c.Options.Frame()
 	}
 	if r.Method != http.MethodGet {
-		v.Path = "/"
+		v.Path = v.at
 	}
 	if k, err := r.Cookie(themeCookie); err == nil && (k.Value == "light" || k.Value == "dark") {
 		v.Theme = k.Value
@@ -95,7 +173,7 @@ func (c *Console) view(r *http.Request, title string, body any) *view {
 	}
 	v.Alone = v.Form == ""
 	for _, p := range places() {
-		if !v.Actor.May(p.right) {
+		if !v.Actor.May(p.right) || p.operation != "" && !c.offers(p.operation) {
 			continue
 		}
 		if n := len(v.Groups); n == 0 || v.Groups[n-1].Title != p.Group {
@@ -109,7 +187,17 @@ func (c *Console) view(r *http.Request, title string, body any) *view {
 
 // show sends a page.
 func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name, title string, body any) {
-	c.send(w, r, status, name, "layout.html", c.view(r, title, body))
+	c.sendView(w, r, status, name, c.view(r, title, body))
+}
+
+// sendView sends a page; to a script that shows it already only what stands between its frame.
+func (c *Console) sendView(w http.ResponseWriter, r *http.Request, status int, name string, v *view) {
+	if r.Header.Get("X-Partial") == "main" {
+		c.send(w, r, status, name, "inner", v)
+		return
+	}
+	v.Flash = flash(w, r)
+	c.send(w, r, status, name, "layout.html", v)
 }
 
 // part sends a part of a page, for the script.
@@ -148,12 +236,17 @@ func (c *Console) logged(r *http.Request, err error) string {
 // failed shows the page of an error: what can be told, or an id under which the log has it.
 func (c *Console) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status, p := http.StatusInternalServerError, problem{Head: "This page cannot be shown now", Text: "Mail is not affected: the console only reads what the gateway wrote.", Next: "Try again. The log of the daemon tells why under the number below."}
-	if f, ok := errors.AsType[*control.Fault](err); ok {
-		status, p = f.Status, problem{Head: "Not done", Text: f.Message, Next: f.Hint}
+	f, ok := errors.AsType[*control.Fault](err)
+	if ok && f.Field == proofField && r.Method == http.MethodPost && r.Header.Get("X-Partial") == "" {
+		c.askProof(w, r, http.StatusForbidden, "")
+		return
+	}
+	if ok {
+		status, p = f.Status, problem{Head: map[bool]string{true: "Not shown", false: "Not done"}[r.Method == http.MethodGet], Text: sentence(f.Message), Next: f.Hint}
 	} else {
 		p.ID = c.logged(r, err)
 	}
-	if r.Header.Get("X-Partial") != "" {
+	if x := r.Header.Get("X-Partial"); x != "" && x != "main" {
 		c.part(w, r, status, "problem", "problem", p)
 		return
 	}

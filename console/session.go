@@ -105,6 +105,9 @@ func refusal(err error, plain *control.Fault) error {
 // page adds one for whoever has a right. Who is nobody is asked to log in, and comes back to it.
 func (c *Console) page(mux *http.ServeMux, pattern string, right access.Right, show func(http.ResponseWriter, *http.Request)) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if c.toSetup(w, r) {
+			return
+		}
 		actor, token, err := c.who(r)
 		switch {
 		case errors.Is(err, ErrLogin):
@@ -123,6 +126,10 @@ func (c *Console) page(mux *http.ServeMux, pattern string, right access.Right, s
 			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 			if !formTokenOK(token, r.PostFormValue(formField)) {
 				c.show(w, r, http.StatusForbidden, "problem", "Not done", problem{Head: "This form is of another session", Text: "Open the page again and repeat what you did. Nothing was changed."})
+				return
+			}
+			var ok bool
+			if r, ok = c.proved(w, r); !ok {
 				return
 			}
 		}

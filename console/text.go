@@ -81,8 +81,9 @@ func longText(s string) long {
 // functions are what templates call.
 func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
-		"asset": func(name string) string { return a.names[name] },
-		"long":  longText, "plain": plain, "row": func(s string) string { return cutText(strings.Join(strings.Fields(plain(s)), " "), rowRunes) },
+		"nothing": func(head, text string) problem { return problem{Head: head, Text: text} },
+		"asset":   func(name string) string { return a.names[name] },
+		"long":    longText, "plain": plain, "row": func(s string) string { return cutText(strings.Join(strings.Fields(plain(s)), " "), rowRunes) },
 		"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 		"when":  func(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },

@@ -72,6 +72,23 @@ const tail = {
   },
 };
 
+// ---- what changes by itself, and what takes long
+const asOf = new Date(), missed = { n: 0 };
+async function again() {
+  const parts = $$("[data-refresh]").filter(el => !el.matches(":focus-within") && !$("details[open], [data-keep]", el));
+  if (document.hidden || !$("[data-refresh]")) return;
+  try {
+    const t = document.createElement("template"); setHTML(t, await partial(location.href, "main"));
+    for (const el of parts) { const now = t.content.getElementById(el.id); if (now && getSelection().isCollapsed) el.replaceWith(now); }
+    missed.n = 0; asOf.setTime(Date.now());
+  } catch { missed.n++; }
+  for (const u of $$(".upd")) { u.classList.toggle("stale", missed.n > 2); if (missed.n > 2) u.textContent = `Data from ${asOf.toTimeString().slice(0, 8)}, the gateway does not answer`; else if (!missed.n && $("time", u)) $("time", u).textContent = asOf.toTimeString().slice(0, 8); }
+}
+const every = Math.min(...$$("[data-refresh]").map(el => +el.dataset.refresh));
+if (Number.isFinite(every)) setInterval(again, Math.max(every, 2) * 1000);
+for (const el of $$("[data-load]")) partial(el.dataset.load, "part").then(html => { setHTML(el, html); el.removeAttribute("aria-busy"); }, e => { el.removeAttribute("aria-busy"); el.textContent = `It cannot be shown. ${e.message}`; });
+document.addEventListener("change", e => { const all = e.target.closest("input[data-all]"); if (all) for (const x of $$(`input[name="${CSS.escape(all.dataset.all)}"]`, all.form ?? document)) x.checked = all.checked; });
+
 const acts = {
   live: () => tail.es ? tail.stop() : tail.start(), flush: () => { scrollTo({ top: 0 }); tail.flush(); },
   close: e => { if (split) { e.preventDefault(); closeMsg(); } }, help: () => $("#help").showModal(),

@@ -70,12 +70,8 @@ func fieldsOf(t reflect.Type, body bool) (out []Field) {
 func (o *Operation) read(r *http.Request) (any, error) {
 	in := reflect.New(o.In)
 	query := r.URL.Query()
-	for _, f := range o.fields {
-		if f.Default != "" {
-			if err := setText(in.Elem().FieldByIndex(f.index), []string{f.Default}); err != nil {
-				return nil, fmt.Errorf("control: %s: default of %s: %w", o.Name, f.Name, err)
-			}
-		}
+	if err := o.defaults(in.Elem()); err != nil {
+		return nil, err
 	}
 	if slices.ContainsFunc(o.fields, func(f Field) bool { return f.From == "body" }) {
 		if err := readBody(r.Body, in.Interface()); err != nil {
