@@ -361,7 +361,7 @@ func TestWhy(t *testing.T) {
 	}
 	virus := refused(7, "one@served.test")
 	virus.Verdict.Decision = gateway.Decision{Outcome: gateway.Reject, Reason: gateway.MalwareFound, Args: []string{"Eicar-Test"}, Check: "malware"}
-	if got := why(virus, gateway.Thresholds{Tag: 5}); got != "Rejected by the check malware: Message refused: malware was found in it (Eicar-Test). The score of 16.5 did not decide." {
+	if got := why(virus, gateway.Thresholds{Tag: 5}); got != "Rejected by the check malware: malware was found in it (Eicar-Test). The score of 16.5 did not decide." {
 		t.Error(got)
 	}
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -225,7 +226,7 @@ func (r *Row) Why() string {
 	case r.Later != "":
 		return "In the spool: " + string(r.Later)
 	case r.Reason != "" && classOf(r.Verdict) != classAccepted:
-		return reasonText(r.Reason)
+		return cmp.Or(replyReason(r.Reply), reasonText(r.Reason))
 	case r.Connection() && r.End != "":
 		return "Connection without mail, ended by " + r.End
 	case r.Connection():

@@ -189,7 +189,7 @@ func (m *message) findings() {
 		x := finding{Check: f.Check, Took: f.Took, Measures: f.Measures, Decided: e.Verdict.Check == f.Check && e.Verdict.Outcome != gateway.Accept && f.Result != gateway.Pass}
 		x.State, x.Icon, x.Word = stateOf(f.Result)
 		if f.Reason != "" {
-			x.Reason = gateway.Word(gateway.Reject, f.Reason, f.Args).Text
+			x.Reason = unaddressed(gateway.Word(gateway.Reject, f.Reason, f.Args).Text)
 		}
 		if f.Result == gateway.NotRun {
 			x.Reason = leftText(f.Reason)

@@ -81,7 +81,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 func reasonsOf(rows []Row) []reasonCount {
 	n := map[string]int{}
 	for i := range rows {
-		if classOf(rows[i].Verdict) != classAccepted && rows[i].Reason != "" {
+		if c := rows[i].ClassOf(); c != classAccepted && c != classNone && rows[i].Reason != "" {
 			n[string(rows[i].Reason)]++
 		}
 	}

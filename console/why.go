@@ -2,7 +2,10 @@ package console
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gatepost/gateway"
 )
@@ -37,7 +40,7 @@ func reasonText(r gateway.Reason) string {
 		return "The sum of points"
 	}
 	text := gateway.Word(gateway.Reject, r, []string{hole, hole, hole, hole}).Text
-	text = strings.TrimPrefix(text, "Message refused: ")
+	text = unaddressed(text)
 	if head, _, ok := strings.Cut(text, "; "); ok {
 		text = head
 	}
@@ -46,6 +49,24 @@ func reasonText(r gateway.Reason) string {
 		return string(r)
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// unaddressed is what senders are told, without what is theirs: of mail in quarantine nothing was refused.
+func unaddressed(text string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(text, "Message refused: "), "Refused: ")
+}
+
+// ourReply is a refusal in our own words: of its reason, of what to do about it, and with the reference.
+var ourReply = regexp.MustCompile(`^[45][0-9][0-9] [45]\.[0-9]{1,3}\.[0-9]{1,3} (?:Message refused|Refused): ([^;]+?)(?:;.*)?(?:\.? Reference [0-9A-Z-]+)?$`)
+
+// replyReason is why, in the words of our reply, which names who and what; "" where it is not in them.
+func replyReason(reply string) string {
+	m := ourReply.FindStringSubmatch(reply)
+	if m == nil {
+		return ""
+	}
+	r, n := utf8.DecodeRuneInString(m[1])
+	return string(unicode.ToUpper(r)) + m[1][n:]
 }
 
 // why says in a sentence or two why this became of a message. It names strangers' words as they are.
@@ -69,7 +90,7 @@ func why(e *gateway.Event, t gateway.Thresholds) string {
 	case v.Check == "" && v.Reason == gateway.SpamScore:
 		s = byScoreText(v, t, word)
 	case v.Reason != "" && v.Outcome != gateway.Accept:
-		s = ended(fmt.Sprintf("%s by the check %s: %s", word, orEdge(v.Check), gateway.Word(gateway.Reject, v.Reason, v.Args).Text))
+		s = ended(fmt.Sprintf("%s by the check %s: %s", word, orEdge(v.Check), unaddressed(gateway.Word(gateway.Reject, v.Reason, v.Args).Text)))
 		if len(v.Priced) > 0 {
 			s += fmt.Sprintf(" The score of %s did not decide.", number(v.Score))
 		}
