@@ -135,20 +135,6 @@ export async function theme(t) {
   t.same((await now())[0], "light", "theme after the second t");
 }
 
-// hostile looks at whatever a stranger wrote: it is text, and no script of it ran. marks are texts that must be seen.
-export async function hostile(t, { id, marks }) {
-  for (const path of ["/log", "/log/m/" + id]) {
-    await t.go(path);
-    const text = await t.page.evaluate(() => document.body.textContent);
-    for (const m of marks[path === "/log" ? "log" : "why"]) t.is(text.includes(m), `${path} does not show ${m}`);
-    const found = await t.page.evaluate(() => ({ ran: globalThis.gatepostRan ?? null,
-      made: [...document.querySelectorAll("[data-smuggled], [hx-get], [onerror], [onload], iframe, object, embed, base, main script, main img, main style, meta[http-equiv]")].map(e => e.outerHTML.slice(0, 100)),
-      links: [...document.links].map(a => a.href).filter(h => !h.startsWith(location.origin + "/") && !h.startsWith(location.origin + "#")) }));
-    t.is(found.ran === null && found.made.length === 0 && found.links.length === 0, `${path}: ${JSON.stringify(found)}`);
-    await t.look(path === "/log" ? "hostile-log" : "hostile-why");
-  }
-}
-
 // overview is the start page, as it is looked at.
 export async function overview(t) {
   await t.go("/");
