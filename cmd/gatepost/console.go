@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 
 	"gatepost/console"
 	"gatepost/gateway"
@@ -19,7 +18,7 @@ func (d *daemon) newConsole() (*console.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Surface = &control.Surface{Operations: slices.Concat(d.surface.Operations, c.Operations()), Audit: d.surface.Audit, Log: d.log}
+	c.Surface = &control.Surface{Operations: d.surface.Operations, Audit: d.surface.Audit, Log: d.log}
 	return &console.Server{Handler: c.Handler(), Networks: d.bootstrap.Web.ConsoleNetworks, Certificate: d.certificates.Get}, nil
 }
 

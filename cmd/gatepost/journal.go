@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"gatepost/cmd/gatepost/maillog"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/relay"
 	"gatepost/gateway/smtpd"
@@ -18,6 +19,7 @@ import (
 
 // openJournal makes the journal with its sinks: stdout, and syslog where the document names it.
 func openJournal(d *daemon) (*journal.Journal, error) {
+	d.tail = maillog.NewTail(d.store)
 	sinks := []journal.Sink{journal.NewWriter("stdout", d.e.Out, 0)}
 	if where := d.bootstrap.Log.Syslog; where != "" && where != "none" {
 		network, address, _ := strings.Cut(where, ":")
@@ -30,7 +32,7 @@ func openJournal(d *daemon) (*journal.Journal, error) {
 		}
 		sinks = append(sinks, s)
 	}
-	return journal.New(journal.Options{Sinks: sinks, Store: d.store}), nil
+	return journal.New(journal.Options{Sinks: sinks, Store: d.tail}), nil
 }
 
 // instruments adds what only the wiring knows to the metrics and to the parts of readiness.

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatepost/cmd/gatepost/maillog"
 	"gatepost/console"
 	"gatepost/console/portal"
 	"gatepost/gateway"
@@ -57,6 +58,7 @@ type daemon struct {
 	data         *admin.DB // control data; its calls fail while its store is away
 	users        people
 	store        *store.Log
+	tail         *maillog.Tail   // shows to followers what store gets
 	clients      *store.Clients  // nil where its file cannot be used
 	knownFile    *store.Known    // nil where its file cannot be used
 	pastFile     *store.Known    // likewise: of reputations

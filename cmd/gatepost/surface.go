@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"slices"
 
+	"gatepost/cmd/gatepost/maillog"
 	"gatepost/gateway"
 	"gatepost/internal/access"
 	"gatepost/internal/control"
+	"gatepost/internal/store"
 )
 
 // operations are all that can be asked of the daemon: one function for each noun. The socket, the API and the console's pages
@@ -16,6 +18,7 @@ func (d *daemon) operations() []control.Operation {
 	return slices.Concat(
 		d.healthOperations(),
 		d.userOperations(),
+		maillog.New(store.NewReader(logFolder(d.bootstrap)), d.tail).Operations(),
 	)
 }
 

@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"gatepost/internal/access"
+	"gatepost/internal/config"
 	"gatepost/internal/control"
 )
 
 // TestOperationsAreWhole asks all operations that there are for what a programmer forgets.
 func TestOperationsAreWhole(t *testing.T) {
-	if err := (&control.Surface{Operations: new(daemon).operations()}).Validate(); err != nil {
+	if err := (&control.Surface{Operations: (&daemon{bootstrap: new(config.Bootstrap)}).operations()}).Validate(); err != nil {
 		t.Error(err)
 	}
 }

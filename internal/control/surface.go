@@ -197,8 +197,13 @@ func (s *Surface) serveStream(w http.ResponseWriter, r *http.Request, o *Operati
 		return write(fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", line(id), line(event), text))
 	})
 	if err != nil && ctx.Err() == nil {
-		_ = write("event: error\ndata: {}\n\n")
-		if s.Log != nil {
+		said, fault := []byte("{}"), new(Fault)
+		told := errors.As(err, &fault)
+		if told {
+			said, _ = json.Marshal(fault) // it has nothing that has no JSON
+		}
+		_ = write(fmt.Sprintf("event: error\ndata: %s\n\n", said))
+		if s.Log != nil && !told {
 			s.Log.Error("stream failed", "path", clip(r.URL.Path, 100), "error", err)
 		}
 	}

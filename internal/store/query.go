@@ -70,6 +70,7 @@ type Query struct {
 	// through all rows of the time.
 	From, To  string
 	MessageID string            // with or without angle brackets
+	Domains   []string          // of a recipient: any of them, exactly; lower-case A-labels
 	Client    string            // an address or a network
 	Subject   string            // a part of it
 	Verdicts  []gateway.Outcome // any of them
@@ -89,7 +90,7 @@ var ErrQuery = errors.New("log search")
 
 // aboutMail reports whether only transactions can answer.
 func (q *Query) aboutMail() bool {
-	return q.From != "" || q.To != "" || q.MessageID != "" || q.Subject != ""
+	return q.From != "" || q.To != "" || len(q.Domains) > 0 || q.MessageID != "" || q.Subject != ""
 }
 
 // wanted is a query made ready: for SQL where a day has an index, and for reading through the rows of blocks.
@@ -97,6 +98,7 @@ type wanted struct {
 	low, high          int64 // ids
 	mail               bool
 	from, to           wantedAddress
+	domains            []string // as recipients' keys end in them, with what follows
 	messageID, subject string
 	reason             string
 	verdicts           []gateway.Outcome
@@ -115,6 +117,9 @@ func (q *Query) ready() (*wanted, error) {
 	w := &wanted{mail: q.aboutMail(), messageID: messageIDKey(q.MessageID), subject: q.Subject, reason: string(q.Reason), verdicts: q.Verdicts}
 	if q.MessageID != "" && w.messageID == "" {
 		w.messageID = "<>" // which none is
+	}
+	for _, d := range q.Domains {
+		w.domains = append(w.domains, "@"+addressKey(d)+" ")
 	}
 	w.low, w.high = q.ids()
 	if q.Before != 0 {

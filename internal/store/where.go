@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -33,6 +34,13 @@ func (w *wanted) where(parts bool) *condition {
 	}
 	w.sender(c)
 	w.recipient(c)
+	if len(w.domains) > 0 {
+		args := make([]any, len(w.domains))
+		for i, d := range w.domains {
+			args[i] = d
+		}
+		c.add("("+strings.Repeat(" OR instr(e.rcpts, ?)", len(w.domains))[4:]+")", args...)
+	}
 	if w.messageID != "" {
 		c.add("e.message_id = ?", w.messageID)
 	}
@@ -145,6 +153,8 @@ func (w *wanted) matches(c *columns) bool {
 	case w.messageID != "" && c.messageID != w.messageID, w.reason != "" && c.reason != w.reason:
 		return false
 	case !w.from.sender(c) || !w.to.recipient(c):
+		return false
+	case len(w.domains) > 0 && !slices.ContainsFunc(w.domains, func(d string) bool { return strings.Contains(c.rcpts, d) }):
 		return false
 	case w.subject != "" && !containsFold(c.subject, w.subject):
 		return false
