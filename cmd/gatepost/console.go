@@ -14,7 +14,7 @@ import (
 
 // newConsole makes the operators' pages, over what the daemon knows.
 func (d *daemon) newConsole() (*console.Server, error) {
-	c, err := console.New(console.Options{Log: consoleLog{d.store.Reader()}, Frame: d.consoleFrame, Status: d.consoleStatus, Thresholds: d.consoleThresholds, Logger: d.log})
+	c, err := console.New(console.Options{Accounts: consoleAccounts{d.users.Accounts}, Log: consoleLog{d.store.Reader()}, Frame: d.consoleFrame, Status: d.consoleStatus, Thresholds: d.consoleThresholds, Logger: d.log})
 	if err != nil {
 		return nil, err
 	}

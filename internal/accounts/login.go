@@ -225,8 +225,11 @@ func (a *Accounts) Redeem(ctx context.Context, code, password string, from Clien
 	if err != nil {
 		return Step{}, err
 	}
-	if ok, err = a.store.TakeCode(ctx, digest); err != nil || !ok {
-		return Step{}, errors.Join(err, wrongCode(0))
+	if ok, err = a.store.TakeCode(ctx, digest); err != nil {
+		return Step{}, err
+	}
+	if !ok {
+		return Step{}, wrongCode(0)
 	}
 	if u.Epoch, err = a.store.SetPassword(ctx, u.ID, phc); err != nil {
 		return Step{}, err

@@ -197,7 +197,7 @@ func (t *Terminal) add(ctx context.Context, e cli.Env, args []string) int {
 // invited prints a code: on Out alone, so that a script has it.
 func invited(e cli.Env) func(*api.Invited) {
 	return func(in *api.Invited) {
-		fmt.Fprintf(e.Err, "%s sets a password by this code at /code of the console, until %s:\n", cli.Shown(in.User.Name, 64), cli.Stamp(in.Until))
+		fmt.Fprintf(e.Err, "%s sets a password by this code at /redeem of the console, until %s:\n", cli.Shown(in.User.Name, 64), cli.Stamp(in.Until))
 		fmt.Fprintln(e.Out, in.Code)
 	}
 }
