@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 	"internal/api":                  {"gateway", "gateway/...", "internal/access"},
 	"internal/cli":                  {"gateway", "internal/config", "internal/control"},
 	"internal/audit":                {"internal/access", "internal/control", "internal/cli", "internal/durable"},
+	"internal/versions":             {"internal/config", "internal/durable"},
 	"internal/store/admin":          {"internal/access", "internal/audit", "internal/versions", "internal/accounts", "internal/alarm"},
 	"internal/accounts":             {"internal/access"},
 	"internal/accounts/storetest":   {"internal/access", "internal/accounts"},

@@ -20,15 +20,27 @@ type Config struct {
 	Policy        *Policy
 	BootstrapPath string // "" if the document is missing and every key has its default
 	PolicyPath    string // "" if the built-in policy is used
+	Version       bool   // a version that was published counts, and policy.toml does not
 	Where         Where  // the places of the policy's keys: "checks.spf.action" -> "policy.toml:12"
 	BootstrapAt   Where  // those of the keys of gatepost.toml
 	PolicyVersion string // the first 12 hex digits of the SHA-256 of the document's octets, or BuiltinVersion; whoever reads a file that the document names may add to it
 }
 
 // Load reads gatepost.toml and, beside it, policy.toml. The path is a folder, in which both may be missing, or a file,
-// which must be there and may have any name. The Config is nil when the problems refuse it; otherwise the problems are
-// warnings. Nothing is written, and nothing that the documents name is opened.
+// which must be there and may have any name. Once a version of the policy was published, its copy in the state folder is
+// read in place of policy.toml. The Config is nil when the problems refuse it; otherwise the problems are warnings. Nothing
+// is written, and nothing that the documents name is opened.
 func Load(path string, sections Sections) (*Config, Problems) {
+	return load(path, sections, published)
+}
+
+// LoadFiles is Load without what was published: the two documents as they lie there.
+func LoadFiles(path string, sections Sections) (*Config, Problems) {
+	return load(path, sections, func(*Bootstrap) (string, []byte, Problems) { return "", nil, nil })
+}
+
+// load reads both documents. version says which counts in place of policy.toml; "" for none.
+func load(path string, sections Sections, version func(*Bootstrap) (string, []byte, Problems)) (*Config, Problems) {
 	bootstrap, named := path, true
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		bootstrap, named = filepath.Join(path, BootstrapFile), false
@@ -49,7 +61,16 @@ func Load(path string, sections Sections) (*Config, Problems) {
 		all = append(all, found...)
 	}
 	policy := filepath.Join(filepath.Dir(bootstrap), PolicyFile)
-	data, problem = readFile(policy)
+	if c.Bootstrap != nil {
+		file, text, found := version(c.Bootstrap)
+		all = append(all, found...)
+		if file != "" {
+			policy, data, problem, c.Version = file, text, nil, true
+		}
+	}
+	if !c.Version {
+		data, problem = readFile(policy)
+	}
 	switch {
 	case errors.Is(problem, fs.ErrNotExist):
 		c.Policy, c.PolicyVersion = BuiltinPolicy(sections), BuiltinVersion
@@ -133,7 +154,10 @@ func Version(data []byte) string {
 }
 
 // readFile reads a regular file, one octet more than is allowed at most: Decode says that it is too large.
-func readFile(path string) ([]byte, error) {
+func readFile(path string) ([]byte, error) { return readUpTo(path, MaxFile) }
+
+// readUpTo reads a regular file, and one octet more than is allowed at most.
+func readUpTo(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -146,7 +170,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
