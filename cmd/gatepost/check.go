@@ -36,6 +36,9 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Found
 	}
 	show(e, spoolPlace(c))
+	if show(e, beside(c, f.Config)); beside(c, f.Config).Refused() {
+		return cli.Found
+	}
 	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))
 	if err == nil {
 		var b *built
@@ -81,6 +84,17 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 			len(c.Policy.Domains), len(c.Policy.Routes), c.Policy.Mode)
 	}
 	return cli.Done
+}
+
+// beside tells that policy.toml does not count since a version was published, and what is wrong with it.
+func beside(c *config.Config, path string) (out config.Problems) {
+	file := config.PolicyBeside(path)
+	if !c.Version || file == nil || string(file) == string(c.PolicyText) {
+		return nil
+	}
+	_, out = config.DecodePolicy(config.PolicyFile, file, sections())
+	return append(config.Problems{{File: config.PolicyFile, Warning: true, Message: "is ignored, since a version was published (" + c.PolicyPath + "), which is what is checked here",
+		Instead: "publish it, if it shall count: gatepost policy apply policy.toml"}}, out...)
 }
 
 // unplaced makes problems of an error of several lines that knows no place. Of what it says of a check, or of a table of gatepost.toml, the document is known.

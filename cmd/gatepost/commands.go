@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatepost/cmd/gatepost/policy"
 	"gatepost/gateway/spool"
 	"gatepost/internal/cli"
 )
@@ -30,11 +31,12 @@ func groups() []cli.Group {
 			{Words: "drain", Args: "[--after 30s] [--config PATH]", Doc: "have the balancer send clients elsewhere, and refuse new ones after a while", Run: drain},
 			{Words: "resume", Args: "[--config PATH]", Doc: "take clients again after drain", Run: resume},
 		}},
-		{Title: "Its two documents", Commands: []cli.Command{
+		{Title: "Its two documents, and versions of the policy", Commands: slices.Concat([]cli.Command{
 			{Words: "config default", Doc: "print a commented gatepost.toml with every default", Run: configDefault},
 			{Words: "policy default", Doc: "print a commented policy.toml with every default", Run: policyDefault},
+		}, policy.Commands(), []cli.Command{
 			{Words: "explain", Args: "NAME", Doc: "say what a key, a table or a check does, its default and its RFC", Run: explain},
-		}},
+		})},
 		{Title: "Coming from another gateway", Commands: []cli.Command{
 			{Words: "import postfix", Args: "--out DIR [--config-dir /etc/postfix] [--root DIR] [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", Doc: "make gatepost.toml and policy.toml of a Postfix configuration, with a report of what became of each thing", Run: importPostfix},
 			{Words: "import pmg", Args: "BACKUP.tgz --out DIR [--use commercial|non-commercial] [--expires DAY] [--owner NAME] [--json]", Doc: "make gatepost.toml and policy.toml of a backup of Proxmox Mail Gateway, with a report of what became of each thing", Run: importPMG},

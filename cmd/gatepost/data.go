@@ -65,6 +65,7 @@ func (d *daemon) dataHealth() (bool, string) {
 func (d *daemon) sharedInstruments() {
 	d.redisInstruments()
 	d.dataInstruments()
+	d.versionInstruments()
 }
 
 // dataInstruments shows how the control data fares.

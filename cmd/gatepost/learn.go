@@ -22,6 +22,7 @@ type learner struct {
 func (l learner) Write(e *gateway.Event) {
 	l.Journal.Write(e)
 	l.d.reports.Take(e)
+	l.d.meters(e)
 	if now := l.d.now.Load(); e.Kind == gateway.ConnectionEvent {
 		l.d.memory.Learn(e.Record.Client, now.pregreet.Lesson(e, now.snapshot.Policy))
 	}

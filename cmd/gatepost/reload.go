@@ -18,23 +18,28 @@ import (
 // errBootstrap says that a reload cannot change what is bound at the start.
 var errBootstrap = errors.New("gatepost.toml has changed: its keys take effect at a restart; the policy was not reloaded either, so that both stay as they are")
 
-// reload reads both documents again and swaps the policy as one. Whatever is wrong, nothing changes.
-func (d *daemon) reload(ctx context.Context) error {
+// reload reads both documents again, or of a version that was published the files that it names, and swaps the policy as one.
+// Whatever is wrong, nothing changes. note is what whoever asked should know.
+func (d *daemon) reload(ctx context.Context) (note string, err error) {
 	d.swapping.Lock()
 	defer d.swapping.Unlock()
 	d.told(d.notify.Reloading())
 	defer func() { d.told(d.notify.Ready(d.summary())) }() // refused or not, the reload is over
-	c, problems := config.Load(d.configPath, sections())
-	err := problems.Err()
+	c, problems, note := d.loadInForce()
+	err = problems.Err()
 	if c != nil {
 		err = outside(d.take(ctx, c))
 	}
 	if err != nil {
 		d.journal.Daemon(journal.ReloadFailed, slog.String("error", err.Error()))
-		return err
+		return note, err
 	}
-	d.journal.Daemon(journal.Reload, slog.String("policy", c.PolicyVersion), slog.Int("warnings", len(problems)))
-	return nil
+	attrs := []slog.Attr{slog.String("policy", c.PolicyVersion), slog.Int("warnings", len(problems))}
+	if note != "" {
+		attrs = append(attrs, slog.String("note", note))
+	}
+	d.journal.Daemon(journal.Reload, attrs...)
+	return note, nil
 }
 
 // take puts new documents and the certificates they name in force, or nothing of it.
@@ -55,14 +60,29 @@ func (d *daemon) take(ctx context.Context, c *config.Config) error {
 
 // swap builds a configuration and puts it in force. Sessions that began under the old one keep it to their end.
 func (d *daemon) swap(ctx context.Context, c *config.Config) error {
-	next, err := assemble(c, d.parts)
+	next, err := d.prepare(ctx, c)
 	if err != nil {
 		return err
 	}
+	d.install(ctx, c, next)
+	return nil
+}
+
+// prepare builds a configuration, with all that it names. Nothing is in force by it.
+func (d *daemon) prepare(ctx context.Context, c *config.Config) (*built, error) {
+	next, err := assemble(c, d.parts)
+	if err != nil {
+		return nil, err
+	}
 	if err := next.readFiles(ctx); err != nil {
 		next.close()
-		return err
+		return nil, err
 	}
+	return next, nil
+}
+
+// install puts what was built in force. d.swapping is held.
+func (d *daemon) install(ctx context.Context, c *config.Config, next *built) {
 	d.useLists(ctx, next.lists)
 	d.document.Store(c)
 	d.warnDescriptors()
@@ -82,7 +102,6 @@ func (d *daemon) swap(ctx context.Context, c *config.Config) error {
 		d.vault.Tune(vaultTuning(c))
 	}
 	before.close()
-	return nil
 }
 
 // limitTimes are when the limit of clamd is looked for: soon after the start, and again now and then, since a clamd may be
@@ -153,8 +172,12 @@ func reload(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/reload", nil); err != nil {
+	var said struct{ Note string }
+	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/reload", &said); err != nil {
 		return cli.Complain(e, "reload", err)
+	}
+	if said.Note != "" {
+		fmt.Fprintln(e.Err, said.Note)
 	}
 	fmt.Fprintln(e.Err, "the configuration was read and is in force for new sessions")
 	return cli.Done

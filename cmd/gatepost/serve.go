@@ -57,6 +57,7 @@ type daemon struct {
 	parts        *parts
 	data         *admin.DB // control data; its calls fail while its store is away
 	users        people
+	versions     policyVersions
 	store        *store.Log
 	tail         *maillog.Tail   // shows to followers what store gets
 	clients      *store.Clients  // nil where its file cannot be used
@@ -316,6 +317,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.openVault()
 	d.openDigests()
 	d.portal = &portal.Portal{Desk: &portalDesk{d: d}}
+	d.openVersions(c)
 	d.openSurface()
 	return nil
 }
@@ -325,6 +327,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 	d.hostPolicies()
 	for _, l := range append(d.parts.loops(),
 		loop{"control data", d.tendData},
+		loop{"policy versions", d.versions.Run},
 		loop{"session tickets", d.edge.Run},
 		loop{"ledger", d.ledger.Run},
 		loop{"certificates", d.files.Run},
@@ -368,8 +371,11 @@ func (d *daemon) wait(ctx context.Context, hup <-chan os.Signal, failed <-chan e
 				return err
 			}
 		case <-hup:
-			if err := d.reload(ctx); err != nil {
+			note, err := d.reload(ctx)
+			if err != nil {
 				d.log.Error("reload: nothing was changed", "error", err)
+			} else if note != "" {
+				d.log.Warn("reload: " + note)
 			}
 		}
 	}

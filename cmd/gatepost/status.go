@@ -35,10 +35,11 @@ func (d *daemon) verbs() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", d.surface.Handler(""))
 	mux.Handle("POST /reload", control.Verb(func(_ context.Context, r *http.Request) (any, error) {
-		if err := d.reload(r.Context()); err != nil {
+		note, err := d.reload(r.Context())
+		if err != nil {
 			return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error(), Hint: "nothing was changed"}
 		}
-		return map[string]string{"policy": d.document.Load().PolicyVersion}, nil
+		return map[string]string{"policy": d.document.Load().PolicyVersion, "note": note}, nil
 	}))
 	mux.Handle("GET /arc/sealers", control.Verb(func(context.Context, *http.Request) (any, error) { return d.parts.known.Sealers(), nil }))
 	mux.Handle("GET /limits", control.Verb(d.limitsVerb))

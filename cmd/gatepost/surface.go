@@ -19,6 +19,7 @@ func (d *daemon) operations() []control.Operation {
 		d.healthOperations(),
 		d.userOperations(),
 		maillog.New(store.NewReader(logFolder(d.bootstrap)), d.tail).Operations(),
+		d.policyOperations(),
 	)
 }
 

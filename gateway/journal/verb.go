@@ -96,13 +96,15 @@ const (
 	Certificate       Verb = "certificate"        // another certificate is shown
 	CertificateHeld   Verb = "certificate_held"   // a new one is there, and its key may not be shown yet
 	CertificateFailed Verb = "certificate_failed" // a new one cannot be used, or none was brought
+	PolicyPublished   Verb = "policy_published"   // another version of the policy is in force
+	PolicyUndone      Verb = "policy_undone"      // one was undone, since nobody confirmed it or hardly any mail was accepted
 	Note              Verb = "note"               // what the parts of the program say while they work
 )
 
 // Verbs returns the list.
 func Verbs() []Verb {
 	return append([]Verb{Connection, Transaction, Early, Start, Ready, Reload, ReloadFailed, Drain, Resume, Stop, StressOn, StressOver, Alarm, AlarmOver, ListArmed, ListAway, ListQuota, Greylist,
-		DirectoryRead, DirectoryFailed, Recipients, Canary, Certificate, CertificateHeld, CertificateFailed, Note},
+		DirectoryRead, DirectoryFailed, Recipients, Canary, Certificate, CertificateHeld, CertificateFailed, PolicyPublished, PolicyUndone, Note},
 		append(spoolVerbs(), quarantineVerbs()...)...)
 }
 
@@ -129,9 +131,9 @@ func (v Verb) severity() severity {
 	switch v {
 	case ReloadFailed, SpoolDamaged, SpoolLatched, QuarantineDamaged, QuarantineLatched:
 		return severityError
-	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, CertificateHeld, CertificateFailed, SpoolFailed, SpoolNotified, SpoolDead, QuarantineEvicted, QuarantineRefused, QuarantineUnlearned:
+	case Alarm, StressOn, ListAway, ListQuota, DirectoryFailed, CertificateHeld, CertificateFailed, PolicyUndone, SpoolFailed, SpoolNotified, SpoolDead, QuarantineEvicted, QuarantineRefused, QuarantineUnlearned:
 		return severityWarning
-	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, Recipients, DirectoryRead, Certificate, SpoolOperator, SpoolCleared,
+	case Start, Ready, Reload, Drain, Resume, Stop, StressOver, AlarmOver, ListArmed, Greylist, Recipients, DirectoryRead, Certificate, PolicyPublished, SpoolOperator, SpoolCleared,
 		QuarantineViewed, QuarantineReleased, QuarantineDeleted, QuarantineForwarded, QuarantineReported, QuarantineOperator, QuarantineCleared:
 		return severityNotice
 	}

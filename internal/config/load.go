@@ -20,6 +20,7 @@ type Config struct {
 	Policy        *Policy
 	BootstrapPath string // "" if the document is missing and every key has its default
 	PolicyPath    string // "" if the built-in policy is used
+	PolicyText    []byte // its octets; nil if the built-in policy is used
 	Version       bool   // a version that was published counts, and policy.toml does not
 	Where         Where  // the places of the policy's keys: "checks.spf.action" -> "policy.toml:12"
 	BootstrapAt   Where  // those of the keys of gatepost.toml
@@ -82,7 +83,7 @@ func load(path string, sections Sections, version func(*Bootstrap) (string, []by
 		var found Problems
 		c.Policy, c.Where = new(Policy), Where{}
 		found = Decode(policy, data, c.Policy, policyOptions(sections, c.Where))
-		c.PolicyPath, c.PolicyVersion = policy, Version(data)
+		c.PolicyPath, c.PolicyVersion, c.PolicyText = policy, Version(data), data
 		all = append(all, found...)
 	}
 	if !all.Refused() {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -105,4 +106,31 @@ func published(b *Bootstrap) (file string, text []byte, problems Problems) {
 	}
 	problem.Instead = "move it away to start with policy.toml: what was published comes back as soon as the store of the control data can be read"
 	return "", nil, Problems{problem}
+}
+
+// WithVersion is the same bootstrap with the policy of a version. nil where the problems refuse it.
+func (c *Config) WithVersion(number int64, text []byte, sections Sections) (*Config, Problems) {
+	out := *c
+	out.Policy, out.Where, out.Version = new(Policy), Where{}, true
+	out.PolicyPath, out.PolicyVersion, out.PolicyText = VersionFile(number), Version(text), text
+	all := Decode(out.PolicyPath, text, out.Policy, policyOptions(sections, out.Where))
+	if !all.Refused() {
+		all = append(append(all, out.untrusted(out.PolicyPath)...), out.linkless(out.PolicyPath)...)
+	}
+	if all.Refused() {
+		return nil, all
+	}
+	return &out, all
+}
+
+// PolicyBeside is the text of policy.toml beside gatepost.toml, of the path that Load takes; nil where it cannot be read.
+func PolicyBeside(path string) []byte {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	text, err := readFile(filepath.Join(path, PolicyFile))
+	if err != nil {
+		return nil
+	}
+	return text
 }

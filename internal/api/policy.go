@@ -1,0 +1,81 @@
+package api
+
+import (
+	"strconv"
+	"time"
+)
+
+// Version is one version of the policy.
+type Version struct {
+	Number  int64     `json:"number"`
+	Time    time.Time `json:"time"`
+	Author  string    `json:"author"`
+	Comment string    `json:"comment,omitempty"`
+	Kind    string    `json:"kind"`            // publish, takeover, rollback, undo
+	Of      int64     `json:"of,omitempty"`    // the version whose text it has again
+	Undid   int64     `json:"undid,omitempty"` // the version that it was made to leave
+	Policy  string    `json:"policy"`          // of its text, as traces and the journal name it
+	InForce bool      `json:"in_force,omitempty"`
+}
+
+// Policy is the policy in force, or a version of it.
+type Policy struct {
+	Version
+	File    string    `json:"file,omitempty"`   // where it is from, while no version was published
+	Text    string    `json:"text"`             // the document
+	Confirm time.Time `json:"confirm,omitzero"` // until when somebody must confirm it
+	Back    int64     `json:"back,omitempty"`   // the version that comes back where nobody does
+	Here    int64     `json:"here,omitempty"`   // what is in force in this node, where that is another
+	Trouble string    `json:"trouble,omitempty"`
+}
+
+// ETag is what a change of the policy names in If-Match.
+func (p *Policy) ETag() string { return VersionTag(p.Number) }
+
+// Versions is a list of versions, the newest first.
+type Versions struct {
+	Versions []Version `json:"versions"`
+	Next     string    `json:"next,omitempty"` // cursor of what follows; "" where nothing does
+}
+
+// Problem is one thing that is wrong in a document.
+type Problem struct {
+	File    string `json:"file,omitempty"` // another than the document itself
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Message string `json:"message"`
+	Instead string `json:"instead,omitempty"`
+	Warning bool   `json:"warning,omitempty"`
+}
+
+// Checked is what is to be said of a document before it is published.
+type Checked struct {
+	Policy    string    `json:"policy"` // as traces would name it
+	Usable    bool      `json:"usable"`
+	Unchanged bool      `json:"unchanged,omitempty"` // it is in force already
+	Problems  []Problem `json:"problems,omitempty"`
+	Diff      string    `json:"diff,omitempty"` // from what is in force, as diff -u writes it
+	Number    int64     `json:"version"`        // that is in force
+}
+
+// Diff is what differs between two versions.
+type Diff struct {
+	From int64  `json:"from"`
+	To   int64  `json:"to"`
+	Diff string `json:"diff"` // as diff -u writes it
+}
+
+// Published is what came of a version that was to be published.
+type Published struct {
+	Version
+	Unchanged bool      `json:"unchanged,omitempty"` // it was in force already, and nothing was done
+	Confirm   time.Time `json:"confirm,omitzero"`    // until when somebody must confirm it
+	Problems  []Problem `json:"problems,omitempty"`  // warnings
+}
+
+// ETag is what the next change of the policy names in If-Match.
+func (p *Published) ETag() string { return VersionTag(p.Number) }
+
+// VersionTag is how a version stands in ETag and If-Match: 0 where none was published.
+func VersionTag(number int64) string { return strconv.FormatInt(number, 10) }
