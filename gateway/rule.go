@@ -190,3 +190,11 @@ func (g *Group) has(address, bare, domain string) bool {
 	}
 	return false
 }
+
+// All are the rules, in their order, to look at.
+func (rs *Rules) All() []Rule {
+	if rs == nil {
+		return nil
+	}
+	return rs.list
+}
