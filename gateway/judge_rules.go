@@ -23,6 +23,7 @@ type variety struct {
 	audiences []audience
 	varied    []*Finding // that do not cost the same for all
 	senders   []uint8    // whether each rule is about who sent it; 0: not worked out
+	held      []uint8    // whether the condition of each rule holds for each recipient; likewise
 	trust     Trust
 	applied   []Applied
 	wishes    []wish
@@ -86,7 +87,11 @@ func (t *tally) rule(f *Finding, i int) *Rule {
 		return nil
 	}
 	for _, k := range t.p.Rules.by[f.Check] {
-		if r := &t.p.Rules.list[k]; r.about(f) && t.sentBy(k) && t.meant(r, i) {
+		r := &t.p.Rules.list[k]
+		if !r.about(f) || !t.sentBy(k) || !t.meant(r, i) || !t.holds(k, i, f) {
+			continue
+		}
+		if !t.watched(f, r, i) {
 			return r
 		}
 	}
@@ -107,6 +112,45 @@ func (t *tally) sentBy(k int) bool {
 		}
 	}
 	return v.senders[k] == yes
+}
+
+// holds reports whether the condition of a rule holds for a recipient, for whom a finding is judged. It is asked once,
+// since it knows nothing of the finding. The sum of points is told of rules about the message alone: only then is it known.
+func (t *tally) holds(k, i int, f *Finding) bool {
+	r := &t.p.Rules.list[k]
+	if r.When == nil {
+		return true
+	}
+	const yes, no = 1, 2
+	v := t.vary()
+	if v.held == nil {
+		v.held = make([]uint8, len(t.p.Rules.list)*len(t.rcpts))
+	}
+	at := k*len(t.rcpts) + i
+	if v.held[at] == 0 {
+		v.held[at] = no
+		points := 0.0
+		if len(r.Checks) == 0 {
+			points = t.scoreOf(i)
+		}
+		holds, why := r.When.Holds(t.r, i, points)
+		if holds {
+			v.held[at] = yes
+		} else if why != "" && t.r.Stage == Data { // before it, that is no more than what is not known yet
+			t.note(f, Applied{Rule: r.Line, Why: why}, i)
+		}
+	}
+	return v.held[at] == yes
+}
+
+// watched reports whether a rule that matched decides nothing yet, and notes what it would have done.
+func (t *tally) watched(f *Finding, r *Rule, i int) bool {
+	if !r.Observe || t.intended {
+		return false
+	}
+	t.observed = true
+	t.apply(f, r, i)
+	return true
 }
 
 // meant reports whether a rule is about a recipient.
@@ -186,23 +230,31 @@ func (t *tally) ruled(f *Finding, c *CheckPolicy, rule *Rule, own Decision) Deci
 	return d
 }
 
-// apply notes for people that a rule decided.
+// apply notes for people that a rule decided, or that it would have.
 func (t *tally) apply(f *Finding, rule *Rule, i int) {
-	if !t.told || t.intended {
-		return
-	}
-	v := t.vary()
-	for k := range v.applied {
-		if a := &v.applied[k]; a.Rule == rule.Line && a.Check == f.Check && a.Reason == f.Reason {
-			a.Rcpts = append(a.Rcpts, i)
-			return
-		}
-	}
 	action := "accept"
 	if rule.Action != ActionPass {
 		action = rule.Action.String()
 	}
-	v.applied = append(v.applied, Applied{Rule: rule.Line, Check: f.Check, Reason: f.Reason, Action: action, Rcpts: []int{i}})
+	t.note(f, Applied{Rule: rule.Line, Action: action, Observed: rule.Observe}, i)
+}
+
+// note notes for people what came of a rule for a recipient.
+func (t *tally) note(f *Finding, a Applied, i int) {
+	if !t.told || t.intended {
+		return
+	}
+	a.Check, a.Reason, a.Rcpts = f.Check, f.Reason, []int{i}
+	v := t.vary()
+	for k := range v.applied {
+		if b := &v.applied[k]; b.Rule == a.Rule && b.Check == a.Check && b.Reason == a.Reason && b.Why == a.Why {
+			if !slices.Contains(b.Rcpts, i) {
+				b.Rcpts = append(b.Rcpts, i)
+			}
+			return
+		}
+	}
+	v.applied = append(v.applied, a)
 }
 
 // messageRules lets the first rule about the message decide that is about each recipient.
@@ -210,10 +262,10 @@ func (t *tally) messageRules() {
 	for i := range t.rcpts {
 		for _, k := range t.p.Rules.message {
 			r := &t.p.Rules.list[k]
-			if r.Points > 0 && t.scoreOf(i) < r.Points-1e-9 || !t.sentBy(k) || !t.meant(r, i) {
+			f := Finding{Check: RuleCheck, Stage: Data, Rcpt: -1, Result: Fail, Reason: PolicyRule}
+			if r.Points > 0 && t.scoreOf(i) < r.Points-1e-9 || !t.sentBy(k) || !t.meant(r, i) || !t.holds(k, i, &f) || t.watched(&f, r, i) {
 				continue
 			}
-			f := Finding{Check: RuleCheck, Stage: Data, Rcpt: -1, Result: Fail, Reason: PolicyRule}
 			d := t.decision(&f, &CheckPolicy{Class: ClassContent}, r.Action, func() string { return r.Line })
 			d.Keep = r.Keep
 			t.apply(&f, r, i)

@@ -22,11 +22,21 @@ type Rule struct {
 	Reasons []Reason      // none: any reason of a Fail. What a check could not tell is meant only where its reason is named
 	Texts   []string      // patterns, of which one matches the text of a measure of the finding, in any case; none: any
 	Points  float64       // of a rule about the message: the sum of points from which it matches
+	When    Condition     // what else must be true; nil: nothing
+	Observe bool          // it decides nothing: that it matched, and what it would have done, is only written down
 	Action  Action        // ActionPass lets the finding pass, and its measures cost nothing
 	Subject string        // put before the subject of copies that are delivered
 	Banner  string        // its name: written above the text of copies that are delivered
 	Keep    time.Duration // how long the vault keeps what is quarantined by it; 0: as long as all
 	Until   time.Time     // it does not match from then on; zero: always
+}
+
+// Condition is what else must be true of a message for a rule to be about it, in the operator's own words. It reads the
+// Record alone, so that Judge stays a pure function, and is asked by many goroutines.
+type Condition interface {
+	// Holds reports whether it is true of the message for one recipient, a place in Record.Rcpts, who has so many points
+	// by now. Where that cannot be worked out it is no yes, and why says so.
+	Holds(r *Record, rcpt int, points float64) (yes bool, why string)
 }
 
 // Trust is what is known of who sent a message; several may be true at once.

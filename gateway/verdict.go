@@ -49,6 +49,10 @@ type Applied struct {
 	Reason Reason `json:"reason,omitempty"`
 	Action string `json:"action"`
 	Rcpts  []int  `json:"rcpts"` // for whom, as places in Record.Rcpts
+	// Observed: the rule only tells what it would have done. Why: its condition could not be worked out, so that it did
+	// not match; there is no Action then.
+	Observed bool   `json:"observed,omitempty"`
+	Why      string `json:"why,omitempty"`
 }
 
 // Rcpt returns the decision on a recipient and its reply, with the reference of the Record it came from.

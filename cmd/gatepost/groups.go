@@ -59,8 +59,9 @@ func makeGroups(c *config.Config, p *gateway.Policy) error {
 		c.PolicyVersion = strings.Join(append(parts[:keep:keep], hex.EncodeToString(sum.Sum(nil)[:3])), "+")
 		p.Version = c.PolicyVersion
 	}
-	p.Rules = gateway.NewRules(makeRules(c, byName))
-	return nil
+	all, err := makeRules(c, byName)
+	p.Rules = gateway.NewRules(all)
+	return err
 }
 
 // newGroup makes a group of members in the forms that the decoder leaves.
@@ -115,8 +116,8 @@ func readGroup(c *config.Config, g *config.Group, group *gateway.Group, sum io.W
 }
 
 // makeRules translates the rules.
-func makeRules(c *config.Config, groups map[string]*gateway.Group) (out []gateway.Rule) {
-	known := sections()
+func makeRules(c *config.Config, groups map[string]*gateway.Group) (out []gateway.Rule, err error) {
+	known, when := sections(), conditions{config: c}
 	for i := range c.Policy.Rules {
 		r := &c.Policy.Rules[i]
 		where := c.Where[numbered("rule", i, "name")]
@@ -124,7 +125,10 @@ func makeRules(c *config.Config, groups map[string]*gateway.Group) (out []gatewa
 			where = whereOf(c, "rule."+r.Name+".name")
 		}
 		rule := gateway.Rule{Line: fmt.Sprintf("rule[%d] %q (%s)", i+1, r.Name, where), Checks: r.Matching(known), Texts: r.Text,
-			Points: r.PointsFrom, Subject: r.Subject, Banner: r.Banner, Keep: r.Keep}
+			Points: r.PointsFrom, Subject: r.Subject, Banner: r.Banner, Keep: r.Keep, Observe: r.Observe}
+		if rule.When, err = when.of(r); err != nil {
+			return nil, err
+		}
 		if r.Action == "accept" {
 			rule.Action = gateway.ActionPass
 		} else {
@@ -156,7 +160,7 @@ func makeRules(c *config.Config, groups map[string]*gateway.Group) (out []gatewa
 		}
 		out = append(out, rule)
 	}
-	return out
+	return out, nil
 }
 
 // sender translates one element of from.

@@ -59,7 +59,14 @@ func (p *page) rules(e *gateway.Event) {
 			}
 			whom = ", for " + strings.Join(to, ", ")
 		}
-		p.field("First match", a.Rule+": "+a.Action+" "+what+whom)
+		switch {
+		case a.Why != "":
+			p.field("Not told", a.Rule+" does not count: its condition could not be worked out"+whom+": "+a.Why)
+		case a.Observed:
+			p.field("Observed", a.Rule+" would "+a.Action+" "+what+whom)
+		default:
+			p.field("First match", a.Rule+": "+a.Action+" "+what+whom)
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"internal/milter":               {"internal/addrpool"},
 	"internal/config":               {"gateway", "rbl", "internal/smtpwire", "internal/freemail"},
 	"internal/routing":              {"gateway", "internal/smtpwire"},
+	"internal/rules":                {"gateway", "internal/author"},
 	"greylist/storetest":            {"greylist"},
 	"internal/reputation/storetest": {"internal/reputation"},
 	"internal/redis":                {"gateway/ledger", "greylist", "internal/limit", "internal/reputation"},
@@ -78,7 +79,7 @@ var engines = []string{"internal/cutover", "internal/importer/postfix", "interna
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
-	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/rules", "internal/smtpwire", "internal/addrpool",
+	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.

@@ -279,6 +279,10 @@ func (b *binder) scalar(v reflect.Value, f field, n *node, at int) bool {
 		b.report(p, at)
 		return false
 	}
+	if e, ok := v.Addr().Interface().(*Expression); ok {
+		e.line, e.column = b.position(n.at)
+		e.raw = string(b.data[n.at:skipString(b.data, n.at)])
+	}
 	return true
 }
 
