@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -55,6 +56,11 @@ func (s *Surface) serve(w http.ResponseWriter, r *http.Request, o *Operation) {
 			return
 		}
 		r = r.WithContext(access.With(r.Context(), actor))
+	}
+	if actor := access.Of(r.Context()); !actor.May(o.Right) { // before anything is read of him
+		_, err := s.run(r.Context(), o, reflect.New(o.In).Interface())
+		s.fail(w, r, err)
+		return
 	}
 	limit := o.Body
 	if limit == 0 {
