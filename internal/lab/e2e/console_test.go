@@ -33,10 +33,19 @@ func (w *world) consoleAddr(t *testing.T) string {
 	return a.Console[0]
 }
 
-// TestConsoleLogin: a stranger who asks for any page is shown the login, and nothing else.
+// TestConsoleLogin: the first owner comes in by the code that the machine tells, once; a stranger who asks for any page is shown the
+// login and nothing else, and is told the same of a wrong name as of a wrong password.
 func TestConsoleLogin(t *testing.T) {
 	t.Parallel()
 	w := begin(t, setup{console: "127.0.0.1:0"})
 	b := w.browse(t, lab.BrowserOptions{})
+	b.Step("login.first", map[string]any{"code": w.setupCode(t), "name": ownerName, "password": operatorPassword, "look": true}, nil)
 	b.Step("login.stranger", nil, nil)
+	var name, password string
+	b.Step("login.wrong", map[string]any{"name": "nobody", "password": operatorPassword}, &name)
+	b.Step("login.wrong", map[string]any{"name": ownerName, "password": "not this one at all"}, &password)
+	if name != password || name == "" {
+		t.Errorf("an unknown name is told %q, a wrong password %q", name, password)
+	}
+	b.Step("login.enter", map[string]any{"name": ownerName, "password": operatorPassword}, nil)
 }

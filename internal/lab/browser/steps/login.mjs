@@ -2,10 +2,27 @@
 
 // stranger looks at what somebody sees who is not logged in: the login, wherever he asks.
 export async function stranger(t) {
+  await t.open();
   await t.go("/log?q=from:example.org");
-  t.is(new URL(t.page.url()).pathname === "/login", `a stranger is at ${t.page.url()}`);
+  t.same(new URL(t.page.url()).pathname, "/login", "where a stranger is");
   await t.page.getByRole("heading", { level: 1 }).waitFor();
   await t.look("login");
+}
+
+// first comes to a gateway that nobody has signed in to, wherever he asks, and becomes its owner, by the keyboard alone.
+export async function first(t, { code, name, password, look }) {
+  const { page } = t;
+  await t.go("/log");
+  t.same(new URL(page.url()).pathname, "/setup", "where the first visitor is");
+  if (look) await t.look("setup");
+  for (const text of [code, name, password, password]) {
+    await page.keyboard.type(text);
+    await page.keyboard.press("Tab");
+  }
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  const again = await t.context.request.get(new URL("/setup", t.base).href);
+  t.same(again.status(), 404, "the status of /setup afterwards");
 }
 
 // enter signs in by keyboard alone: the first field has the focus.
