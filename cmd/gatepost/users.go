@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gatepost/cmd/gatepost/user"
@@ -35,8 +37,21 @@ func (d *daemon) openUsers() error {
 	if err != nil {
 		return fmt.Errorf("key of the accounts: %w", err)
 	}
-	d.users.Accounts, err = accounts.New(accounts.Options{Store: d.data.Accounts(), Key: key, Issuer: "Gatepost " + d.bootstrap.Hostname, Notice: d.noticeLogin})
+	d.users.Accounts, err = accounts.New(accounts.Options{Store: d.data.Accounts(), Key: key, Issuer: "Gatepost " + d.bootstrap.Hostname, Site: d.consoleSite, Notice: d.noticeLogin})
 	return err
+}
+
+// consoleSite is where browsers reach the console: at the ports where it listens, and at that of https, where something stands before
+// it. Passkeys are bound to it.
+func (d *daemon) consoleSite() accounts.Site {
+	name := strings.ToLower(d.bootstrap.Web.ConsoleName)
+	s := accounts.Site{Name: name, Origins: []string{"https://" + name}}
+	for _, at := range d.where.Console {
+		if _, port, err := net.SplitHostPort(at); err == nil {
+			s.Origins = append(s.Origins, "https://"+net.JoinHostPort(name, port))
+		}
+	}
+	return s
 }
 
 // noticeLogin tells the log, and the audit log, who came in, and who did not.
@@ -65,7 +80,7 @@ func (d *daemon) tendUsers(ctx context.Context) {
 	for {
 		wait := sweepEvery
 		err := d.data.Ready(ctx)
-		if err == nil && !told {
+		if err == nil && !told && d.bootstrap.Web.Console.IsValid() {
 			err = d.tellSetup(ctx)
 			told = err == nil
 		}

@@ -32,6 +32,8 @@ type Options struct {
 	Key []byte
 	// Issuer names the installation in authenticator apps.
 	Issuer string
+	// Site is where browsers reach the console; nil: there are no passkeys.
+	Site func() Site
 	// Params of passwords; the zero value: DefaultParams.
 	Params Params
 	// Notice is told of logins and of failures, for the audit log. It waits for nothing.
@@ -40,7 +42,7 @@ type Options struct {
 
 // Event is something about logins that is worth keeping.
 type Event struct {
-	What    string // "login", "login failed", "logout", "first owner", "code used", "confirmed"
+	What    string // "login", "login failed", "logout", "first owner", "code used", "confirmed", "passkey added", "passkey removed"
 	User    string // name; "" of a name that nobody has, which may be a password in the wrong field
 	Address netip.Addr
 	How     string // of a login
@@ -61,6 +63,7 @@ type Accounts struct {
 	throttle *throttle
 	setup    setup
 	issuer   string
+	site     func() Site
 	notice   func(context.Context, Event)
 }
 
@@ -79,7 +82,7 @@ func New(o Options) (*Accounts, error) {
 	if o.Notice == nil {
 		o.Notice = func(context.Context, Event) {}
 	}
-	return &Accounts{store: o.Store, hasher: newHasher(o.Params), sealer: s, throttle: newThrottle(), issuer: o.Issuer, notice: o.Notice}, nil
+	return &Accounts{store: o.Store, hasher: newHasher(o.Params), sealer: s, throttle: newThrottle(), issuer: o.Issuer, site: o.Site, notice: o.Notice}, nil
 }
 
 // Sweep removes what is over. It is called now and then.

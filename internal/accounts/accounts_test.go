@@ -46,7 +46,7 @@ func empty(t *testing.T) world {
 	var mu sync.Mutex
 	w := world{t: t, store: &storetest.Memory{}, events: &[]accounts.Event{}}
 	var err error
-	w.Accounts, err = accounts.New(accounts.Options{Store: w.store, Key: make([]byte, accounts.KeySize), Params: cheap, Notice: func(_ context.Context, e accounts.Event) {
+	w.Accounts, err = accounts.New(accounts.Options{Store: w.store, Key: make([]byte, accounts.KeySize), Params: cheap, Site: site, Notice: func(_ context.Context, e accounts.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		*w.events = append(*w.events, e)

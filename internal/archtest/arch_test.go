@@ -87,6 +87,7 @@ var owners = map[string][]string{
 	"github.com/miekg/dns":                {"internal/dns", "internal/lab/..."},
 	"github.com/redis/go-redis":           {"internal/redis"},
 	"github.com/go-ldap/ldap":             {"internal/ldapdir"},
+	"github.com/go-webauthn/webauthn":     {"internal/accounts"},
 	"golang.org/x/time":                   {"internal/limit"},
 	"cel.dev/cel-go":                      {"internal/rules"},
 	"github.com/emersion/go-smtp":         {"gateway/smtpd", "gateway/relay", "internal/smtpwire", "internal/lab/..."},
