@@ -139,6 +139,16 @@ func (c *Console) Handler() http.Handler {
 	c.page(mux, "GET /log", access.LogRead, c.logPage)
 	c.page(mux, "GET /log/m/{id}", access.LogRead, c.messagePage)
 	c.page(mux, "GET /log/live", access.LogRead, c.liveLog)
+	c.page(mux, "GET /users", access.UsersRead, c.usersPage)
+	c.page(mux, "POST /users", access.UsersChange, c.userAdd)
+	c.page(mux, "GET /users/{name}", access.UsersRead, c.userPage)
+	c.page(mux, "POST /users/{name}/{what}", access.UsersChange, c.userDo)
+	c.page(mux, "GET /sessions", access.UsersRead, c.sessionsPage)
+	c.page(mux, "POST /sessions/end", access.Own, c.sessionEnd)
+	c.page(mux, "GET /tokens", access.UsersRead, c.tokensPage)
+	c.page(mux, "POST /tokens", access.Own, c.tokenAdd)
+	c.page(mux, "POST /tokens/end", access.Own, c.tokenEnd)
+	c.page(mux, "GET /account", access.Own, c.accountPage)
 	mux.HandleFunc("/", c.nowhere)
 	return c.guard(http.NewCrossOriginProtection().Handler(mux))
 }
@@ -148,6 +158,7 @@ func places() []place {
 	return []place{
 		{"", "Overview", "/", "home", "o", access.LogRead, ""},
 		{"", "Message log", "/log", "log", "l", access.LogRead, ""},
+		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
 		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own, ""},
 	}
 }

@@ -205,3 +205,14 @@ func (c *Console) goesOn(w http.ResponseWriter, r *http.Request, actor access.Ac
 	setCookie(w, sessionCookie, token, 0)
 	return r.WithContext(context.WithValue(access.With(r.Context(), actor), tokenKey{}, token))
 }
+
+// values makes fields of names and texts; those with an empty text are left out.
+func values(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v.Add(pairs[i], pairs[i+1])
+		}
+	}
+	return v
+}

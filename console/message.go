@@ -278,7 +278,7 @@ func byScore(s float64, t gateway.Thresholds) gateway.Outcome {
 type ladder struct {
 	Zones   []bar
 	Gates   []gate
-	Parts   []part
+	Parts   []segment
 	Pointer float64
 	Score   float64
 	Label   string
@@ -292,7 +292,7 @@ type gate struct {
 	Anchor string // of the word
 }
 
-type part struct {
+type segment struct {
 	bar
 	Check  string
 	Points float64
@@ -343,7 +343,7 @@ func newLadder(e *gateway.Event, t gateway.Thresholds, version string) *ladder {
 			continue
 		}
 		w := at(x+sums[check]) - at(x)
-		l.Parts = append(l.Parts, part{bar{"", at(x) + 0.8, 20, max(w-1.5, 0), 21}, check, sums[check], i%2 == 1, w > 9*float64(len(check))})
+		l.Parts = append(l.Parts, segment{bar{"", at(x) + 0.8, 20, max(w-1.5, 0), 21}, check, sums[check], i%2 == 1, w > 9*float64(len(check))})
 		x += sums[check]
 	}
 	l.Pointer = at(l.Score)

@@ -65,7 +65,7 @@ import (
 
 // parse reads every template at the start, so that a mistake in one ends it and no request.
 func (c *Console) parse() (map[string]*template.Template, error) {
-	base, err := template.New("layout.html").Funcs(functions(c.assets)).ParseFS(files, "pages/layout.html", "pages/parts.html")
+	base, err := template.New("layout.html").Funcs(functions(c.assets)).ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/people.html")
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
@@ -76,7 +76,7 @@ func (c *Console) parse() (map[string]*template.Template, error) {
 	out := map[string]*template.Template{}
 	for _, name := range names {
 		key := strings.TrimSuffix(path.Base(name), ".html")
-		if key == "layout" || key == "parts" {
+		if key == "layout" || key == "parts" || key == "people" {
 			continue
 		}
 		t, err := base.Clone()
@@ -133,6 +133,15 @@ func (v *view) More(next string) string {
 	q.Set("cursor", next)
 	return v.at + "?" + q.Encode()
 }
+
+// part is what a template gets that is a part of several pages.
+type part struct {
+	View *view
+	Of   any
+}
+
+// With is a part of the page with what it is about.
+func (v *view) With(of any) part { return part{v, of} }
 
 // Wrong is what is wrong with a field of the form; "" where nothing is.
 func (v *view) Wrong(field string) string {
