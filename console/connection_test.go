@@ -14,6 +14,7 @@ func TestConnectionOfMail(t *testing.T) {
 	for _, e := range []*gateway.Event{connection, alone} {
 		e.Kind, e.Record.From = gateway.ConnectionEvent, gateway.Address{}
 	}
+	connection.Session.Transactions = 1
 	s := newSite(t, mail, connection, alone)
 	has(t, s.ask("anna", "GET", "/log", nil), 200, "Rejected<b>2</b>", "Not accepted<b>2</b>", "All<b>3</b>", "Connection; its mail has lines of its own")
 	has(t, s.ask("anna", "GET", "/log?verdict=rejected", nil), 200, "!"+connection.Record.ID.String(), mail.Record.ID.String(), alone.Record.ID.String())

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"sync/atomic"
-	"time"
 
 	"gatepost/gateway"
 	"gatepost/internal/access"
@@ -54,31 +53,6 @@ type Accounts interface {
 	Redeem(context.Context, *Attempt) (Login, error)
 }
 
-// Log is what became of mail.
-type Log interface {
-	// Search returns events, the newest first. It answers an error with Public() string where the question makes no sense.
-	Search(context.Context, *LogQuery) (*LogPage, error)
-	// Story returns all that is known of one; ErrNotFound where nothing is.
-	Story(ctx context.Context, id gateway.ID) (*Story, error)
-}
-
-// ErrNotFound says that the log holds nothing of a reference.
-var ErrNotFound = errors.New("console: nothing is known of this reference")
-
-// Status is how the daemon is.
-type Status struct {
-	Host, Version, Policy, Mode string
-	Since                       time.Time
-	Sessions                    int
-	Services                    []Service
-}
-
-// Service is a server that the daemon asks, or a part of itself.
-type Service struct {
-	What, Where, Said string
-	OK                bool
-}
-
 // Frame is what every page shows around it. It is asked for each, and waits for nothing.
 type Frame struct {
 	Host, Version, Policy string
@@ -87,11 +61,9 @@ type Frame struct {
 
 // Options are what a Console is made of.
 type Options struct {
-	Accounts Accounts // nil: nobody is let in
-	Log      Log
+	Accounts Accounts         // nil: nobody is let in
 	Surface  *control.Surface // its Who is set by the console
 	Frame    func() Frame
-	Status   func(context.Context) Status
 	// Thresholds are those that count for a recipient of a message, by the policy in force, and its version.
 	Thresholds func(rcpt string) (gateway.Thresholds, string)
 	Logger     *slog.Logger

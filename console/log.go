@@ -2,148 +2,66 @@ package console
 
 import (
 	"cmp"
-	"context"
-	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"gatepost/gateway"
-	"gatepost/internal/access"
+	"gatepost/internal/api"
 )
 
-// LogQuery is what the log is asked. Everything that is set must hold.
-type LogQuery struct {
-	Since, Until time.Time
-	From, To     string // an address, a domain, or a part
-	Client       string // an address or a network
-	Subject      string
-	Verdicts     []gateway.Outcome
-	Before       gateway.ID // only what is older
-	Limit        int
-}
-
-// LogPage is the answer.
-type LogPage struct {
-	Rows    []Row
-	More    bool      // there are older ones
-	Partial bool      // the time to answer was over
-	Reached time.Time // how far back it came
-	Gaps    []string  // days that could not be read, and why
-}
-
-// Row is one event in a list.
-type Row struct {
-	ID         gateway.ID        `json:"id"`
-	Session    gateway.ID        `json:"session"`
-	Time       time.Time         `json:"time"`
-	Kind       gateway.EventKind `json:"kind"`
-	Client     netip.Addr        `json:"client"`
-	Helo       string            `json:"helo,omitempty"`
-	From       string            `json:"from"`
-	HeaderFrom string            `json:"header_from,omitempty"` // where it differs from From
-	Rcpts      []string          `json:"rcpts,omitempty"`
-	Size       int64             `json:"size,omitempty"`
-	MessageID  string            `json:"message_id,omitempty"`
-	Subject    string            `json:"subject,omitempty"`
-	Verdict    gateway.Outcome   `json:"verdict"`
-	Reason     gateway.Reason    `json:"reason,omitempty"`
-	Check      string            `json:"check,omitempty"` // that decided; "" where the sum of points did, or nothing
-	Score      float64           `json:"score"`
-	Policy     string            `json:"policy,omitempty"`
-	Reply      string            `json:"reply,omitempty"`
-	NextHop    string            `json:"next_hop,omitempty"`
-	End        string            `json:"end,omitempty"`
-	Later      gateway.FateWord  `json:"later,omitempty"` // of mail that was in the spool
-	Told       bool              `json:"-"`               // of a connection: rows of its own tell what became of its mail
-}
-
-// Bounds of a search. Counts are of as many rows as are read at most.
+// Bounds of what the log is asked.
 const (
-	pageRows   = 50
-	scanRows   = 4000
-	searchTime = 3 * time.Second
+	pageRows = 50
+	maxQuery = 500
 )
 
-// found is what a page shows of a search.
-type found struct {
-	Rows     []Row
-	Next     gateway.ID // where the next page begins; 0: there is none
-	Counts   [5]int     // by class, of all that matches, whatever verdict is asked for
-	Read     int        // rows that were looked at
-	Reached  time.Time
-	Complete bool // all of the time was read
-	Gaps     []string
-	Took     time.Duration
-	Columns  []column
+// filter is what the page of the log is asked for.
+type filter struct {
+	Text, Verdict, Range, Cursor string
 }
 
-// All is how many events there are, Total how many of them are mail.
-func (f *found) All() int { return f.Total() + f.Counts[classNone] }
-
-// Total is how many mails there are.
-func (f *found) Total() int { return f.Counts[0] + f.Counts[1] + f.Counts[2] + f.Counts[3] }
-
-// Stopped is how many were not accepted.
-func (f *found) Stopped() int { return f.Total() - f.Counts[classAccepted] }
-
-// find searches, for an actor: what he does not see is not there, neither as a row nor in a count.
-func find(ctx context.Context, log Log, actor *access.Actor, f *filter, limit int) (*found, error) {
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, searchTime)
-	defer cancel()
-	q := f.query()
-	if len(actor.Domains) == 1 && q.To == "" {
-		q.To = "@" + actor.Domains[0]
+// readFilter reads the query of a page. What makes no sense beside the query box is as if it were not there.
+func readFilter(v url.Values) *filter {
+	f := &filter{Text: visible(v.Get("q")), Verdict: v.Get("verdict"), Range: v.Get("range"), Cursor: v.Get("before")}
+	if len(f.Text) > maxQuery {
+		f.Text = cutText(f.Text, maxQuery/4)
 	}
-	q.Limit = scanRows
-	page, err := log.Search(ctx, q)
-	if err != nil {
-		return nil, err
+	if _, ok := api.LogRanges()[f.Range]; !ok {
+		f.Range = "24h"
 	}
-	out := &found{Read: len(page.Rows), Reached: page.Reached, Complete: !page.More && !page.Partial, Gaps: page.Gaps, Columns: columnsOf(f)}
-	var last gateway.ID
-	told := map[gateway.ID]bool{} // sessions, by mail of theirs: it comes behind its connection, and so is read before
-	for i := range page.Rows {
-		row := &page.Rows[i]
-		last = row.ID
-		if !row.Connection() {
-			told[row.Session] = true
-		}
-		row.Told = told[row.Session]
-		if !bound(actor, row) || !f.matches(row) {
-			continue
-		}
-		class := row.ClassOf()
-		out.Counts[class]++
-		count(out.Columns, row.Time, class)
-		if !f.wants(class) || len(out.Rows) > limit {
-			continue
-		}
-		out.Rows = append(out.Rows, *row)
+	if !slices.Contains([]string{"", "stopped", "accepted", "deferred", "quarantined", "rejected"}, f.Verdict) {
+		f.Verdict = ""
 	}
-	switch {
-	case len(out.Rows) > limit:
-		out.Rows = out.Rows[:limit]
-		out.Next = out.Rows[limit-1].ID
-	case page.More || page.Partial && last != 0:
-		out.Next = last
+	if _, err := gateway.ParseID(f.Cursor); err != nil {
+		f.Cursor = ""
 	}
-	out.Took = time.Since(began)
-	return out, nil
+	return f
 }
 
-// bound leaves of a row what an actor sees: false where that is nothing.
-func bound(actor *access.Actor, row *Row) bool {
-	if actor.Everywhere() {
-		return true
+// visible leaves of what was typed, or came by a link, what can be seen in the query box.
+func visible(s string) string {
+	return strings.Map(func(c rune) rune {
+		if hidden(c) || c == utf8.RuneError {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(s, ""))
+}
+
+// link is the address of the same page with one thing changed.
+func (f *filter) link(key, value string) string {
+	v := url.Values{}
+	for k, x := range map[string]string{"q": f.Text, "verdict": f.Verdict, "range": f.Range, key: value} {
+		if x != "" && (k != "range" || x != "24h") {
+			v.Set(k, x)
+		}
 	}
-	all := len(row.Rcpts)
-	row.Rcpts = slices.DeleteFunc(slices.Clone(row.Rcpts), func(to string) bool { return !actor.SeesAny(to) })
-	if len(row.Rcpts) < all {
-		row.Reply = "" // it may name another's recipient
+	if len(v) == 0 {
+		return "/log"
 	}
-	return len(row.Rcpts) > 0
+	return "/log?" + v.Encode()
 }
 
 // class is one of four things that became of mail, as people count them, or that there was none.
@@ -156,6 +74,11 @@ const (
 	classRejected
 	classNone // no mail came: only a connection, or recipients and no message, and policy refused nothing
 )
+
+// classes are those of mail, in their order.
+func classes() []class {
+	return []class{classAccepted, classDeferred, classQuarantined, classRejected}
+}
 
 func classOf(o gateway.Outcome) class {
 	switch {
@@ -178,15 +101,26 @@ func (c class) Word() string {
 	return [...]string{"Accepted", "Deferred", "Quarantined", "Rejected", "No mail"}[c]
 }
 
+// of is how many of the class were counted.
+func (c class) of(n *api.LogCounts) int { return *n.Of(api.Class(c.Class())) }
+
+// Row is one event in a list.
+type Row struct{ api.LogRow }
+
 // ClassOf is what became of it.
 func (r *Row) ClassOf() class {
-	if r.Told && r.Connection() {
-		return classNone // what was refused was the mail
+	if r.beside() {
+		return classNone
 	}
 	if c := classOf(r.Verdict); c != classAccepted || r.NextHop != "" || r.Later != "" || r.Size > 0 && !r.Connection() {
 		return c
 	}
 	return classNone
+}
+
+// beside reports a connection whose refused mail has lines of its own.
+func (r *Row) beside() bool {
+	return r.Connection() && r.Class == api.Connection && classOf(r.Verdict) == classRejected
 }
 
 // Href is the page of the row.
@@ -221,7 +155,7 @@ func (r *Row) Others() int { return max(len(r.Rcpts)-1, 0) }
 // Why says it in a line.
 func (r *Row) Why() string {
 	switch {
-	case r.Told && r.Connection():
+	case r.beside():
 		return "Connection; its mail has lines of its own"
 	case r.Later != "":
 		return "In the spool: " + string(r.Later)

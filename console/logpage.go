@@ -3,10 +3,12 @@ package console
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"gatepost/gateway"
-	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/control"
 )
 
@@ -14,7 +16,8 @@ import (
 type logView struct {
 	Filter  *filter
 	Problem string // of what was asked for
-	Found   *found
+	Found   *api.LogPage
+	Took    time.Duration
 	Quick   []quick
 	Chart   []stack
 	First   time.Time // of the chart
@@ -49,27 +52,26 @@ func (c *Console) ticks() thresholds {
 
 // logView searches for a request.
 func (c *Console) logView(r *http.Request) (*logView, error) {
-	v := &logView{Now: time.Now(), Ticks: c.ticks(), Clear: "/log"}
-	f, err := readFilter(r.URL.Query(), v.Now)
-	v.Filter = f
-	if err == nil {
-		actor := access.Of(r.Context())
-		v.Found, err = find(r.Context(), c.Log, &actor, f, pageRows)
+	v := &logView{Now: time.Now(), Ticks: c.ticks(), Clear: "/log", Filter: readFilter(r.URL.Query())}
+	f := v.Filter
+	var err error
+	v.Found, err = ask[*api.LogPage](c, r, "log search", values("q", visible(r.URL.Query().Get("q")), "verdict", f.Verdict, "range", f.Range, "cursor", f.Cursor, "limit", strconv.Itoa(pageRows)))
+	if v.Took = time.Since(v.Now); v.Found == nil {
+		v.Found = &api.LogPage{Complete: true, Since: v.Now.Add(-api.LogRanges()[f.Range]), Until: v.Now}
 	}
-	if fault, ok := errors.AsType[*control.Fault](err); ok {
-		v.Problem, v.Found = sentence(fault.Error()), &found{Columns: columnsOf(f), Complete: true}
+	if fault, ok := errors.AsType[*control.Fault](err); ok && fault.Field == "q" {
+		v.Problem = sentence(fault.Error())
 	} else if err != nil {
 		return nil, err
 	}
-	n := v.Found.Counts
-	for _, q := range []quick{{"", "All", v.Found.All(), false}, {"stopped", "Not accepted", v.Found.Stopped(), false}, {"accepted", "Accepted", n[0], false},
-		{"deferred", "Deferred", n[1], false}, {"quarantined", "Quarantined", n[2], false}, {"rejected", "Rejected", n[3], false}} {
-		q.On = q.Value == f.Verdict
-		v.Quick = append(v.Quick, q)
+	n := &v.Found.Counts
+	v.Quick = []quick{{"", "All", n.Total(), f.Verdict == ""}, {"stopped", "Not accepted", n.Stopped(), f.Verdict == "stopped"}}
+	for _, k := range classes() {
+		v.Quick = append(v.Quick, quick{k.Class(), k.Word(), k.of(n), f.Verdict == k.Class()})
 	}
-	v.Chart, v.First, v.Last = histogram(v.Found.Columns, chartHeight), f.since, f.until
-	if v.Found.Next != 0 {
-		v.Older = f.link("before", v.Found.Next.String())
+	v.Chart, v.First, v.Last = histogram(v.Found.Columns, chartHeight), v.Found.Since, v.Found.Until
+	if v.Found.Next != "" {
+		v.Older = f.link("before", v.Found.Next)
 	}
 	return v, nil
 }
@@ -98,12 +100,12 @@ func (c *Console) messagePage(w http.ResponseWriter, r *http.Request) {
 		c.nowhere(w, r)
 		return
 	}
-	actor := access.Of(r.Context())
-	m, err := c.message(r.Context(), &actor, id)
+	m, err := c.message(r, id)
+	fault, _ := errors.AsType[*control.Fault](err)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case fault != nil && fault.Status == http.StatusNotFound:
 		c.show(w, r, http.StatusNotFound, "problem", "Not found", problem{Head: "Nothing is known of " + id.String(),
-			Text: "It was given on " + id.Time().Local().Format("2 January 2006 at 15:04:05") + ". The log may not reach back so far, it may not be written yet, or it is of a domain that you do not see.", Next: "gatepost trace " + id.String()})
+			Text: "It was given on " + id.Time().Local().Format("2 January 2006 at 15:04:05") + ". " + sentence(fault.Hint), Next: "gatepost trace " + id.String()})
 		return
 	case err != nil:
 		c.failed(w, r, err)
@@ -121,3 +123,6 @@ func (c *Console) messagePage(w http.ResponseWriter, r *http.Request) {
 	v.Message = m
 	c.show(w, r, http.StatusOK, "log", "Message log", v)
 }
+
+// searchFor is the page of the log that a query finds.
+func searchFor(query string) string { return "/log?" + url.Values{"q": {query}}.Encode() }

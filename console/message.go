@@ -2,25 +2,17 @@ package console
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"math"
-	"net/url"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"gatepost/gateway"
-	"gatepost/internal/access"
+	"gatepost/internal/api"
+	"gatepost/internal/control"
 )
-
-// Story is all that is known of a reference.
-type Story struct {
-	Event      *gateway.Event // nil of a connection that lasts
-	Connection *gateway.Event // of a transaction; nil while it lasts
-	Fates      []gateway.Fate // what became of it in the spool
-	Gaps       []string
-}
 
 // message is what the drawer shows.
 type message struct {
@@ -69,23 +61,28 @@ type counter struct {
 	class
 }
 
-// message gathers what an actor sees of a reference. What he does not see is not found.
-func (c *Console) message(ctx context.Context, actor *access.Actor, id gateway.ID) (*message, error) {
-	ctx, cancel := context.WithTimeout(ctx, searchTime)
-	defer cancel()
-	s, err := c.Log.Story(ctx, id)
+// message gathers what whoever asks sees of a reference.
+func (c *Console) message(r *http.Request, id gateway.ID) (*message, error) {
+	s, err := ask[*api.LogStory](c, r, "trace", values("reference", id.String()))
 	if err != nil {
 		return nil, err
 	}
-	if s = boundStory(actor, s); s == nil || s.Event == nil || s.Event.Record == nil {
-		return nil, ErrNotFound
+	told := s.Event
+	if told == nil && len(s.Within) > 0 { // a connection that lasts
+		told = s.Within[0]
 	}
-	return c.tell(s), nil
+	if told == nil {
+		return nil, &control.Fault{Status: http.StatusNotFound, Message: "nothing is known of " + id.String(), Hint: "of mail that is older than the log only what became of it in the spool is kept"}
+	}
+	e, err := told.Event()
+	if err != nil {
+		return nil, err
+	}
+	return c.tell(e, s), nil
 }
 
 // tell makes a story ready to be shown.
-func (c *Console) tell(s *Story) *message {
-	e := s.Event
+func (c *Console) tell(e *gateway.Event, s *api.LogStory) *message {
 	m := &message{Event: e, Row: rowOf(e), Fates: s.Fates, Gaps: s.Gaps, Hop: e.Relayed, Spooled: e.Spooled, Rules: e.Verdict.Rules, Reply: e.Reply.String()}
 	if e.Reply.IsZero() {
 		m.Reply = ""
@@ -104,22 +101,23 @@ func (c *Console) tell(s *Story) *message {
 	m.Ladder = newLadder(e, limits, version)
 	m.without(limits)
 	m.facts()
-	if s.Connection != nil {
+	if s.Connection != nil && s.Connection.Session != nil {
 		m.Refused = s.Connection.Session.Refused
 	}
-	if text, err := json.MarshalIndent(e, "", "  "); err == nil {
+	if text, err := json.MarshalIndent(s, "", "  "); err == nil {
 		m.JSON = string(text)
 	}
 	if e.Record.Client.IsValid() {
-		m.Similar = "/log?" + url.Values{"q": {"ip:" + e.Record.Client.String()}}.Encode()
+		m.Similar = searchFor("ip:" + e.Record.Client.String())
 	}
 	return m
 }
 
 // rowOf is the line of the list that belongs to an event.
 func rowOf(e *gateway.Event) Row {
-	r := Row{ID: e.Record.ID, Session: e.Record.Session, Time: e.Record.Time, Kind: e.Kind, Client: e.Record.Client, Helo: e.Record.Helo, From: e.Record.From.Text,
-		Size: e.Record.Size, Subject: e.Subject, Verdict: e.Outcome(), Reason: e.Verdict.Reason, Check: e.Verdict.Check, Score: e.Verdict.Score, Policy: e.Policy, MessageID: e.MessageID}
+	r := Row{api.LogRow{ID: e.Record.ID, Session: e.Record.Session, Time: e.Record.Time, Kind: e.Kind, Class: api.ClassOf(e.Kind, e.Outcome(), e.Session.Transactions), Client: e.Record.Client,
+		Helo: e.Record.Helo, From: e.Record.From.Text, Size: e.Record.Size, Subject: e.Subject, Verdict: e.Outcome(), Reason: e.Verdict.Reason, Check: e.Verdict.Check,
+		Score: e.Verdict.Score, Policy: e.Policy, MessageID: e.MessageID}}
 	if e.Relayed != nil {
 		r.NextHop = e.Relayed.NextHop
 	}
@@ -147,7 +145,7 @@ func (m *message) facts() {
 		if value == "" || strings.ContainsAny(value, "\"\n") || len(value) > 200 {
 			return ""
 		}
-		return "/log?" + url.Values{"q": {key + `:"` + value + `"`}}.Encode()
+		return searchFor(key + `:"` + value + `"`)
 	}
 	add("From", from, find("from", e.Record.From.Text), "")
 	if h := e.Record.HeaderFrom; h != "" && !strings.Contains(strings.ToLower(h), strings.ToLower(from)) {

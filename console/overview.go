@@ -1,33 +1,31 @@
 package console
 
 import (
-	"cmp"
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
 	"time"
 
 	"gatepost/internal/access"
+	"gatepost/internal/api"
 )
 
-// overviewRange is the time that the overview is about.
-const overviewRange = "24h"
-
-// overviewHeight is that of its chart.
+// overviewHeight is that of the chart of the start page.
 const overviewHeight = 200.0
+
+// maxReasons is how many of them are shown.
+const maxReasons = 8
 
 // overviewView is what the start page shows.
 type overviewView struct {
-	Found    *found
-	Tiles    []tile
-	Chart    []stack
-	First    time.Time
-	Last     time.Time
-	Reasons  []reasonCount
-	Status   *Status // nil for whoever may not see it
-	Problems []Service
-	Now      time.Time
+	*api.Summary
+	Tiles  []tile
+	Chart  []stack
+	Most   int // that stands for the height of the chart
+	Why    []reasonCount
+	Status *api.Status // nil for whoever may not see it
+	Away   string      // why it is not shown
+	Now    time.Time
 }
 
 // tile is a number with its share.
@@ -40,59 +38,66 @@ type tile struct {
 
 // reasonCount is why mail was stopped.
 type reasonCount struct {
-	Word, Href string
-	N          int
-	Width      float64 // of its bar, of 100
+	Word, Code, Href string
+	N                int
+	Width            float64 // of its bar, of 100
 }
 
-// maxReasons is how many of them are shown.
-const maxReasons = 6
+// Mail is how much there was.
+func (v *overviewView) Mail() int { return v.Counts.Total() - v.Counts.Connections }
 
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
-	now := time.Now()
-	f, err := readFilter(url.Values{"range": {overviewRange}}, now)
+	sum, err := ask[*api.Summary](c, r, "log summary", nil)
 	if err != nil {
 		c.failed(w, r, err)
 		return
+	}
+	v := &overviewView{Summary: sum, Now: time.Now(), Chart: histogram(sum.Columns, overviewHeight), Why: reasonsOf(sum.Reasons)}
+	for i := range sum.Columns {
+		v.Most = max(v.Most, sum.Columns[i].Total()-sum.Columns[i].Connections)
+	}
+	f := &filter{Range: "24h"}
+	for _, k := range classes() {
+		n := k.of(&sum.Counts)
+		v.Tiles = append(v.Tiles, tile{k, n, number(float64(n)*100/float64(max(v.Mail(), 1))) + "%", f.link("verdict", k.Class())})
 	}
 	actor := access.Of(r.Context())
-	found, err := find(r.Context(), c.Log, &actor, f, scanRows)
-	if err != nil {
-		c.failed(w, r, err)
-		return
-	}
-	v := &overviewView{Found: found, Now: now, Chart: histogram(found.Columns, overviewHeight), First: f.since, Last: f.until, Reasons: reasonsOf(found.Rows)}
-	total := max(found.Total(), 1)
-	for k := classAccepted; k <= classRejected; k++ {
-		n := found.Counts[k]
-		v.Tiles = append(v.Tiles, tile{k, n, number(float64(n)*100/float64(total)) + "%", f.link("verdict", k.Class())})
-	}
-	if actor.May(access.StatusRead) && c.Status != nil {
-		ctx, cancel := context.WithTimeout(r.Context(), searchTime)
-		s := c.Options.Status(ctx)
-		cancel()
-		v.Status = &s
-		v.Problems = slices.DeleteFunc(slices.Clone(s.Services), func(x Service) bool { return x.OK })
+	if actor.May(access.StatusRead) && c.offers("status") {
+		if v.Status, err = ask[*api.Status](c, r, "status", nil); err != nil {
+			v.Away = "The state of servers and parts cannot be asked now. The log of the daemon tells why under " + c.logged(r, err) + "."
+		}
 	}
 	c.show(w, r, http.StatusOK, "overview", "Overview", v)
 }
 
-// reasonsOf counts why mail was not accepted, the most frequent first.
-func reasonsOf(rows []Row) []reasonCount {
-	n := map[string]int{}
-	for i := range rows {
-		if c := rows[i].ClassOf(); c != classAccepted && c != classNone && rows[i].Reason != "" {
-			n[string(rows[i].Reason)]++
+// Problems are the servers and parts that are not well.
+func (v *overviewView) Problems() (out []api.Server) {
+	for _, x := range v.Services() {
+		if !x.OK {
+			out = append(out, x)
 		}
 	}
-	var out []reasonCount
-	for reason, k := range n {
-		out = append(out, reasonCount{Word: reason, Href: "/log?" + url.Values{"q": {"check:" + reason}, "verdict": {"stopped"}}.Encode(), N: k})
+	return out
+}
+
+// Services are the servers and the parts, in one list.
+func (v *overviewView) Services() []api.Server {
+	if v.Status == nil {
+		return nil
 	}
-	slices.SortFunc(out, func(a, b reasonCount) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Word, b.Word)) })
-	out = out[:min(len(out), maxReasons)]
-	for i := range out {
-		out[i].Width = float64(out[i].N) * 100 / float64(out[0].N)
+	out := slices.Clone(v.Status.Servers)
+	for _, p := range v.Status.Parts {
+		out = append(out, api.Server{What: p.Part, OK: p.OK, Said: p.Detail})
+	}
+	return out
+}
+
+// reasonsOf are the most frequent, in words.
+func reasonsOf(all []api.ReasonCount) (out []reasonCount) {
+	all = all[:min(len(all), maxReasons)]
+	for _, x := range all {
+		out = append(out, reasonCount{Word: reasonText(x.Reason), Code: string(x.Reason), Href: "/log?" + url.Values{"q": {"check:" + string(x.Reason)}, "verdict": {"stopped"}}.Encode(),
+			N: x.N, Width: float64(x.N) * 100 / float64(max(all[0].N, 1))})
 	}
 	return out
 }

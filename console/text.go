@@ -157,3 +157,11 @@ func initials(name string) string {
 	}
 	return out
 }
+
+// sentence makes one of an error.
+func sentence(s string) string {
+	if s = strings.ToUpper(s[:min(len(s), 1)]) + s[min(len(s), 1):]; !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}

@@ -87,9 +87,11 @@ const (
 // Classes are all of them, in the order in which they are shown.
 func Classes() []Class { return []Class{Accepted, Deferred, Quarantined, Rejected, Connection} }
 
-// ClassOf is that of an event.
-func ClassOf(kind gateway.EventKind, o gateway.Outcome) Class {
+// ClassOf is that of an event. A connection whose transactions are counted by themselves brought no mail beside theirs.
+func ClassOf(kind gateway.EventKind, o gateway.Outcome, transactions int) Class {
 	switch {
+	case kind == gateway.ConnectionEvent && transactions > 0:
+		return Connection
 	case o == gateway.Quarantine:
 		return Quarantined
 	case o == gateway.Defer:

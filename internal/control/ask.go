@@ -14,14 +14,43 @@ import (
 // not given has its default; an empty text is none, but for a string. A name that the operation does not take is an error of
 // whoever wrote the page.
 func (s *Surface) Ask(ctx context.Context, name string, fields url.Values) (any, error) {
+	o, in, err := s.fill(name, fields)
+	if err != nil {
+		return nil, err
+	}
+	if o.Streams() {
+		return nil, fmt.Errorf("control: %s sends events", name)
+	}
+	return s.run(ctx, o, in)
+}
+
+// Follow is Ask of an operation that sends events: until the context is done, or send fails.
+func (s *Surface) Follow(ctx context.Context, name string, fields url.Values, send Send) error {
+	o, in, err := s.fill(name, fields)
+	if err != nil {
+		return err
+	}
+	if !o.Streams() {
+		return fmt.Errorf("control: %s sends no events", name)
+	}
+	ctx, note, err := s.begin(ctx, o)
+	if err != nil {
+		s.tell(ctx, o, in, note, err)
+		return err
+	}
+	return o.stream(ctx, in, send)
+}
+
+// fill makes the In of an operation.
+func (s *Surface) fill(name string, fields url.Values) (*Operation, any, error) {
 	i := slices.IndexFunc(s.Operations, func(o Operation) bool { return o.Name == name })
-	if i < 0 || s.Operations[i].Streams() {
-		return nil, fmt.Errorf("control: no operation %q", name)
+	if i < 0 {
+		return nil, nil, fmt.Errorf("control: no operation %q", name)
 	}
 	o := &s.Operations[i]
 	in := reflect.New(o.In)
 	if err := o.defaults(in.Elem()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	left := len(fields)
 	for _, f := range o.fields {
@@ -38,16 +67,16 @@ func (s *Surface) Ask(ctx context.Context, name string, fields url.Values) (any,
 			continue
 		}
 		if err := setText(v, texts); err != nil {
-			return nil, &Fault{Status: http.StatusBadRequest, Message: f.Name + ": " + err.Error(), Field: f.Name}
+			return nil, nil, &Fault{Status: http.StatusBadRequest, Message: f.Name + ": " + err.Error(), Field: f.Name}
 		}
 	}
 	if left > 0 {
-		return nil, fmt.Errorf("control: %s does not take all of %v", name, fields)
+		return nil, nil, fmt.Errorf("control: %s does not take all of %v", name, fields)
 	}
 	if err := o.check(in.Elem()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return s.run(ctx, o, in.Interface())
+	return o, in.Interface(), nil
 }
 
 // Offers reports whether there is an operation.

@@ -20,6 +20,8 @@ type Brief struct {
 	Check   string
 	Took    time.Duration
 	Rcpts   string // addresses in lower case, a space behind each
+
+	Transactions int // of a connection
 }
 
 // Count gives each event of a time that Search lists to see, in no order, and each once. A million are read in a second while
@@ -55,7 +57,7 @@ func (v *view) countBlocks(ctx context.Context, low, high int64, see func(*Brief
 			if c.id >= low && c.id < high && !seen[c.id] {
 				seen[c.id] = true
 				if c.kind == gateway.TransactionEvent || c.transactions == 0 || c.verdict >= gateway.Defer {
-					see(&Brief{gateway.ID(c.id), time.UnixMilli(c.began).UTC(), c.kind, c.verdict, c.reason, c.check, time.Duration(c.took) * time.Millisecond, c.rcpts})
+					see(&Brief{gateway.ID(c.id), time.UnixMilli(c.began).UTC(), c.kind, c.verdict, c.reason, c.check, time.Duration(c.took) * time.Millisecond, c.rcpts, c.transactions})
 				}
 			}
 			return true
@@ -68,7 +70,7 @@ func (v *view) countBlocks(ctx context.Context, low, high int64, see func(*Brief
 
 // countIndex reads the table of days that are over.
 func (v *view) countIndex(ctx context.Context, low, high int64, seen map[int64]bool, see func(*Brief)) error {
-	rows, err := v.tx.QueryContext(ctx, `SELECT id, ts, kind, verdict, reason, deciding, took, rcpts FROM event
+	rows, err := v.tx.QueryContext(ctx, `SELECT id, ts, kind, verdict, reason, deciding, took, rcpts, transactions FROM event
  WHERE id >= ? AND id < ? AND (kind = 1 OR transactions = 0 OR verdict >= ?)`, low, high, int(gateway.Defer))
 	if err != nil {
 		return err
@@ -78,7 +80,7 @@ func (v *view) countIndex(ctx context.Context, low, high int64, seen map[int64]b
 		var b Brief
 		var id, ts, took int64
 		var reason, check, rcpts sql.NullString
-		if err := rows.Scan(&id, &ts, &b.Kind, &b.Verdict, &reason, &check, &took, &rcpts); err != nil {
+		if err := rows.Scan(&id, &ts, &b.Kind, &b.Verdict, &reason, &check, &took, &rcpts, &b.Transactions); err != nil {
 			return err
 		}
 		if seen[id] {

@@ -167,7 +167,7 @@ func (c *counts) read(ctx context.Context, r *store.Reader, domains []string, se
 
 // add counts one event.
 func (x *cell) add(b *store.Brief, at time.Time) {
-	class := api.ClassOf(b.Kind, b.Verdict)
+	class := api.ClassOf(b.Kind, b.Verdict, b.Transactions)
 	*x.Of(class)++
 	*x.pieces[at.Unix()%3600/int64(piece/time.Second)].Of(class)++
 	switch class {

@@ -164,7 +164,7 @@ func TestSearch(t *testing.T) {
 					continue
 				}
 				want = append(want, e.Record.ID.String()+" "+strings.Join(rcpts, " "))
-				*counts.Of(api.ClassOf(e.Kind, e.Outcome()))++
+				*counts.Of(api.ClassOf(e.Kind, e.Outcome(), e.Session.Transactions))++
 			}
 			for _, limit := range []int{500, 7} {
 				var got []string
@@ -282,7 +282,7 @@ func TestSummary(t *testing.T) {
 				if at.Before(got.Since.Add(-piece)) || at.Truncate(piece).Before(got.Since) || !a.Everywhere() && len(sees(a, e)) == 0 {
 					continue
 				}
-				*want.Of(api.ClassOf(e.Kind, e.Outcome()))++
+				*want.Of(api.ClassOf(e.Kind, e.Outcome(), e.Session.Transactions))++
 			}
 			for i := range got.Columns {
 				sum.Add(&got.Columns[i].LogCounts)
