@@ -7,16 +7,14 @@ import (
 	"strings"
 
 	"gatepost/cmd/gatepost/policy"
-	"gatepost/gateway/spool"
+	"gatepost/cmd/gatepost/queue"
 	"gatepost/internal/cli"
 )
 
 // Arguments that several commands share.
 const (
-	queuePicks  = "ID... | [--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--id ID] [--all] [--dry-run] [--config PATH] [--json]"
-	keptPicks   = "ID... | [--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--older T] [--damaged] [--all] [--dry-run]"
-	keptStates  = "S: visible, releasing, released, deleted. C: spam, other, unscanned, dmarc, impersonation, attachment, malware. T: 2h, 3d, 14:30, 2026-11-23. R: the beginning of a reason. A, TEXT: a part of it; --rcpt A: exactly, and of each message only his copy is released or deleted; --from '<>': bounces. --only: these recipients"
-	queueStates = "S: waiting, delivering, held, dead. T: 2h, 3d, 14:30, 2026-11-23. R: the name of a [[route]]. A, TEXT: a part of it; --from '<>': bounces"
+	keptPicks  = "ID... | [--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--older T] [--damaged] [--all] [--dry-run]"
+	keptStates = "S: visible, releasing, released, deleted. C: spam, other, unscanned, dmarc, impersonation, attachment, malware. T: 2h, 3d, 14:30, 2026-11-23. R: the beginning of a reason. A, TEXT: a part of it; --rcpt A: exactly, and of each message only his copy is released or deleted; --from '<>': bounces. --only: these recipients"
 )
 
 // groups is the table that main and the help read.
@@ -59,17 +57,7 @@ func groups() []cli.Group {
 			{Words: "recipients sync", Args: "[DIRECTORY] [--force] [--config PATH] [--json]", Doc: "read directories of recipients now; --force takes one that lost more than half", Run: recipientsSync},
 			{Words: "recipients directories", Args: "[--config PATH] [--json]", Doc: "show the directories of recipients with their age, and what the word of each next hop is worth", Run: recipientsDirectories},
 		}},
-		{Title: "Mail that waits for its route (the spool)", Commands: []cli.Command{
-			{Words: "queue list", Args: "[--route R] [--from A] [--to A] [--said TEXT] [--state S] [--older T] [--id ID] [--limit N] [--damaged] [--config PATH] [--json]", Doc: "list mail in the spool, the oldest first, and how its routes are", Run: queueListing, Note: queueStates},
-			{Words: "queue show", Args: "ID [--raw] [--config PATH] [--json]", Doc: "tell all that is known of a message in the spool; --raw: the message itself", Run: queueShow},
-			{Words: "queue retry", Args: queuePicks, Doc: "try messages now; dead letters begin anew", Run: queueChange(spool.Retry), Note: queueStates},
-			{Words: "queue hold", Args: queuePicks, Doc: "do not try messages until they are released", Run: queueChange(spool.Hold), Note: queueStates},
-			{Words: "queue release", Args: queuePicks, Doc: "try held messages again", Run: queueChange(spool.Release), Note: queueStates},
-			{Words: "queue bounce", Args: queuePicks, Doc: "give messages up: their senders are told where they may be, else they become dead letters", Run: queueChange(spool.Bounce), Note: queueStates},
-			{Words: "queue delete", Args: queuePicks, Doc: "remove messages from the spool, and tell nobody but the journal", Run: queueChange(spool.Delete), Note: queueStates},
-			{Words: "queue reroute", Args: queuePicks + " --to-route R", Doc: "send messages by another route", Run: queueChange(spool.Reroute), Note: queueStates},
-			{Words: "queue clear-latch", Args: "[--config PATH]", Doc: "take mail into the spool again after its disk failed and was mended", Run: queueClear},
-		}},
+		{Title: "Mail that waits for its route (the spool)", Commands: queue.Commands()},
 		{Title: "Mail that is kept since it is doubtful (the quarantine)", Commands: []cli.Command{
 			{Words: "quarantine list", Args: "[--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--damaged] [--before ID] [--limit N] [--config PATH] [--json]", Doc: "list mail in quarantine, the newest first", Run: keptListing, Note: keptStates},
 			{Words: "quarantine show", Args: "ID [--config PATH] [--json]", Doc: "tell all that is known of a message in quarantine, and nothing of what is in it", Run: keptShow},

@@ -3,6 +3,7 @@ package main
 import (
 	"net/url"
 
+	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
 )
 
@@ -23,4 +24,13 @@ func (a *keptDo) narrow(v url.Values) {
 			v.Set("state", quarantine.Visible.String())
 		}
 	}
+}
+
+// addID adds a reference to what a filter picks.
+func addID(v url.Values, text string) error {
+	id, err := gateway.ParseID(text)
+	if err == nil {
+		v.Add("id", id.String())
+	}
+	return err
 }

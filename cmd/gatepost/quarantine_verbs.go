@@ -24,6 +24,7 @@ const (
 	keptAtMost = 10_000 // in a list
 	keptAtOnce = 100    // changed by one question; of what waits for a next hop, one
 	viewAtMost = 4 << 20
+	rawAtMost  = 32 << 20
 )
 
 // keptList is what gatepost quarantine list shows.

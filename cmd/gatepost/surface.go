@@ -17,6 +17,7 @@ import (
 func (d *daemon) operations() []control.Operation {
 	return slices.Concat(
 		d.healthOperations(),
+		d.queueOperations(),
 		d.userOperations(),
 		maillog.New(store.NewReader(logFolder(d.bootstrap)), d.tail).Operations(),
 		d.policyOperations(),

@@ -94,15 +94,16 @@ type Shown struct {
 // List returns the messages that the filter picks, the oldest first.
 func (q *Queue) List(f *Filter) ([]Listed, error) {
 	var out []Listed
-	err := q.each(f, func(l *Listed) error {
+	err := q.Each(f, func(l *Listed) error {
 		out = append(out, *l)
 		return nil
 	})
 	return out, err
 }
 
-// each calls do for each message that the filter picks, the oldest first, without the lock.
-func (q *Queue) each(f *Filter, do func(*Listed) error) error {
+// Each calls do for each message that the filter picks, the oldest first, without the lock, until do answers an
+// error, which it returns.
+func (q *Queue) Each(f *Filter, do func(*Listed) error) error {
 	n := 0
 	for _, e := range q.picked(f) {
 		q.mu.Lock()

@@ -54,7 +54,7 @@ func (q *Queue) Do(ctx context.Context, f *Filter, a Action, done func(l *Listed
 		return fmt.Errorf("there is no route %q", gateway.CleanText(a.Route, 80))
 	}
 	defer q.nudge()
-	return q.each(f, func(l *Listed) error {
+	return q.Each(f, func(l *Listed) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
