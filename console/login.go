@@ -76,6 +76,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, f.To, http.StatusSeeOther)
 	case told:
 		f.Problem, f.More, f.Token = fault.Error(), a.Token != "" && fault.Status != http.StatusUnauthorized, a.Token
+		fault.TellRetry(w.Header())
 		c.show(w, r, fault.Status, "login", "Sign in", f)
 	case errors.Is(err, ErrLogin):
 		f.Problem = "Name or password is wrong."

@@ -112,6 +112,7 @@ func (c *Console) enterBy(w http.ResponseWriter, r *http.Request, f setupForm, t
 		http.Redirect(w, r, to, http.StatusSeeOther)
 	case told:
 		f.Problem = sentence(fault.Error())
+		fault.TellRetry(w.Header())
 		c.show(w, r, fault.Status, "setup", title, f)
 	case errors.Is(err, ErrLogin):
 		f.Problem = "The code is wrong, was used, or is over."

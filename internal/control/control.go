@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -43,6 +44,15 @@ type Fault struct {
 	Hint     string `json:"hint,omitempty"`  // what to do
 	Field    string `json:"field,omitempty"` // that is wrong, of those that the operation takes
 	Instance string `json:"instance,omitempty"`
+	// Retry is how long whoever asks had better wait; 0 says nothing.
+	Retry time.Duration `json:"-"`
+}
+
+// TellRetry sets the field of a reply that says when to come again (RFC 9110 section 10.2.3), where there is such a time.
+func (f *Fault) TellRetry(h http.Header) {
+	if f.Retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((f.Retry+time.Second-1)/time.Second)))
+	}
 }
 
 func (f *Fault) Error() string {

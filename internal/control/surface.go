@@ -141,6 +141,7 @@ func sendFault(w http.ResponseWriter, f *Fault) {
 	out.Title = http.StatusText(out.Status)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
+	out.TellRetry(w.Header())
 	w.WriteHeader(out.Status)
 	_ = json.NewEncoder(w).Encode(&out)
 }

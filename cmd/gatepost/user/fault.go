@@ -34,5 +34,5 @@ func Fault(err error) *control.Fault {
 	status := map[accounts.Kind]int{accounts.Bad: http.StatusBadRequest, accounts.Wrong: http.StatusUnauthorized, accounts.Wait: http.StatusTooManyRequests,
 		accounts.Busy: http.StatusServiceUnavailable, accounts.Forbidden: http.StatusForbidden, accounts.Prove: http.StatusForbidden, accounts.Missing: http.StatusNotFound,
 		accounts.Conflict: http.StatusConflict, accounts.Stale: http.StatusPreconditionFailed}[r.Kind]
-	return &control.Fault{Status: status, Message: r.Message, Hint: r.Hint, Field: r.Field}
+	return &control.Fault{Status: status, Message: r.Message, Hint: r.Hint, Field: r.Field, Retry: r.Wait}
 }
