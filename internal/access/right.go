@@ -49,7 +49,7 @@ func (r Right) Known() bool { return slices.Contains(Rights(), r) }
 // can have it. All others are of the whole installation.
 func (r Right) Bounded() bool {
 	switch r {
-	case LogRead, QuarantineRead, QuarantineView, QuarantineChange, QueueRead, ListsRead, ListsChange, SendersRead, ReportsRead, Own:
+	case LogRead, QuarantineRead, QuarantineView, QuarantineChange, QueueRead, ListsRead, ListsChange, SendersRead, ReportsRead, AuditRead, Own:
 		return true
 	}
 	return false

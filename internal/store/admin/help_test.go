@@ -25,6 +25,9 @@ type postgres struct {
 var shared postgres
 
 func TestMain(m *testing.M) {
+	if where := os.Getenv(auditChild); where != "" {
+		noteUntilKilled(where)
+	}
 	code := m.Run()
 	if shared.p != nil {
 		if err := shared.p.Stop(); err != nil {

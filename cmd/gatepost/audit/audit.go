@@ -1,0 +1,95 @@
+// Package audit is the noun audit: the operations that list who did what and check the chain of entries, and their commands.
+//
+// It keeps nothing: entries are those of internal/audit. No RFC applies.
+package audit
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"gatepost/internal/access"
+	"gatepost/internal/api"
+	"gatepost/internal/audit"
+	"gatepost/internal/control"
+)
+
+// Desk is what the operations work with.
+type Desk struct {
+	Store func() audit.Store
+	Log   func() *audit.Log
+	one   sync.Mutex // the chain is gone through by one at a time
+}
+
+// listQuestion and verifyQuestion are what is asked of the daemon.
+func listQuestion() control.Operation {
+	return control.Operation{Name: "audit list", Method: http.MethodGet, Path: "/audit", Right: access.AuditRead,
+		Doc: "List who changed what, looked into mail, or was refused, the newest first"}
+}
+
+func verifyQuestion() control.Operation {
+	return control.Operation{Name: "audit verify", Method: http.MethodGet, Path: "/audit/verify", Right: access.AuditRead, Time: 5 * time.Minute,
+		Doc: "Go through the chain of entries and tell the first that was changed, removed or put in later"}
+}
+
+// Operations are those of the audit log.
+func (d *Desk) Operations() []control.Operation {
+	return []control.Operation{control.Define(listQuestion(), d.list), control.Define(verifyQuestion(), d.verify)}
+}
+
+// list lists. Who has some domains only sees what belongs to them: what is of none belongs to the installation.
+func (d *Desk) list(ctx context.Context, in *api.AuditQuery) (*api.AuditList, error) {
+	f := audit.Filter{Actor: in.Actor, Operation: in.Operation, Object: in.Object, Domain: in.Domain, From: in.Since, To: in.Until, Most: in.Limit}
+	if in.Cursor != "" {
+		n, err := strconv.ParseInt(in.Cursor, 10, 64)
+		if err != nil || n < 1 {
+			return nil, &control.Fault{Status: http.StatusBadRequest, Message: "cursor: is none of ours", Field: "cursor"}
+		}
+		f.Below = n
+	}
+	if who := access.Of(ctx); !who.Everywhere() {
+		f.Domains = append([]string{}, who.Domains...)
+	}
+	rows, err := d.Store().List(ctx, f)
+	if err != nil {
+		return nil, away(err)
+	}
+	out := &api.AuditList{Entries: make([]api.AuditEntry, len(rows))}
+	for i := range rows {
+		out.Entries[i] = api.AuditEntry(rows[i].Entry)
+	}
+	if len(rows) == in.Limit {
+		if last := rows[len(rows)-1].Number; last > 1 {
+			out.Next = strconv.FormatInt(last, 10)
+		}
+	}
+	return out, nil
+}
+
+// verify checks the chain, against what this node saw of it before.
+func (d *Desk) verify(ctx context.Context, _ *struct{}) (*api.AuditReport, error) {
+	if who := access.Of(ctx); !who.Everywhere() {
+		return nil, &control.Fault{Status: http.StatusForbidden, Message: "the chain is of the whole installation", Hint: "whoever has all domains can check it"}
+	}
+	if !d.one.TryLock() {
+		return nil, &control.Fault{Status: http.StatusConflict, Message: "the chain is being checked already", Hint: "wait until that is done"}
+	}
+	defer d.one.Unlock()
+	seen, err := d.Log().Seen()
+	if err != nil {
+		return nil, err
+	}
+	r, err := audit.Verify(ctx, d.Store(), seen...)
+	if err != nil {
+		return nil, away(err)
+	}
+	out := api.AuditReport(r)
+	return &out, nil
+}
+
+// away says that the store cannot be read now.
+func away(err error) error {
+	return &control.Fault{Status: http.StatusServiceUnavailable, Message: err.Error(), Hint: "entries are noted meanwhile, and wait on disk"}
+}
