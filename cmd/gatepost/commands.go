@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	auditing "gatepost/cmd/gatepost/audit"
 	"gatepost/cmd/gatepost/policy"
 	"gatepost/cmd/gatepost/queue"
 	"gatepost/internal/cli"
@@ -101,6 +102,7 @@ func groups() []cli.Group {
 			{Words: "dmarc report", Args: "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", Doc: "show DMARC reports: what waits, what was sent, and with --dry-run what would be", Run: dmarcReport},
 		}},
 		{Title: "Who may log in to the console", Commands: userCommands()},
+		{Title: "Who did what (the audit log)", Commands: auditing.Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},
 			{Words: "version", Doc: "print the version", Run: printVersion},

@@ -35,6 +35,7 @@ func (d *daemon) openData() error {
 	if d.data, err = admin.New(o); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
+	d.openAudit()
 	return d.openUsers()
 }
 
@@ -71,6 +72,7 @@ func (d *daemon) sharedInstruments() {
 // dataInstruments shows how the control data fares.
 func (d *daemon) dataInstruments() {
 	m := d.journal.Metrics()
+	d.auditInstruments(m)
 	m.Gauge("control_data_up", "1 while control data (policy versions, users, audit log, alarms) can be read and written.", func() float64 {
 		if d.data.Up() {
 			return 1

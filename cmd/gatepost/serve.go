@@ -29,6 +29,7 @@ import (
 	"gatepost/gateway/smtpd"
 	"gatepost/gateway/spool"
 	"gatepost/internal/api"
+	"gatepost/internal/audit"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
@@ -58,6 +59,7 @@ type daemon struct {
 	data         *admin.DB // control data; its calls fail while its store is away
 	users        people
 	versions     policyVersions
+	audit        *audit.Log
 	store        *store.Log
 	tail         *maillog.Tail   // shows to followers what store gets
 	clients      *store.Clients  // nil where its file cannot be used
@@ -328,6 +330,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 	for _, l := range append(d.parts.loops(),
 		loop{"control data", d.tendData},
 		loop{"policy versions", d.versions.Run},
+		loop{"audit log", d.runAudit},
 		loop{"session tickets", d.edge.Run},
 		loop{"ledger", d.ledger.Run},
 		loop{"certificates", d.files.Run},

@@ -16,6 +16,7 @@ import (
 // serve this one list.
 func (d *daemon) operations() []control.Operation {
 	return slices.Concat(
+		d.auditOperations(),
 		d.healthOperations(),
 		d.queueOperations(),
 		d.userOperations(),
@@ -27,7 +28,7 @@ func (d *daemon) operations() []control.Operation {
 // openSurface makes what the socket serves, and the console below its own prefix. Whoever serves it elsewhere copies it, and
 // says who asks.
 func (d *daemon) openSurface() {
-	d.surface = &control.Surface{Operations: d.operations(), Who: bySocket, Inner: true, Log: d.log}
+	d.surface = &control.Surface{Operations: d.operations(), Who: bySocket, Audit: d.noting(), Inner: true, Log: d.log}
 }
 
 // bySocket is who asks by the control socket, which lets in root and our own user only: he may do everything. His name is

@@ -16,6 +16,7 @@ import (
 	"gatepost/cmd/gatepost/user"
 	"gatepost/internal/access"
 	"gatepost/internal/accounts"
+	"gatepost/internal/audit"
 	"gatepost/internal/cli"
 	"gatepost/internal/control"
 	"gatepost/internal/store/admin"
@@ -148,7 +149,12 @@ func usersOffline(ctx context.Context, e cli.Env, path string) (*control.Surface
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	return &control.Surface{Operations: (&user.Desk{Accounts: a, Away: storeAway}).Operations()}, func() {
+	noting := func(ctx context.Context, x control.Entry) {
+		if _, err := db.Audit().Append(ctx, []audit.Entry{audit.Of(x)}); err != nil {
+			fmt.Fprintf(e.Err, "gatepost: the audit log does not have what was done: %v\n", err)
+		}
+	}
+	return &control.Surface{Operations: (&user.Desk{Accounts: a, Away: storeAway}).Operations(), Audit: noting}, func() {
 		if err := db.Close(); err != nil {
 			fmt.Fprintf(e.Err, "gatepost: %v\n", err)
 		}

@@ -95,13 +95,17 @@ func cut(s string, most int) string {
 }
 
 // Audit notes a call of an operation; it is a Surface's Audit.
-func (l *Log) Audit(ctx context.Context, c control.Entry) {
-	e := Entry{Actor: c.Actor.Name, Role: string(c.Actor.Role), Via: string(c.Actor.Via), Operation: c.Operation,
+func (l *Log) Audit(ctx context.Context, c control.Entry) { l.Note(ctx, Of(c)) }
+
+// Of is the entry of a call of an operation, at this time.
+func Of(c control.Entry) Entry {
+	e := Entry{Time: time.Now(), Actor: c.Actor.Name, Role: string(c.Actor.Role), Via: string(c.Actor.Via), Operation: c.Operation,
 		Object: c.Change.Object, Domain: c.Change.Domain, Asked: text(c.In), Before: text(c.Change.Before), After: text(c.Change.After), Error: c.Error}
 	if c.Actor.Address.IsValid() {
 		e.Address = c.Actor.Address.String()
 	}
-	l.Note(ctx, e)
+	e.clean()
+	return e
 }
 
 // text is a value as JSON; "" for none.

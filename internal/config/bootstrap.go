@@ -106,6 +106,7 @@ type Log struct {
 	Syslog    string        `toml:"syslog" format:"syslog" default:"none" example:"unix:/dev/log" rfc:"RFC 5424" doc:"Where events go beside stdout: none, unix:/dev/log, udp:host:port or tcp:host:port."`
 	Keep      time.Duration `toml:"keep" default:"21d" min:"1d" max:"3650d" doc:"How long the message log is kept. Older days go, day by day."`
 	KeepBytes Size          `toml:"keep_bytes" default:"4G" min:"16M" doc:"How big the message log may become. The oldest days go first."`
+	KeepAudit time.Duration `toml:"keep_audit" default:"365d" min:"30d" max:"3650d" doc:"How long the audit log says who did what. Older entries lose their text and keep their places in the chain."`
 	Level     string        `toml:"level" enum:"debug,info,warn,error" default:"info" doc:"What the daemon says about itself on stderr. Events of the journal do not depend on it."`
 }
 
