@@ -37,7 +37,7 @@ func (p *portalDesk) look(ctx context.Context, text string) (a portal.Answer, t 
 	if d.digests.Digest == nil {
 		return a, nil
 	}
-	t, err := digest.Read(d.digests.key, text, time.Now())
+	t, err := digest.Read(d.digests.key, text, digest.Release, time.Now())
 	switch {
 	case errors.Is(err, digest.ErrExpired), err == nil && !policy.Links: // switched off, for all that are about
 		a.State = portal.Expired
@@ -108,29 +108,32 @@ func (p *portalDesk) Release(ctx context.Context, text string) portal.Answer {
 	if t == nil || a.State != portal.Ready {
 		return a
 	}
-	res, err := p.d.vault.Release(ctx, &quarantine.Release{ID: t.ID, Rcpts: []string{t.Rcpt}, By: t.Rcpt + " (by a link)", User: true})
+	if a.State = p.d.letOut(ctx, t.ID, t.Rcpt, "by a link"); a.State == portal.Released {
+		if err := p.d.digests.file.Use(context.WithoutCancel(ctx), text, t.Expires); err != nil {
+			p.d.log.Warn("portal: a link was used, and that could not be noted; the quarantine knows it", "error", err)
+		}
+	}
+	return a
+}
+
+// letOut releases a message to one recipient as he may himself, and says what came of it.
+func (d *daemon) letOut(ctx context.Context, id gateway.ID, rcpt, how string) portal.State {
+	res, err := d.vault.Release(ctx, &quarantine.Release{ID: id, Rcpts: []string{rcpt}, By: rcpt + " (" + how + ")", User: true})
 	done := err == nil && len(res) > 0
 	for i := range res {
 		done = done && res[i].Done
 	}
 	switch {
-	case done:
-		if err := p.d.digests.file.Use(context.WithoutCancel(ctx), text, t.Expires); err != nil {
-			p.d.log.Warn("portal: a link was used, and that could not be noted; the quarantine knows it", "error", err)
-		}
-		a.State = portal.Released
+	case done, errors.Is(err, quarantine.ErrNobodyLeft):
+		return portal.Released
 	case errors.Is(err, quarantine.ErrNotAllowed), errors.Is(err, quarantine.ErrInfected):
-		a.State = portal.Forbidden
+		return portal.Forbidden
 	case errors.Is(err, quarantine.ErrNone), errors.Is(err, quarantine.ErrNoRecipient):
-		a.State = portal.Gone
-	case errors.Is(err, quarantine.ErrNobodyLeft):
-		a.State = portal.Released
+		return portal.Gone
 	case errors.Is(err, quarantine.ErrBusy):
-		a.State = portal.Busy
-	default:
-		a.State = portal.Failed
+		return portal.Busy
 	}
-	return a
+	return portal.Failed
 }
 
 // portalTLS shows a certificate for the host of web.portal_url, and for no other name.

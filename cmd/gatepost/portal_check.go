@@ -24,8 +24,8 @@ func portalWarnings(c *config.Config) (out config.Problems) {
 		}
 		out = append(out, p)
 	}
-	if !slices.ContainsFunc(c.Policy.Domains, func(d config.Domain) bool { return len(c.Policy.DigestAt(&d)) > 0 }) {
-		warn("no domain has a digest, so that no link leads there", `write at = ["07:00"] in [quarantine.digest] of policy.toml, or remove the key`)
+	if !c.Policy.Portal.Login && !slices.ContainsFunc(c.Policy.Domains, func(d config.Domain) bool { return len(c.Policy.DigestAt(&d)) > 0 }) {
+		warn("no domain has a digest, so that no link leads there, and users cannot log in", `write at = ["07:00"] in [quarantine.digest] of policy.toml, or login = true in [portal], or remove the key`)
 	}
 	u, err := url.Parse(web.PortalURL)
 	if err != nil || u.Hostname() == "" {

@@ -82,6 +82,7 @@ type daemon struct {
 	vaultCounted vaultCounted
 	digests      digests
 	portal       *portal.Portal
+	portalUsers  *portalUsers
 	portalRoom   public // whose bounds of connections the page has
 	console      *console.Server
 	ledger       *ledger.Ledger
@@ -318,7 +319,8 @@ func (d *daemon) open(c *config.Config) (err error) {
 	d.openSpool()
 	d.openVault()
 	d.openDigests()
-	d.portal = &portal.Portal{Desk: &portalDesk{d: d}}
+	d.portalUsers = newPortalUsers(d)
+	d.portal = &portal.Portal{Desk: &portalDesk{d: d}, Users: d.portalUsers}
 	d.openVersions(c)
 	d.openSurface()
 	return nil
@@ -346,6 +348,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"quarantine", d.runVault},
 		loop{"lessons", d.runLessons},
 		loop{"digests", d.runDigests},
+		loop{"portal", d.portalUsers.run},
 		loop{"tlsa", d.watchTLSA},
 		loop{"garbage collection", paceCollector},
 		loop{"clamd's limit", d.learnScanLimit},

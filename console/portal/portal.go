@@ -1,6 +1,6 @@
-// Package portal is the page that links of digests lead to, for users who have no login: it says what a link is for, and does
-// it when a person presses a button. Nothing but POST changes anything, so that whoever looks at links before people do
-// releases no mail. It keeps no cookie, and knows nothing of tokens: its Desk does.
+// Package portal is the pages of users: the one that links of digests lead to, which needs no login, and a user's own
+// quarantine, behind a link that is mailed to him. Nothing but POST changes anything, so that whoever looks at links before
+// people do releases no mail and logs nobody in. It knows nothing of tokens: its Desk and its Users do.
 package portal
 
 import (
@@ -68,7 +68,7 @@ func Longest() time.Duration { return longest }
 // style is all that makes the page look like one. Its hash is in the policy that browsers get: they apply no other.
 const style = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:0 auto;padding:1rem}h1{font-size:1.4rem}" +
 	"table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:normal;opacity:.75;padding:.2rem 1rem .2rem 0;vertical-align:top}@media(min-width:30rem){th{white-space:nowrap}}" +
-	"td{padding:.2rem 0;vertical-align:top;overflow-wrap:anywhere}button{font:inherit;padding:.6rem 1.5rem;border:0;border-radius:.4rem;background:#0b5cad;color:#fff;cursor:pointer}"
+	"td{padding:.2rem 0;vertical-align:top;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:1.5rem 0 .25rem;overflow-wrap:anywhere}input{font:inherit;padding:.5rem;width:100%;max-width:24rem;box-sizing:border-box}button{font:inherit;padding:.6rem 1.5rem;border:0;border-radius:.4rem;background:#0b5cad;color:#fff;cursor:pointer}"
 
 // policy is what browsers may do with a page: show it, and send its form to where it came from.
 func policy() string {
@@ -78,7 +78,8 @@ func policy() string {
 
 // Portal answers. The zero value, with a Desk, is ready for use.
 type Portal struct {
-	Desk Desk
+	Desk  Desk
+	Users Users // nil: nobody can log in
 
 	mu     sync.Mutex
 	window time.Time
@@ -110,6 +111,7 @@ func (p *Portal) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+prefix+"{token}", p.look) // HEAD as well
 	mux.HandleFunc("POST /release", p.release)
+	p.userPages(mux)
 	return p.guard(http.TimeoutHandler(http.NewCrossOriginProtection().Handler(mux), longest, "try again later"))
 }
 

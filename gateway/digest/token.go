@@ -17,13 +17,15 @@ type Action uint8
 
 // The actions. Zero is none, and no token has it.
 const (
-	Release Action = 1
+	Release Action = 1 // a message, once
+	Login   Action = 2 // the pages of a user, once: what a link in a mail to him holds
+	Session Action = 3 // the pages of a user, until it ends: what his browser holds
 )
 
 // Token is what a link lets its holder do.
 type Token struct {
-	ID      gateway.ID
-	Rcpt    string // the recipient, as the quarantine names him
+	ID      gateway.ID // of the message; for Login and Session a random number
+	Rcpt    string     // the recipient, as the quarantine names him
 	Action  Action
 	Expires time.Time // to the second
 }
@@ -56,9 +58,9 @@ func Make(key []byte, t *Token) string {
 	return base64.RawURLEncoding.EncodeToString(append(b, sign(key, b)...))
 }
 
-// Read reads a token. Nothing of it is believed before its signature was compared, in constant time. Beside ErrExpired it is
+// Read reads a token for an action: one for another is none. Nothing of it is believed before its signature was compared, in constant time. Beside ErrExpired it is
 // returned, so that its holder can be told what it was for.
-func Read(key []byte, text string, now time.Time) (*Token, error) {
+func Read(key []byte, text string, want Action, now time.Time) (*Token, error) {
 	if len(text) > maxToken || len(key) != KeySize {
 		return nil, ErrForged
 	}
@@ -67,7 +69,7 @@ func Read(key []byte, text string, now time.Time) (*Token, error) {
 		return nil, ErrForged
 	}
 	said, mac := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
-	if !hmac.Equal(mac, sign(key, said)) || said[0] != tokenVersion || Action(said[1]) != Release {
+	if !hmac.Equal(mac, sign(key, said)) || said[0] != tokenVersion || Action(said[1]) != want {
 		return nil, ErrForged
 	}
 	t := &Token{Action: Action(said[1]), ID: gateway.ID(binary.BigEndian.Uint64(said[2:])), Rcpt: string(said[tokenFixed:]),

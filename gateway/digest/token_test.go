@@ -23,11 +23,11 @@ func TestToken(t *testing.T) {
 		want := testToken()
 		want.Rcpt = rcpt
 		text := Make(testKey(1), want)
-		got, err := Read(testKey(1), text, want.Expires.Add(-time.Second))
+		got, err := Read(testKey(1), text, Release, want.Expires.Add(-time.Second))
 		if err != nil || *got != *want {
 			t.Errorf("%s: %+v, %v", rcpt, got, err)
 		}
-		if got, err := Read(testKey(1), text, want.Expires); !errors.Is(err, ErrExpired) || *got != *want {
+		if got, err := Read(testKey(1), text, Release, want.Expires); !errors.Is(err, ErrExpired) || *got != *want {
 			t.Errorf("%s, at its end: %+v, %v", rcpt, got, err)
 		}
 	}
@@ -43,7 +43,7 @@ func TestForged(t *testing.T) {
 	}
 	refuse := func(what, text string) {
 		t.Helper()
-		if got, err := Read(testKey(1), text, now()); !errors.Is(err, ErrForged) || got != nil {
+		if got, err := Read(testKey(1), text, Release, now()); !errors.Is(err, ErrForged) || got != nil {
 			t.Errorf("%s: %+v, %v", what, got, err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestForged(t *testing.T) {
 		other.Rcpt = rcpt
 		refuse("no recipient", Make(testKey(1), other))
 	}
-	if _, err := Read(nil, Make(nil, testToken()), now()); !errors.Is(err, ErrForged) {
+	if _, err := Read(nil, Make(nil, testToken()), Release, now()); !errors.Is(err, ErrForged) {
 		t.Error("without a key a token is one")
 	}
 }
@@ -98,9 +98,25 @@ func FuzzToken(f *testing.F) {
 	f.Add("")
 	f.Add("AAAA====")
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := Read(testKey(1), text, time.Time{})
+		got, err := Read(testKey(1), text, Release, time.Time{})
 		if err == nil && Make(testKey(1), got) != text {
 			t.Errorf("%q reads as %+v", text, got)
 		}
 	})
+}
+
+// TestActions: a token for one thing is none for another, whoever signed it.
+func TestActions(t *testing.T) {
+	all := []Action{Release, Login, Session}
+	for _, made := range all {
+		token := testToken()
+		token.Action = made
+		text := Make(testKey(1), token)
+		for _, want := range append(all, 0, 4) {
+			got, err := Read(testKey(1), text, want, token.Expires.Add(-time.Second))
+			if (want == made) != (err == nil) || (err == nil) != (got != nil) {
+				t.Errorf("a token for %d is read for %d: %v", made, want, err)
+			}
+		}
+	}
 }

@@ -32,6 +32,7 @@ type Policy struct {
 	Banners     []Banner       `toml:"banner" doc:"A notice that rules write above the text of a message. It breaks DKIM signatures over the body; arc.seal = \"changed\" keeps what was verified."`
 	Publish     Publish        `toml:"publish" doc:"How versions of this document come in force, and when one is undone by itself (docs/versions.md)."`
 	Queue       Queue          `toml:"queue" doc:"Mail that is kept here while its route is down: how it is tried, and what happens to what fails. Only for routes with when_down = spool."`
+	Portal      PortalRules    `toml:"portal" doc:"What users may do at web.portal for themselves (docs/portal.md)."`
 	Quarantine  VaultRules     `toml:"quarantine" doc:"Mail that is kept here since it is doubtful: how long, and how much."`
 	Training    Training       `toml:"training" doc:"Engines learn from what is released from quarantine, and from what is reported as spam or as ham (docs/quarantine.md)."`
 	RBL         RBL            `toml:"rbl" doc:"DNS lists of addresses and domains (DNSBL, DNSWL)."`

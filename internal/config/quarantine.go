@@ -25,6 +25,12 @@ type DigestRules struct {
 	Language string        `toml:"language" enum:"en,de" default:"en" doc:"The language of the mails, and of the page that links lead to."`
 }
 
+// PortalRules are what users may do for themselves.
+type PortalRules struct {
+	Login   bool          `toml:"login" doc:"Whether users see what is kept for them at web.portal: whoever asks with an address of a domain that is served gets a link by mail, and with it his own quarantine. He may release what a link of a digest would."`
+	Session time.Duration `toml:"session" default:"8h" min:"5m" max:"30d" doc:"How long a login lasts."`
+}
+
 // DigestAt is when recipients of a domain are told: as it says itself, or else as all.
 func (p *Policy) DigestAt(d *Domain) []string {
 	if d.Digest != nil {
@@ -47,6 +53,12 @@ func (c *Config) linkless(policy string) (out Problems) {
 	on := len(q.At) > 0
 	for i := range c.Policy.Domains {
 		on = on || len(c.Policy.Domains[i].Digest) > 0
+	}
+	if c.Policy.Portal.Login && (c.Bootstrap.Web.PortalURL == "" || len(c.Bootstrap.Web.Portal) == 0) {
+		p := at("portal.login")
+		p.Message = "there is no page at which users could log in"
+		p.Instead = `write portal = ["0.0.0.0:8444", "[::]:8444"] and portal_url = "https://quarantine.example.org:8444" in [web] of gatepost.toml`
+		out = append(out, p)
 	}
 	if on && q.Links && (c.Bootstrap.Web.PortalURL == "" || len(c.Bootstrap.Web.Portal) == 0) {
 		p := at("quarantine.digest.links")

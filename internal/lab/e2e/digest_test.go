@@ -62,9 +62,9 @@ func (u *user) page(method, address, token string) (int, string) {
 const portalURL = "https://quarantine.served.test:8444"
 
 // digestWorld is a daemon whose spamd quarantines what it sees, with a page for users.
-func digestWorld(t *testing.T) (*world, *user) {
+func digestWorld(t *testing.T, policy ...string) (*world, *user) {
 	certificate, key, pair := pairFor(t, "quarantine.served.test", hostname)
-	w := begin(t, setup{policy: noGreylist + "[quarantine.digest]\nat = [\"03:00\"]\n", routes: []route{{name: "internal", domains: []string{"served.test"}}},
+	w := begin(t, setup{policy: noGreylist + "[quarantine.digest]\nat = [\"03:00\"]\n" + strings.Join(policy, ""), routes: []route{{name: "internal", domains: []string{"served.test"}}},
 		web:       "portal = [\"127.0.0.1:0\"]\nportal_url = \"" + portalURL + "\"\n",
 		bootstrap: "[tls]\ncertificate = \"" + certificate + "\"\nkey = \"" + key + "\"\n"})
 	w.spamd.On("REPORT", lab.Action{Bytes: []byte("SPAMD/1.1 0 EX_OK\r\nContent-length: 0\r\nSpam: True ; 9.0 / 5.0\r\n\r\n"), Then: lab.Close})

@@ -1,0 +1,56 @@
+package digest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"mime"
+	"mime/quotedprintable"
+	"time"
+
+	"gatepost/gateway"
+)
+
+// Invitation is a mail with a link by which a user logs in.
+type Invitation struct {
+	Host     string // of the gateway, for the Message-ID
+	To       gateway.Address
+	Language string
+	Date     time.Time
+	Link     string
+	Valid    time.Duration
+}
+
+// Make writes it, whole, with CRLF; see Mail.Make.
+func (i *Invitation) Make() (text []byte, utf8 bool) {
+	subject, body := "Your link to your quarantine", "Somebody, probably you, asked for a link to the messages that are held back for %s:\r\n\r\n%s\r\n\r\nIt can be used once, for %d minutes. If it was not you, do nothing: nobody else has the link.\r\n"
+	if i.Language == "de" {
+		subject, body = "Ihr Link zu Ihrer Quarantäne", "Jemand, wahrscheinlich Sie, hat um einen Link zu den Nachrichten gebeten, die für %s zurückgehalten werden:\r\n\r\n%s\r\n\r\nEr gilt einmal und %d Minuten lang. Waren Sie es nicht, ist nichts zu tun: Sonst hat niemand den Link.\r\n"
+	}
+	from := "postmaster@" + i.To.Domain
+	var b bytes.Buffer
+	line := func(field, value string) { b.WriteString(field + ": " + value + "\r\n") }
+	line("Date", i.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	line("From", "Quarantine <"+from+">")
+	line("To", "<"+i.To.Text+">")
+	line("Subject", mime.QEncoding.Encode("utf-8", subject))
+	line("Message-ID", "<login."+hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(Random())))+"@"+i.Host+">")
+	line("Auto-Submitted", "auto-generated")
+	line("MIME-Version", "1.0")
+	line("Content-Type", "text/plain; charset=utf-8")
+	line("Content-Transfer-Encoding", "quoted-printable")
+	b.WriteString("\r\n")
+	q := quotedprintable.NewWriter(&b)
+	fmt.Fprintf(q, body, i.To.Text, i.Link, int(i.Valid/time.Minute)) // a buffer takes all
+	_ = q.Close()
+	return b.Bytes(), !ascii(i.To.Text) || !ascii(from)
+}
+
+// Random is a number that nobody guesses, for tokens that are not about a message.
+func Random() gateway.ID {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return gateway.ID(binary.BigEndian.Uint64(b[:]))
+}

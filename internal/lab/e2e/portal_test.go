@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"io"
+	"mime/quotedprintable"
+	"net/http"
+	"net/http/cookiejar"
+	"net/mail"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gatepost/internal/lab/labtest"
+)
+
+// browse asks as a browser that keeps cookies and follows where it is sent, and returns status, path and text.
+func (u *user) browse(method, path string, form url.Values) (int, string, string) {
+	u.t.Helper()
+	r, err := http.NewRequestWithContext(u.t.Context(), method, portalURL+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", portalURL)
+	}
+	a, err := u.Do(r)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return a.StatusCode, a.Request.URL.Path, string(text)
+}
+
+// loginLink is what the newest mail that arrived leads to.
+func (w *world) loginLink(t *testing.T, to string) string {
+	t.Helper()
+	all := w.hop(t).Accepted()
+	if len(all) == 0 {
+		t.Fatal("no mail arrived")
+	}
+	m, err := mail.ReadMessage(strings.NewReader(string(all[len(all)-1].Body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(regexp.QuoteMeta(portalURL) + `(/login/[\w-]+)`).FindStringSubmatch(string(text))
+	if link == nil || m.Header.Get("To") != "<"+to+">" || m.Header.Get("Auto-Submitted") != "auto-generated" {
+		t.Fatalf("%v\n%s", m.Header, text)
+	}
+	return link[1]
+}
+
+// TestPortalLogin: a user asks for a link with his address, gets it by mail, logs in with it once, sees what is kept for him and
+// nothing of others, releases what he may, and logs out; strangers' addresses get nothing.
+func TestPortalLogin(t *testing.T) {
+	t.Parallel()
+	w, u := digestWorld(t, "[portal]\nlogin = true\n")
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Jar = jar
+	mine, other := w.quarantined(t, "bob@served.test"), w.quarantined(t, "eve@served.test")
+	if status, path, _ := u.browse("GET", "/mine", nil); status != 200 || path != "/" {
+		t.Fatalf("without a login: %d at %s", status, path)
+	}
+	for _, address := range []string{"bob@elsewhere.test", "not an address@", "bob@served.test"} {
+		if status, _, text := u.browse("POST", "/login", url.Values{"address": {address}}); status != 200 || !strings.Contains(text, "a link is on its way") {
+			t.Fatalf("%s: %d\n%s", address, status, text)
+		}
+	}
+	if err := eventually(labtest.Context(t), func() (string, bool) { return "no link arrived", len(w.hop(t).Accepted()) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	link := w.loginLink(t, "bob@served.test")
+	for range 2 { // whoever looks at it uses none up
+		if status, _, text := u.browse("GET", link, nil); status != 200 || !strings.Contains(text, "bob@served.test") {
+			t.Fatalf("the link: %d\n%s", status, text)
+		}
+	}
+	token := url.Values{"link": {strings.TrimPrefix(link, "/login/")}}
+	status, path, text := u.browse("POST", "/session", token)
+	if status != 200 || path != "/mine" || !strings.Contains(text, mine) || strings.Contains(text, other) || strings.Contains(text, "eve@") {
+		t.Fatalf("logged in: %d at %s\n%s", status, path, text)
+	}
+	if status, _, _ := u.browse("POST", "/session", token); status != 404 {
+		t.Errorf("the link can be used again: %d", status)
+	}
+	before := len(w.hop(t).Accepted())
+	if status, _, text := u.browse("POST", "/mine/release", url.Values{"reference": {other}}); status != 410 || len(w.hop(t).Accepted()) != before {
+		t.Errorf("another's message: %d\n%s", status, text)
+	}
+	if status, _, text := u.browse("POST", "/mine/release", url.Values{"reference": {mine}}); status != 200 || !strings.Contains(text, "has been released") || len(w.hop(t).Accepted()) != before+1 {
+		t.Errorf("his own: %d, %d arrived\n%s", status, len(w.hop(t).Accepted())-before, text)
+	}
+	if err := eventually(labtest.Context(t), func() (string, bool) {
+		log := w.daemon.Log()
+		return log, strings.Contains(log, `"by":"bob@served.test (by the portal)"`)
+	}); err != nil {
+		t.Errorf("the journal does not tell who released it: %v", err)
+	}
+	held := jar.Cookies(&url.URL{Scheme: "https", Host: "quarantine.served.test:8444", Path: "/"})
+	if status, path, _ := u.browse("POST", "/logout", url.Values{}); status != 200 || path != "/" {
+		t.Errorf("logout: %d at %s", status, path)
+	}
+	jar.SetCookies(&url.URL{Scheme: "https", Host: "quarantine.served.test:8444", Path: "/"}, held) // who kept a copy of it
+	if _, path, _ := u.browse("GET", "/mine", nil); path != "/" {
+		t.Errorf("a session that was ended leads to %s", path)
+	}
+}
