@@ -23,6 +23,7 @@ type Attempt struct {
 	Name, Password string
 	Code           string // of the second factor; with Token
 	Token          string // of the first step, where a second is needed
+	Ticket, Answer string // of a passkey, in place of Code; with Token
 	Address        netip.Addr
 	Agent          string // as the browser calls itself, cut
 }
@@ -31,6 +32,9 @@ type Attempt struct {
 type Login struct {
 	Token string // of the session, or of its first step
 	More  bool   // a second factor is needed
+	// Passkey is asked of the browser, where it may be the second factor; NoCode says that nothing else may.
+	Passkey *Ceremony
+	NoCode  bool
 }
 
 // Accounts knows who operators are. Its methods bound themselves in time, and in how often a client may try.
@@ -62,6 +66,7 @@ type Frame struct {
 // Options are what a Console is made of.
 type Options struct {
 	Accounts Accounts         // nil: nobody is let in
+	Own      Own              // nil: nobody changes what proves him here
 	Surface  *control.Surface // its Who is set by the console
 	Frame    func() Frame
 	// Thresholds are those that count for a recipient of a message, by the policy in force, and its version.
@@ -121,6 +126,7 @@ func (c *Console) Handler() http.Handler {
 	c.page(mux, "POST /tokens", access.Own, c.tokenAdd)
 	c.page(mux, "POST /tokens/end", access.Own, c.tokenEnd)
 	c.page(mux, "GET /account", access.Own, c.accountPage)
+	c.securityPages(mux)
 	mux.HandleFunc("/", c.nowhere)
 	return c.guard(http.NewCrossOriginProtection().Handler(mux))
 }

@@ -33,6 +33,8 @@ func ours(to string) string {
 type loginForm struct {
 	Name, To, Token, Problem string
 	More                     bool
+	Passkey                  *Ceremony
+	NoCode                   bool
 }
 
 func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +62,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	}
 	p := r.PostForm
 	f := loginForm{Name: p.Get("name"), To: ours(p.Get("to"))}
-	a := &Attempt{Name: f.Name, Password: p.Get("password"), Code: p.Get("code"), Token: p.Get("token"), Address: clientOf(r), Agent: cutText(r.UserAgent(), maxAgent)}
+	a := &Attempt{Name: f.Name, Password: p.Get("password"), Code: p.Get("code"), Token: p.Get("token"), Ticket: p.Get("ticket"), Answer: p.Get("answer"), Address: clientOf(r), Agent: cutText(r.UserAgent(), maxAgent)}
 	if c.Accounts == nil || len(a.Name) > maxName || len(a.Password) > maxPassword || len(a.Code) > maxCode || len(a.Token) > maxToken {
 		f.Name, f.Problem = "", "Name or password is wrong."
 		c.show(w, r, http.StatusUnauthorized, "login", "Sign in", f)
@@ -69,7 +71,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	in, err := c.Accounts.Login(r.Context(), a)
 	switch fault, told := errors.AsType[*control.Fault](err); {
 	case err == nil && in.More:
-		f.More, f.Token = true, in.Token
+		f.More, f.Token, f.Passkey, f.NoCode = true, in.Token, in.Passkey, in.NoCode
 		c.show(w, r, http.StatusOK, "login", "Sign in", f)
 	case err == nil:
 		c.letIn(w, r, in.Token)

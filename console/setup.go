@@ -106,7 +106,7 @@ func (c *Console) enterBy(w http.ResponseWriter, r *http.Request, f setupForm, t
 	in, err := enter(r.Context(), a)
 	switch fault, told := errors.AsType[*control.Fault](err); {
 	case err == nil && in.More:
-		c.show(w, r, http.StatusOK, "login", "Sign in", loginForm{To: to, Token: in.Token, More: true})
+		c.show(w, r, http.StatusOK, "login", "Sign in", loginForm{To: to, Token: in.Token, More: true, Passkey: in.Passkey, NoCode: in.NoCode})
 	case err == nil:
 		c.letIn(w, r, in.Token)
 		http.Redirect(w, r, to, http.StatusSeeOther)

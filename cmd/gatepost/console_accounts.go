@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gatepost/cmd/gatepost/user"
@@ -47,10 +49,21 @@ func stepOf(s accounts.Step, err error) (console.Login, error) {
 	if err != nil {
 		return console.Login{}, consoleRefusal(err)
 	}
-	if s.Token == "" {
-		return console.Login{Token: s.Pending, More: true}, nil
+	return console.Login{Token: cmp.Or(s.Token, s.Pending), More: s.Token == "", NoCode: s.Token == "" && !slices.Contains(s.Methods, "code")}, nil
+}
+
+// step is stepOf with what a browser asks of a passkey, where that may be the second factor.
+func (c consoleAccounts) step(ctx context.Context, s accounts.Step, err error) (console.Login, error) {
+	out, err := stepOf(s, err)
+	if err != nil || !slices.Contains(s.Methods, "passkey") {
+		return out, err
 	}
-	return console.Login{Token: s.Token}, nil
+	asked, err := c.ChallengePasskey(ctx, s.Pending)
+	if err != nil {
+		return console.Login{}, consoleRefusal(err)
+	}
+	out.Passkey = &console.Ceremony{Options: asked.Options, Ticket: asked.Ticket}
+	return out, nil
 }
 
 func placeOf(a *console.Attempt) accounts.Client {
@@ -59,10 +72,14 @@ func placeOf(a *console.Attempt) accounts.Client {
 
 // Login is that of console.Accounts.
 func (c consoleAccounts) Login(ctx context.Context, a *console.Attempt) (console.Login, error) {
-	if a.Token != "" {
+	switch {
+	case a.Token != "" && a.Answer != "":
+		return stepOf(c.SecondPasskey(ctx, a.Token, a.Ticket, []byte(a.Answer), placeOf(a)))
+	case a.Token != "":
 		return stepOf(c.Second(ctx, a.Token, a.Code, placeOf(a)))
 	}
-	return stepOf(c.Begin(ctx, a.Name, a.Password, placeOf(a)))
+	s, err := c.Begin(ctx, a.Name, a.Password, placeOf(a))
+	return c.step(ctx, s, err)
 }
 
 // Session is that of console.Accounts.
@@ -113,5 +130,6 @@ func (c consoleAccounts) First(ctx context.Context, a *console.Attempt) (console
 
 // Redeem is that of console.Accounts.
 func (c consoleAccounts) Redeem(ctx context.Context, a *console.Attempt) (console.Login, error) {
-	return stepOf(c.Accounts.Redeem(ctx, a.Code, a.Password, placeOf(a)))
+	s, err := c.Accounts.Redeem(ctx, a.Code, a.Password, placeOf(a))
+	return c.step(ctx, s, err)
 }

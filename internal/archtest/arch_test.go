@@ -107,7 +107,7 @@ var owners = map[string][]string{
 	"github.com/nwaples/rardecode":        {"internal/unpack/archive"},
 	"github.com/ulikunitz/xz":             {"internal/unpack/archive"},
 	"github.com/richardlehane/mscfb":      {"internal/unpack/office"},
-	"github.com/makiuchi-d/gozxing":       {"internal/unpack/image"},
+	"github.com/makiuchi-d/gozxing":       {"internal/unpack/image", "console"},
 }
 
 // topLevel are the folders of the design.
