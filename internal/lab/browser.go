@@ -15,11 +15,11 @@ import (
 
 // BrowserOptions say what a browser looks at, and as what.
 type BrowserOptions struct {
-	Base    string // of the console, https://...; its certificate is not looked at
-	Out     string // folder for pictures; it is made
-	Width   int    // of the window in px; 0: 1280
-	Scheme  string // "light" or "dark"; "": light
-	NoPages bool   // the browser runs no script of pages
+	Base     string // of the console, https://...; its certificate is not looked at
+	Out      string // folder for pictures; it is made
+	Width    int    // of the window in px; 0: 1280
+	Scheme   string // "light" or "dark"; "": light
+	NoScript bool   // the browser runs no script of pages
 }
 
 // Browser is Debian's Chromium, driven by node with the steps of internal/lab/browser.
@@ -65,7 +65,7 @@ func StartBrowser(ctx context.Context, dir string, o BrowserOptions) (*Browser, 
 		return nil, fmt.Errorf("browser: %w", err)
 	}
 	script := ""
-	if o.NoPages {
+	if o.NoScript {
 		script = "off"
 	}
 	width := o.Width

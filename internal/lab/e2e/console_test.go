@@ -2,8 +2,13 @@ package e2e
 
 import (
 	"encoding/json"
+	"gatepost/internal/lab/dnslab"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"gatepost/internal/lab"
@@ -48,4 +53,69 @@ func TestConsoleLogin(t *testing.T) {
 		t.Errorf("an unknown name is told %q, a wrong password %q", name, password)
 	}
 	b.Step("login.enter", map[string]any{"name": ownerName, "password": operatorPassword}, nil)
+}
+
+// TestConsoleTour looks at every page that a link leads to, as the owner of a gateway that has mail of each kind.
+func TestConsoleTour(t *testing.T) {
+	t.Parallel()
+	w := begin(t, consoleSetup(dnslab.New(t, dnslab.Text(consoleZones))))
+	b := w.browse(t, lab.BrowserOptions{})
+	w.signIn(t, b)
+	m := &matrix{world: w, owner: w.visitor(t)}
+	if a := m.owner.ask("POST", "/login", url.Values{"name": {ownerName}, "password": {operatorPassword}}); a.code != http.StatusSeeOther {
+		t.Fatalf("login: %d", a.code)
+	}
+	m.mails(t)
+	w.operator(t, "helper", "help-desk", "served.test")
+	var pages []string
+	b.Step("tour.walk", nil, &pages)
+	t.Logf("pages: %s", pages)
+	if len(pages) < 5 {
+		t.Errorf("only %d pages", len(pages))
+	}
+}
+
+// TestConsolePeople: the owner makes a help desk for one domain; it sets its password by the code, sees the mail of its domain only,
+// and is told who may what it may not.
+func TestConsolePeople(t *testing.T) {
+	t.Parallel()
+	w := begin(t, consoleSetup(dnslab.New(t, dnslab.Text(consoleZones))))
+	b := w.browse(t, lab.BrowserOptions{})
+	w.signIn(t, b)
+	for _, to := range []string{"bob@served.test", "carol@other.test"} {
+		w.mail(t, "198.51.100.9", "mx.good.example", "listed@good.example", to, "")
+	}
+	b.Step("log.arrived", map[string]any{"query": "from:listed@good.example", "count": 2}, nil)
+	var code, told string
+	var nav, rows []string
+	b.Step("people.knows", map[string]any{"password": operatorPassword}, nil)
+	b.Step("people.add", map[string]any{"name": "desk", "role": "help-desk", "domains": "served.test"}, &code)
+	b.Step("people.redeem", map[string]any{"code": code, "password": operatorPassword, "look": "redeem"}, &nav)
+	if slices.Contains(nav, "/users") || !slices.Contains(nav, "/log") {
+		t.Errorf("a help desk is offered %v", nav)
+	}
+	b.Step("log.rows", map[string]any{"query": ""}, &rows)
+	if len(rows) != 1 || !strings.Contains(rows[0], "bob@served.test") {
+		t.Errorf("the log of served.test: %q", rows)
+	}
+	b.Step("people.forbidden", map[string]any{"path": "/users"}, &told)
+	if !strings.Contains(told, "owner") {
+		t.Errorf("what says who may: %q", told)
+	}
+}
+
+// TestConsoleNoScript: without script in the browser, a refused message is found and explained, and filters work.
+func TestConsoleNoScript(t *testing.T) {
+	t.Parallel()
+	w := begin(t, consoleSetup(dnslab.New(t, dnslab.Text(consoleZones))))
+	said, ref := w.mail(t, "198.51.100.9", "mx.good.example", "a@good.example", "bob@served.test", "")
+	w.mail(t, "198.51.100.7", "mx.good.example", "a@good.example", "bob@served.test", plainMail("a@good.example", "hello", "hello"))
+	b := w.browse(t, lab.BrowserOptions{NoScript: true, Width: 390})
+	w.signIn(t, b)
+	b.Step("log.arrived", map[string]any{"query": "from:a@good.example", "count": 2}, nil)
+	var s page
+	b.Step("log.plain", map[string]any{"query": "ip:198.51.100.9", "verdict": "Rejected", "id": ref}, &s)
+	if s.Reply != said || s.decided() != "rbl.client" {
+		t.Errorf("decided %q, reply %q, the client got %q", s.decided(), s.Reply, said)
+	}
 }

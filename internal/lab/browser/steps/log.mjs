@@ -141,3 +141,17 @@ export async function overview(t) {
   await t.look("overview");
   return t.page.locator(".kpis a").evaluateAll(all => Object.fromEntries(all.map(e => [e.querySelector("span").textContent.trim(), Number(e.querySelector("b").textContent)])));
 }
+
+// plain finds and reads a message by links and forms alone.
+export async function plain(t, { query, verdict, id }) {
+  const { page } = t;
+  await t.go("/log");
+  await page.locator("#filters input[name=q]").fill(query);
+  await page.locator("#filters").getByRole("button", { name: "Apply" }).click();
+  await page.waitForURL(u => u.searchParams.get("q") === query);
+  await page.locator(".seg").getByRole("button", { name: verdict }).click();
+  await page.waitForURL(u => u.searchParams.has("verdict") && u.searchParams.get("q") === query);
+  await page.locator(`#row-${id} a`).first().click();
+  await page.waitForURL(u => u.pathname === "/log/m/" + id);
+  return story(t);
+}
