@@ -8,14 +8,9 @@ import (
 
 	auditing "gatepost/cmd/gatepost/audit"
 	"gatepost/cmd/gatepost/policy"
+	kept "gatepost/cmd/gatepost/quarantine"
 	"gatepost/cmd/gatepost/queue"
 	"gatepost/internal/cli"
-)
-
-// Arguments that several commands share.
-const (
-	keptPicks  = "ID... | [--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--older T] [--damaged] [--all] [--dry-run]"
-	keptStates = "S: visible, releasing, released, deleted. C: spam, other, unscanned, dmarc, impersonation, attachment, malware. T: 2h, 3d, 14:30, 2026-11-23. R: the beginning of a reason. A, TEXT: a part of it; --rcpt A: exactly, and of each message only his copy is released or deleted; --from '<>': bounces. --only: these recipients"
 )
 
 // groups is the table that main and the help read.
@@ -59,21 +54,7 @@ func groups() []cli.Group {
 			{Words: "recipients directories", Args: "[--config PATH] [--json]", Doc: "show the directories of recipients with their age, and what the word of each next hop is worth", Run: recipientsDirectories},
 		}},
 		{Title: "Mail that waits for its route (the spool)", Commands: queue.Commands()},
-		{Title: "Mail that is kept since it is doubtful (the quarantine)", Commands: []cli.Command{
-			{Words: "quarantine list", Args: "[--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--damaged] [--before ID] [--limit N] [--config PATH] [--json]", Doc: "list mail in quarantine, the newest first", Run: keptListing, Note: keptStates},
-			{Words: "quarantine show", Args: "ID [--config PATH] [--json]", Doc: "tell all that is known of a message in quarantine, and nothing of what is in it", Run: keptShow},
-			{Words: "quarantine view", Args: "ID [--raw] [--config PATH] [--json]", Doc: "show a message in quarantine as text, which the journal notes; --raw: the message itself", Run: keptView},
-			{Words: "quarantine release", Args: keptPicks + " [--only A,...] [--other A] [--force] [--allow|--allow-client] [--why TEXT] [--expires DAY] [--config PATH] [--json]", Doc: "deliver messages, after another look for malware; --other: to another address; --allow prints the lines that let their author pass wherever DMARC proves him, --allow-client those for their host", Run: keptChange("release"), Note: keptStates},
-			{Words: "quarantine delete", Args: keptPicks + " [--only A,...] [--config PATH] [--json]", Doc: "erase messages, and tell nobody but the journal", Run: keptChange("delete"), Note: keptStates},
-			{Words: "quarantine report", Args: keptPicks + " --as spam|ham [--config PATH] [--json]", Doc: "note that messages are spam, or are none", Run: keptChange("report"), Note: keptStates},
-			{Words: "quarantine forward", Args: keptPicks + " --analyst A [--config PATH] [--json]", Doc: "send messages to somebody who looks at them, as attachments", Run: keptChange("forward"), Note: keptStates},
-			{Words: "quarantine digest", Args: "[--dry-run] [--recipient A] [--send] [--config PATH] [--json]", Doc: "show which recipients would be told now of mail in quarantine, and of one what; --send: tell them", Run: keptDigest},
-			{Words: "quarantine expire", Args: "[--config PATH]", Doc: "erase now what was kept for long enough", Run: keptExpire},
-			{Words: "quarantine clear-latch", Args: "[--config PATH]", Doc: "quarantine mail again after the disk failed and was mended", Run: keptClear},
-			{Words: "quarantine key list", Args: "[--config PATH] [--json]", Doc: "show the keys of the quarantine, and how many messages need each", Run: keptKeys("list")},
-			{Words: "quarantine key rotate", Args: "[--config PATH] [--json]", Doc: "make a key for what comes from now on", Run: keptKeys("rotate")},
-			{Words: "quarantine key forget", Args: "KEY [--config PATH] [--json]", Doc: "remove a key that no message needs any more", Run: keptKeys("forget")},
-		}},
+		{Title: "Mail that is kept since it is doubtful (the quarantine)", Commands: kept.Commands()},
 		{Title: "Encryption: certificates, TLSA records, MTA-STS policies, reports about TLS", Commands: []cli.Command{
 			{Words: "tls status", Args: "[--config PATH] [--json]", Doc: "show the certificates: who is shown which, until when, who vouches for them, and what waits", Run: tlsStatus},
 			{Words: "tls renew", Args: "[NAME] [--force] [--config PATH] [--json]", Doc: "order a certificate of [[tls.acme]] anew, or all; --force: also less than an hour after the last order", Run: tlsRenew},

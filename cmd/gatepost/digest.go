@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"gatepost/gateway/journal"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
-	"gatepost/internal/control"
 	"gatepost/internal/routing"
 	"gatepost/internal/store"
 )
@@ -180,15 +178,4 @@ func (d *daemon) digestInstruments(m *journal.Metrics) {
 		}
 		return true, fmt.Sprintf("for %d %s", n, cli.Plural(n, "domain", "domains"))
 	})
-}
-
-// digestVerb answers gatepost quarantine digest.
-func (d *daemon) digestVerb(ctx context.Context, r *http.Request) (any, error) {
-	if d.digests.Digest == nil {
-		return nil, &control.Fault{Status: http.StatusConflict, Message: "digests cannot be sent: " + d.digests.why}
-	}
-	if len(digestSettings(d.document.Load(), d.now.Load().snapshot.Policy).Domains) == 0 {
-		return nil, &control.Fault{Status: http.StatusConflict, Message: "no domain has a digest", Hint: `write at = ["07:00"] in [quarantine.digest] of policy.toml`}
-	}
-	return d.digests.Now(ctx, r.URL.Query().Get("rcpt"), r.Method == http.MethodPost)
 }

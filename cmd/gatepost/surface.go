@@ -19,6 +19,7 @@ func (d *daemon) operations() []control.Operation {
 		d.auditOperations(),
 		d.healthOperations(),
 		d.queueOperations(),
+		d.keptOperations(),
 		d.userOperations(),
 		maillog.New(store.NewReader(logFolder(d.bootstrap)), d.tail).Operations(),
 		d.policyOperations(),

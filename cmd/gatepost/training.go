@@ -12,9 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
-	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/rspamd"
 	"gatepost/internal/spamd"
@@ -213,22 +211,4 @@ func (t teacher) Teach(ctx context.Context, spam bool, m io.Reader, size int64, 
 		err = errors.New(strings.Join(append(faults, said...), "; "))
 	}
 	return knowing, told, err
-}
-
-// lessonOf tells what engines learn from a message.
-func lessonOf(l *quarantine.Lesson) (word, text string) {
-	word, text = "Not learned", "as "+l.As
-	switch {
-	case l.Done:
-		word = "Learned"
-	case l.Due:
-		word = "To learn"
-	}
-	if l.Tries > 0 {
-		text += ", " + cli.Stamp(l.At)
-	}
-	if l.Due && l.Tries > 0 {
-		text += fmt.Sprintf(", %d failed, and it is tried again", l.Tries)
-	}
-	return word, text + ": " + gateway.CleanText(l.Said, 300)
 }

@@ -65,6 +65,7 @@ type Filter struct {
 	From     string     // a part of the reverse-path or of From; "<>": the null reverse-path
 	To       string     // a part of a recipient
 	Rcpt     string     // a recipient, exactly but for case
+	Domains  []string   // of a recipient: any of them, exactly; lower-case A-labels
 	Subject  string     // a part
 	Reason   string     // the beginning of a reason: "attachments." picks all of them
 	Class    *Class     //

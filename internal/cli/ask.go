@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"unicode"
@@ -41,6 +42,16 @@ func Call[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation
 		return nil, err
 	}
 	return out, nil
+}
+
+// CallFields is Call by the names of fields, as an operation's In has them.
+func CallFields[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation, fields url.Values) (*Out, error) {
+	o = control.Asking[In](o)
+	in, err := o.Fill(fields)
+	if err != nil {
+		return nil, err
+	}
+	return Call[Out](ctx, e, f, o, in.(*In))
 }
 
 // Complain tells an error and returns the exit code that belongs to it.

@@ -48,9 +48,15 @@ func (s *Surface) fill(name string, fields url.Values) (*Operation, any, error) 
 		return nil, nil, fmt.Errorf("control: no operation %q", name)
 	}
 	o := &s.Operations[i]
+	in, err := o.Fill(fields)
+	return o, in, err
+}
+
+// Fill makes an In of texts by the names of its fields.
+func (o *Operation) Fill(fields url.Values) (any, error) {
 	in := reflect.New(o.In)
 	if err := o.defaults(in.Elem()); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	left := len(fields)
 	for _, f := range o.fields {
@@ -67,16 +73,16 @@ func (s *Surface) fill(name string, fields url.Values) (*Operation, any, error) 
 			continue
 		}
 		if err := setText(v, texts); err != nil {
-			return nil, nil, &Fault{Status: http.StatusBadRequest, Message: f.Name + ": " + err.Error(), Field: f.Name}
+			return nil, &Fault{Status: http.StatusBadRequest, Message: f.Name + ": " + err.Error(), Field: f.Name}
 		}
 	}
 	if left > 0 {
-		return nil, nil, fmt.Errorf("control: %s does not take all of %v", name, fields)
+		return nil, fmt.Errorf("control: %s does not take all of %v", o.Name, fields)
 	}
 	if err := o.check(in.Elem()); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return o, in.Interface(), nil
+	return in.Interface(), nil
 }
 
 // Offers reports whether there is an operation.

@@ -182,6 +182,12 @@ func picks(f *quarantine.Filter) (where []string, values []any) {
 	if f.To != "" {
 		rcpt, vs = rcpt+` AND r.folded LIKE ? ESCAPE '\'`, append(vs, like(strings.ToLower(f.To)))
 	}
+	if len(f.Domains) > 0 {
+		rcpt += " AND (" + strings.Repeat(` OR r.folded LIKE ? ESCAPE '\'`, len(f.Domains))[4:] + ")"
+		for _, d := range f.Domains {
+			vs = append(vs, strings.TrimSuffix(like("@"+strings.ToLower(d)), "%"))
+		}
+	}
 	if f.State != nil {
 		rcpt, vs = rcpt+" AND r.state = ?", append(vs, int(*f.State))
 	}

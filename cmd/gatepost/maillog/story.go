@@ -50,11 +50,11 @@ func Story(a *access.Actor, id gateway.ID, s *store.Story) *api.LogStory {
 	whole := s.Event == nil
 	if s.Event != nil {
 		var mine *gateway.Event
-		mine, whole = boundEvent(a, s.Event)
+		mine, whole = Bound(a, s.Event)
 		out.Event = told(mine)
 	}
 	for _, e := range s.Transactions {
-		if mine, _ := boundEvent(a, e); mine != nil {
+		if mine, _ := Bound(a, e); mine != nil {
 			out.Within = append(out.Within, journal.NewStory(mine))
 		}
 	}
@@ -82,9 +82,9 @@ func told(e *gateway.Event) *journal.Story {
 	return journal.NewStory(e)
 }
 
-// boundEvent is a transaction as an actor of some domains sees it; nil where he sees nothing. whole says that all its recipients are
+// Bound is a transaction as an actor of some domains sees it; nil where he sees nothing. whole says that all its recipients are
 // his.
-func boundEvent(a *access.Actor, from *gateway.Event) (mine *gateway.Event, whole bool) {
+func Bound(a *access.Actor, from *gateway.Event) (mine *gateway.Event, whole bool) {
 	if from.Record == nil {
 		return nil, false
 	}

@@ -1,4 +1,4 @@
-package main
+package quarantine
 
 import (
 	"net/url"

@@ -1,4 +1,4 @@
-package main
+package quarantine
 
 import (
 	"net/netip"
@@ -7,10 +7,20 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
 	"gatepost/internal/config"
 )
+
+// sections are the tables of the policy that the checks describe, as far as an entry needs them.
+func sections() config.Sections {
+	out := config.Sections{}
+	for _, d := range filters.Definitions() {
+		out[d.Name] = config.Section{Name: d.Name, Doc: d.Doc, Options: d.Options, Moved: d.Moved, Parts: d.Parts, Action: config.Action(d.Action.String()), Unknown: config.Action(d.Unknown.String())}
+	}
+	return out
+}
 
 // TestAllowEntry shows which lines let a sender pass, and for whom there are none: that for the author wherever DMARC proved
 // him and for nobody else, that for the host only where it is asked for.

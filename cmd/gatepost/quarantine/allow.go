@@ -1,4 +1,4 @@
-package main
+package quarantine
 
 import (
 	"context"
@@ -64,7 +64,7 @@ type allowedKept struct {
 // print prints the lines that let the sender of a message pass from now on. policy.toml is the operator's: nobody else
 // writes into it.
 func (a *allowing) print(ctx context.Context, e cli.Env, f *cli.Flags, id gateway.ID) {
-	l, err := lookAt(ctx, e, f.Config, id, "")
+	l, err := lookAt(ctx, e, f, id)
 	if err != nil {
 		cli.Complain(e, "quarantine release --allow", err)
 		return

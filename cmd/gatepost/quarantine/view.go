@@ -1,17 +1,17 @@
-package main
+package quarantine
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
+	"gatepost/internal/control"
 )
 
 // maxViewLine bounds a line that is shown.
@@ -21,18 +21,25 @@ const maxViewLine = 2000
 func keptView(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "quarantine view")
 	raw := f.Bool("raw", false, "")
+	why := f.String("why", "", "")
 	id, ok := oneKept(e, f, args)
 	if !ok {
 		return cli.Usage
 	}
-	how := map[bool]string{true: "raw", false: "view"}[*raw]
-	l, err := lookAt(ctx, e, f.Config, id, how)
+	in := &api.KeptLook{ID: id.String(), Why: *why}
+	if *raw {
+		file, err := cli.Call[control.File](ctx, e, f, rawQuestion(), in)
+		if err != nil {
+			return cli.Complain(e, "quarantine view", err)
+		}
+		_, _ = e.Out.Write(file.Data) // who no longer reads needs no message
+		return cli.Done
+	}
+	l, err := cli.Call[quarantine.Looked](ctx, e, f, viewQuestion(), in)
 	if err != nil {
 		return cli.Complain(e, "quarantine view", err)
 	}
 	switch {
-	case *raw:
-		_, _ = e.Out.Write(l.Message) // who no longer reads needs no message
 	case f.JSON:
 		if json.NewEncoder(e.Out).Encode(l) != nil {
 			return cli.Found
@@ -61,11 +68,11 @@ func keptExpire(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var out map[string]int
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/quarantine/expire", &out); err != nil {
+	out, err := cli.Call[api.Expired](ctx, e, f, expireQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "quarantine expire", err)
 	}
-	fmt.Fprintf(e.Err, "%d %s erased, whose time was over\n", out["expired"], cli.Plural(out["expired"], "message was", "messages were"))
+	fmt.Fprintf(e.Err, "%d %s erased, whose time was over\n", out.Expired, cli.Plural(out.Expired, "message was", "messages were"))
 	return cli.Done
 }
 
@@ -75,11 +82,11 @@ func keptClear(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var out map[string]string
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/quarantine/clear?"+url.Values{"by": {cli.By()}}.Encode(), &out); err != nil {
+	out, err := cli.Call[api.Was](ctx, e, f, clearQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "quarantine clear-latch", err)
 	}
-	fmt.Fprintf(e.Err, "the disk took and flushed a file: mail is quarantined again (it was shut since: %s)\n", out["was"])
+	fmt.Fprintf(e.Err, "the disk took and flushed a file: mail is quarantined again (it was shut since: %s)\n", out.Was)
 	return cli.Done
 }
 
@@ -95,17 +102,20 @@ func keptKeys(verb string) func(context.Context, cli.Env, []string) int {
 			}
 			return cli.Usage
 		}
-		v, method := url.Values{"by": {cli.By()}}, http.MethodPost
+		var out *api.KeptKeys
+		var err error
 		switch verb {
 		case "list":
-			method = http.MethodGet
+			out, err = cli.Call[api.KeptKeys](ctx, e, f, keysQuestion(), &struct{}{})
 		case "forget":
-			v.Set("forget", rest[0])
+			out, err = cli.Call[api.KeptKeys](ctx, e, f, forgetQuestion(), &api.KeptKey{Key: rest[0]})
+		default:
+			out, err = cli.Call[api.KeptKeys](ctx, e, f, rotateQuestion(), &struct{}{})
 		}
-		var keys []quarantine.KeyInfo
-		if err := cli.Ask(ctx, e, f.Config, method, "/quarantine/keys?"+v.Encode(), &keys); err != nil {
+		if err != nil {
 			return cli.Complain(e, name, err)
 		}
+		keys := out.Keys
 		if f.JSON {
 			return cli.JSONLines(e, keys)
 		}

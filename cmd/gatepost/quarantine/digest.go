@@ -1,13 +1,11 @@
-package main
+package quarantine
 
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 
 	"gatepost/gateway"
-	"gatepost/gateway/digest"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 )
 
@@ -24,14 +22,15 @@ func keptDigest(ctx context.Context, e cli.Env, args []string) int {
 		fmt.Fprintf(e.Err, "gatepost %s: --send or --dry-run, not both\n", name)
 		return cli.Usage
 	}
-	method, did := http.MethodGet, "would be sent"
+	question, did := digestQuestion(), "would be sent"
 	if *send {
-		method, did = http.MethodPost, "sent"
+		question, did = sendQuestion(), "sent"
 	}
-	var list []digest.Told
-	if err := cli.Ask(ctx, e, f.Config, method, "/quarantine/digest?"+url.Values{"rcpt": {*rcpt}}.Encode(), &list); err != nil {
+	out, err := cli.Call[api.Digests](ctx, e, f, question, &api.DigestAsk{Rcpt: *rcpt})
+	if err != nil {
 		return cli.Complain(e, name, err)
 	}
+	list := out.Digests
 	failed := 0
 	for i := range list {
 		t := &list[i]

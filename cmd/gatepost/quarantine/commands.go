@@ -1,12 +1,11 @@
-package main
+package quarantine
 
 import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
+	"maps"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -14,8 +13,32 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 )
+
+// Commands are those of the quarantine.
+func Commands() []cli.Command {
+	const (
+		picks  = "ID... | [--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--older T] [--damaged] [--all] [--dry-run]"
+		states = "S: visible, releasing, released, deleted. C: spam, other, unscanned, dmarc, impersonation, attachment, malware. T: 2h, 3d, 14:30, 2026-11-23. R: the beginning of a reason. A, TEXT: a part of it; --rcpt A: exactly, and of each message only his copy is released or deleted; --from '<>': bounces. --only: these recipients"
+	)
+	return []cli.Command{
+		{Words: "quarantine list", Args: "[--from A] [--to A] [--rcpt A] [--subject TEXT] [--reason R] [--class C] [--state S] [--reported spam|ham] [--since T] [--until T] [--damaged] [--before ID] [--limit N] [--config PATH] [--json]", Doc: "list mail in quarantine, the newest first", Run: keptListing, Note: states},
+		{Words: "quarantine show", Args: "ID [--config PATH] [--json]", Doc: "tell all that is known of a message in quarantine, and nothing of what is in it", Run: keptShow},
+		{Words: "quarantine view", Args: "ID [--raw] [--why TEXT] [--config PATH] [--json]", Doc: "show a message in quarantine as text, which the journal notes; --raw: the message itself", Run: keptView},
+		{Words: "quarantine release", Args: picks + " [--only A,...] [--other A] [--force] [--allow|--allow-client] [--why TEXT] [--expires DAY] [--config PATH] [--json]", Doc: "deliver messages, after another look for malware; --other: to another address; --allow prints the lines that let their author pass wherever DMARC proves him, --allow-client those for their host", Run: keptChange("release"), Note: states},
+		{Words: "quarantine delete", Args: picks + " [--only A,...] [--config PATH] [--json]", Doc: "erase messages, and tell nobody but the journal", Run: keptChange("delete"), Note: states},
+		{Words: "quarantine report", Args: picks + " --as spam|ham [--config PATH] [--json]", Doc: "note that messages are spam, or are none", Run: keptChange("report"), Note: states},
+		{Words: "quarantine forward", Args: picks + " --analyst A [--config PATH] [--json]", Doc: "send messages to somebody who looks at them, as attachments", Run: keptChange("forward"), Note: states},
+		{Words: "quarantine digest", Args: "[--dry-run] [--recipient A] [--send] [--config PATH] [--json]", Doc: "show which recipients would be told now of mail in quarantine, and of one what; --send: tell them", Run: keptDigest},
+		{Words: "quarantine expire", Args: "[--config PATH]", Doc: "erase now what was kept for long enough", Run: keptExpire},
+		{Words: "quarantine clear-latch", Args: "[--config PATH]", Doc: "quarantine mail again after the disk failed and was mended", Run: keptClear},
+		{Words: "quarantine key list", Args: "[--config PATH] [--json]", Doc: "show the keys of the quarantine, and how many messages need each", Run: keptKeys("list")},
+		{Words: "quarantine key rotate", Args: "[--config PATH] [--json]", Doc: "make a key for what comes from now on", Run: keptKeys("rotate")},
+		{Words: "quarantine key forget", Args: "KEY [--config PATH] [--json]", Doc: "remove a key that no message needs any more", Run: keptKeys("forget")},
+	}
+}
 
 // keptFlags adds what picks messages in quarantine, and returns the query they make.
 func keptFlags(f *cli.Flags) url.Values {
@@ -48,12 +71,29 @@ func keptFlags(f *cli.Flags) url.Values {
 	}
 	f.Func("before", "", func(text string) error {
 		id, err := gateway.ParseID(text)
-		v.Set("before", id.String())
+		v.Set("cursor", id.String())
 		return err
 	})
-	f.BoolFunc("damaged", "", func(string) error { v.Set("damaged", "1"); return nil })
+	f.BoolFunc("damaged", "", func(string) error { v.Set("damaged", "true"); return nil })
 	f.Func("id", "", func(text string) error { return addID(v, text) })
 	return v
+}
+
+// all reads page after page, at most so many messages.
+func all(ctx context.Context, e cli.Env, f *cli.Flags, v url.Values, most int) (*api.KeptList, error) {
+	out := &api.KeptList{}
+	v = maps.Clone(v)
+	for {
+		v.Set("limit", strconv.Itoa(min(most-len(out.Messages), pageAtMost)))
+		page, err := cli.CallFields[api.KeptList, api.KeptAsk](ctx, e, f, listQuestion(), v)
+		if err != nil {
+			return nil, err
+		}
+		out.Messages, out.Next, out.Status = append(out.Messages, page.Messages...), page.Next, page.Status
+		if v.Set("cursor", page.Next); page.Next == "" || len(out.Messages) >= most {
+			return out, ctx.Err()
+		}
+	}
 }
 
 // keptListing shows what lies in quarantine.
@@ -68,9 +108,8 @@ func keptListing(ctx context.Context, e cli.Env, args []string) int {
 		fmt.Fprintf(e.Err, "gatepost quarantine list: --limit is %d; write a number from 1 to %d\n", *limit, keptAtMost)
 		return cli.Usage
 	}
-	v.Set("limit", strconv.Itoa(*limit))
-	var list keptList
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/quarantine?"+v.Encode(), &list); err != nil {
+	list, err := all(ctx, e, f, v, *limit)
+	if err != nil {
 		return cli.Complain(e, "quarantine list", err)
 	}
 	if f.JSON {
@@ -80,11 +119,13 @@ func keptListing(ctx context.Context, e cli.Env, args []string) int {
 	} else {
 		printKept(e.Out, list.Messages)
 	}
-	if list.More {
-		last := list.Messages[len(list.Messages)-1].ID
-		fmt.Fprintf(e.Err, "there are more: --before %s, a larger --limit, or another filter\n", last)
+	if list.Next != "" {
+		fmt.Fprintf(e.Err, "there are more: --before %s, a larger --limit, or another filter\n", list.Next)
 	}
-	s := &list.Status
+	s := list.Status
+	if s == nil {
+		return cli.Done
+	}
 	fmt.Fprintf(e.Err, "%d %s, %d of %d octets in all\n", s.Messages, cli.Plural(s.Messages, "message", "messages"), s.Octets, s.Most)
 	if s.Unknown > 0 {
 		fmt.Fprintf(e.Err, "the index is being made anew: %d messages are not in it yet\n", s.Unknown)
@@ -157,14 +198,9 @@ func oneKept(e cli.Env, f *cli.Flags, args []string) (gateway.ID, bool) {
 	return id, err == nil
 }
 
-// lookAt asks for one message.
-func lookAt(ctx context.Context, e cli.Env, config string, id gateway.ID, how string) (*quarantine.Looked, error) {
-	v := url.Values{"id": {id.String()}, "by": {cli.By()}}
-	if how != "" {
-		v.Set(how, "1")
-	}
-	l := new(quarantine.Looked)
-	return l, cli.Ask(ctx, e, config, http.MethodGet, "/quarantine/show?"+v.Encode(), l)
+// lookAt asks for what is known of one message.
+func lookAt(ctx context.Context, e cli.Env, f *cli.Flags, id gateway.ID) (*quarantine.Looked, error) {
+	return cli.Call[quarantine.Looked](ctx, e, f, showQuestion(), &api.KeptID{ID: id.String()})
 }
 
 // keptShow tells all that is known of one message, and nothing of what is in it.
@@ -174,7 +210,7 @@ func keptShow(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	l, err := lookAt(ctx, e, f.Config, id, "")
+	l, err := lookAt(ctx, e, f, id)
 	if err != nil {
 		return cli.Complain(e, "quarantine show", err)
 	}
@@ -235,161 +271,4 @@ func printLooked(w io.Writer, l *quarantine.Looked) {
 	}
 	line("File", l.File)
 	line("Story", "gatepost trace "+r.ID.String())
-}
-
-// keptChange makes the command of a verb.
-func keptChange(verb string) func(context.Context, cli.Env, []string) int {
-	return func(ctx context.Context, e cli.Env, args []string) int {
-		name := "quarantine " + verb
-		f := cli.NewFlags(e, name)
-		v := keptFlags(f)
-		all, dry := f.Bool("all", false, ""), f.Bool("dry-run", false, "")
-		do := keptDo{Verb: verb, By: cli.By()}
-		allow, as := allowing{}, ""
-		switch verb {
-		case "release":
-			f.StringVar(&do.To, "other", "", "")
-			f.BoolVar(&do.Force, "force", false, "")
-			allow.flags(f)
-		case "report":
-			f.StringVar(&as, "as", "", "")
-		case "forward":
-			f.StringVar(&do.To, "analyst", "", "")
-		}
-		only := f.String("only", "", "")
-		rest, ok := f.Read(e, args, keptAtMost)
-		if !ok {
-			return cli.Usage
-		}
-		for _, text := range rest {
-			if err := addID(v, text); err != nil {
-				fmt.Fprintf(e.Err, "gatepost %s: %q: %v\n", name, text, err)
-				return cli.Usage
-			}
-		}
-		if err := allow.read(time.Now()); err != nil {
-			fmt.Fprintf(e.Err, "gatepost %s: %v\n", name, err)
-			return cli.Usage
-		}
-		if *only != "" {
-			do.Rcpts = strings.Split(*only, ",")
-		}
-		do.Spam = as == "spam"
-		if len(v) > 0 {
-			do.narrow(v)
-		}
-		switch {
-		case len(v) == 0:
-			fmt.Fprintf(e.Err, "gatepost %s: name messages by their references, or by a filter; gatepost quarantine list shows them\n", name)
-			return cli.Usage
-		case verb == "report" && as != "spam" && as != "ham":
-			fmt.Fprintln(e.Err, "gatepost quarantine report: --as spam, or --as ham for what is none")
-			return cli.Usage
-		case verb == "forward" && do.To == "":
-			fmt.Fprintln(e.Err, "gatepost quarantine forward: --analyst says to whom")
-			return cli.Usage
-		}
-		return do.run(ctx, e, f, v, keptHow{all: *all, dry: *dry, allow: allow})
-	}
-}
-
-// keptHow says how a change is made.
-type keptHow struct {
-	all, dry bool
-	allow    allowing
-}
-
-// run finds the messages, and has the daemon change them, some at a time.
-func (a *keptDo) run(ctx context.Context, e cli.Env, f *cli.Flags, v url.Values, how keptHow) int {
-	name := "quarantine " + a.Verb
-	v.Set("limit", strconv.Itoa(keptAtMost))
-	var list keptList
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/quarantine?"+v.Encode(), &list); err != nil {
-		return cli.Complain(e, name, err)
-	}
-	if n := len(list.Messages); n > 1 && !how.all && !how.dry && len(v["id"]) != n {
-		fmt.Fprintf(e.Err, "gatepost %s: that picks %d messages; add --all to do it to all of them, or --dry-run to see them\n", name, n)
-		return cli.Usage
-	}
-	done, failed := 0, 0
-	for _, id := range v["id"] {
-		if !slices.ContainsFunc(list.Messages, func(r quarantine.Row) bool { return r.ID.String() == id }) {
-			failed++
-			fmt.Fprintf(e.Err, "%s: not in quarantine, or not picked by the filter; gatepost trace %s tells what became of it\n", id, id)
-		}
-	}
-	if how.dry {
-		if f.JSON {
-			cli.JSONLines(e, list.Messages)
-		} else {
-			printKept(e.Out, list.Messages)
-		}
-		whose := ""
-		if len(a.Rcpts) > 0 {
-			whose = ", of each only the " + cli.Plural(len(a.Rcpts), "copy", "copies") + " of " + strings.Join(a.Rcpts, ", ")
-		}
-		fmt.Fprintf(e.Err, "%d %s would be changed%s\n", len(list.Messages), cli.Plural(len(list.Messages), "message", "messages"), whose)
-		return cli.Done
-	}
-	each := keptAtOnce
-	if a.Verb == "release" || a.Verb == "forward" {
-		each = 1 // a next hop takes its time
-	}
-	for some := range slices.Chunk(list.Messages, each) {
-		a.IDs = a.IDs[:0]
-		for i := range some {
-			a.IDs = append(a.IDs, some[i].ID)
-		}
-		var out []keptDone
-		if err := cli.Send(ctx, e, f.Config, http.MethodPost, "/quarantine/do", a, &out); err != nil {
-			return cli.Complain(e, name, err)
-		}
-		for i := range out {
-			if out[i].print(e, f.JSON) {
-				done++
-			} else {
-				failed++
-			}
-		}
-		if how.allow.wanted() {
-			for i := range some {
-				how.allow.print(ctx, e, f, some[i].ID)
-			}
-		}
-	}
-	fmt.Fprintf(e.Err, "%d %s done, %d not\n", done, cli.Plural(done, "message", "messages"), failed)
-	if list.More {
-		fmt.Fprintln(e.Err, "there are more: say it again")
-	}
-	if done == 0 || failed > 0 {
-		return cli.Found
-	}
-	return cli.Done
-}
-
-// print tells what became of one message, and whether all of it was done.
-func (k *keptDone) print(e cli.Env, asJSON bool) bool {
-	good := k.Error == ""
-	for i := range k.Results {
-		good = good && k.Results[i].Done
-	}
-	if asJSON {
-		cli.JSONLines(e, []keptDone{*k})
-		return good
-	}
-	if k.Error != "" {
-		fmt.Fprintf(e.Err, "%s: %s\n", k.ID, k.Error)
-	}
-	if k.Said != "" {
-		fmt.Fprintf(e.Out, "%s: %s\n", k.ID, k.Said)
-	}
-	for i := range k.Results {
-		r := &k.Results[i]
-		word := map[bool]string{true: "delivered", false: "not delivered"}[r.Done]
-		if r.Spooled {
-			word = "taken"
-		}
-		fmt.Fprintf(e.Out, "%s: %s for %s: %s\n", k.ID, word, gateway.CleanText(strings.Join(r.Rcpts, ", "), 1000), r.Said)
-	}
-	return good
 }
