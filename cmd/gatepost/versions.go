@@ -33,7 +33,7 @@ func (d *daemon) openVersions(c *config.Config) {
 	target, held := policyTarget{d}, admin.NewVersions(d.data)
 	d.versions.meter = new(versions.Meter)
 	d.versions.Keeper = versions.New(versions.Options{Store: held, Target: target, Dir: d.bootstrap.StateDir, Copy: began, Meter: d.versions.meter, Tell: d.tellVersion, Log: d.log})
-	d.versions.desk = &policy.Desk{Keeper: d.versions.Keeper, Store: held, Target: target, Log: d.log,
+	d.versions.desk = &policy.Desk{Keeper: d.versions.Keeper, Store: held, Target: target, Log: d.log, Sections: sections,
 		Source: func() string { return d.document.Load().PolicyPath },
 		Usual:  func() time.Duration { return d.document.Load().Policy.Publish.Confirm }}
 }

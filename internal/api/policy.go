@@ -79,3 +79,27 @@ func (p *Published) ETag() string { return VersionTag(p.Number) }
 
 // VersionTag is how a version stands in ETag and If-Match: 0 where none was published.
 func VersionTag(number int64) string { return strconv.FormatInt(number, 10) }
+
+// Draft is what somebody changed and did not publish. Without one it is the policy in force.
+type Draft struct {
+	Exists   bool      `json:"exists"`
+	Base     int64     `json:"base"`            // the version that it was begun with; 0: policy.toml
+	Moved    bool      `json:"moved,omitempty"` // another version is in force by now
+	Seq      int64     `json:"seq"`             // grows with each save
+	Time     time.Time `json:"time,omitzero"`   // of the last one
+	Text     string    `json:"text"`
+	Usable   bool      `json:"usable"` // as far as the document alone tells
+	Problems []Problem `json:"problems,omitempty"`
+	Changes  []Changed `json:"changes,omitempty"` // from the policy in force
+	Diff     string    `json:"diff,omitempty"`    // the same, as diff -u writes it
+}
+
+// ETag is what the next change of the draft names in If-Match.
+func (d *Draft) ETag() string { return strconv.FormatInt(d.Seq, 10) }
+
+// Changed is a key of which two documents do not say the same.
+type Changed struct {
+	Key    string `json:"key"`
+	Before string `json:"before,omitempty"` // as it is written; "" where the key is not there, and its default holds
+	After  string `json:"after,omitempty"`
+}

@@ -46,6 +46,9 @@ func Edit(text []byte, changes []Change) ([]byte, error) {
 		if bad != nil {
 			return nil, Problems{{File: PolicyFile, Key: c.Key, Message: bad.Message, Instead: bad.Instead}}
 		}
+		if len(d.text) > MaxFile {
+			return nil, Problems{{File: PolicyFile, Key: c.Key, Message: "makes the document larger than " + Size(MaxFile).String(), Instead: "take something away first"}}
+		}
 		if d, err = outline(d.text); err != nil { // cannot happen, and would be no document
 			return nil, fmt.Errorf("%s: the change makes no document: %w", c.Key, err)
 		}

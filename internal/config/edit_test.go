@@ -166,6 +166,9 @@ func TestEditRefuses(t *testing.T) {
 	if _, err := Edit([]byte("a = \n"), []Change{{Key: "x", Value: 2}}); err == nil {
 		t.Error("a document that is none was changed")
 	}
+	if out, err := Edit(bytes.Repeat([]byte("#"), MaxFile-10), []Change{{Key: "x", Value: "too much"}}); out != nil || !strings.Contains(err.Error(), "policy.toml: x: makes the document larger than 1M") {
+		t.Errorf("a document that becomes too large: %v", err)
+	}
 	if _, err := Edit(nil, make([]Change, MaxChanges+1)); err == nil {
 		t.Error("any number of changes")
 	}

@@ -25,11 +25,13 @@ type Desk struct {
 	Source func() string        // the path of policy.toml that is in force; "" for none
 	Usual  func() time.Duration // how long versions wait to be confirmed where nobody says how long
 	Log    *slog.Logger
+
+	Sections func() config.Sections // the tables that checks describe
 }
 
 // Operations are those of the noun. desk is asked at each call.
 func Operations(desk func() *Desk) []control.Operation {
-	return []control.Operation{
+	return append(draftOperations(desk),
 		control.Define(showQuestion(), func(ctx context.Context, in *Some) (*api.Policy, error) { return desk().show(ctx, in) }),
 		control.Define(exportQuestion(), func(ctx context.Context, in *Some) (*control.File, error) { return desk().export(ctx, in) }),
 		control.Define(versionsQuestion(), func(ctx context.Context, in *Page) (*api.Versions, error) { return desk().list(ctx, in) }),
@@ -38,7 +40,7 @@ func Operations(desk func() *Desk) []control.Operation {
 		control.Define(applyQuestion(), func(ctx context.Context, in *Proposal) (*api.Published, error) { return desk().apply(ctx, in) }),
 		control.Define(rollbackQuestion(), func(ctx context.Context, in *Back) (*api.Published, error) { return desk().rollback(ctx, in) }),
 		control.Define(confirmQuestion(), func(ctx context.Context, in *Stay) (*api.Policy, error) { return desk().confirm(ctx, in) }),
-	}
+	)
 }
 
 // current is the policy that counts everywhere. Where the store does not answer, it is what is in force in this node.

@@ -105,3 +105,33 @@ func rollbackQuestion() control.Operation {
 func confirmQuestion() control.Operation {
 	return control.Operation{Name: "policy confirm", Method: http.MethodPost, Path: "/policy/confirm", Doc: "Say that a version which waits for it may stay", Right: access.PolicyPublish}
 }
+
+// Text is a draft as a whole.
+type Text struct {
+	Match string `json:"-" header:"If-Match" doc:"The ETag of the draft that was seen. Not set: there was none"`
+	Text  string `json:"text" secret:"true" doc:"The document, as in policy.toml"`
+	Base  *int64 `json:"base,omitempty" doc:"The version that it is a change of from now on; not set: as before, of a new draft the one in force"`
+}
+
+// Edit are changes of a draft.
+type Edit struct {
+	Match  string   `json:"-" header:"If-Match" doc:"The ETag of the draft that was seen. Not set: whatever it is"`
+	Set    []string `json:"set,omitempty" doc:"KEY=VALUE: a key with its value as in policy.toml, where text needs no quotes; domain[example.org].route=in, or of a new element domain[]={ name = \"example.org\", route = \"in\" }"`
+	Remove []string `json:"remove,omitempty" doc:"A key whose default shall hold, or a table or an element to take away"`
+}
+
+func draftQuestion() control.Operation {
+	return control.Operation{Name: "policy draft", Method: http.MethodGet, Path: "/policy/draft", Doc: "Show your draft of the policy", Right: access.PolicyRead}
+}
+
+func editQuestion() control.Operation {
+	return control.Operation{Name: "policy edit", Method: http.MethodPatch, Path: "/policy/draft", Doc: "Change keys in your draft of the policy, and leave all else in it as it is", Right: access.PolicyDraft}
+}
+
+func saveQuestion() control.Operation {
+	return control.Operation{Name: "policy save", Method: http.MethodPut, Path: "/policy/draft", Doc: "Keep a document as your draft of the policy", Right: access.PolicyDraft, Body: maxDocument}
+}
+
+func discardQuestion() control.Operation {
+	return control.Operation{Name: "policy discard", Method: http.MethodDelete, Path: "/policy/draft", Doc: "Forget your draft of the policy", Right: access.PolicyDraft}
+}

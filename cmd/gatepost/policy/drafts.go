@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"gatepost/internal/access"
+	"gatepost/internal/api"
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+	"gatepost/internal/versions"
+)
+
+// draftOperations are those about what somebody has not published yet.
+func draftOperations(desk func() *Desk) []control.Operation {
+	return []control.Operation{
+		control.Define(draftQuestion(), func(ctx context.Context, _ *None) (*api.Draft, error) { return desk().draft(ctx) }),
+		control.Define(editQuestion(), func(ctx context.Context, in *Edit) (*api.Draft, error) { return desk().edit(ctx, in) }),
+		control.Define(saveQuestion(), func(ctx context.Context, in *Text) (*api.Draft, error) { return desk().save(ctx, in) }),
+		control.Define(discardQuestion(), func(ctx context.Context, _ *None) (*api.Draft, error) { return desk().discard(ctx) }),
+	}
+}
+
+// owner is whose draft it is: who asks.
+func owner(ctx context.Context) string { return access.Of(ctx).Name }
+
+// held is the draft of whoever asks, or one that has not begun: the policy in force.
+func (d *Desk) held(ctx context.Context) (*versions.Draft, *api.Policy, error) {
+	now, err := d.current(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	draft, err := d.Store.Draft(ctx, owner(ctx))
+	if errors.Is(err, versions.ErrNone) {
+		return &versions.Draft{Owner: owner(ctx), Base: now.Number, Text: []byte(now.Text)}, now, nil
+	}
+	if err != nil {
+		return nil, nil, d.fault(err)
+	}
+	return draft, now, nil
+}
+
+func (d *Desk) draft(ctx context.Context) (*api.Draft, error) {
+	draft, now, err := d.held(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.shown(draft, now), nil
+}
+
+// shown is a draft as it is told: with what is wrong with it as a document, and what it changes.
+func (d *Desk) shown(draft *versions.Draft, now *api.Policy) *api.Draft {
+	out := &api.Draft{Exists: draft.Seq > 0, Base: draft.Base, Moved: draft.Base != now.Number, Seq: draft.Seq, Time: draft.Time, Text: string(draft.Text)}
+	_, problems := config.DecodePolicy(config.PolicyFile, draft.Text, d.Sections())
+	out.Usable, out.Problems = !problems.Refused(), problemsOf(problems, 0)
+	if out.Exists {
+		out.Diff = diff(now, "draft", out.Text)
+		if all, err := config.Compare([]byte(now.Text), draft.Text); err == nil {
+			for _, c := range all {
+				out.Changes = append(out.Changes, api.Changed(c))
+			}
+		}
+	}
+	return out
+}
+
+func (d *Desk) edit(ctx context.Context, in *Edit) (*api.Draft, error) {
+	draft, now, err := d.held(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if in.Match != "" && in.Match != strconv.FormatInt(draft.Seq, 10) {
+		return nil, movedDraft()
+	}
+	var changes []config.Change
+	for _, set := range in.Set {
+		key, value, ok := cutSet(set)
+		if !ok {
+			return nil, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("set: %q has no equals sign; it is KEY=VALUE", short(set)), Field: "set"}
+		}
+		changes = append(changes, config.Change{Key: key, Value: config.LiteralOf(value)})
+	}
+	for _, key := range in.Remove {
+		changes = append(changes, config.Change{Key: key, Remove: true})
+	}
+	text, err := config.Edit(draft.Text, changes)
+	if err != nil {
+		return nil, &control.Fault{Status: http.StatusUnprocessableEntity, Message: err.Error(), Hint: "nothing was changed", Field: "set"}
+	}
+	return d.keep(ctx, draft, now, text)
+}
+
+func short(text string) string {
+	if len(text) > 100 {
+		return text[:100] + "..."
+	}
+	return text
+}
+
+// cutSet cuts KEY=VALUE at the first equals sign that is in no quotes and no brackets of the key.
+func cutSet(text string) (key, value string, ok bool) {
+	quoted, depth := false, 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' && (i == 0 || text[i-1] != '\\'):
+			quoted = !quoted
+		case quoted:
+		case c == '[':
+			depth++
+		case c == ']':
+			depth--
+		case c == '=' && depth == 0:
+			return strings.TrimSpace(text[:i]), strings.TrimSpace(text[i+1:]), true
+		}
+	}
+	return "", "", false
+}
+
+func (d *Desk) save(ctx context.Context, in *Text) (*api.Draft, error) {
+	draft, now, err := d.held(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if in.Match != strconv.FormatInt(draft.Seq, 10) && (in.Match != "" || draft.Seq > 0) {
+		return nil, movedDraft()
+	}
+	if len(in.Text) > config.MaxFile {
+		return nil, &control.Fault{Status: http.StatusRequestEntityTooLarge, Message: "the document is larger than " + config.Size(config.MaxFile).String(), Field: "text"}
+	}
+	if in.Base != nil {
+		draft.Base = *in.Base
+	}
+	return d.keep(ctx, draft, now, []byte(strings.ReplaceAll(in.Text, "\r\n", "\n"))) // forms send CR
+}
+
+// keep saves the text of a draft.
+func (d *Desk) keep(ctx context.Context, draft *versions.Draft, now *api.Policy, text []byte) (*api.Draft, error) {
+	draft.Text = text
+	seq, err := d.Store.SaveDraft(ctx, draft)
+	if errors.Is(err, versions.ErrMoved) {
+		return nil, movedDraft()
+	}
+	if err != nil {
+		return nil, d.fault(err)
+	}
+	draft.Seq = seq
+	control.Changed(ctx, control.Change{Object: "policy draft of " + draft.Owner})
+	return d.shown(draft, now), nil
+}
+
+func movedDraft() error {
+	return &control.Fault{Status: http.StatusPreconditionFailed, Message: "your draft was changed meanwhile, perhaps in another window: nothing was saved", Hint: "load it again"}
+}
+
+func (d *Desk) discard(ctx context.Context) (*api.Draft, error) {
+	if err := d.Store.DropDraft(ctx, owner(ctx)); err != nil {
+		return nil, d.fault(err)
+	}
+	control.Changed(ctx, control.Change{Object: "policy draft of " + owner(ctx)})
+	return d.draft(ctx)
+}
