@@ -11,6 +11,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/internal/access"
+	"gatepost/internal/config"
 	"gatepost/internal/control"
 )
 
@@ -72,6 +73,7 @@ type Options struct {
 	// Thresholds are those that count for a recipient of a message, by the policy in force, and its version.
 	Thresholds func(rcpt string) (gateway.Thresholds, string)
 	Logger     *slog.Logger
+	Sections   func() config.Sections // the tables of the policy that checks describe; nil: none
 }
 
 // Console answers browsers and programs.
@@ -127,6 +129,7 @@ func (c *Console) Handler() http.Handler {
 	c.page(mux, "POST /tokens/end", access.Own, c.tokenEnd)
 	c.page(mux, "GET /account", access.Own, c.accountPage)
 	c.securityPages(mux)
+	c.policyPages(mux)
 	mux.HandleFunc("/", c.nowhere)
 	return c.guard(http.NewCrossOriginProtection().Handler(mux))
 }
@@ -136,6 +139,9 @@ func places() []place {
 	return []place{
 		{"", "Overview", "/", "home", "o", access.LogRead, ""},
 		{"", "Message log", "/log", "log", "l", access.LogRead, ""},
+		{"Rules", "Policy", "/policy", "policy", "p", access.PolicyRead, "policy show"},
+		{"Rules", "Allow and block", "/lists", "lists", "", access.PolicyRead, "policy show"},
+		{"Rules", "Domains and routes", "/domains", "route", "d", access.PolicyRead, "policy show"},
 		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
 		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own, ""},
 	}

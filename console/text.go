@@ -81,6 +81,10 @@ func longText(s string) long {
 // functions are what templates call.
 func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
+		"diff": diffLines,
+		"adder": func(v *view, l entryList, action string) map[string]any {
+			return map[string]any{"View": v, "List": l, "Action": action}
+		},
 		"nothing": func(head, text string) problem { return problem{Head: head, Text: text} },
 		"asset":   func(name string) string { return a.names[name] },
 		"long":    longText, "plain": plain, "row": func(s string) string { return cutText(strings.Join(strings.Fields(plain(s)), " "), rowRunes) },

@@ -113,7 +113,7 @@ func (t policyTarget) Guard() versions.Guard {
 // tellVersion tells the journal that another version is in force.
 func (d *daemon) tellVersion(e versions.Event) {
 	v := &e.Version
-	attrs := []slog.Attr{slog.Int64("version", v.Number), slog.String("policy", v.Digest), slog.String("author", gateway.CleanText(v.Author, 100)), slog.String("kind", string(v.Kind))}
+	attrs := []slog.Attr{slog.Int64("version", v.Number), slog.String("policy", v.Digest), slog.String("author", gateway.CleanText(v.Author, 100)), slog.String("how", string(v.Kind))}
 	if v.Comment != "" {
 		attrs = append(attrs, slog.String("comment", gateway.CleanText(v.Comment, 200)))
 	}

@@ -89,6 +89,13 @@ if (Number.isFinite(every)) setInterval(again, Math.max(every, 2) * 1000);
 for (const el of $$("[data-load]")) partial(el.dataset.load, "part").then(html => { setHTML(el, html); el.removeAttribute("aria-busy"); }, e => { el.removeAttribute("aria-busy"); el.textContent = `It cannot be shown. ${e.message}`; });
 document.addEventListener("change", e => { const all = e.target.closest("input[data-all]"); if (all) for (const x of $$(`input[name="${CSS.escape(all.dataset.all)}"]`, all.form ?? document)) x.checked = all.checked; });
 
+// ---- sliders beside number fields, which alone are sent
+for (const el of $$("[data-sliders]")) el.hidden = false;
+document.addEventListener("input", e => {
+  const t = e.target, n = t.dataset?.for && document.getElementById(t.dataset.for);
+  if (n) n.value = t.value; else if (t.type === "number" && t.id) { const r = $(`[data-for="${CSS.escape(t.id)}"]`); if (r) r.value = t.value; }
+});
+
 const acts = {
   live: () => tail.es ? tail.stop() : tail.start(), flush: () => { scrollTo({ top: 0 }); tail.flush(); },
   close: e => { if (split) { e.preventDefault(); closeMsg(); } }, help: () => $("#help").showModal(),

@@ -37,3 +37,30 @@ func TestCompare(t *testing.T) {
 		t.Errorf("%v %v", got, err)
 	}
 }
+
+// TestElements shows what a list of tables holds, and what is added to one.
+func TestElements(t *testing.T) {
+	doc := []byte("# x\n[[domain]]\nname = 'a.example' # b\nedits = false\n[[domain]]\nname = \"b.example\"\nrecipients = [\n 1, # c\n 2 ]\n[domain.thresholds]\ntag = 4\n[thresholds]\ntag = 5\n")
+	got, err := Elements(doc, "domain")
+	want := "[{1 2 map[edits:false name:a.example]} {2 5 map[name:b.example recipients:[1, 2] thresholds:{ tag = 4 }]}]"
+	if err != nil || fmt.Sprint(got) != want {
+		t.Errorf("%v %v", got, err)
+	}
+	for _, path := range []string{"route", "thresholds", "thresholds.tag", "mode.x"} {
+		if got, err := Elements(doc, path); len(got) > 0 || err != nil {
+			t.Errorf("%s: %v %v", path, got, err)
+		}
+	}
+	if _, err := Elements([]byte("a ="), "domain"); err == nil {
+		t.Error("what is no document")
+	}
+	out, err := Edit(doc, []Change{{Key: "domain[]", Value: ElementOf(`{ route = "in", name = "c.example", thresholds = { tag = 3 } }`)}, {Key: "domain[a.example].edits", Value: ElementOf("true")}})
+	if err != nil || !strings.Contains(string(out), "tag = 4\n\n[[domain]]\nname = \"c.example\"\nroute = \"in\"\nthresholds = { tag = 3 }\n") || !strings.Contains(string(out), "edits = true") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for text, want := range map[string]string{"{}": "map[string]interface {}", "a": "string", "{ a = 1 } # x": "string", "[1]": "config.Literal"} {
+		if got := fmt.Sprintf("%T", ElementOf(text)); got != want {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}

@@ -82,7 +82,11 @@ func (d *Desk) edit(ctx context.Context, in *Edit) (*api.Draft, error) {
 		if !ok {
 			return nil, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("set: %q has no equals sign; it is KEY=VALUE", short(set)), Field: "set"}
 		}
-		changes = append(changes, config.Change{Key: key, Value: config.LiteralOf(value)})
+		c := config.Change{Key: key, Value: config.LiteralOf(value)}
+		if strings.HasSuffix(key, "[]") {
+			c.Value = config.ElementOf(value)
+		}
+		changes = append(changes, c)
 	}
 	for _, key := range in.Remove {
 		changes = append(changes, config.Change{Key: key, Remove: true})

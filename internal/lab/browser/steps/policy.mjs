@@ -1,0 +1,91 @@
+// Steps of the policy: drafts, publishing, what undoes itself, and the way back.
+
+const inForce = async t => (await t.page.locator("h1 + .ctx").innerText());
+
+// tune moves a threshold by its number field and looks at the draft. It returns what is told of it.
+export async function tune(t, { name, value, look }) {
+  const { page } = t;
+  await t.go("/policy");
+  const field = page.locator(".thnums label", { hasText: name }).locator("input");
+  await field.fill(String(value));
+  const slider = await field.evaluate(e => document.querySelector(`[data-for="${CSS.escape(e.id)}"]`)?.value);
+  t.same(Number(slider), Number(value), "the slider beside the field");
+  await Promise.all([page.waitForNavigation(), page.locator(".thr button").click()]);
+  if (look) await t.look(look);
+  return page.locator("#publish .pl").innerText();
+}
+
+// slide moves a threshold by the keyboard, on its slider, and returns what the field beside it says. Nothing is saved.
+export async function slide(t, { name, presses }) {
+  await t.go("/policy");
+  const slider = t.page.getByLabel(name + " from", { exact: true }).and(t.page.locator("[type=range]"));
+  await slider.focus();
+  for (let i = 0; i < presses; i++) await t.page.keyboard.press("ArrowRight");
+  return t.page.evaluate(() => document.getElementById(document.activeElement.dataset.for).value);
+}
+
+// publish publishes the draft, to be confirmed in a while or not, and returns what is in force and what the page says.
+export async function publish(t, { comment, wait, look }) {
+  const { page } = t;
+  await t.go("/policy/publish");
+  if (look) await t.look(look);
+  await page.locator("input[name=comment]").fill(comment);
+  await page.locator("select[name=wait]").selectOption(wait);
+  await Promise.all([page.waitForNavigation(), page.locator("form.card button").click()]);
+  return { inForce: await inForce(t), said: (await page.locator("[role=status].msg").innerText().catch(() => "")), alert: (await page.locator("[role=alert]").allInnerTexts()).join(" ") };
+}
+
+// confirm confirms what is in force.
+export async function confirm(t) {
+  await t.go("/policy");
+  await Promise.all([t.page.waitForNavigation(), t.page.getByRole("button", { name: "Confirm" }).click()]);
+  return inForce(t);
+}
+
+// back goes back to a version by the list of all, which asks before.
+export async function back(t, { version, look }) {
+  const { page } = t;
+  await t.go("/policy/history");
+  if (look) await t.look(look);
+  await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: `Go back… to version ${version}`, exact: true }).click()]);
+  await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: `Go back to version ${version}`, exact: true }).click()]);
+  return inForce(t);
+}
+
+// text writes the whole draft, and returns what is wrong with it.
+export async function text(t, { replace, by, look }) {
+  const { page } = t;
+  await t.go("/policy/text");
+  const area = page.locator("#text");
+  await area.fill((await area.inputValue()).replace(replace, by));
+  await Promise.all([page.waitForNavigation(), page.locator("form.form button").click()]);
+  if (look) await t.look(look);
+  return (await page.locator(".probs").allInnerTexts()).join(" ");
+}
+
+// entry adds an entry to a list of the page of a path.
+export async function entry(t, { path, title, fields, look }) {
+  const { page } = t;
+  await t.go(path);
+  const card = page.locator("section.card").filter({ has: page.getByRole("heading", { name: title, exact: true }) });
+  await card.locator("summary", { hasText: "Add" }).click();
+  for (const [name, value] of Object.entries(fields)) await card.locator(`[name="f:${name}"]`).fill(value);
+  await Promise.all([page.waitForNavigation(), card.getByRole("button", { name: "Add to the draft" }).click()]);
+  if (look) await t.look(look);
+  return card.innerText();
+}
+
+// discard throws the draft away.
+export async function discard(t) {
+  const { page } = t;
+  await t.go("/policy");
+  await Promise.all([page.waitForNavigation(), page.locator("#publish").getByRole("button", { name: "Discard" }).click()]);
+  await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Discard the draft" }).click()]);
+  return page.locator("#publish").count();
+}
+
+// look takes pictures of a page.
+export async function pictures(t, { path, look }) {
+  await t.go(path);
+  await t.look(look);
+}

@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatepost/internal/lab"
+	"gatepost/internal/lab/labtest"
+)
+
+// greets is the policy of a world with a banner, by which a new session shows under which version it is.
+func (w *world) greets(banner string) string {
+	return w.policy + "\n[smtp]\nbanner = \"ESMTP " + banner + "\"\n"
+}
+
+// greeted is what a new session is greeted with.
+func (w *world) greeted(t *testing.T) string {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", w.addr(), clientTime)
+	must(t, err)
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(clientTime)))
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	must(t, err)
+	_, banner, _ := strings.Cut(line, "ESMTP")
+	return strings.TrimSpace(banner)
+}
+
+// awaitGreeting waits until new sessions are greeted so.
+func (w *world) awaitGreeting(t *testing.T, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(20 * time.Millisecond) {
+		got := w.greeted(t)
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			out, _, _, _ := w.daemon.Command(t.Context(), "policy", "versions")
+			t.Fatalf("sessions are greeted with %q, not with %q\n%s", got, want, out)
+		}
+	}
+}
+
+// document writes a policy to a file.
+func (w *world) document(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "p.toml")
+	must(t, os.WriteFile(name, []byte(text), 0o600))
+	return name
+}
+
+// TestPolicyVersions: what is published is in force at once and after a kill, whatever policy.toml says; a session keeps the policy it
+// began with; what is wrong changes nothing; what nobody confirms goes, over a kill too; and one can go back.
+func TestPolicyVersions(t *testing.T) {
+	t.Parallel()
+	w := begin(t, setup{clamav: "off", spamd: "off"})
+	if out, _ := w.command(t, 0, "policy", "show"); !strings.Contains(out, "no version was published") {
+		t.Errorf("show: %s", out)
+	}
+	before := w.dial(t)
+	_, said := w.command(t, 0, "policy", "apply", w.document(t, w.greets("two")), "--comment", "first")
+	if !strings.Contains(said, "version 2 is in force") {
+		t.Errorf("apply: %s", said)
+	}
+	w.awaitGreeting(t, "two")
+	before.want("250", "EHLO client.example.org")
+	before.want("221", "QUIT")
+	if _, said := w.command(t, 0, "policy", "apply", w.document(t, w.greets("two"))); !strings.Contains(said, "nothing changed") {
+		t.Errorf("the same again: %s", said)
+	}
+	if out, errOut := w.command(t, 1, "policy", "apply", w.document(t, w.policy+"\n[smtp]\nbaner = 1\n")); out != "" || !strings.Contains(errOut, "did you mean banner?") || !strings.Contains(errOut, "p.toml:") {
+		t.Errorf("a mistake: %s%s", out, errOut)
+	}
+	// policy.toml does not count any more.
+	must(t, os.WriteFile(filepath.Join(w.dir, "policy.toml"), []byte("nonsense"), 0o600))
+	if _, said := w.command(t, 0, "reload"); !strings.Contains(said, "policy.toml is ignored, since version 2 is published") {
+		t.Errorf("reload: %s", said)
+	}
+	must(t, os.WriteFile(filepath.Join(w.dir, "policy.toml"), []byte(w.greets("file")), 0o600))
+	w.command(t, 0, "reload")
+	w.awaitGreeting(t, "two")
+	must(t, w.daemon.Kill())
+	w.policy = w.greets("file")
+	w.start(t)
+	w.awaitGreeting(t, "two")
+	plain := strings.TrimSuffix(w.policy, "\n[smtp]\nbanner = \"ESMTP file\"\n")
+	w.policy = plain
+
+	// Nobody confirms it, and the process is killed meanwhile.
+	w.command(t, 0, "policy", "apply", w.document(t, w.greets("three")), "--confirm", "5s")
+	w.awaitGreeting(t, "three")
+	must(t, w.daemon.Kill())
+	w.start(t)
+	w.awaitGreeting(t, "two")
+	w.awaitCommand(t, "version 3 was undone: nobody confirmed it in time", "policy", "versions")
+	w.command(t, 0, "policy", "apply", w.document(t, w.greets("five")), "--confirm", "1h", "--expect", "4")
+	w.awaitGreeting(t, "five")
+	w.command(t, 0, "policy", "confirm")
+	if _, errOut := w.command(t, 1, "policy", "apply", w.document(t, w.greets("lost")), "--expect", "4"); !strings.Contains(errOut, "version 5 is in force") {
+		t.Errorf("over what was not seen: %s", errOut)
+	}
+	w.command(t, 0, "policy", "rollback", "1")
+	w.awaitGreeting(t, "")
+	if out, _ := w.command(t, 0, "policy", "export"); out != plain {
+		t.Errorf("version 1 is not what was in force before:\n%s", out)
+	}
+	if out, _ := w.command(t, 0, "policy", "diff", "1", "2"); !strings.Contains(out, "+banner = \"ESMTP two\"\n") {
+		t.Errorf("diff: %s", out)
+	}
+	if r := w.hello(t).deliverFrom("alice@example.org", "bob@served.test", "mail goes on"); !strings.HasPrefix(r.last(), "250") {
+		t.Errorf("mail: %q", r.last())
+	}
+}
+
+// TestPolicyNodes: nodes with one PostgreSQL have the same version in force, whichever published it; one that starts while the server is
+// away starts with what was published last.
+func TestPolicyNodes(t *testing.T) {
+	t.Parallel()
+	p := labtest.Postgres(t)
+	url, err := p.Database(labtest.Context(t), "policy")
+	must(t, err)
+	s := setup{clamav: "off", spamd: "off", bootstrap: fmt.Sprintf("[store]\nurl = %q\n", url)}
+	a, b := begin(t, s), begin(t, s)
+	a.awaitMetric(t, "gatepost_control_data_up", 1)
+	b.awaitMetric(t, "gatepost_control_data_up", 1)
+	a.command(t, 0, "policy", "apply", a.document(t, a.greets("two")))
+	b.awaitGreeting(t, "two")
+	b.command(t, 0, "policy", "rollback")
+	a.awaitGreeting(t, "")
+	b.awaitGreeting(t, "")
+	a.command(t, 0, "policy", "apply", a.document(t, a.greets("four")))
+	b.awaitGreeting(t, "four")
+	must(t, b.daemon.Kill())
+	must(t, p.Stop())
+	b.start(t)
+	b.awaitGreeting(t, "four")
+	if _, errOut := b.command(t, 1, "policy", "rollback"); !strings.Contains(errOut, "the store of the control data does not answer; mail goes on") {
+		t.Errorf("without a store: %s", errOut)
+	}
+	must(t, p.Restart(labtest.Context(t)))
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(50 * time.Millisecond) { // connections from before are broken
+		_, said, code, err := a.daemon.Command(t.Context(), "policy", "rollback", "1")
+		if err == nil && code == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d %v %s", code, err, said)
+		}
+	}
+	b.awaitGreeting(t, "")
+}
+
+// TestConsolePolicy: an operator tunes a threshold and blocks a sender in the browser, looks at what differs, publishes it to be
+// confirmed, confirms it, and goes back; real mail is judged by what is in force.
+func TestConsolePolicy(t *testing.T) {
+	t.Parallel()
+	w := begin(t, setup{console: "127.0.0.1:0", clamav: "off", spamd: "off", policy: noGreylist})
+	send := func() string {
+		return w.hello(t).deliverFrom("alice@example.org", "bob@served.test", "hello").last()
+	}
+	if r := send(); !strings.HasPrefix(r, "250") {
+		t.Fatalf("before: %q", r)
+	}
+	b := w.browse(t, lab.BrowserOptions{})
+	w.signIn(t, b)
+	var told string
+	b.Step("policy.slide", map[string]any{"name": "Reject", "presses": 5}, &told)
+	if told != "15.5" {
+		t.Errorf("the slider of 15 after 5 steps: %q", told)
+	}
+	b.Step("policy.tune", map[string]any{"name": "Reject", "value": 12.5, "look": "policy-draft"}, &told)
+	if !strings.Contains(told, "thresholds.reject = 12.5") {
+		t.Errorf("draft: %q", told)
+	}
+	b.Step("policy.entry", map[string]any{"path": "/lists", "title": "Blocked senders", "fields": map[string]string{"address": "@example.org", "owner": "anna", "reason": "ticket 4711", "expires": "2099-01-01"}, "look": "lists"}, &told)
+	if !strings.Contains(told, "@example.org") {
+		t.Errorf("list: %q", told)
+	}
+	b.Step("policy.text", map[string]any{"replace": "reject = 12.5", "by": "rejct = 12.5", "look": "policy-text-wrong"}, &told)
+	if !strings.Contains(told, "did you mean reject?") || !strings.Contains(told, "Line ") {
+		t.Errorf("a mistake: %q", told)
+	}
+	b.Step("policy.text", map[string]any{"replace": "rejct = 12.5", "by": "reject = 12.5 # less"}, &told)
+	b.Step("policy.pictures", map[string]any{"path": "/domains", "look": "domains"}, nil)
+	if r := send(); !strings.HasPrefix(r, "250") {
+		t.Errorf("a draft is in force: %q", r)
+	}
+	var done struct{ InForce, Said, Alert string }
+	b.Step("policy.publish", map[string]any{"comment": "block <b>spammer</b>", "wait": "10m", "look": "policy-publish"}, &done)
+	if done.InForce != "version 2 is in force, by "+ownerName || !strings.Contains(done.Said, "goes by itself") {
+		t.Errorf("published: %+v", done)
+	}
+	if r := send(); !strings.HasPrefix(r, "55") || !strings.Contains(r, "block list") {
+		t.Errorf("after: %q", r)
+	}
+	b.Step("policy.confirm", nil, &told)
+	// Another publishes meanwhile.
+	b.Step("policy.tune", map[string]any{"name": "Tag", "value": 4}, nil)
+	out, _ := w.command(t, 0, "policy", "export")
+	w.command(t, 0, "policy", "apply", w.document(t, out+"# of another\n"))
+	var left int
+	b.Step("policy.discard", nil, &left)
+	if left != 0 {
+		t.Error("the draft is still there")
+	}
+	b.Step("policy.back", map[string]any{"version": 1, "look": "policy-history"}, &told)
+	if !strings.HasPrefix(told, "version 4 is in force") {
+		t.Errorf("back: %q", told)
+	}
+	if r := send(); !strings.HasPrefix(r, "250") {
+		t.Errorf("back: %q", r)
+	}
+}
