@@ -150,7 +150,9 @@ func usersOffline(ctx context.Context, e cli.Env, path string) (*control.Surface
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	noting := func(ctx context.Context, x control.Entry) {
-		if _, err := db.Audit().Append(ctx, []audit.Entry{audit.Of(x)}); err != nil {
+		entry := audit.Of(x)
+		entry.Node = c.Bootstrap.Hostname
+		if _, err := db.Audit().Append(ctx, []audit.Entry{entry}); err != nil {
 			fmt.Fprintf(e.Err, "gatepost: the audit log does not have what was done: %v\n", err)
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"gatepost/internal/accounts"
+	"gatepost/internal/audit"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/store/admin"
@@ -89,4 +91,20 @@ func TestUserOffline(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d: %s%s", c.args, code, c.want, out, told)
 		}
 	}
+	db, _ = open()
+	rows, err := db.Audit().List(t.Context(), audit.Filter{})
+	ok(err)
+	var noted []string
+	for _, r := range rows {
+		noted = append(noted, r.Operation+" "+r.Object)
+		if r.Via != "socket" || !strings.Contains(r.Actor, "offline") || r.Node != "mx.example.org" {
+			t.Errorf("the audit log has %+v", r)
+		}
+	}
+	for _, want := range []string{"user reset anna", "user add bert", "user domains bert", "session end anna", "token add anna"} {
+		if !slices.Contains(noted, want) {
+			t.Errorf("%s is not in the audit log: %q", want, noted)
+		}
+	}
+	ok(db.Close())
 }

@@ -14,7 +14,8 @@ for (const file of fs.readdirSync(new URL("steps/", import.meta.url)).sort())
 
 // A place of the browser's own for what it writes; nothing of it may reach the network by itself.
 const browser = await chromium.launch({ executablePath: env.CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage",
-  "--disable-background-networking", "--disable-component-update", "--disable-gpu", "--force-color-profile=srgb"] });
+  "--disable-background-networking", "--disable-component-update", "--disable-gpu", "--force-color-profile=srgb",
+  "--host-resolver-rules=MAP *.gatepost.test 127.0.0.1"] }); // passkeys want a name
 
 let faults = [];
 const t = { base: env.BASE, out: env.OUT, browser, allowed: [], patience };
