@@ -112,6 +112,7 @@ type Deps struct {
 	Known        Known           // what was learned of domains and paths; nil: nothing is known
 	Lists        *rbl.Supervisor // DNS lists; nil: none is used
 	Contacts     Contacts        // who wrote to whom before; nil: not known
+	OwnLists     OwnLists        // recipients' own lists; nil: there are none
 	Held         *Held           // whom a late list held; nil: forgotten at once
 	Shaper       Shaper          // limits and greylist; nil: the checks that need it fail to build
 	Keyer        *greylist.Keyer // makes the greylist's keys

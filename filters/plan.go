@@ -39,7 +39,7 @@ func plan() [gateway.Data + 1][]row {
 		},
 		gateway.Data: {
 			{checks: []Definition{shape(), authorCheck(), mimeCheck()}, deadline: 5 * time.Second},
-			{checks: []Definition{dkimCheck(), arcCheck(), dmarcCheck(), accessAuthor(), rblAuthor()}, deadline: 8 * time.Second},
+			{checks: []Definition{dkimCheck(), arcCheck(), dmarcCheck(), accessAuthor(), accessOwn(), rblAuthor()}, deadline: 8 * time.Second},
 			{checks: []Definition{impersonatedPerson(), impersonatedDomain(), impersonatedOwn(), replyElsewhere(), firstContact()}, deadline: time.Second},
 			{checks: []Definition{attachmentsType(), attachmentsName(), attachmentsEncrypted(), attachmentsArchive(), attachmentsMacro(), attachmentsActive(), urls(), rblURL()}, deadline: 45 * time.Second},
 			{checks: []Definition{rateOctets(), greylistNull(), postureCheck()}, deadline: 8 * time.Second},

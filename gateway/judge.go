@@ -95,11 +95,13 @@ type tally struct {
 	rcpts    []Decision
 	shown    float64  // of score, what counts for the recipient of whom it is most
 	more     *variety // nil: nothing differs, and nothing is changed
+	said     []own    // what each recipient's own list says of the sender; nil where no list does
 }
 
 func (p *Policy) tally(r *Record, how tally) *tally {
 	t := &how
 	t.p, t.r, t.rcpts, t.waived = p, r, make([]Decision, len(r.Rcpts)), p.allowedBy(r)
+	t.said = p.ownOf(r)
 	for i := range r.Findings {
 		t.finding(&r.Findings[i])
 	}
@@ -144,9 +146,9 @@ func (t *tally) finding(f *Finding) {
 		t.decide(f, Decision{Outcome: f.Reason.Natural(), Reason: f.Reason, Args: f.Args, Check: f.Check,
 			Line: "RFC 5321, not a matter of policy", class: ClassProtocol})
 		return
-	case t.waived != "" && c.Class <= ClassLimiting:
+	case t.waived != "" && c.Class <= ClassLimiting, f.Check == OwnCheck && t.said == nil:
 		return
-	case (t.p.Rules != nil || len(t.p.Levels) > 0) && t.p.differs(f.Check):
+	case t.said != nil && (c.Class <= ClassLimiting || f.Check == OwnCheck), (t.p.Rules != nil || len(t.p.Levels) > 0) && t.p.differs(f.Check):
 		t.each(f, &c)
 		return
 	case t.inForce(&c):

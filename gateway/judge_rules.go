@@ -168,7 +168,7 @@ func (t *tally) each(f *Finding, c *CheckPolicy) {
 		worse(&t.whole, t.inMode(d)) // as it is before there are recipients
 	}
 	for i := range t.r.Rcpts {
-		if f.Rcpt >= 0 && f.Stage == Rcpt && f.Rcpt != i {
+		if f.Rcpt >= 0 && f.Stage == Rcpt && f.Rcpt != i || !t.counts(f, c, i) {
 			continue
 		}
 		level := t.who(i).level
@@ -303,7 +303,7 @@ func (t *tally) sum() {
 		if top >= 0 {
 			level = t.who(top).level
 			c = *level.of(f.Check, &c)
-			cost = !free(&c, t.rule(f, top))
+			cost = !free(&c, t.rule(f, top)) && t.counts(f, &c, top)
 		}
 		if !cost || !t.inForce(&c) {
 			continue

@@ -60,6 +60,7 @@ const (
 	DirectoryAway       Reason = "rcpt.directory_away" // it was never read
 	AccessBlocked       Reason = "access.blocked"
 	AccessUnproven      Reason = "access.unproven" // an author who is allowed, and nothing proves that it is he
+	AccessOwn           Reason = "access.own"      // a recipient does not want mail of this sender
 	PipelinedAhead      Reason = "pipelining.ahead"
 	NewlineBare         Reason = "newline.bare"
 	NewlineMixed        Reason = "newline.mixed"
@@ -205,6 +206,7 @@ var reasonWords = map[Reason]words{
 	DirectoryAway:       {451, "4.4.3", Defer, "Recipients cannot be verified right now; nothing is wrong with your mail, try again later"},
 	AccessBlocked:       {554, "5.7.1", Reject, "Refused by this site's own block list: %s"},
 	AccessUnproven:      {550, "5.7.1", Reject, "Refused: nothing proves that this mail is from %s"},
+	AccessOwn:           {550, "5.7.1", Reject, "The recipient does not accept mail from this sender"},
 	PipelinedAhead:      {550, "5.5.1", Reject, "Refused: your host sent more behind %s and did not wait for our reply (RFC 2920 section 3.1); make it wait"},
 	NewlineBare:         {550, "5.5.2", Reject, "A command ended in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},
 	NewlineMixed:        {550, "5.5.2", Reject, "Some commands ended in CRLF and some in a bare LF; use CRLF (RFC 5321 section 2.3.8)"},

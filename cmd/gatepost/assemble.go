@@ -24,6 +24,7 @@ import (
 	"gatepost/internal/dns"
 	"gatepost/internal/limit"
 	"gatepost/internal/memory"
+	"gatepost/internal/ownlist"
 	"gatepost/internal/redis"
 	"gatepost/internal/shaping"
 	"gatepost/internal/spamd"
@@ -47,6 +48,7 @@ type parts struct {
 	reportHops *relay.Pools // the way out for reports
 	noticeHops *relay.Pools // that for failure notices
 	recipients *recipients.Cache
+	own        atomic.Pointer[ownlist.Book]  // users' own lists; nil until control data are there
 	known      *memory.Known                 // of domains, paths and sealers
 	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
 	seals      filters.SealCounts
@@ -236,6 +238,9 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		SpamHead: int64(c.Bootstrap.SpamAssassin.MaxSize), ScanLimit: p.scanLimit.Load}
 	deps.Lists, deps.Held, deps.TLSRules = b.lists, &p.listHeld, tlsRules(c)
 	deps.Unpack = p.unpack
+	if c.Policy.Portal.Login { // without it nobody could see or change what would count
+		deps.OwnLists = p.ownEntries
+	}
 	if p.clamav != nil {
 		deps.ClamAV = p.clamav
 	}

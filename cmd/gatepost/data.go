@@ -36,6 +36,7 @@ func (d *daemon) openData() error {
 		return fmt.Errorf("store: %w", err)
 	}
 	d.openAudit()
+	d.openOwnLists()
 	return d.openUsers()
 }
 
@@ -43,6 +44,7 @@ func (d *daemon) openData() error {
 func (d *daemon) tendData(ctx context.Context) {
 	var beside sync.WaitGroup
 	beside.Go(func() { d.tendUsers(ctx) })
+	beside.Go(func() { d.followOwnLists(ctx) })
 	d.data.Tend(ctx)
 	beside.Wait()
 }

@@ -11,6 +11,8 @@ type userWords struct {
 	Lang, Title, Intro, Address, Send, Asked, Enter, EnterButton, NoAddress, NoLink string
 	Mine, Leave, From, Author, Arrived, Why, Release, Released, AskAdmin, Busy      string
 	Empty, End, Older, Newest, Failed, Subject                                      string
+	Lists, Allowed, Blocked, AllowHint, BlockHint, Sender, Allow, Block, Remove     string
+	None, Saved, BadSender, SharedSender, Full, ListsAway                           string
 }
 
 func userWordsOf(language string) *userWords {
@@ -21,6 +23,10 @@ func userWordsOf(language string) *userWords {
 			Mine: "Zurückgehalten für", Leave: "Abmelden", From: "Absender (Umschlag)", Author: "Absender (angezeigt)", Arrived: "Datum", Why: "Grund", Subject: "Betreff",
 			Release: "Zustellen", Released: "zugestellt", AskAdmin: "nur Ihr Administrator kann sie freigeben", Busy: "in Arbeit",
 			Empty: "Für Sie wird nichts zurückgehalten.", End: "Mehr ist nicht da.", Older: "Ältere", Newest: "Neueste",
+			Lists: "Ihre Listen", Allowed: "Erwünschte Absender", Blocked: "Unerwünschte Absender", Sender: "Adresse oder @domain", Allow: "Zulassen", Block: "Sperren", Remove: "Entfernen",
+			AllowHint: "Sie zählen nur, wenn bewiesen ist, dass die Nachricht wirklich von dort kommt, und nie für Schadprogramme, Anhänge und Fälschungen.",
+			BlockHint: "Ihre Nachrichten an Sie werden abgewiesen.", None: "Keine.", Saved: "Gespeichert.", BadSender: "Das ist keine Adresse und keine Domain.",
+			SharedSender: "Von dort kann jeder schreiben: Nennen Sie eine einzelne Adresse.", Full: "Die Liste ist voll.", ListsAway: "Ihre Listen können gerade nicht gelesen oder geändert werden. Was eingetragen ist, gilt weiter.",
 			Failed: "Die Quarantäne kann gerade nicht gelesen werden. Es geht nichts verloren; versuchen Sie es später noch einmal."}
 	}
 	return &userWords{Lang: "en", Title: "Your quarantine", Intro: "Here you see messages to you that were held back. Enter your address: a link will be sent to it.",
@@ -29,6 +35,10 @@ func userWordsOf(language string) *userWords {
 		Mine: "Held back for", Leave: "Log out", From: "From (envelope)", Author: "From (shown)", Arrived: "Date", Why: "Reason", Subject: "Subject",
 		Release: "Deliver it", Released: "delivered", AskAdmin: "only your administrator can release it", Busy: "in progress",
 		Empty: "Nothing is held back for you.", End: "There is no more.", Older: "Older", Newest: "Newest",
+		Lists: "Your lists", Allowed: "Senders you want", Blocked: "Senders you do not want", Sender: "Address or @domain", Allow: "Allow", Block: "Block", Remove: "Remove",
+		AllowHint: "They count only where it is proven that a message is really from there, and never for malware, attachments and forgeries.",
+		BlockHint: "Their messages to you are refused.", None: "None.", Saved: "Saved.", BadSender: "This is no address and no domain.",
+		SharedSender: "Everybody can write from there: name a single address.", Full: "The list is full.", ListsAway: "Your lists cannot be read or changed now. What is in them still counts.",
 		Failed: "The quarantine cannot be read now. Nothing is lost; try again later."}
 }
 
@@ -52,12 +62,23 @@ const userTemplates = `
 {{end}}
 {{define "mine"}}{{template "head" .}}{{$w := .W}}<main><h1>{{.W.Title}}</h1>
 <form method="post" action="/logout"><p>{{.W.Mine}} <bdi>{{.Body.Address}}</bdi> <button type="submit">{{.W.Leave}}</button></p></form>
+<nav><p><a href="/lists">{{.W.Lists}}</a></p></nav>
 {{with .Body.Said}}<p role="status"><strong>{{.}}</strong></p>{{end}}
 {{if .Body.Failed}}<p role="alert"><strong>{{.W.Failed}}</strong></p>{{else if .Body.Items}}{{range .Body.Items}}<section aria-label="{{.Reference}}"><h2><bdi>{{if .Subject}}{{.Subject}}{{else}}{{.Reference}}{{end}}</bdi></h2>
 <table><tr><th scope="row">{{$w.Arrived}}</th><td>{{.Arrived}}</td></tr><tr><th scope="row">{{$w.From}}</th><td><bdi>{{.From}}</bdi></td></tr><tr><th scope="row">{{$w.Author}}</th><td><bdi>{{.Author}}</bdi></td></tr><tr><th scope="row">{{$w.Why}}</th><td>{{.Why}}</td></tr></table>
 {{if eq .State 1}}<form method="post" action="/mine/release"><input type="hidden" name="reference" value="{{.Reference}}"><button type="submit">{{$w.Release}}</button></form>{{else}}<p>{{.Reference}}: {{if eq .State 2}}{{$w.Released}}{{else if eq .State 6}}{{$w.Busy}}{{else}}{{$w.AskAdmin}}{{end}}</p>{{end}}</section>
 {{end}}{{else if .Body.Later}}<p>{{.W.End}}</p>{{else}}<p>{{.W.Empty}}</p>{{end}}
 {{if or .Body.Later .Body.Next}}<nav><p>{{if .Body.Later}}<a href="/mine">{{.W.Newest}}</a> {{end}}{{with .Body.Next}}<a href="/mine?before={{.}}">{{$w.Older}}</a>{{end}}</p></nav>{{end}}
+</main></body></html>
+{{end}}
+{{define "entries"}}{{$w := .W}}{{$kind := .Kind}}{{if .Entries}}<ul>{{range .Entries}}<li><form method="post" action="/lists/remove"><bdi>{{.}}</bdi> <input type="hidden" name="kind" value="{{$kind}}"><input type="hidden" name="sender" value="{{.}}"><button type="submit" aria-label="{{$w.Remove}} {{.}}">{{$w.Remove}}</button></form></li>{{end}}</ul>{{else}}<p>{{.W.None}}</p>{{end}}
+<form method="post" action="/lists/add"><input type="hidden" name="kind" value="{{.Kind}}"><p><label for="{{.Kind}}">{{.W.Sender}}</label><br><input id="{{.Kind}}" name="sender" maxlength="320" value="{{.Typed}}" required></p><p><button type="submit">{{.Button}}</button></p></form>{{end}}
+{{define "lists"}}{{template "head" .}}<main><h1>{{.W.Lists}}</h1>
+<nav><p><a href="/mine">{{.W.Title}}</a></p></nav>
+{{with .Body.Said}}<p role="status"><strong>{{.}}</strong></p>{{end}}
+{{if .Body.Away}}<p role="alert"><strong>{{.W.ListsAway}}</strong></p>{{else}}
+<h2>{{.W.Allowed}}</h2><p>{{.W.AllowHint}}</p>{{template "entries" .Body.Allow}}
+<h2>{{.W.Blocked}}</h2><p>{{.W.BlockHint}}</p>{{template "entries" .Body.Block}}{{end}}
 </main></body></html>
 {{end}}`
 

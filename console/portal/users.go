@@ -35,6 +35,8 @@ type Users interface {
 	Leave(ctx context.Context, session string)
 	// Mine lists what is kept for an address, the newest first, behind a reference ("": from the start). next is "" at the end.
 	Mine(ctx context.Context, address, before string) (items []Item, next string, err error)
+	// Lists are a user's own allow and block list; none where they cannot be had.
+	Lists() Lists
 	// Let releases a message to an address and nobody else.
 	Let(ctx context.Context, address, reference string) Answer
 }
@@ -51,6 +53,9 @@ func (p *Portal) userPages(mux *http.ServeMux) {
 	mux.HandleFunc("POST /session", p.opened(pages, p.enter))
 	mux.HandleFunc("GET /mine", p.opened(pages, p.mine))
 	mux.HandleFunc("POST /mine/release", p.opened(pages, p.let))
+	mux.HandleFunc("GET /lists", p.opened(pages, p.ownLists))
+	mux.HandleFunc("POST /lists/add", p.opened(pages, p.addEntry))
+	mux.HandleFunc("POST /lists/remove", p.opened(pages, p.removeEntry))
 	mux.HandleFunc("POST /logout", p.opened(pages, p.leave))
 }
 

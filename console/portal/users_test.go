@@ -22,7 +22,10 @@ type users struct {
 	err      error
 	let      []string
 	state    State
+	lists    *lists
 }
+
+func (u *users) Lists() Lists { return u.lists }
 
 func (u *users) Open() (bool, string) { return !u.closed, u.language }
 func (u *users) Ask(address string)   { u.asked = append(u.asked, address) }
@@ -147,12 +150,83 @@ func TestUserTexts(t *testing.T) {
 			t.Errorf("behind the end:\n%s", text)
 		}
 		u.err = errors.New("disk")
-		var w *httptest.ResponseRecorder = ask(h, "GET", "/mine", nil, "Cookie", as)
+		w := ask(h, "GET", "/mine", nil, "Cookie", as)
 		if text := w.Body.String(); w.Code != 503 || !strings.Contains(text, words.Failed) || strings.Contains(text, words.Empty) {
 			t.Errorf("failed: %d\n%s", w.Code, text)
 		}
 		if text := ask(h, "GET", "/login/x", nil).Body.String(); !strings.Contains(text, words.NoLink) {
 			t.Errorf("no link:\n%s", text)
+		}
+	}
+}
+
+// lists are those of one user.
+type lists struct {
+	allow []string
+	block []string
+	fault Fault
+	did   []string
+}
+
+func (l *lists) Of(context.Context, string) ([]string, []string, Fault) {
+	if l.fault == Away {
+		return nil, nil, Away
+	}
+	return l.allow, l.block, Fine
+}
+func (l *lists) Put(_ context.Context, address, kind, sender string) Fault {
+	l.did = append(l.did, "put "+address+" "+kind+" "+sender)
+	return l.fault
+}
+func (l *lists) Remove(_ context.Context, address, kind, sender string) Fault {
+	l.did = append(l.did, "remove "+address+" "+kind+" "+sender)
+	return l.fault
+}
+
+// TestOwnListPages: a user changes his own lists and nobody else's, is told what cannot be taken, and that they cannot be read.
+func TestOwnListPages(t *testing.T) {
+	l := &lists{allow: []string{"@partner.test"}, block: []string{`<script>"x"@evil.test`}}
+	u := &users{lists: l}
+	h := (&Portal{Desk: &desk{}, Users: u}).Handler()
+	add := url.Values{"kind": {"block"}, "sender": {" eve@evil.test "}, "address": {"other@served.test"}}
+	for path, form := range map[string]url.Values{"/lists": nil, "/lists/add": add, "/lists/remove": add} {
+		method := "POST"
+		if form == nil {
+			method = "GET"
+		}
+		if w := ask(h, method, path, form); w.Code != 303 || w.Header().Get("Location") != "/" || len(l.did) > 0 {
+			t.Errorf("%s without a session: %d, %v", path, w.Code, l.did)
+		}
+	}
+	if w := ask(h, "POST", "/lists/add", add, "Cookie", as, "Origin", "https://evil.test"); w.Code != 403 || len(l.did) > 0 {
+		t.Errorf("of another site: %d, %v", w.Code, l.did)
+	}
+	if w := ask(h, "POST", "/lists/add", url.Values{"kind": {"drop"}, "sender": {"x@y.test"}}, "Cookie", as); w.Code != 400 || len(l.did) > 0 {
+		t.Errorf("another kind: %d, %v", w.Code, l.did)
+	}
+	w := ask(h, "GET", "/lists", nil, "Cookie", as)
+	for _, want := range []string{"@partner.test", "&lt;script&gt;&#34;x&#34;@evil.test", `name="kind" value="allow"`, `name="kind" value="block"`} {
+		if !strings.Contains(w.Body.String(), want) || strings.Contains(w.Body.String(), "<script") {
+			t.Errorf("%q is missing in\n%s", want, w.Body)
+		}
+	}
+	if w := ask(h, "POST", "/lists/add", add, "Cookie", as); w.Code != 303 || len(l.did) != 1 || l.did[0] != "put bob@served.test block eve@evil.test" {
+		t.Errorf("%d, %v", w.Code, l.did)
+	}
+	if w := ask(h, "POST", "/lists/remove", add, "Cookie", as); w.Code != 303 || len(l.did) != 2 || l.did[1] != "remove bob@served.test block eve@evil.test" {
+		t.Errorf("%d, %v", w.Code, l.did)
+	}
+	words := userWordsOf("en")
+	for fault, say := range map[Fault]string{BadSender: words.BadSender, Shared: words.SharedSender, Full: words.Full} {
+		l.fault = fault
+		if w := ask(h, "POST", "/lists/add", add, "Cookie", as); w.Code != 422 || !strings.Contains(w.Body.String(), say) || !strings.Contains(w.Body.String(), `value="eve@evil.test"`) {
+			t.Errorf("%d: %d\n%s", fault, w.Code, w.Body)
+		}
+	}
+	l.fault = Away
+	for _, w := range []*httptest.ResponseRecorder{ask(h, "GET", "/lists", nil, "Cookie", as), ask(h, "POST", "/lists/add", add, "Cookie", as)} {
+		if w.Code != 503 || !strings.Contains(w.Body.String(), words.ListsAway) || strings.Contains(w.Body.String(), words.None) {
+			t.Errorf("away: %d\n%s", w.Code, w.Body)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (c Class) UserMay() bool { return c == Spam }
 // classOf is the class of what decided, or of what was found; "" is the sum of points.
 func classOf(r gateway.Reason) Class {
 	switch r {
-	case "", gateway.DMARCUnasked, gateway.DMARCBroken, gateway.ReplyElsewhere, gateway.FirstContact, gateway.URLOdd, gateway.AccessUnproven:
+	case "", gateway.DMARCUnasked, gateway.DMARCBroken, gateway.ReplyElsewhere, gateway.FirstContact, gateway.URLOdd, gateway.AccessUnproven, gateway.AccessOwn:
 		return Spam // found in much mail that is what it says
 	case gateway.URLDisguised, gateway.URLLookalike:
 		return Impersonation

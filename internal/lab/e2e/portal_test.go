@@ -108,6 +108,7 @@ func TestPortalLogin(t *testing.T) {
 	}); err != nil {
 		t.Errorf("the journal does not tell who released it: %v", err)
 	}
+	w.blocks(t, u)
 	held := jar.Cookies(&url.URL{Scheme: "https", Host: "quarantine.served.test:8444", Path: "/"})
 	if status, path, _ := u.browse("POST", "/logout", url.Values{}); status != 200 || path != "/" {
 		t.Errorf("logout: %d at %s", status, path)
@@ -115,5 +116,35 @@ func TestPortalLogin(t *testing.T) {
 	jar.SetCookies(&url.URL{Scheme: "https", Host: "quarantine.served.test:8444", Path: "/"}, held) // who kept a copy of it
 	if _, path, _ := u.browse("GET", "/mine", nil); path != "/" {
 		t.Errorf("a session that was ended leads to %s", path)
+	}
+}
+
+// blocks has the user who is logged in block a sender: from then on mail of it to him is refused, and to others it is not.
+func (w *world) blocks(t *testing.T, u *user) {
+	t.Helper()
+	if status, path, text := u.browse("POST", "/lists/add", url.Values{"kind": {"block"}, "sender": {"Alice@Example.org"}}); status != 200 || path != "/lists" || !strings.Contains(text, "alice@example.org") {
+		t.Fatalf("block: %d at %s\n%s", status, path, text)
+	}
+	send := func(to string) string {
+		c := w.hello(t)
+		c.want("250", "MAIL FROM:<alice@example.org>")
+		c.want("250", "RCPT TO:<"+to+">")
+		c.want("354", "DATA")
+		c.send(keptMail + ".\r\n")
+		reply := c.reply()
+		c.want("221", "QUIT")
+		return reply
+	}
+	if err := eventually(labtest.Context(t), func() (string, bool) {
+		reply := send("bob@served.test")
+		return reply, strings.HasPrefix(reply, "550 5.7.1 ")
+	}); err != nil {
+		t.Errorf("to him who blocks: %v", err)
+	}
+	if reply := send("eve@served.test"); !strings.HasPrefix(reply, "250 ") {
+		t.Errorf("to another: %s", reply)
+	}
+	if status, _, text := u.browse("POST", "/lists/remove", url.Values{"kind": {"block"}, "sender": {"alice@example.org"}}); status != 200 || strings.Contains(text, "alice@example.org") {
+		t.Errorf("remove: %d\n%s", status, text)
 	}
 }
