@@ -42,6 +42,7 @@ type Settings struct {
 type Path struct {
 	Name  string   // mail, webhook
 	Least Severity // milder alarms are not told by it
+	To    string   // where it leads, for people; without secrets
 	// Send hands a notice on and returns what the other side said. It ends soon after its context.
 	Send func(ctx context.Context, n *Notice) (said string, err error)
 }
@@ -281,6 +282,17 @@ func (b *Book) List(over bool) []Alarm {
 		return cmp.Or(cmp.Compare(y.Severity.rank(), x.Severity.rank()), y.Since.Compare(x.Since), strings.Compare(x.ID, y.ID))
 	})
 	return out
+}
+
+// Get returns an alarm that is known.
+func (b *Book) Get(id string) (Alarm, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.alarms[id]
+	if a == nil {
+		return Alarm{}, false
+	}
+	return a.clone(), true
 }
 
 // Errors of Ack and Unack.

@@ -241,7 +241,7 @@ func TestPathFails(t *testing.T) {
 		b.Raise(other)
 		time.Sleep(12 * time.Second)
 		want(t, hook, "CRITICAL alarm part:next-hops", "alarm path:mail", "over: alarm path:mail", "CRITICAL alarm part:log")
-		said := b.Test(context.Background(), "x")
+		said := b.Test(context.Background(), "x", "")
 		if len(said) != 2 || said[0].OK || !strings.Contains(said[0].Said, "deadline") || !said[1].OK || said[1].Said != "250 taken" {
 			t.Errorf("%+v", said)
 		}

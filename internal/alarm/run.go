@@ -297,11 +297,16 @@ type Said struct {
 	Took int64  `json:"took_ms"`
 }
 
-// Test sends a notice that nothing is wrong by each path, at the same time, and returns what each said.
-func (b *Book) Test(ctx context.Context, id string) []Said {
+// Paths are the paths in force, in their order.
+func (b *Book) Paths() []Path {
 	b.mu.Lock()
-	paths := slices.Clone(b.set.Paths)
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.set.Paths)
+}
+
+// Test sends a notice that nothing is wrong by each path, or by the one that is named, at the same time, and returns what each said.
+func (b *Book) Test(ctx context.Context, id, only string) []Said {
+	paths := slices.DeleteFunc(b.Paths(), func(p Path) bool { return only != "" && p.Name != only })
 	out := make([]Said, len(paths))
 	var all sync.WaitGroup
 	for i, p := range paths {

@@ -84,6 +84,15 @@ func (w *Webhook) Send(ctx context.Context, n *Notice) (string, error) {
 	return said, nil
 }
 
+// Where is the URL without what may be a secret: most services have theirs in the path.
+func (w *Webhook) Where() string {
+	u, err := url.Parse(w.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // dial connects, and in clear to this host only, whatever a name resolves to.
 func (w *Webhook) dial(to *url.URL) func(ctx context.Context, network, address string) (net.Conn, error) {
 	dial := w.Dial
