@@ -35,6 +35,7 @@ type Policy struct {
 	Portal      PortalRules    `toml:"portal" doc:"What users may do at web.portal for themselves (docs/portal.md)."`
 	Quarantine  VaultRules     `toml:"quarantine" doc:"Mail that is kept here since it is doubtful: how long, and how much."`
 	Training    Training       `toml:"training" doc:"Engines learn from what is released from quarantine, and from what is reported as spam or as ham (docs/quarantine.md)."`
+	Alarms      Alarms         `toml:"alarms" doc:"Who is told that something is wrong (docs/alarms.md)."`
 	RBL         RBL            `toml:"rbl" doc:"DNS lists of addresses and domains (DNSBL, DNSWL)."`
 	Reports     Reports        `toml:"reports" doc:"What the gateway tells others about."`
 	TLSReports  TLSReports     `toml:"tlsrpt" doc:"Reports to the domains of next hops: how connections to them were encrypted."`
