@@ -87,6 +87,7 @@ type tally struct {
 	intended bool // judge observed checks as if they were not
 	told     bool // with policy lines and priced measures
 	observed bool // there were some
+	unscored bool // points decide nothing
 	score    float64
 	priced   []Price
 	marks    []string
@@ -107,7 +108,9 @@ func (p *Policy) tally(r *Record, how tally) *tally {
 	}
 	t.sum()
 	if r.Stage == Data {
-		t.thresholds()
+		if t.unscored = r.unscored(); !t.unscored {
+			t.thresholds()
+		}
 		if p.Rules.aboutMessages() {
 			t.messageRules()
 		}

@@ -263,7 +263,7 @@ func (t *tally) messageRules() {
 		for _, k := range t.p.Rules.message {
 			r := &t.p.Rules.list[k]
 			f := Finding{Check: RuleCheck, Stage: Data, Rcpt: -1, Result: Fail, Reason: PolicyRule}
-			if r.Points > 0 && t.scoreOf(i) < r.Points-1e-9 || !t.sentBy(k) || !t.meant(r, i) || !t.holds(k, i, &f) || t.watched(&f, r, i) {
+			if r.Points > 0 && (t.unscored || t.scoreOf(i) < r.Points-1e-9) || !t.sentBy(k) || !t.meant(r, i) || !t.holds(k, i, &f) || t.watched(&f, r, i) {
 				continue
 			}
 			d := t.decision(&f, &CheckPolicy{Class: ClassContent}, r.Action, func() string { return r.Line })

@@ -113,6 +113,11 @@ func (pl *Pipeline) Run(ctx context.Context, stage Stage, in *Input) Verdict {
 	case Mail:
 		defer in.Envelope.ahead.Wait() // nothing that was begun reads the session when this has ended
 	}
+	if stage == Data && in.Session.Snapshot.Bypasses.Has(ScoringCheck) {
+		room := j.room(1)
+		room[0] = Finding{Check: ScoringCheck, Stage: Data, Rcpt: -1, Result: NotRun, Reason: LeftBypassed}
+		j.add(room)
+	}
 	verdict = j.run(ctx, pl.Rows[stage], verdict)
 	switch stage {
 	case Rcpt:
@@ -180,7 +185,7 @@ func (pl *Pipeline) Watch(ctx context.Context, s *Session) Verdict {
 		findings := make([]Finding, len(row.Checks))
 		runRow(ctx, row, in, findings, ClassOpinion)
 		for k, f := range findings {
-			if f.Result == Pass || f.Result == NotRun {
+			if f.Result == Pass || f.Result == NotRun && f.Reason != LeftBypassed {
 				continue
 			}
 			f.Check, f.Stage, f.Rcpt = row.Checks[k].Name, Connect, -1
@@ -289,13 +294,15 @@ func (r *Row) holds(least Class, in *Input) bool {
 // runRow runs the checks of a row at the same time: those that have nothing to wait for one after another, and all but one
 // of the others in goroutines. Those of a class below least are left out.
 func runRow(ctx context.Context, row *Row, in *Input, findings []Finding, least Class) {
-	policy := in.Session.Snapshot.Policy
+	policy, bypasses := in.Session.Snapshot.Policy, in.Session.Snapshot.Bypasses
 	var few, wait [8]int
 	here, waiting := few[:0], wait[:0]
 	for k := range row.Checks {
 		switch c := &row.Checks[k]; {
 		case !policy.Runs(c.Name):
 			findings[k] = Finding{Result: NotRun, Reason: LeftOff}
+		case bypasses.Has(c.Name) && policy.Checks[c.Name].Class.Bypassable():
+			findings[k] = Finding{Result: NotRun, Reason: LeftBypassed}
 		case policy.Checks[c.Name].Class < least:
 			findings[k] = Finding{Result: NotRun, Reason: LeftDecided}
 		case c.Ready != nil && c.Ready(in):

@@ -164,6 +164,7 @@ const (
 	LeftNoInput   Reason = "no_input"   // what it looks at is not there
 	LeftLearning  Reason = "learning"   // what it goes by is not known for long enough
 	LeftSpared    Reason = "spared"     // an engine that runs where it can still matter, and here could not
+	LeftBypassed  Reason = "bypassed"   // an operator left it out for a while
 	LeftRelayed   Reason = "relayed"    // the client is a trusted relay, whose address says nothing of who sent
 )
 

@@ -25,6 +25,8 @@ type Snapshot struct {
 	MarkQuarantined bool
 	// AskCertificate says of which clients policy can use a certificate; nil: of none, and none is asked for.
 	AskCertificate func(client netip.Addr) bool
+	// Bypasses are the checks that are left out for a while; nil: none.
+	Bypasses *Bypasses
 	// Normalise are networks whose bare CR and LF become CRLF, by exception.
 	Normalise func(*Session) bool
 }
