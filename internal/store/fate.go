@@ -78,6 +78,38 @@ func hasGap(all []Gap, g Gap) bool {
 	return false
 }
 
+// FatesOf counts what of one kind became of messages in a time, and returns the newest of it, at most so many.
+func (r *Reader) FatesOf(ctx context.Context, w Window, what gateway.FateWord, most int) (n int, newest []gateway.Fate, gaps []Gap, err error) {
+	gaps, err = r.walk(ctx, w.first(), w.last(), false, func(ctx context.Context, v *view) error {
+		if !v.fates {
+			return nil
+		}
+		rows, err := v.tx.QueryContext(ctx, "SELECT body FROM fate WHERE what = ? ORDER BY seq DESC", string(what))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var body []byte
+			var f gateway.Fate
+			if err := rows.Scan(&body); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(body, &f); err != nil {
+				return err
+			}
+			if f.Time.Before(w.Since) || !w.Until.IsZero() && !f.Time.Before(w.Until) {
+				continue
+			}
+			if n++; len(newest) < most {
+				newest = append(newest, f)
+			}
+		}
+		return rows.Err()
+	})
+	return n, newest, gaps, err
+}
+
 // fatesAtOnce is how many messages one question is about.
 const fatesAtOnce = 400
 

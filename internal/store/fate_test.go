@@ -86,3 +86,27 @@ func TestFatesOfOldFiles(t *testing.T) {
 		t.Errorf("%v: %+v", err, s)
 	}
 }
+
+// TestFatesOf shows what is counted of one kind in a time, over days, and which of it is listed.
+func TestFatesOf(t *testing.T) {
+	l := openLog(t, Options{})
+	g := new(ids)
+	now := time.Now().Truncate(time.Millisecond)
+	since := now.Add(-72 * time.Hour)
+	for i, at := range []time.Time{since.Add(-time.Millisecond), since, since.Add(30 * time.Hour), now.Add(-time.Hour), now} {
+		f := gateway.Fate{ID: g.at(now), Time: at.UTC(), What: gateway.FateKeptReleased, From: "ann@sender.example", Attempt: i}
+		other := f
+		other.What = gateway.FateKeptDeleted
+		if !l.Fate(&f) || !l.Fate(&other) {
+			t.Fatal("no room")
+		}
+	}
+	flush(t, l)
+	n, newest, gaps, err := l.Reader().FatesOf(bounded30(t), Window{Since: since, Until: now}, gateway.FateKeptReleased, 2)
+	if err != nil || n != 3 || len(newest) != 2 || newest[0].Attempt != 3 || newest[1].Attempt != 2 || len(gaps) != 0 {
+		t.Errorf("%d, %+v, %v, %v", n, newest, gaps, err)
+	}
+	if n, newest, _, err := l.Reader().FatesOf(bounded30(t), Window{Since: since, Until: now}, gateway.FateKeptExpired, 2); err != nil || n != 0 || newest != nil {
+		t.Errorf("of which there was none: %d, %+v, %v", n, newest, err)
+	}
+}
