@@ -18,6 +18,7 @@ import (
 	"gatepost/gateway/reports"
 	"gatepost/greylist"
 	"gatepost/internal/addrpool"
+	"gatepost/internal/alarm"
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
 	"gatepost/internal/directory"
@@ -70,6 +71,7 @@ type parts struct {
 	listHeld   filters.Held
 
 	directories directories // of recipients
+	bypasses    gateway.Bypasses
 
 	// policyFailed is told of each MTA-STS policy that was promised and could not be had; nil where nobody listens.
 	policyFailed func(domain string, fault *mtasts.Fault)
@@ -171,6 +173,9 @@ type built struct {
 
 	directories []*directory.Directory    // that rcpts asks
 	policies    map[string]*mtasts.Policy // of MTA-STS, of domains of ours
+
+	alarms alarm.Settings
+	mailer *smarthost // of notices; nil where nothing is mailed
 }
 
 // close gives back the connections that only it uses.
@@ -216,6 +221,10 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		return nil, err
 	}
 	if b.notices, err = makeNotices(c, p, routes); err != nil {
+		b.close()
+		return nil, err
+	}
+	if b.alarms, b.mailer, err = makeAlarms(c); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -268,8 +277,8 @@ func assemble(c *config.Config, p *parts) (*built, error) {
 		Gate:    gateway.Gate{Wait: b.pregreet.Wait, StressWait: b.pregreet.StressWait, RefuseAtConnect: c.Policy.SMTP.RefuseAt == config.RefuseAtConnect},
 		Tag:     gateway.SubjectTag{Text: c.Policy.Tag.Subject, Signed: c.Policy.Tag.Signed},
 		Banners: makeBanners(c),
-		Sealer:  sealer,
-		Spools:  spooling(c.Policy), MarkQuarantined: c.Policy.Quarantine.Action == config.VaultMark,
+		Sealer:  sealer, Bypasses: &p.bypasses,
+		Spools: spooling(c.Policy), MarkQuarantined: c.Policy.Quarantine.Action == config.VaultMark,
 		Normalise: normalises(c)}
 	asksCertificate(b.snapshot, deps.TLSRules)
 	return b, nil

@@ -45,7 +45,7 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 		if b, err = assemble(c, p); err == nil {
 			err = b.readFiles(ctx)
 		}
-		show(e, routeWarnings(c))
+		show(e, append(routeWarnings(c), alarmWarnings(c)...))
 		show(e, hostingWarnings(c))
 		if err == nil {
 			show(e, policyWarnings(c, b.snapshot.Policy))

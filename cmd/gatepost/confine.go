@@ -70,6 +70,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	if a := &c.Policy.ARC; a.Seal != config.SealOff && a.Key != "" {
 		named = append(named, a.Key)
 	}
+	named = append(named, alarmFiles(c)...)
 	if name := c.Policy.AliasFile; name != "" {
 		named = append(named, name)
 	}

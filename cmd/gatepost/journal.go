@@ -225,46 +225,6 @@ func (d *daemon) announce() {
 	d.journal.Daemon(journal.Ready, attrs...)
 }
 
-// alarmEvery is how often the parts are looked at for alarms.
-const alarmEvery = 2 * time.Second
-
-// alarmAfter is how long a part may be unwell before it is an alarm: at the start everything is, for a moment.
-const alarmAfter = 5 * time.Second
-
-// alarms tells the journal of parts that stop working and that work again, once each.
-func (d *daemon) alarms(ctx context.Context) {
-	unwell, told := map[string]time.Time{}, map[string]bool{}
-	tick := time.NewTicker(alarmEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			for _, p := range d.readiness() {
-				d.alarm(p, now, unwell, told)
-			}
-		}
-	}
-}
-
-func (d *daemon) alarm(p api.Part, now time.Time, unwell map[string]time.Time, told map[string]bool) {
-	since, before := unwell[p.Part]
-	switch {
-	case p.OK && told[p.Part]:
-		d.journal.Daemon(journal.AlarmOver, slog.String("part", p.Part), slog.Duration("after", now.Sub(since).Round(time.Second)))
-		fallthrough
-	case p.OK:
-		delete(unwell, p.Part)
-		delete(told, p.Part)
-	case !before:
-		unwell[p.Part] = now
-	case !told[p.Part] && now.Sub(since) >= alarmAfter:
-		told[p.Part] = true
-		d.journal.Daemon(journal.Alarm, slog.String("part", p.Part), slog.String("detail", p.Detail))
-	}
-}
-
 // relearn keeps one goroutine that learns what the next hops of the policy in force carry.
 type relearn struct {
 	mu   sync.Mutex

@@ -95,6 +95,7 @@ func (d *daemon) install(ctx context.Context, c *config.Config, next *built) {
 	d.following.with(ctx, d.runSources(next))
 	d.reports.Set(next.reports)
 	d.tlsReports.Set(next.tlsReports)
+	d.alarms.Tune(next.alarms)
 	if d.queue != nil {
 		d.queue.Tune(tuning(c))
 	}

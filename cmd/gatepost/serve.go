@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -44,32 +43,33 @@ import (
 
 // daemon is everything that runs. Its fields are in the order in which it is made.
 type daemon struct {
-	e            cli.Env
-	configPath   string
-	log          *slog.Logger
-	notify       *systemd.Notifier
-	lock         *os.File
-	sandbox      sandbox.State
-	resources    *resources.Memory
-	descriptors  int                       // that the process may have
-	drained      atomic.Pointer[api.Drain] // nil while the host serves
-	mayRead      []string                  // files that the sandbox was given one by one
-	bootstrap    *config.Bootstrap         // of the start; a reload changes the policy only
-	parts        *parts
-	data         *admin.DB // control data; its calls fail while its store is away
-	users        people
-	versions     policyVersions
-	audit        *audit.Log
-	store        *store.Log
-	tail         *maillog.Tail   // shows to followers what store gets
-	clients      *store.Clients  // nil where its file cannot be used
-	knownFile    *store.Known    // nil where its file cannot be used
-	pastFile     *store.Known    // likewise: of reputations
-	greyFile     *store.Greylist // likewise: of strangers
-	memory       *memory.Clients
-	reports      *reports.Reports
-	tlsReports   *reports.Reports
-	journal      *journal.Journal
+	e           cli.Env
+	configPath  string
+	log         *slog.Logger
+	notify      *systemd.Notifier
+	lock        *os.File
+	sandbox     sandbox.State
+	resources   *resources.Memory
+	descriptors int                       // that the process may have
+	drained     atomic.Pointer[api.Drain] // nil while the host serves
+	mayRead     []string                  // files that the sandbox was given one by one
+	bootstrap   *config.Bootstrap         // of the start; a reload changes the policy only
+	parts       *parts
+	data        *admin.DB // control data; its calls fail while its store is away
+	users       people
+	versions    policyVersions
+	audit       *audit.Log
+	store       *store.Log
+	tail        *maillog.Tail   // shows to followers what store gets
+	clients     *store.Clients  // nil where its file cannot be used
+	knownFile   *store.Known    // nil where its file cannot be used
+	pastFile    *store.Known    // likewise: of reputations
+	greyFile    *store.Greylist // likewise: of strangers
+	memory      *memory.Clients
+	reports     *reports.Reports
+	tlsReports  *reports.Reports
+	journal     *journal.Journal
+	alarming
 	bodies       *spool.Bodies
 	queue        *spool.Queue // nil where its folder cannot be used
 	spoolError   string       // why
@@ -188,13 +188,14 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	d.work(background, &running)
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
 		Deliver: d.acceptor(), Spool: d.spoolPort(), NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
-		IDs: d.ids, Front: func(client netip.Addr) ([]string, bool) { return d.now.Load().guard.over(client) },
+		IDs: d.ids, Front: d.front,
 		TLS: d.edge.Config, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
 	d.where = addressesOf(sockets)
 	if len(sockets.publicHTTP)+len(sockets.publicHTTPS) > 0 {
 		d.public = d.newPublic()
 	}
 	d.instruments()
+	d.alarmInstruments(d.journal.Metrics())
 	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+len(sockets.portal)+len(sockets.console)+2)
 	serving, stopServing := context.WithCancel(background)
 	verbs := d.pulsed(socket)
@@ -210,7 +211,6 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	}
 	d.announce()
 	d.told(d.notify.Ready(d.summary()))
-	running.start("alarms", func() { d.alarms(background) })
 	running.start("watchdog", func() { d.watchdog(background) })
 	err = d.wait(ctx, hup, failed)
 	return errors.Join(err, d.end(stopServing, stop, &running))
@@ -314,6 +314,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	if d.journal, err = openJournal(d); err != nil {
 		return err
 	}
+	d.openAlarms(first)
 	d.parts.listChanged = d.tellList
 	d.parts.directories.listen(d.tellDirectory)
 	d.openSpool()
@@ -355,6 +356,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"memory of next hops", d.keepHops},
 		loop{"mta-sts policies", d.parts.policies.Run},
 		loop{"mta-sts records", d.watchRecords},
+		loop{"alarms", d.runAlarms},
 	) {
 		running.start(l.name, func() { l.run(ctx) })
 	}

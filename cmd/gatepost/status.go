@@ -72,7 +72,7 @@ func (d *daemon) state(ctx context.Context) *api.Status {
 	s := &api.Status{Version: version, Host: d.bootstrap.Hostname, Since: d.started, Mode: b.snapshot.Policy.Mode.String(),
 		Policy: c.PolicyVersion, Domains: len(c.Policy.Domains), Sessions: d.server.Sessions(),
 		Size: b.snapshot.Limits.MessageSize, Addresses: d.where,
-		Drain: d.drained.Load(), Memory: d.resources.Pressure()}
+		Drain: d.drained.Load(), Bypasses: d.bypasses.List(), Memory: d.resources.Pressure()}
 	for _, a := range gather(b, d.parts) {
 		line := api.Server{What: a.What, Server: a.Server, OK: a.Err == nil, Said: gateway.CleanText(a.Said, 200)}
 		if a.Err != nil {
@@ -114,6 +114,9 @@ func printStatus(e cli.Env, s *api.Status) {
 		s.Version, s.Host, time.Since(s.Since).Round(time.Second), s.Mode, s.Policy, s.Domains, s.Sessions, s.Size)
 	if s.Drain != nil {
 		fmt.Fprintf(e.Out, "     %s\n", s.Drain)
+	}
+	for _, b := range s.Bypasses {
+		fmt.Fprintf(e.Out, "     bypass        %-28s until %s, by %s: %s\n", b.Check, cli.Stamp(b.Until), cli.Shown(b.By, 60), cli.Shown(b.Reason, 100))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Addresses.Listeners)) {
 		fmt.Fprintf(e.Out, "     listener      %-28s %s\n", s.Addresses.Listeners[name], name)

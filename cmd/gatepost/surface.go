@@ -23,6 +23,7 @@ func (d *daemon) operations() []control.Operation {
 		d.userOperations(),
 		maillog.New(store.NewReader(logFolder(d.bootstrap)), d.tail).Operations(),
 		d.policyOperations(),
+		d.alarmOperations(),
 	)
 }
 

@@ -17,8 +17,9 @@ type Status struct {
 	Sessions  int       `json:"sessions"`
 	Size      int64     `json:"message_size"` // octets, as offered at most
 	Addresses Addresses `json:"addresses"`
-	Drain     *Drain    `json:"drain,omitempty"` // while an operator drains the host
-	Memory    float64   `json:"memory_pressure"` // share of the memory in use, 0 to 1
+	Drain     *Drain    `json:"drain,omitempty"`    // while an operator drains the host
+	Bypasses  []Bypass  `json:"bypasses,omitempty"` // checks that an operator left out for a while
+	Memory    float64   `json:"memory_pressure"`    // share of the memory in use, 0 to 1
 	Servers   []Server  `json:"servers"`
 	Parts     []Part    `json:"parts"`
 }
