@@ -44,6 +44,12 @@ func TestBypass(t *testing.T) {
 	})
 }
 
+// manyPoints is a condition that holds from ten points on.
+type manyPoints struct{}
+
+func (manyPoints) Holds(_ *Record, _ int, points float64) (bool, string) { return points >= 10, "" }
+func (manyPoints) String() string                                        { return "score >= 10" }
+
 // TestBypassScoring shows that points decide nothing while scoring is left out, that all else does, and that the Record itself
 // says so: whoever judges it again comes to the same.
 func TestBypassScoring(t *testing.T) {
@@ -62,6 +68,7 @@ func TestBypassScoring(t *testing.T) {
 			p.Checks["opinion"] = CheckPolicy{Action: ActionScore, Prices: map[string]float64{"points": 1}}
 			p.Thresholds = Thresholds{Tag: 5, Quarantine: 7, Reject: 15}
 			p.Domains["one.example"].Thresholds = nil
+			p.Rules = NewRules([]Rule{{Line: "rule[1]", Points: 50, Action: ActionReject}, {Line: "rule[2]", When: manyPoints{}, Action: ActionReject}})
 			in.Session.Snapshot.Policy = p
 			want := c.plain
 			if bypassed {

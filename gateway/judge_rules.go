@@ -130,7 +130,7 @@ func (t *tally) holds(k, i int, f *Finding) bool {
 	if v.held[at] == 0 {
 		v.held[at] = no
 		points := 0.0
-		if len(r.Checks) == 0 {
+		if len(r.Checks) == 0 && !t.unscored {
 			points = t.scoreOf(i)
 		}
 		holds, why := r.When.Holds(t.r, i, points)
