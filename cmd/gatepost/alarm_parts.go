@@ -15,7 +15,9 @@ import (
 	"gatepost/cmd/gatepost/weekly"
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
+	"gatepost/internal/access"
 	"gatepost/internal/alarm"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/control"
 	"gatepost/internal/durable"
@@ -65,6 +67,11 @@ func (d *daemon) openAlarms(first *built) {
 func (d *daemon) openBypasses() {
 	b := &d.bypasses
 	b.File, b.Write, b.Gate, b.Alarm, b.Log = filepath.Join(d.bootstrap.StateDir, "bypasses.json"), durable.WriteFile, &d.parts.bypasses, d.alarms, d.log
+	b.Ended = func(ctx context.Context, x api.Bypass) {
+		if note := d.noting(); note != nil {
+			note(ctx, control.Entry{Actor: access.Actor{Name: "gatepost", Via: access.BySelf}, Operation: "bypass end", In: x.Check, Change: control.Change{Object: "bypass " + x.Check, Before: x}})
+		}
+	}
 	if err := b.Load(); err != nil {
 		d.log.Error("nothing is left out", "error", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func as(role access.Role) context.Context {
 
 // TestList shows the order, the filters, the pages, and that alarms of other nodes stand behind ours.
 func TestList(t *testing.T) {
-	others := map[string][]alarm.Alarm{"mx2": {{ID: "part:dns", Severity: alarm.Warning, Since: time.Now()}}}
+	others := map[string][]alarm.Alarm{"mx2": {{ID: "part:dns\r\n", Severity: "dire", Text: "\x1b[31m", Since: time.Now()}}}
 	s, _ := surface(t, func(context.Context) (map[string][]alarm.Alarm, error) { return others, errors.New("mx3 is away") })
 	ask := func(q api.AlarmQuery) (ids string, next string) {
 		out, err := s.Call(as(access.Auditor), "alarm list", &q)
@@ -47,6 +48,9 @@ func TestList(t *testing.T) {
 		}
 		all := out.(*api.Alarms)
 		for i := range all.Alarms {
+			if a := &all.Alarms[i]; a.Node == "mx2" && (a.Severity != alarm.Warning || strings.ContainsRune(a.Text, 0x1b)) {
+				t.Errorf("%+v", a)
+			}
 			ids += all.Alarms[i].Node + "/" + all.Alarms[i].ID + " "
 		}
 		if all.Trouble == "" {

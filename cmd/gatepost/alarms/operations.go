@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"gatepost/gateway"
 	"gatepost/internal/access"
 	"gatepost/internal/alarm"
 	"gatepost/internal/api"
@@ -74,7 +75,7 @@ func (d *Desk) list(ctx context.Context, in *api.AlarmQuery) (*api.Alarms, error
 			out.Trouble = "alarms of other nodes are not known: " + err.Error()
 		}
 		for _, node := range slices.Sorted(maps.Keys(others)) {
-			add(node, others[node])
+			add(gateway.CleanText(node, 255), cleaned(others[node]))
 		}
 	}
 	name := func(a *api.Alarm) string { return a.Node + " " + a.ID }
@@ -90,6 +91,23 @@ func (d *Desk) list(ctx context.Context, in *api.AlarmQuery) (*api.Alarms, error
 		out.Next = name(&out.Alarms[in.Limit-1])
 	}
 	return out, nil
+}
+
+// cleaned makes of what another node wrote what can be shown: it may be of another version, or not ours.
+func cleaned(all []alarm.Alarm) []alarm.Alarm {
+	for i := range all {
+		a := &all[i]
+		for _, text := range []*string{&a.ID, &a.Kind, &a.Object, &a.Text, &a.Do, &a.Owner} {
+			*text = gateway.CleanText(*text, 500)
+		}
+		if !a.Severity.Known() {
+			a.Severity = alarm.Warning
+		}
+		if a.Ack != nil {
+			a.Ack.By, a.Ack.Note = gateway.CleanText(a.Ack.By, 120), gateway.CleanText(a.Ack.Note, 500)
+		}
+	}
+	return all
 }
 
 func (d *Desk) show(_ context.Context, in *api.AlarmName) (*api.Alarm, error) {

@@ -38,6 +38,8 @@ type Book struct {
 	Gate  *gateway.Bypasses
 	Alarm *alarm.Book
 	Log   *slog.Logger
+	// Ended is told of each that ended by itself, so that it is audited; nil: nobody is.
+	Ended func(ctx context.Context, x api.Bypass)
 
 	mu  sync.Mutex
 	all map[string]api.Bypass
@@ -171,23 +173,35 @@ func (b *Book) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			b.expire(now)
+			over := b.expire(now)
+			if b.Ended == nil {
+				continue
+			}
+			for _, x := range over {
+				b.Ended(ctx, x)
+			}
 		}
 	}
 }
 
-// expire forgets what is over. Nothing of it is in force any more; that it stays in the file is no harm.
-func (b *Book) expire(now time.Time) {
+// expire forgets what is over, and returns it. Nothing of it is in force any more; that it stays in the file is no harm.
+func (b *Book) expire(now time.Time) (over []api.Bypass) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next := maps.Clone(b.all)
-	maps.DeleteFunc(next, func(_ string, x api.Bypass) bool { return !now.Before(x.Until) })
-	if len(next) == len(b.all) {
-		return
+	for _, name := range slices.Sorted(maps.Keys(b.all)) {
+		if x := b.all[name]; !now.Before(x.Until) {
+			over = append(over, x)
+			delete(next, name)
+		}
+	}
+	if len(over) == 0 {
+		return nil
 	}
 	b.all = next
 	b.apply()
 	if err := b.save(next); err != nil {
 		b.Log.Error("bypasses that are over stay in the file", "error", err)
 	}
+	return over
 }

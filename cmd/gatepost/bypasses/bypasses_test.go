@@ -110,6 +110,8 @@ func TestLife(t *testing.T) {
 			return err
 		}
 		d := open(t, dir, alarms)
+		ended := make(chan string, 3)
+		d.Ended = func(_ context.Context, x api.Bypass) { ended <- x.Check + " of " + x.By }
 		ctx, stop := context.WithCancel(t.Context())
 		go d.Run(ctx)
 		d.fault = errors.New("no room")
@@ -123,6 +125,9 @@ func TestLife(t *testing.T) {
 		time.Sleep(time.Hour + 2*time.Second)
 		if d.Gate.Has("scoring") || len(d.List()) != 1 || standing() != "bypass:spamassassin " {
 			t.Errorf("an hour later: %v, %s", d.List(), standing())
+		}
+		if what := <-ended; what != "scoring of anna" || len(ended) != 0 {
+			t.Errorf("ended by itself: %s", what)
 		}
 		stop()
 		d = open(t, dir, alarms)
@@ -158,4 +163,23 @@ func TestFile(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, err, b.List())
 		}
 	}
+}
+
+// FuzzFile shows that whatever a file holds, nothing is left out for longer than may be asked for, and what is shown is plain text.
+func FuzzFile(f *testing.F) {
+	f.Add([]byte(`[{"check":"spf","since":"2026-11-27T07:00:00Z","until":"2026-11-27T09:00:00Z","by":"a\r\nb","reason":"\u001b"}]`))
+	f.Add([]byte(`[{"check":"clamav","until":"9999-12-31T23:59:59Z"},{}]`))
+	f.Add([]byte(`{`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b := &Book{File: filepath.Join(t.TempDir(), "b"), Gate: new(gateway.Bypasses), Alarm: alarm.New(alarm.Options{})}
+		if err := os.WriteFile(b.File, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_ = b.Load() // one that cannot be read is told, and leaves nothing out
+		for _, x := range b.List() {
+			if left := time.Until(x.Until); left > Longest || strings.ContainsAny(x.By+x.Reason+x.Check, "\r\n\x1b\x00") {
+				t.Errorf("%+v", x)
+			}
+		}
+	})
 }
