@@ -10,6 +10,7 @@ import (
 	"gatepost/cmd/gatepost/policy"
 	kept "gatepost/cmd/gatepost/quarantine"
 	"gatepost/cmd/gatepost/queue"
+	"gatepost/cmd/gatepost/whatif"
 	"gatepost/internal/cli"
 )
 
@@ -28,7 +29,7 @@ func groups() []cli.Group {
 		{Title: "Its two documents, and versions of the policy", Commands: slices.Concat([]cli.Command{
 			{Words: "config default", Doc: "print a commented gatepost.toml with every default", Run: configDefault},
 			{Words: "policy default", Doc: "print a commented policy.toml with every default", Run: policyDefault},
-		}, policy.Commands(), []cli.Command{
+		}, policy.Commands(), whatif.Commands(), []cli.Command{
 			{Words: "explain", Args: "NAME", Doc: "say what a key, a table or a check does, its default and its RFC", Run: explain},
 		})},
 		{Title: "Coming from another gateway", Commands: []cli.Command{

@@ -27,7 +27,7 @@ func gatepost(t *testing.T, args ...string) (code int, out, errOut string) {
 }
 
 // documents writes both documents into a folder.
-func documents(t *testing.T, bootstrap, policy string) string {
+func documents(t testing.TB, bootstrap, policy string) string {
 	t.Helper()
 	dir := t.TempDir()
 	state := "state_dir = \"" + filepath.Join(dir, "state") + "\"\nhostname = \"mx.example.org\"\n"

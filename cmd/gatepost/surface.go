@@ -24,6 +24,7 @@ func (d *daemon) operations() []control.Operation {
 		maillog.New(store.NewReader(logFolder(d.bootstrap)), d.tail).Operations(),
 		d.policyOperations(),
 		d.alarmOperations(),
+		d.simulateOperations(),
 	)
 }
 

@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	"gateway/reports":               {"gateway", "internal/dmarcreport", "tls/tlsrpt"},
 	"gateway/received":              {"gateway", "internal/dmarcreport", "internal/mime", "internal/unpack", "internal/unpack/received", "tls/tlsrpt"},
 	"internal/store":                {"gateway", "gateway/quarantine", "gateway/reports", "gateway/received", "greylist", "internal/dmarcreport"},
-	"internal/replay":               {"gateway", "internal/store"},
+	"internal/replay":               {"gateway", "internal/api", "internal/store"},
 	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
 	"console":                       {"gateway", "internal/access", "internal/api", "internal/config", "internal/control"},
 	"internal/arc":                  {"internal/dkim"},

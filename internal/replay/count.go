@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gatepost/gateway"
+	"gatepost/internal/api"
 	"gatepost/internal/store"
 )
 
@@ -22,8 +23,8 @@ const (
 type run struct {
 	q       *Question
 	trial   *Trial
-	out     Result
-	lines   [gateway.Drop + 1]Line
+	out     api.Simulation
+	lines   [gateway.Drop + 1]api.SimLine
 	reasons map[string]int
 	missing map[string]int
 	against ring
@@ -35,7 +36,7 @@ func newRun(q *Question, limit int) *run {
 	for o := range r.lines {
 		r.lines[o].Live = gateway.Outcome(o)
 	}
-	r.out.Scores = Histogram{Least: scoreLeast, Live: make([]int, scoreMost-scoreLeast+1), Draft: make([]int, scoreMost-scoreLeast+1)}
+	r.out.Scores = api.SimScores{Least: scoreLeast, Live: make([]int, scoreMost-scoreLeast+1), Draft: make([]int, scoreMost-scoreLeast+1)}
 	return r
 }
 
@@ -103,28 +104,28 @@ func (r *run) changed(j *store.Judged, draft *gateway.Verdict, was, is gateway.O
 	r.reasons[strings.Clone(string(why))]++
 	mark := r.q.Marks[j.Record.ID]
 	kept := is >= gateway.Quarantine
-	against := kept && mark.good() && is >= was || !kept && mark.bad()
+	against := kept && mark.Good() && is >= was || !kept && mark.Bad()
 	switch {
 	case against:
 		r.out.Against++
 		if mark.Released {
 			r.out.Released++
 		}
-		r.against.add(func() Change { return r.change(j, draft, was, is, mark, true) })
+		r.against.add(func() api.SimChange { return r.change(j, draft, was, is, mark, true) })
 	default:
-		if kept && mark.bad() || !kept && mark.good() {
+		if kept && mark.Bad() || !kept && mark.Good() {
 			r.out.With++
 		}
-		r.others.add(func() Change { return r.change(j, draft, was, is, mark, false) })
+		r.others.add(func() api.SimChange { return r.change(j, draft, was, is, mark, false) })
 	}
 }
 
 // change tells of it, and holds on to nothing of the log's memory.
-func (r *run) change(j *store.Judged, draft *gateway.Verdict, was, is gateway.Outcome, mark Mark, against bool) Change {
+func (r *run) change(j *store.Judged, draft *gateway.Verdict, was, is gateway.Outcome, mark api.SimMark, against bool) api.SimChange {
 	rec, live := j.Record, &j.Verdict
-	c := Change{ID: rec.ID, Time: rec.Time, From: strings.Clone(rec.From.Text), Author: gateway.CleanText(rec.HeaderFrom, 200), Mark: mark, Against: against, Rcpts: []Rcpt{}}
-	c.Live = Told{Outcome: was, Reason: gateway.Reason(strings.Clone(string(live.Reason))), Check: strings.Clone(live.Check), Score: live.Score}
-	c.Draft = Told{Outcome: is, Reason: gateway.Reason(strings.Clone(string(draft.Reason))), Check: strings.Clone(draft.Check), Line: strings.Clone(draft.Line), Score: draft.Score}
+	c := api.SimChange{ID: rec.ID, Time: rec.Time, From: strings.Clone(rec.From.Text), Author: gateway.CleanText(rec.HeaderFrom, 200), Mark: mark, Against: against, Rcpts: []api.SimRcpt{}}
+	c.Live = api.SimTold{Outcome: was, Reason: gateway.Reason(strings.Clone(string(live.Reason))), Check: strings.Clone(live.Check), Score: live.Score}
+	c.Draft = api.SimTold{Outcome: is, Reason: gateway.Reason(strings.Clone(string(draft.Reason))), Check: strings.Clone(draft.Check), Line: strings.Clone(draft.Line), Score: draft.Score}
 	for i := range rec.Rcpts {
 		if !r.mine(rec, i) {
 			continue
@@ -133,7 +134,7 @@ func (r *run) change(j *store.Judged, draft *gateway.Verdict, was, is gateway.Ou
 			c.More++
 			continue
 		}
-		c.Rcpts = append(c.Rcpts, Rcpt{To: strings.Clone(rec.Rcpts[i].To.Text), Live: of(live, i), Draft: of(draft, i)})
+		c.Rcpts = append(c.Rcpts, api.SimRcpt{To: strings.Clone(rec.Rcpts[i].To.Text), Live: of(live, i), Draft: of(draft, i)})
 	}
 	return c
 }
@@ -205,7 +206,7 @@ func bin(score float64) int {
 }
 
 // result puts the answer together.
-func (r *run) result() *Result {
+func (r *run) result() *api.Simulation {
 	out := &r.out
 	out.Matrix = r.lines[:]
 	out.Reasons, out.Missing = top(r.reasons), top(r.missing)
@@ -217,23 +218,23 @@ func (r *run) result() *Result {
 }
 
 // top are the most frequent.
-func top(of map[string]int) []Count {
-	out := []Count{}
+func top(of map[string]int) []api.SimCount {
+	out := []api.SimCount{}
 	for _, what := range slices.Sorted(maps.Keys(of)) {
-		out = append(out, Count{what, of[what]})
+		out = append(out, api.SimCount{What: what, N: of[what]})
 	}
-	slices.SortStableFunc(out, func(a, b Count) int { return cmp.Compare(b.N, a.N) })
+	slices.SortStableFunc(out, func(a, b api.SimCount) int { return cmp.Compare(b.N, a.N) })
 	return out[:min(topReasons, len(out))]
 }
 
 // ring keeps the last of what is added.
 type ring struct {
 	most, next int
-	all        []Change
+	all        []api.SimChange
 }
 
 // add takes one.
-func (r *ring) add(c func() Change) {
+func (r *ring) add(c func() api.SimChange) {
 	if len(r.all) < r.most {
 		r.all = append(r.all, c())
 		return
@@ -243,7 +244,7 @@ func (r *ring) add(c func() Change) {
 }
 
 // newest returns them, the last first.
-func (r *ring) newest() []Change {
+func (r *ring) newest() []api.SimChange {
 	out := append(slices.Clone(r.all[r.next:]), r.all[:r.next]...)
 	slices.Reverse(out)
 	return out

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/api"
 	"gatepost/internal/store"
 )
 
@@ -52,9 +53,9 @@ func TestRun(t *testing.T) {
 	if err != nil || same.Changed+same.NotKnown+same.Moved != 0 || len(same.List) != 0 || same.Messages+same.Unfinished != len(all) || len(same.Gaps) != 1 {
 		t.Fatalf("under its own policy: %v %+v", err, same)
 	}
-	marks := map[gateway.ID]Mark{}
+	marks := map[gateway.ID]api.SimMark{}
 	for i := range all {
-		marks[all[i].Record.ID] = []Mark{{}, {Released: true}, {Reported: "spam"}, {Reported: "ham"}}[i%4]
+		marks[all[i].Record.ID] = []api.SimMark{{}, {Released: true}, {Reported: "spam"}, {Reported: "ham"}}[i%4]
 	}
 	for _, domain := range []string{"", "two.example", "nobody.example"} {
 		q := &Question{Draft: draft.draft, Was: was, Marks: marks, Domain: domain, Limit: 1000}

@@ -67,6 +67,7 @@ func TestDialogs(t *testing.T) {
 			for _, file := range scripts {
 				t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { w.play(t, file) })
 			}
+			t.Run("judged again", w.replays)
 		})
 	}
 }

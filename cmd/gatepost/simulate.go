@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"gatepost/cmd/gatepost/whatif"
+	"gatepost/gateway"
+	"gatepost/gateway/quarantine"
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+	"gatepost/internal/replay"
+	"gatepost/internal/store"
+)
+
+// simulateOperations are those of what-if.
+func (d *daemon) simulateOperations() []control.Operation {
+	w := whatif.Desk{Log: store.NewReader(logFolder(d.bootstrap)), Draft: d.draft, Version: func(ctx context.Context, number int64) ([]byte, error) {
+		v, err := d.versions.desk.Store.Version(ctx, number)
+		if err != nil {
+			return nil, &control.Fault{Status: http.StatusNotFound, Message: err.Error()}
+		}
+		return v.Text, nil
+	}, Marks: func(ctx context.Context, f *quarantine.Filter) ([]quarantine.Row, error) {
+		if d.vault == nil {
+			return nil, nil
+		}
+		return d.vault.Find(ctx, f)
+	}}
+	desk := whatif.New(w)
+	return whatif.Operations(func() *whatif.Desk { return desk })
+}
+
+// draft builds a policy to judge recorded mail by, and puts nothing in force; without a text it is that in force. stale are the
+// keys by which the two find different things, which replay cannot know of.
+func (d *daemon) draft(ctx context.Context, text []byte) (out *replay.Draft, stale []string, err error) {
+	now := d.document.Load()
+	if text == nil {
+		return draftOf(now, d.now.Load().snapshot), nil, nil
+	}
+	d.swapping.Lock()
+	defer d.swapping.Unlock()
+	c, problems := now.WithVersion(0, text, sections())
+	if c == nil {
+		return nil, nil, draftFault(problems.Err())
+	}
+	next, err := d.prepare(ctx, c)
+	if err != nil {
+		return nil, nil, draftFault(wrongPolicy(c, outside(err)))
+	}
+	defer next.close()
+	return draftOf(c, next.snapshot), staleKeys(now.Policy, c.Policy), nil
+}
+
+// draftFault words what is wrong with a draft, the first few things of it.
+func draftFault(err error) error {
+	const most = 5
+	text := err.Error()
+	if all, ok := errors.AsType[config.Problems](err); ok {
+		var lines []string
+		for _, p := range all {
+			if p.Warning {
+				continue
+			}
+			p.File = "draft"
+			if lines = append(lines, p.String()); len(lines) == most {
+				break
+			}
+		}
+		text = strings.Join(lines, "\n")
+	}
+	return &control.Fault{Status: http.StatusBadRequest, Message: "the draft cannot be used: " + text, Hint: "gatepost policy check tells all that is wrong with it", Field: "text"}
+}
+
+// draftOf is what replay reads of a configuration.
+func draftOf(c *config.Config, s *gateway.Snapshot) *replay.Draft {
+	out := &replay.Draft{Policy: s.Policy, Pipeline: s.Pipeline, Spares: map[string]bool{}, Waits: map[string]bool{"greylist": true, "greylist.null": true}}
+	for name, check := range c.Policy.Checks {
+		out.Spares[name] = check.When == config.Undecided
+	}
+	return out
+}
+
+// staleKeys are those in which two policies differ so that checks would find something else.
+func staleKeys(now, draft *config.Policy) (out []string) {
+	for _, name := range slices.Sorted(maps.Keys(draft.Checks)) {
+		if before := now.Checks[name]; before != nil && !reflect.DeepEqual(before.Options, draft.Checks[name].Options) {
+			out = append(out, "checks."+name)
+		}
+	}
+	names := func(p *config.Policy) (all []string) {
+		for i := range p.Domains {
+			all = append(all, p.Domains[i].Name+" "+p.Domains[i].Route)
+		}
+		slices.Sort(all)
+		return all
+	}
+	for _, part := range []struct {
+		key  string
+		a, b any
+	}{{"domain", names(now), names(draft)}, {"limits", now.Limits, draft.Limits}, {"rate", now.Rates, draft.Rates}, {"rbl", now.RBL, draft.RBL},
+		{"tls_required", now.RequiredTLS, draft.RequiredTLS}, {"trusted", now.Trusted, draft.Trusted}, {"trusted_relay", now.Relays, draft.Relays}} {
+		if !reflect.DeepEqual(part.a, part.b) {
+			out = append(out, part.key)
+		}
+	}
+	return out
+}
