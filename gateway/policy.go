@@ -174,6 +174,9 @@ func (c *CheckPolicy) ignores(m *Measure) bool {
 // matches is path.Match without regard to "/": names of rules and signatures may hold it. A broken pattern, which the
 // configuration refuses, matches nothing.
 func matches(pattern, text string) bool {
+	if pattern != "" && (text == "" || pattern[0] != text[0]) && !strings.ContainsAny(pattern[:1], `*?[\/`) {
+		return false // most patterns begin with letters, and most texts with others
+	}
 	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(text, "/", "\x00"))
 	return ok && err == nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,7 +153,9 @@ func BenchmarkSimulate(b *testing.B) {
 		_, _, draft := draftedOf(b, documents(b, "", servesOne+policy))
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
+			began, runs := processorTime(b), 0
 			for b.Loop() {
+				runs++
 				got, err := replay.Run(b.Context(), store.NewReader(dir), &replay.Question{Draft: draft, Was: func(string) *replay.Draft { return was }})
 				if err != nil || got.Messages != n {
 					b.Fatalf("%v %+v", err, got)
@@ -160,6 +163,16 @@ func BenchmarkSimulate(b *testing.B) {
 				b.ReportMetric(float64(got.Changed), "changed")
 				b.ReportMetric(float64(got.NotKnown), "not-known")
 			}
+			b.ReportMetric(float64((processorTime(b)-began).Milliseconds())/float64(runs), "CPU-ms/op")
 		})
 	}
+}
+
+// processorTime is what this process has used of processors.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -28,6 +28,7 @@ type Trial struct {
 	steps [gateway.Data + 1][]step
 	late  int             // steps of Connect from here on are joined late
 	known map[string]bool // checks that a step has
+	ruled bool            // a rule of the draft is about messages of which nothing was found
 
 	// Of the message at hand.
 	record *gateway.Record
@@ -71,7 +72,8 @@ type place struct {
 
 // NewTrial makes one. was answers the policy of a version, or nil; it may be nil itself.
 func NewTrial(d *Draft, was func(version string) *Draft) *Trial {
-	t := &Trial{draft: d, was: was, known: map[string]bool{}}
+	t := &Trial{draft: d, was: was, known: map[string]bool{},
+		ruled: slices.ContainsFunc(d.Policy.Rules.All(), func(r gateway.Rule) bool { return len(r.Checks) == 0 })}
 	for stage, rows := range d.Pipeline.Rows {
 		t.steps[stage] = t.plan(rows)
 	}
@@ -208,9 +210,11 @@ func (t *Trial) run() (v gateway.Verdict, came bool) {
 		s.Stage = gateway.Rcpt
 		return t.draft.Policy.Weigh(s), false
 	}
-	t.beside(gateway.Data, -1) // the edge refuses what it cannot read before a check looks at it
-	t.stage(gateway.Data, -1)
-	return t.draft.Policy.Weigh(s), true
+	t.beside(gateway.Data, -1)                            // the edge refuses what it cannot read before a check looks at it
+	if v = t.stage(gateway.Data, -1); len(v.Rcpts) == 0 { // nothing was found
+		v = t.draft.Policy.Weigh(s)
+	}
+	return v, true
 }
 
 // recipients lets each recipient through, as far as the session goes: who is dropped at one names no other.
@@ -249,14 +253,16 @@ func (t *Trial) stage(stage gateway.Stage, rcpt int) gateway.Verdict {
 	s := &t.sim
 	s.Stage = stage
 	var v gateway.Verdict
-	if stage == gateway.Data || loud(s.Findings) { // a rule may be about a message of which nothing was found
+	if stage == gateway.Data && t.ruled || t.loud(s.Findings) {
 		v = t.draft.Policy.Weigh(s)
 	}
 	for i := range t.steps[stage] {
 		if stage == gateway.Connect && i == t.late {
 			t.away = v.Outcome == gateway.Drop
-			t.beside(stage, rcpt)
-			v = t.draft.Policy.Weigh(s)
+			before := len(s.Findings)
+			if t.beside(stage, rcpt); t.loud(s.Findings[before:]) {
+				v = t.draft.Policy.Weigh(s)
+			}
 		}
 		least := gateway.ClassOpinion
 		if decided(&v, rcpt) {
@@ -271,7 +277,7 @@ func (t *Trial) stage(stage gateway.Stage, rcpt int) gateway.Verdict {
 				t.check(&t.steps[stage][i], c, rcpt, before)
 			}
 		}
-		if loud(s.Findings[before:]) {
+		if t.loud(s.Findings[before:]) {
 			v = t.draft.Policy.Weigh(s)
 		}
 	}
@@ -279,7 +285,7 @@ func (t *Trial) stage(stage gateway.Stage, rcpt int) gateway.Verdict {
 		t.away = v.Outcome == gateway.Drop
 	}
 	if before := len(s.Findings); stage == gateway.Rcpt || stage == gateway.Connect && t.late == len(t.steps[stage]) {
-		if t.beside(stage, rcpt); loud(s.Findings[before:]) {
+		if t.beside(stage, rcpt); t.loud(s.Findings[before:]) {
 			v = t.draft.Policy.Weigh(s)
 		}
 	}
@@ -343,10 +349,10 @@ func (t *Trial) beside(stage gateway.Stage, rcpt int) {
 }
 
 // loud reports whether something was found that may decide or cost something, or that rules go by.
-func loud(findings []gateway.Finding) bool {
+func (t *Trial) loud(findings []gateway.Finding) bool {
 	for i := range findings {
 		f := &findings[i]
-		if f.Result == gateway.Fail || f.Result == gateway.Unknown || (len(f.Measures) > 0 || f.Proves != "") && f.Result != gateway.NotRun {
+		if f.Result == gateway.Fail || f.Result == gateway.Unknown || (len(f.Measures) > 0 || f.Proves != "" && t.draft.Policy.Rules != nil) && f.Result != gateway.NotRun {
 			return true
 		}
 	}
