@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -234,8 +235,8 @@ func anyPolicy(r *rand.Rand) *gateway.Policy {
 func draftOf(r *rand.Rand, p *gateway.Policy) *gateway.Policy {
 	out, other := *p, anyPolicy(r)
 	out.Checks = map[string]gateway.CheckPolicy{}
-	for name, c := range p.Checks {
-		if out.Checks[name] = c; r.IntN(6) == 0 {
+	for _, name := range slices.Sorted(maps.Keys(p.Checks)) {
+		if out.Checks[name] = p.Checks[name]; r.IntN(6) == 0 {
 			out.Checks[name] = other.Checks[name]
 		}
 	}
