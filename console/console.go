@@ -118,6 +118,7 @@ func (c *Console) Handler() http.Handler {
 	c.page(mux, "GET /log", access.LogRead, c.logPage)
 	c.page(mux, "GET /log/m/{id}", access.LogRead, c.messagePage)
 	c.page(mux, "GET /log/live", access.LogRead, c.liveLog)
+	c.page(mux, "GET /policy/whatif", access.PolicyRead, c.whatIf)
 	c.page(mux, "GET /users", access.UsersRead, c.usersPage)
 	c.page(mux, "POST /users", access.UsersChange, c.userAdd)
 	c.page(mux, "GET /users/{name}", access.UsersRead, c.userPage)
