@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatepost/gateway/journal"
+	"gatepost/internal/api"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/dns"
@@ -224,12 +225,12 @@ type renewed struct {
 }
 
 // renewVerb answers gatepost tls renew.
-func (d *daemon) renewVerb(_ context.Context, r *http.Request) (any, error) {
+func (d *daemon) renewVerb(ctx context.Context, in *api.RenewAsk) (*renewed, error) {
 	if d.acme == nil {
 		return nil, &control.Fault{Status: http.StatusNotFound, Message: "no certificate is got from an authority", Hint: "[[tls.acme]] in gatepost.toml names those that are"}
 	}
-	q := r.URL.Query()
-	asked, err := d.acme.manager.Renew(q.Get("name"), q.Get("force") == "true")
+	control.Changed(ctx, control.Change{Object: "certificate " + in.Name})
+	asked, err := d.acme.manager.Renew(in.Name, in.Force)
 	switch {
 	case errors.Is(err, acme.ErrUnknown):
 		return nil, &control.Fault{Status: http.StatusNotFound, Message: err.Error(), Hint: "name the first of its names"}
@@ -238,7 +239,7 @@ func (d *daemon) renewVerb(_ context.Context, r *http.Request) (any, error) {
 	case err != nil:
 		return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error(), Hint: "gatepost tls status says when it is tried again"}
 	}
-	return renewed{asked}, nil
+	return &renewed{asked}, nil
 }
 
 // acmeLive asks the authority for its directory, as check --live does with every server.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 )
 
@@ -27,7 +27,7 @@ func tlsRenew(ctx context.Context, e cli.Env, args []string) int {
 		v.Set("force", "true")
 	}
 	var out renewed
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/tls/renew?"+v.Encode(), &out); err != nil {
+	if err := askFields[api.RenewAsk](ctx, e, f, renewQuestion(), v, &out); err != nil {
 		return cli.Complain(e, "tls renew", err)
 	}
 	if f.JSON && json.NewEncoder(e.Out).Encode(out) != nil {

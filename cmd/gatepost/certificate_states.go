@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -180,7 +179,7 @@ func (c *certificateState) told() string {
 }
 
 // certificatesVerb answers gatepost tls status.
-func (d *daemon) certificatesVerb(context.Context, *http.Request) (any, error) {
+func (d *daemon) certificatesVerb(context.Context, *struct{}) ([]certificateState, error) {
 	out := d.certificateStates(time.Now())
 	if d.acme != nil {
 		out = append(out, d.acme.missing()...)
@@ -195,7 +194,7 @@ func tlsStatus(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var all []certificateState
-	err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/tls/status", &all)
+	err := askFields[struct{}](ctx, e, f, certificatesQuestion(), nil, &all)
 	if errors.Is(err, control.ErrNotRunning) {
 		fmt.Fprintln(e.Err, "the daemon does not run: this is what the files hold, and what it would show")
 		all, err = certificatesOfFiles(f.Config, time.Now())

@@ -128,7 +128,8 @@ func help(w io.Writer, noun string) bool {
 	if noun == "" {
 		fmt.Fprintln(w, "gatepost is an inbound mail gateway in front of your mail server.")
 	}
-	fmt.Fprint(w, b.String(), "\ngatepost COMMAND --help shows its options. PATH is the folder with gatepost.toml and policy.toml, or gatepost.toml\n"+
+	fmt.Fprint(w, b.String(), "\ngatepost COMMAND --help shows its options. gatepost --server URL --token-file FILE [--ca-file FILE] COMMAND asks the API of\n"+
+		"another host: docs/api.md. PATH is the folder with gatepost.toml and policy.toml, or gatepost.toml\n"+
 		"itself; by default /etc/gatepost. Exit codes: 0 done, 1 finding or failure, 2 usage, 3 daemon not reachable, 4 not allowed.\n")
 	return true
 }

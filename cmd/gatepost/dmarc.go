@@ -13,23 +13,28 @@ import (
 	"time"
 
 	"gatepost/gateway/reports"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/control"
 	"gatepost/internal/dmarcreport"
 )
 
 // reportVerb answers gatepost dmarc report.
-func (d *daemon) reportVerb(ctx context.Context, r *http.Request) (any, error) {
-	return showReports(ctx, d.reports, r)
+func (d *daemon) reportVerb(ctx context.Context, in *api.ReportsAsk) (*reports.Overview, error) {
+	return showReports(ctx, d.reports, in)
 }
 
 // tlsReportVerb answers gatepost tlsrpt report.
-func (d *daemon) tlsReportVerb(ctx context.Context, r *http.Request) (any, error) {
-	return showReports(ctx, d.tlsReports, r)
+func (d *daemon) tlsReportVerb(ctx context.Context, in *api.ReportsAsk) (*reports.Overview, error) {
+	return showReports(ctx, d.tlsReports, in)
 }
 
-func showReports(ctx context.Context, of *reports.Reports, r *http.Request) (any, error) {
-	q, err := reportQuery(r.URL.Query())
+func showReports(ctx context.Context, of *reports.Reports, in *api.ReportsAsk) (*reports.Overview, error) {
+	v := url.Values{"domain": {in.Domain}, "day": {in.Day}, "format": {in.Format}}
+	if in.DryRun {
+		v.Set("dry", "1")
+	}
+	q, err := reportQuery(v)
 	if err != nil {
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: err.Error()}
 	}
@@ -93,7 +98,7 @@ func askForReports(ctx context.Context, e cli.Env, args []string, kind, key stri
 		return cli.Usage
 	}
 	var o reports.Overview
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/"+kind+"/report?"+v.Encode(), &o); err != nil {
+	if err := askReports(ctx, e, f, kind, &api.ReportsAsk{Domain: v.Get("domain"), Day: v.Get("day"), Format: v.Get("format"), DryRun: *dry}, &o); err != nil {
 		return cli.Complain(e, kind+" report", err)
 	}
 	if f.JSON {

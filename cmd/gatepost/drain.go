@@ -29,11 +29,12 @@ func (d *daemon) leaving() (leaving, closed bool) {
 
 // drainVerb makes the host not ready at once, and refuses new connections after a while. Sessions end as they would. Said
 // again, it changes the time.
-func (d *daemon) drainVerb(_ context.Context, r *http.Request) (any, error) {
-	after, err := time.ParseDuration(r.URL.Query().Get("after"))
-	if err != nil || after < 0 || after > drainAtMost {
+func (d *daemon) drainVerb(ctx context.Context, in *api.DrainAsk) (*api.Drain, error) {
+	after := in.After
+	if after < 0 || after > drainAtMost {
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: "after is no time between 0s and 24h", Hint: "write for example 30s"}
 	}
+	control.Changed(ctx, control.Change{Object: "drain", After: after.String()})
 	now := time.Now()
 	o := &api.Drain{Since: now, Closes: now.Add(after)}
 	if before := d.drained.Load(); before != nil {
@@ -46,7 +47,8 @@ func (d *daemon) drainVerb(_ context.Context, r *http.Request) (any, error) {
 }
 
 // resumeVerb undoes it.
-func (d *daemon) resumeVerb(context.Context, *http.Request) (any, error) {
+func (d *daemon) resumeVerb(ctx context.Context, _ *struct{}) (*api.Drain, error) {
+	control.Changed(ctx, control.Change{Object: "drain"})
 	before := d.drained.Swap(nil)
 	if before == nil {
 		return nil, &control.Fault{Status: http.StatusConflict, Message: "the daemon does not drain", Hint: "nothing was changed"}
@@ -68,7 +70,7 @@ func drain(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var o api.Drain
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/drain?after="+url.QueryEscape(after.String()), &o); err != nil {
+	if err := askFields[api.DrainAsk](ctx, e, f, drainQuestion(), url.Values{"after": {after.String()}}, &o); err != nil {
 		return cli.Complain(e, "drain", err)
 	}
 	fmt.Fprintf(e.Err, "%s; gatepost status shows how many sessions are left\n", &o)
@@ -82,7 +84,7 @@ func resume(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var o api.Drain
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/resume", &o); err != nil {
+	if err := askFields[struct{}](ctx, e, f, resumeQuestion(), nil, &o); err != nil {
 		return cli.Complain(e, "resume", err)
 	}
 	fmt.Fprintf(e.Err, "the daemon serves again, after %s\n", strconv.Itoa(int(time.Since(o.Since).Seconds()))+" s")

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 	"text/tabwriter"
 	"time"
 
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 )
 
@@ -26,7 +26,7 @@ func greylistShow(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var list waitingList
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/greylist?limit="+strconv.Itoa(*limit), &list); err != nil {
+	if err := askFields[api.GreylistAsk](ctx, e, f, greylistListQuestion(), url.Values{"limit": {strconv.Itoa(*limit)}}, &list); err != nil {
 		return cli.Complain(e, "greylist list", err)
 	}
 	if f.JSON {
@@ -96,7 +96,13 @@ func greylistDo(ctx context.Context, e cli.Env, args []string, verb, done string
 		return cli.Usage
 	}
 	var out greylistChange
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/greylist/"+verb+"?"+v.Encode(), &out); err != nil {
+	var err error
+	if verb == "release" {
+		err = askFields[api.GreylistPick](ctx, e, f, greylistReleaseQuestion(), v, &out)
+	} else {
+		err = askFields[api.GreylistForget](ctx, e, f, greylistForgetQuestion(), v, &out)
+	}
+	if err != nil {
 		return cli.Complain(e, "greylist "+verb, err)
 	}
 	if f.JSON {

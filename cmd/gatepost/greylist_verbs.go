@@ -3,18 +3,17 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
 	"gatepost/greylist"
+	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/control"
 	"gatepost/internal/store"
 )
@@ -51,13 +50,20 @@ const (
 	namesTime     = 5 * time.Second // for that
 )
 
-// greylistList answers gatepost greylist list.
-func (d *daemon) greylistList(ctx context.Context, r *http.Request) (any, error) {
-	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
-	if err != nil || limit < 1 || limit > waitersAtMost {
-		return nil, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("limit is no number from 1 to %d", waitersAtMost)}
+// greylistList answers gatepost greylist list. Somebody of some domains sees who waits for those, as far as names are known.
+func (d *daemon) greylistList(ctx context.Context, in *api.GreylistAsk) (*waitingList, error) {
+	actor := access.Of(ctx)
+	if actor.Everywhere() {
+		return d.waiting(ctx, in.Limit)
 	}
-	return d.waiting(ctx, limit)
+	out, err := d.waiting(ctx, waitersAtMost)
+	if err != nil {
+		return nil, err
+	}
+	out.Waiting = slices.DeleteFunc(out.Waiting, func(w waiter) bool { return !w.Named || !actor.SeesAny(w.To) })
+	out.All, out.More = len(out.Waiting), out.More || out.All > waitersAtMost
+	out.Waiting = out.Waiting[:min(len(out.Waiting), in.Limit)]
+	return out, nil
 }
 
 // waiting lists who waits, with the names that are known of them.
@@ -119,8 +125,7 @@ func (d *daemon) nameFromLog(ctx context.Context, list []greylist.Waiting) {
 }
 
 // greylistRelease answers gatepost greylist release.
-func (d *daemon) greylistRelease(ctx context.Context, r *http.Request) (any, error) {
-	q := r.URL.Query()
+func (d *daemon) greylistRelease(ctx context.Context, q *api.GreylistPick) (*greylistChange, error) {
 	keys, err := d.greylistKeys(ctx, q)
 	if err != nil {
 		return nil, err
@@ -136,16 +141,15 @@ func (d *daemon) greylistRelease(ctx context.Context, r *http.Request) (any, err
 			out.Keys = append(out.Keys, k.String())
 		}
 	}
-	d.tellGreylist("release", q, out.Changed)
+	d.tellGreylist(ctx, "release", &api.GreylistForget{GreylistPick: *q}, out.Changed)
 	return out, nil
 }
 
 // greylistForget answers gatepost greylist forget.
-func (d *daemon) greylistForget(ctx context.Context, r *http.Request) (any, error) {
-	q := r.URL.Query()
+func (d *daemon) greylistForget(ctx context.Context, q *api.GreylistForget) (*greylistChange, error) {
 	out := &greylistChange{Keys: []string{}}
 	grey := d.parts.shaper.Greylist()
-	if text := q.Get("identity"); text != "" {
+	if text := q.Identity; text != "" {
 		tag, err := greylist.ParseTag(text)
 		if err != nil { // it is in words
 			tag = d.parts.keyer.Tag(greylist.Identity(strings.ToLower(text)))
@@ -154,10 +158,10 @@ func (d *daemon) greylistForget(ctx context.Context, r *http.Request) (any, erro
 			return nil, &control.Fault{Status: http.StatusBadGateway, Message: err.Error()}
 		}
 		out.Keys = append(out.Keys, tag.String())
-		d.tellGreylist("forget", q, out.Changed)
+		d.tellGreylist(ctx, "forget", q, out.Changed)
 		return out, nil
 	}
-	keys, err := d.greylistKeys(ctx, q)
+	keys, err := d.greylistKeys(ctx, &q.GreylistPick)
 	if err != nil {
 		return nil, err
 	}
@@ -171,13 +175,13 @@ func (d *daemon) greylistForget(ctx context.Context, r *http.Request) (any, erro
 			out.Keys = append(out.Keys, k.String())
 		}
 	}
-	d.tellGreylist("forget", q, out.Changed)
+	d.tellGreylist(ctx, "forget", q, out.Changed)
 	return out, nil
 }
 
 // greylistKeys reads which pairs are meant: by their key, or by their sender and recipient, as far as names are known.
-func (d *daemon) greylistKeys(ctx context.Context, q url.Values) ([]greylist.Key, error) {
-	key, from, to := q.Get("key"), q.Get("from"), q.Get("to")
+func (d *daemon) greylistKeys(ctx context.Context, q *api.GreylistPick) ([]greylist.Key, error) {
+	key, from, to := q.Key, q.From, q.To
 	switch {
 	case key != "":
 		k, err := greylist.ParseKey(key)
@@ -195,11 +199,12 @@ func (d *daemon) greylistKeys(ctx context.Context, q url.Values) ([]greylist.Key
 }
 
 // tellGreylist tells the journal what a person did.
-func (d *daemon) tellGreylist(what string, q url.Values, changed int) {
+func (d *daemon) tellGreylist(ctx context.Context, what string, q *api.GreylistForget, changed int) {
+	control.Changed(ctx, control.Change{Object: "greylist", After: map[string]any{"did": what, "changed": changed}})
 	attrs := []slog.Attr{slog.String("did", what), slog.Int("changed", changed)}
-	for _, name := range [...]string{"key", "identity", "from", "to"} {
-		if v := q.Get(name); v != "" {
-			attrs = append(attrs, slog.String(name, gateway.CleanText(v, 320)))
+	for _, x := range [...][2]string{{"key", q.Key}, {"identity", q.Identity}, {"from", q.From}, {"to", q.To}} {
+		if x[1] != "" {
+			attrs = append(attrs, slog.String(x[0], gateway.CleanText(x[1], 320)))
 		}
 	}
 	d.journal.Daemon(journal.Greylist, attrs...)

@@ -4,15 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net/http"
 	"net/url"
 	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
-	"gatepost/internal/control"
 	"gatepost/internal/limit"
 )
 
@@ -34,22 +33,9 @@ type nearLimit struct {
 	Rest    time.Duration `json:"rest"` // until all of it is given back, nanoseconds
 }
 
-// topOf is how many lines a verb that tells of the worst was asked for.
-func topOf(r *http.Request) (int, error) {
-	n, err := strconv.Atoi(r.URL.Query().Get("n"))
-	if err != nil || n < 1 || n > topMost {
-		return 0, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("n is not 1 to %d", topMost)}
-	}
-	return n, nil
-}
-
 // limitsVerb answers gatepost limits top.
-func (d *daemon) limitsVerb(_ context.Context, r *http.Request) (any, error) {
-	n, err := topOf(r)
-	if err != nil {
-		return nil, err
-	}
-	return nearest(d.parts.shaper.Limits().Top(n), d.now.Load().rates), nil
+func (d *daemon) limitsVerb(_ context.Context, in *api.Top) ([]nearLimit, error) {
+	return nearest(d.parts.shaper.Limits().Top(in.N), d.now.Load().rates), nil
 }
 
 // nearest words who is close to a limit. What strangers named is made safe for a terminal.
@@ -80,7 +66,7 @@ func limitsTop(ctx context.Context, e cli.Env, args []string) int {
 		}
 	}
 	var list []nearLimit
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/limits?"+url.Values{"n": {strconv.Itoa(n)}}.Encode(), &list); err != nil {
+	if err := askFields[api.Top](ctx, e, f, limitsQuestion(), url.Values{"n": {strconv.Itoa(n)}}, &list); err != nil {
 		return cli.Complain(e, "limits top", err)
 	}
 	if f.JSON {

@@ -55,6 +55,9 @@ func logSearch(ctx context.Context, e cli.Env, args []string) int {
 		fmt.Fprintf(e.Err, "gatepost log search: %v\n", err)
 		return cli.Usage
 	}
+	if e.Remote != nil {
+		return searchRemote(ctx, e, f, q)
+	}
 	r, ok := logReader(e, f.Config)
 	if !ok {
 		return cli.Found

@@ -9,10 +9,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
 	"gatepost/internal/cli"
+	"gatepost/internal/config"
+	"gatepost/internal/control"
 )
 
 // version is set by the build.
@@ -31,6 +34,12 @@ func main() {
 
 // run finds the longest words of a command that the arguments begin with.
 func run(ctx context.Context, e cli.Env, args []string) int {
+	remote, args, err := cli.ReadRemote(args)
+	if err != nil {
+		fmt.Fprintf(e.Err, "gatepost: %v\n", err)
+		return cli.Usage
+	}
+	e.Remote = remote
 	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
 		args = []string{"help"}
 	}
@@ -52,6 +61,10 @@ func run(ctx context.Context, e cli.Env, args []string) int {
 			c.Usage(e.Out)
 			return cli.Done
 		}
+		if remote != nil && !c.Asks && !asksOperation(c.Words) {
+			fmt.Fprintf(e.Err, "gatepost %s: it works on this machine, and not by --server\n", c.Words)
+			return cli.Usage
+		}
 		return c.Run(ctx, e, rest)
 	}
 	if asked || asksForHelp(args) {
@@ -67,6 +80,12 @@ func run(ctx context.Context, e cli.Env, args []string) int {
 	}
 	fmt.Fprintf(e.Err, "gatepost: there is no command %q; gatepost help%s lists them\n", strings.Join(args[:min(len(args), 2)], " "), of)
 	return cli.Usage
+}
+
+// asksOperation reports whether a command is one that is named as the operation it asks.
+func asksOperation(words string) bool {
+	d := &daemon{bootstrap: new(config.Bootstrap)}
+	return slices.ContainsFunc(d.operations(), func(o control.Operation) bool { return o.Name == words && !o.Streams() })
 }
 
 func printVersion(_ context.Context, e cli.Env, _ []string) int {

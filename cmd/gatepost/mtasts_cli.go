@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"gatepost/gateway/received"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/dns"
@@ -38,7 +38,7 @@ type policyLine struct {
 }
 
 // policiesVerb lists the policies of our domains and of next hops.
-func (d *daemon) policiesVerb(context.Context, *http.Request) (any, error) {
+func (d *daemon) policiesVerb(context.Context, *struct{}) ([]policyLine, error) {
 	out := []policyLine{}
 	policies := d.now.Load().policies
 	d.hosted.mu.Lock()
@@ -77,7 +77,7 @@ func policiesShow(ctx context.Context, e cli.Env, args []string) int {
 		return tellFound(e, f, all)
 	}
 	var list []policyLine
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/mta-sts", &list); err != nil {
+	if err := askFields[struct{}](ctx, e, f, policiesQuestion(), nil, &list); err != nil {
 		return cli.Complain(e, "mta-sts show", err)
 	}
 	code := cli.Done
@@ -155,9 +155,9 @@ func policiesAdvise(ctx context.Context, e cli.Env, args []string) int {
 // reportedFailures asks the daemon what reports of the last two weeks say of sessions under the policy of a domain. known is
 // false where there is none, or nobody to ask.
 func reportedFailures(ctx context.Context, config, domain string) (good, bad int64, worst tlsrpt.Detail, known bool) {
-	v := url.Values{"kind": {string(received.TLS)}, "domain": {domain}, "bodies": {"1"}, "limit": {"1000"}, "since": {time.Now().Add(-testingTime).Format(time.RFC3339)}}
+	v := url.Values{"kind": {string(received.TLS)}, "domain": {domain}, "bodies": {"true"}, "limit": {"1000"}, "since": {time.Now().Add(-testingTime).Format(time.RFC3339)}}
 	var list []store.ReceivedReport
-	if err := cli.Ask(ctx, cli.Env{Err: io.Discard, Sections: sections}, config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
+	if err := askFields[api.ReceivedAsk](ctx, cli.Env{Err: io.Discard, Sections: sections}, &cli.Flags{Config: config}, receivedListQuestion(), v, &list); err != nil {
 		return 0, 0, worst, false // told as no reports: the daemon may be another host's
 	}
 	return stsFailures(list, domain)

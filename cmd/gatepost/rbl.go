@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -46,7 +45,7 @@ type listLine struct {
 }
 
 // listVerb tells of each list.
-func (d *daemon) listVerb(context.Context, *http.Request) (any, error) {
+func (d *daemon) listVerb(context.Context, *struct{}) ([]listLine, error) {
 	out := []listLine{}
 	if lists := d.parts.lists.Load(); lists != nil {
 		for _, s := range lists.Status(time.Now()) {
@@ -65,7 +64,7 @@ func rblStatus(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var all []listLine
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/rbl/status", &all); err != nil {
+	if err := askFields[struct{}](ctx, e, f, rblQuestion(), nil, &all); err != nil {
 		return cli.Complain(e, "rbl status", err)
 	}
 	if f.JSON {

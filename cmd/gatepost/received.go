@@ -13,6 +13,8 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/received"
+	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/store"
@@ -119,15 +121,13 @@ func (h reportHop) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relay
 const receivedShown = 50
 
 // receivedVerb answers gatepost reports list and show.
-func (d *daemon) receivedVerb(ctx context.Context, r *http.Request) (any, error) {
-	q, err := receivedQuery(r.URL.Query().Get)
-	if err != nil {
-		return nil, &control.Fault{Status: http.StatusBadRequest, Message: err.Error()}
-	}
+func (d *daemon) receivedVerb(ctx context.Context, q store.ReceivedQuery) ([]store.ReceivedReport, error) {
 	file, err := d.parts.received.get(ctx)
 	if err != nil {
 		return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error()}
 	}
+	actor := access.Of(ctx)
+	q.Domains = actor.Domains
 	out, err := file.Find(ctx, q)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,22 @@ func (d *daemon) receivedVerb(ctx context.Context, r *http.Request) (any, error)
 	if q.Number != 0 && len(out) == 0 {
 		return nil, &control.Fault{Status: http.StatusNotFound, Message: fmt.Sprintf("there is no report %d; gatepost reports list names those that there are", q.Number)}
 	}
+	if out == nil {
+		out = []store.ReceivedReport{}
+	}
 	return out, nil
+}
+
+// receivedOperations are those of reports that others sent. Somebody of some domains sees those about them.
+func (d *daemon) receivedOperations() []control.Operation {
+	return []control.Operation{
+		control.Define(receivedListQuestion(), func(ctx context.Context, in *api.ReceivedAsk) ([]store.ReceivedReport, error) {
+			return d.receivedVerb(ctx, store.ReceivedQuery{Kind: received.Kind(in.Kind), Domain: strings.ToLower(in.Domain), Since: in.Since, Before: in.Cursor, Limit: in.Limit, Bodies: in.Bodies})
+		}),
+		control.Define(receivedShowQuestion(), func(ctx context.Context, in *api.ReceivedNumber) ([]store.ReceivedReport, error) {
+			return d.receivedVerb(ctx, store.ReceivedQuery{Number: in.Number, Limit: 1, Bodies: true})
+		}),
+	}
 }
 
 // receivedQuery reads what the command line asks for.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"slices"
 	"text/tabwriter"
@@ -14,6 +13,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/received"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/dmarcreport"
 	"gatepost/internal/store"
@@ -44,7 +44,7 @@ func receivedList(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var list []store.ReceivedReport
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
+	if err := askFields[api.ReceivedAsk](ctx, e, f, receivedListQuestion(), v, &list); err != nil {
 		return cli.Complain(e, "reports list", err)
 	}
 	if f.JSON {
@@ -81,7 +81,7 @@ func receivedShow(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var list []store.ReceivedReport
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/reports?"+v.Encode(), &list); err != nil {
+	if err := askFields[api.ReceivedNumber](ctx, e, f, receivedShowQuestion(), v, &list); err != nil {
 		return cli.Complain(e, "reports show", err)
 	}
 	if f.JSON {

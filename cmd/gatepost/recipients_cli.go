@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/directory"
 )
@@ -33,7 +33,7 @@ func recipientsShow(ctx context.Context, e cli.Env, args []string) int {
 		v.Set("address", rest[0])
 	}
 	var out rcptShown
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/recipients?"+v.Encode(), &out); err != nil {
+	if err := askFields[api.RcptAsk](ctx, e, f, rcptShowQuestion(), v, &out); err != nil {
 		return cli.Complain(e, "recipients show", err)
 	}
 	if f.JSON {
@@ -99,7 +99,7 @@ func recipientsForget(ctx context.Context, e cli.Env, args []string) int {
 		v.Set("address", rest[0])
 	}
 	var out changed
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/recipients/forget?"+v.Encode(), &out); err != nil {
+	if err := askFields[api.RcptForget](ctx, e, f, rcptForgetQuestion(), v, &out); err != nil {
 		return cli.Complain(e, "recipients forget", err)
 	}
 	return tellChanged(e, f.JSON, out, cli.Plural(out.Changed, "answer is", "answers are")+" forgotten; the next hop is asked again")
@@ -149,8 +149,8 @@ func recipientsImport(ctx context.Context, e cli.Env, args []string) int {
 	}
 	var sum changed
 	for rest := all; len(rest) > 0; rest = rest[min(len(rest), importAtOnce):] {
-		var out changed
-		if err := cli.Send(ctx, e, f.Config, http.MethodPost, "/recipients/import", rest[:min(len(rest), importAtOnce)], &out); err != nil {
+		out, err := cli.Call[changed](ctx, e, f, rcptImportQuestion(), &api.RcptImport{Addresses: rest[:min(len(rest), importAtOnce)]})
+		if err != nil {
 			return cli.Complain(e, "recipients import", err)
 		}
 		sum.Changed += out.Changed
@@ -175,7 +175,7 @@ func recipientsSync(ctx context.Context, e cli.Env, args []string) int {
 		v.Set("name", rest[0])
 	}
 	var out sourcesShown
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/recipients/sync?"+v.Encode(), &out); err != nil {
+	if err := askFields[api.RcptSync](ctx, e, f, rcptSyncQuestion(), v, &out); err != nil {
 		return cli.Complain(e, "recipients sync", err)
 	}
 	return out.show(e, f.JSON)
@@ -188,7 +188,7 @@ func recipientsDirectories(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var out sourcesShown
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/recipients/directories", &out); err != nil {
+	if err := askFields[struct{}](ctx, e, f, rcptSourcesQuestion(), nil, &out); err != nil {
 		return cli.Complain(e, "recipients directories", err)
 	}
 	return out.show(e, f.JSON)

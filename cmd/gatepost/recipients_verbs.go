@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,6 +12,8 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/recipients"
+	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/directory"
@@ -38,9 +39,7 @@ type sourcesShown struct {
 }
 
 // changed is how much a verb changed.
-type changed struct {
-	Changed int `json:"changed"`
-}
+type changed = api.RcptChanged
 
 // Bounds of what a person can ask.
 const (
@@ -57,12 +56,12 @@ func rcptSenderOf(hostname string) gateway.Address {
 }
 
 // rcptShow answers gatepost recipients show.
-func (d *daemon) rcptShow(_ context.Context, r *http.Request) (any, error) {
-	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
-	if err != nil || limit < 1 || limit > rcptsAtMost {
-		return nil, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("limit is no number from 1 to %d", rcptsAtMost)}
+func (d *daemon) rcptShow(ctx context.Context, in *api.RcptAsk) (*rcptShown, error) {
+	actor := access.Of(ctx)
+	if !actor.Everywhere() && (in.Address == "" || !actor.SeesAny(in.Address)) {
+		return nil, &control.Fault{Status: http.StatusForbidden, Message: "address: name one of your domains", Field: "address"}
 	}
-	out := &rcptShown{Address: r.URL.Query().Get("address"), Remembered: []recipients.Entry{}}
+	out := &rcptShown{Address: in.Address, Remembered: []recipients.Entry{}}
 	now := d.now.Load()
 	if out.Address != "" {
 		to, err := routing.Address(out.Address)
@@ -75,29 +74,31 @@ func (d *daemon) rcptShow(_ context.Context, r *http.Request) (any, error) {
 			out.Looks, out.Asks = now.rcpts.LookUp(out.Route, to)
 		}
 	}
-	list, more := d.parts.recipients.Remembered(out.Address, limit)
+	list, more := d.parts.recipients.Remembered(out.Address, in.Limit)
 	out.Remembered, out.More = append(out.Remembered, list...), more
 	return out, nil
 }
 
 // rcptForget answers gatepost recipients forget.
-func (d *daemon) rcptForget(_ context.Context, r *http.Request) (any, error) {
-	route, address := r.URL.Query().Get("route"), r.URL.Query().Get("address")
+func (d *daemon) rcptForget(ctx context.Context, in *api.RcptForget) (*changed, error) {
+	route, address := in.Route, in.Address
 	if (route == "") == (address == "") {
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: "neither an address nor a route, or both"}
 	}
-	out := changed{d.parts.recipients.Forget(route, address)}
+	out := &changed{Changed: d.parts.recipients.Forget(route, address)}
+	control.Changed(ctx, control.Change{Object: address + route, After: out})
 	d.journal.Daemon(journal.Recipients, slog.String("did", "forget"), slog.String("address", gateway.CleanText(address, 320)), slog.String("route", gateway.CleanText(route, 64)), slog.Int("changed", out.Changed))
 	return out, nil
 }
 
 // rcptImport answers gatepost recipients import: each address is known to the route that its mail takes.
-func (d *daemon) rcptImport(_ context.Context, r *http.Request) (any, error) {
-	var list []string
-	if err := json.NewDecoder(r.Body).Decode(&list); err != nil || len(list) > importAtOnce {
+func (d *daemon) rcptImport(ctx context.Context, in *api.RcptImport) (*changed, error) {
+	list := in.Addresses
+	if len(list) > importAtOnce {
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("no list of at most %d addresses", importAtOnce)}
 	}
-	policy, out := d.now.Load().snapshot.Policy, changed{}
+	policy, out := d.now.Load().snapshot.Policy, &changed{}
+	control.Changed(ctx, control.Change{Object: "recipients", After: map[string]any{"of": len(list)}})
 	for _, text := range list {
 		to, err := routing.Address(text)
 		if err != nil {
@@ -113,7 +114,7 @@ func (d *daemon) rcptImport(_ context.Context, r *http.Request) (any, error) {
 }
 
 // rcptSources answers gatepost recipients directories.
-func (d *daemon) rcptSources(context.Context, *http.Request) (any, error) {
+func (d *daemon) rcptSources(context.Context, *struct{}) (*sourcesShown, error) {
 	now := d.now.Load()
 	out := &sourcesShown{Directories: []directory.Status{}, Canaries: now.rcpts.Canaries()}
 	for _, x := range now.directories {
@@ -123,8 +124,9 @@ func (d *daemon) rcptSources(context.Context, *http.Request) (any, error) {
 }
 
 // rcptSync answers gatepost recipients sync: it reads one directory, or all, and waits for it as long as a verb may take.
-func (d *daemon) rcptSync(ctx context.Context, r *http.Request) (any, error) {
-	name, force := r.URL.Query().Get("name"), r.URL.Query().Get("force") == "true"
+func (d *daemon) rcptSync(ctx context.Context, in *api.RcptSync) (*sourcesShown, error) {
+	name, force := in.Name, in.Force
+	control.Changed(ctx, control.Change{Object: "directory " + gateway.CleanText(name, 64)})
 	var chosen []*directory.Directory
 	for _, x := range d.now.Load().directories {
 		if name == "" || strings.EqualFold(x.Name(), name) {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"reflect"
 	"time"
 
 	"gatepost/gateway/journal"
+	"gatepost/internal/api"
 	"gatepost/internal/clamd"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
@@ -173,8 +173,8 @@ func reload(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var said struct{ Note string }
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/reload", &said); err != nil {
+	said, err := cli.Call[api.Loaded](ctx, e, f, reloadQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "reload", err)
 	}
 	if said.Note != "" {

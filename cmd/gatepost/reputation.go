@@ -15,6 +15,7 @@ import (
 
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
+	"gatepost/internal/api"
 	"gatepost/internal/cli"
 	"gatepost/internal/control"
 	"gatepost/internal/reputation"
@@ -57,8 +58,8 @@ func pastOf(s reputation.Subject, h reputation.History, now time.Time) pastLine 
 }
 
 // pastKey reads whom a person asks for.
-func pastKey(r *http.Request) ([]reputation.Subject, error) {
-	of, err := reputation.Parse(r.URL.Query().Get("key"))
+func pastKey(text string) ([]reputation.Subject, error) {
+	of, err := reputation.Parse(text)
 	if err != nil {
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: err.Error(),
 			Hint: "write an address, a network (/24, /48), a domain, or client:, network:, organisation: or domain: before it"}
@@ -67,8 +68,8 @@ func pastKey(r *http.Request) ([]reputation.Subject, error) {
 }
 
 // pastVerb answers gatepost reputation show.
-func (d *daemon) pastVerb(ctx context.Context, r *http.Request) (any, error) {
-	of, err := pastKey(r)
+func (d *daemon) pastVerb(ctx context.Context, in *api.ReputationOf) ([]pastLine, error) {
+	of, err := pastKey(in.Of)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +85,8 @@ func (d *daemon) pastVerb(ctx context.Context, r *http.Request) (any, error) {
 }
 
 // resetVerb answers gatepost reputation reset.
-func (d *daemon) resetVerb(ctx context.Context, r *http.Request) (any, error) {
-	of, err := pastKey(r)
+func (d *daemon) resetVerb(ctx context.Context, in *api.ReputationOf) ([]string, error) {
+	of, err := pastKey(in.Of)
 	if err != nil {
 		return nil, err
 	}
@@ -99,16 +100,14 @@ func (d *daemon) resetVerb(ctx context.Context, r *http.Request) (any, error) {
 			forgotten = append(forgotten, gateway.CleanText(s.String(), 300))
 		}
 	}
-	d.log.Info("reputation: forgotten by an operator", "key", r.URL.Query().Get("key"), "known", strings.Join(forgotten, " "))
+	control.Changed(ctx, control.Change{Object: in.Of, Before: forgotten})
+	d.log.Info("reputation: forgotten by an operator", "key", in.Of, "known", strings.Join(forgotten, " "))
 	return forgotten, nil
 }
 
 // topVerb answers gatepost reputation top: who brought the most bad lately, first those that are bad.
-func (d *daemon) topVerb(_ context.Context, r *http.Request) (any, error) {
-	n, err := topOf(r)
-	if err != nil {
-		return nil, err
-	}
+func (d *daemon) topVerb(_ context.Context, in *api.Top) ([]pastLine, error) {
+	n := in.N
 	type one struct {
 		subject reputation.Subject
 		kept    reputation.History
@@ -147,16 +146,16 @@ func isBad(h reputation.History) int {
 
 // reputationShow shows what is known of an address, a network or a domain.
 func reputationShow(ctx context.Context, e cli.Env, args []string) int {
-	return pastCommand(ctx, e, "reputation show", args, "/reputation?", "key")
+	return pastCommand(ctx, e, "reputation show", args, "of")
 }
 
 // reputationTop shows who brought the most bad lately.
 func reputationTop(ctx context.Context, e cli.Env, args []string) int {
-	return pastCommand(ctx, e, "reputation top", args, "/reputation/top?", "n")
+	return pastCommand(ctx, e, "reputation top", args, "n")
 }
 
 // pastCommand asks for histories, and shows them.
-func pastCommand(ctx context.Context, e cli.Env, name string, args []string, path, query string) int {
+func pastCommand(ctx context.Context, e cli.Env, name string, args []string, query string) int {
 	f := cli.NewFlags(e, name)
 	rest, ok := f.Read(e, args, 1)
 	if !ok {
@@ -166,12 +165,18 @@ func pastCommand(ctx context.Context, e cli.Env, name string, args []string, pat
 	switch {
 	case len(rest) > 0:
 		value = rest[0]
-	case query == "key":
+	case query == "of":
 		fmt.Fprintf(e.Err, "gatepost %s: of whom? Write an address, a network (/24, /48) or a domain\n", name)
 		return cli.Usage
 	}
 	var list []pastLine
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, path+url.Values{query: {value}}.Encode(), &list); err != nil {
+	var err error
+	if query == "of" {
+		err = askFields[api.ReputationOf](ctx, e, f, pastQuestion(), url.Values{query: {value}}, &list)
+	} else {
+		err = askFields[api.Top](ctx, e, f, topQuestion(), url.Values{query: {value}}, &list)
+	}
+	if err != nil {
 		return cli.Complain(e, name, err)
 	}
 	if f.JSON {
@@ -198,7 +203,7 @@ func reputationReset(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var forgotten []string
-	if err := cli.Ask(ctx, e, f.Config, http.MethodPost, "/reputation/reset?"+url.Values{"key": {rest[0]}}.Encode(), &forgotten); err != nil {
+	if err := askFields[api.ReputationOf](ctx, e, f, resetQuestion(), url.Values{"of": {rest[0]}}, &forgotten); err != nil {
 		return cli.Complain(e, "reputation reset", err)
 	}
 	if f.JSON {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ func arcSealers(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	var list []memory.Sealer
-	if err := cli.Ask(ctx, e, f.Config, http.MethodGet, "/arc/sealers", &list); err != nil {
+	if err := askFields[struct{}](ctx, e, f, sealersQuestion(), nil, &list); err != nil {
 		return cli.Complain(e, "arc sealers", err)
 	}
 	if f.JSON {

@@ -24,6 +24,18 @@ func statusQuestion() control.Operation {
 func (d *daemon) healthOperations() []control.Operation {
 	return []control.Operation{
 		control.Define(statusQuestion(), func(ctx context.Context, _ *struct{}) (*api.Status, error) { return d.state(ctx), nil }),
+		control.Define(drainQuestion(), d.drainVerb),
+		control.Define(resumeQuestion(), d.resumeVerb),
+		control.Define(reloadQuestion(), func(ctx context.Context, _ *struct{}) (*api.Loaded, error) {
+			before := d.document.Load().PolicyVersion
+			note, err := d.reload(ctx)
+			if err != nil {
+				return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error(), Hint: "nothing was changed"}
+			}
+			out := &api.Loaded{Policy: d.document.Load().PolicyVersion, Note: note}
+			control.Changed(ctx, control.Change{Object: "configuration", Before: before, After: out.Policy})
+			return out, nil
+		}),
 	}
 }
 
@@ -34,36 +46,6 @@ func (d *daemon) verbs() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", d.surface.Handler(""))
-	mux.Handle("POST /reload", control.Verb(func(_ context.Context, r *http.Request) (any, error) {
-		note, err := d.reload(r.Context())
-		if err != nil {
-			return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error(), Hint: "nothing was changed"}
-		}
-		return map[string]string{"policy": d.document.Load().PolicyVersion, "note": note}, nil
-	}))
-	mux.Handle("GET /arc/sealers", control.Verb(func(context.Context, *http.Request) (any, error) { return d.parts.known.Sealers(), nil }))
-	mux.Handle("GET /limits", control.Verb(d.limitsVerb))
-	mux.Handle("GET /reputation", control.Verb(d.pastVerb))
-	mux.Handle("GET /reputation/top", control.Verb(d.topVerb))
-	mux.Handle("POST /reputation/reset", control.Verb(d.resetVerb))
-	mux.Handle("GET /rbl/status", control.Verb(d.listVerb))
-	mux.Handle("GET /dmarc/report", control.Verb(d.reportVerb))
-	mux.Handle("GET /reports", control.Verb(d.receivedVerb))
-	mux.Handle("GET /tls/status", control.Verb(d.certificatesVerb))
-	mux.Handle("GET /tlsrpt/report", control.Verb(d.tlsReportVerb))
-	mux.Handle("GET /greylist", control.Verb(d.greylistList))
-	mux.Handle("POST /greylist/release", control.Verb(d.greylistRelease))
-	mux.Handle("POST /greylist/forget", control.Verb(d.greylistForget))
-	mux.Handle("GET /recipients", control.Verb(d.rcptShow))
-	mux.Handle("GET /recipients/directories", control.Verb(d.rcptSources))
-	mux.Handle("POST /recipients/forget", control.Verb(d.rcptForget))
-	mux.Handle("POST /recipients/import", control.Verb(d.rcptImport))
-	mux.Handle("POST /recipients/sync", control.Verb(d.rcptSync))
-	mux.Handle("GET /mta-sts", control.Verb(d.policiesVerb))
-	mux.Handle("GET /tls/tlsa", control.Verb(d.tlsaVerb))
-	mux.Handle("POST /tls/renew", control.Verb(d.renewVerb))
-	mux.Handle("POST /drain", control.Verb(d.drainVerb))
-	mux.Handle("POST /resume", control.Verb(d.resumeVerb))
 	return mux
 }
 

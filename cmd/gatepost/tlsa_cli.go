@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +44,7 @@ type tlsaLine struct {
 }
 
 // tlsaVerb tells of each host of ours, looked at now.
-func (d *daemon) tlsaVerb(ctx context.Context, _ *http.Request) (any, error) {
+func (d *daemon) tlsaVerb(ctx context.Context, _ *struct{}) ([]tlsaHost, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	d.nameTLSA(ctx, true)
@@ -163,7 +162,7 @@ func tlsTLSA(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Found
 	}
 	var all []tlsaHost
-	err := control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, http.MethodGet, "/tls/tlsa", nil, &all)
+	err := askFields[struct{}](ctx, e, f, tlsaQuestion(), nil, &all)
 	if errors.Is(err, control.ErrNotRunning) {
 		fmt.Fprintln(e.Err, "the daemon does not run: the certificates of the files are compared with DNS")
 		all, err = tlsaOfFiles(ctx, c)

@@ -27,6 +27,9 @@ func trace(ctx context.Context, e cli.Env, args []string) int {
 		fmt.Fprintf(e.Err, "gatepost trace: %q: %v\n", rest[0], err)
 		return cli.Usage
 	}
+	if e.Remote != nil {
+		return traceRemote(ctx, e, f, id)
+	}
 	r, ok := logReader(e, f.Config)
 	if !ok {
 		return cli.Found

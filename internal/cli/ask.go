@@ -20,6 +20,9 @@ func Ask(ctx context.Context, e Env, configPath, method, path string, out any) e
 
 // Send asks the daemon with a body, which goes as JSON.
 func Send(ctx context.Context, e Env, configPath, method, path string, in, out any) error {
+	if e.Remote != nil {
+		return errors.New("this is asked of the daemon of this machine only")
+	}
 	c, problems := e.load(configPath)
 	if c == nil {
 		Tell(e, problems)
@@ -28,15 +31,18 @@ func Send(ctx context.Context, e Env, configPath, method, path string, in, out a
 	return control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, method, path, in, out)
 }
 
-// Call asks an operation of the daemon whose socket the configuration names.
+// Call asks an operation of the daemon whose socket the configuration names, or of another's API.
 func Call[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation, in *In) (*Out, error) {
-	c, problems := e.load(f.Config)
-	if c == nil {
-		Tell(e, problems)
-		return nil, problems.Err()
+	client := e.Remote
+	if client == nil {
+		c, problems := e.load(f.Config)
+		if c == nil {
+			Tell(e, problems)
+			return nil, problems.Err()
+		}
+		client = control.NewClient(c.Bootstrap.Control.Socket)
+		client.By = By()
 	}
-	client := control.NewClient(c.Bootstrap.Control.Socket)
-	client.By = By()
 	o, out := control.Asking[In](o), new(Out)
 	if err := client.Ask(ctx, &o, in, out); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"gatepost/internal/config"
+	"gatepost/internal/control"
 )
 
 // Exit codes of every command.
@@ -29,6 +30,7 @@ const (
 type Env struct {
 	Out, Err io.Writer
 	Sections func() config.Sections // the tables of policy.toml that the checks describe; nil: none
+	Remote   *control.Client        // who is asked in place of the daemon of this machine; nil: that one
 }
 
 // sections are those of the checks.
@@ -69,6 +71,7 @@ type Command struct {
 	Doc   string
 	Run   func(ctx context.Context, e Env, args []string) int
 	Note  string // what its usage says below: what the letters of Args stand for; "" for nothing
+	Asks  bool   // it asks operations and nothing of this machine, so that it can ask another's; true for those named as one
 }
 
 // Group is what belongs together in the help.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"strings"
 	"time"
 
 	"gatepost/gateway/received"
@@ -72,10 +73,13 @@ func (s *Received) Keep(ctx context.Context, reports []received.Report) error {
 type ReceivedQuery struct {
 	Kind   received.Kind
 	Domain string
-	Since  time.Time // received then or later
-	Number int64     // one of them
-	Limit  int       // at most
-	Bodies bool
+	// Domains are those of which any must be it; lower-case A-labels. None: all.
+	Domains []string
+	Before  int64     // only those with a smaller number; 0: all
+	Since   time.Time // received then or later
+	Number  int64     // one of them
+	Limit   int       // at most
+	Bodies  bool
 }
 
 // ReceivedReport is a report with its number here.
@@ -90,9 +94,15 @@ func (s *Received) Find(ctx context.Context, q ReceivedQuery) ([]ReceivedReport,
 	if q.Bodies {
 		body = "body"
 	}
+	where, values := "", []any{string(q.Kind), string(q.Kind), q.Domain, q.Domain, max(q.Since.Unix(), 0), q.Number, q.Number, q.Before, q.Before}
+	if len(q.Domains) > 0 {
+		where = " AND domain IN (?" + strings.Repeat(",?", len(q.Domains)-1) + ")"
+		for _, d := range q.Domains {
+			values = append(values, d)
+		}
+	}
 	rows, err := s.db.QueryContext(ctx, `SELECT n, kind, domain, org, id, first, last, received, sender, reference, good, bad, `+body+` FROM report
-		WHERE (? = '' OR kind = ?) AND (? = '' OR domain = ?) AND received >= ? AND (? = 0 OR n = ?) ORDER BY received DESC, n DESC LIMIT ?`,
-		string(q.Kind), string(q.Kind), q.Domain, q.Domain, max(q.Since.Unix(), 0), q.Number, q.Number, q.Limit)
+		WHERE (? = '' OR kind = ?) AND (? = '' OR domain = ?) AND received >= ? AND (? = 0 OR n = ?) AND (? = 0 OR n < ?)`+where+" ORDER BY received DESC, n DESC LIMIT ?", append(values, q.Limit)...)
 	if err != nil {
 		return nil, err
 	}
