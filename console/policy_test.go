@@ -19,6 +19,7 @@ import (
 
 const policyFile = `# ours
 mode = "enforce"
+rbl.use = "commercial"
 [thresholds]
 reject = 15 # since March
 [[domain]]
@@ -34,6 +35,11 @@ reason = "ticket"
 expires = "2020-01-01"
 [[checks.access.client.entry]]
 network = "198.51.100.0/24"
+[[rbl.own]]
+name = "plain"
+zone = "{key}.plain.example"
+key = "list-key"
+rule = [{ answer = "127.0.0.2", label = "spam trap", weight = 10 }]
 `
 
 // policySections are the checks of the test.
@@ -223,6 +229,10 @@ func TestPolicyConflict(t *testing.T) {
 // TestPolicyRights shows that who only reads changes nothing, and is not offered it; and that others see nothing.
 func TestPolicyRights(t *testing.T) {
 	s, inForce := policySite(t)
+	for _, path := range []string{"/policy/text", "/api/v1/policy", "/api/v1/policy/draft", "/api/v1/policy/export"} {
+		has(t, s.ask("code", "GET", path, nil), 200, "!list-key", "(secret)")
+		has(t, s.ask("olga", "GET", path, nil), 200, "list-key")
+	}
 	for _, path := range []string{"/policy", "/policy/text", "/policy/history", "/lists", "/domains"} {
 		has(t, s.ask("code", "GET", path, nil), 200, "!Save in the draft", "!Add to the draft", "!Take away", "!Go back…")
 		has(t, s.ask("helper", "GET", path, nil), 403)

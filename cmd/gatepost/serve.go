@@ -201,6 +201,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	verbs := d.pulsed(socket)
 	running.start("control socket", func() { failed <- control.Serve(background, verbs, d.verbs()) })
 	d.startWeb(background, &running, &sockets, failed)
+	d.awaitPolicy(ctx)
 	d.firstLook(ctx)
 	for _, l := range sockets.smtp {
 		l.Listener = d.pulsed(l.Listener)

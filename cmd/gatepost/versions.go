@@ -10,6 +10,7 @@ import (
 	"gatepost/cmd/gatepost/policy"
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
+	"gatepost/internal/access"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/store/admin"
@@ -36,6 +37,27 @@ func (d *daemon) openVersions(c *config.Config) {
 	d.versions.desk = &policy.Desk{Keeper: d.versions.Keeper, Store: held, Target: target, Log: d.log, Sections: sections,
 		Source: func() string { return d.document.Load().PolicyPath },
 		Usual:  func() time.Duration { return d.document.Load().Policy.Publish.Confirm }}
+}
+
+// policyTime bounds how long a node that knows no policy waits for what others have published.
+const policyTime = 30 * time.Second
+
+// awaitPolicy waits, before the first client is let in, until the control data has told what is published, where this node has
+// neither a policy.toml nor a copy of a version and others may have published one: it would refuse their mail for good. Every
+// other start waits for no store.
+func (d *daemon) awaitPolicy(ctx context.Context) {
+	if d.document.Load().PolicyText != nil || !d.data.Shared() {
+		return
+	}
+	d.log.Warn("there is no policy.toml, and no version is known here: clients wait until the control data has told which is published", "at_most", policyTime)
+	ctx, cancel := context.WithTimeout(ctx, policyTime)
+	defer cancel()
+	for ctx.Err() == nil && !d.versions.Looked() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // policyOperations are those about versions of the policy.
@@ -124,6 +146,10 @@ func (d *daemon) tellVersion(e versions.Event) {
 		attrs = append(attrs, slog.Bool("by_other_node", true))
 	}
 	if v.Kind == versions.Undo {
+		if d.surface != nil && d.surface.Audit != nil && e.Here { // of all others the operation tells
+			d.surface.Audit(context.Background(), control.Entry{Actor: access.Actor{Name: "gatepost", Via: access.BySelf}, Operation: "policy undo",
+				Change: control.Change{Object: "policy version " + strconv.FormatInt(v.Number, 10), Before: map[string]int64{"version": v.Undid}, After: map[string]any{"version": v.Number, "of": v.Of, "why": e.Why, "only_here": e.Lapsed}}})
+		}
 		if e.Lapsed {
 			attrs = append(attrs, slog.String("why", e.Why), slog.Bool("only_here", true))
 		}

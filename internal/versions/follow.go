@@ -45,7 +45,12 @@ func (k *Keeper) look(ctx context.Context) {
 	defer cancel()
 	k.busy.Lock()
 	defer k.busy.Unlock()
-	_ = k.follow(ctx) // Health tells what concerns us; that the store is away others tell
+	err := k.follow(ctx) // Health tells what concerns us; that the store is away others tell
+	if _, wrong := errors.AsType[*Refused](err); err == nil || wrong {
+		k.mu.Lock()
+		k.looked = true
+		k.mu.Unlock()
+	}
 }
 
 // follow puts in force what the store says. busy is held. The error is of the store, or of a version that cannot be used here.
@@ -85,7 +90,7 @@ func (k *Keeper) follow(ctx context.Context) error {
 	if !same {
 		prepared, _, err := k.o.Target.Prepare(ctx, v.Number, v.Text)
 		if err != nil {
-			err = fmt.Errorf("version %d, which %s published, cannot be used in this node, and what was in force stays: %w", v.Number, v.Author, err)
+			err = fmt.Errorf("version %d, which %s published, cannot be used in this node, and what was in force stays: %w", v.Number, v.Author, &Refused{err})
 			k.fail(err)
 			return err
 		}

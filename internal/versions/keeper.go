@@ -58,6 +58,7 @@ type Keeper struct {
 	now     config.Published // Number 0: none was published, as far as is known here
 	lapsed  string           // why what is in force is now.Before, and the store was not told yet; "" where it is now.Text
 	trouble error
+	looked  bool      // the store has told its head once
 	begun   time.Time // since when the version is in force here
 }
 
@@ -105,6 +106,13 @@ func (k *Keeper) Health() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.trouble
+}
+
+// Looked reports whether the store has told what is published, and this node has it in force or says why not.
+func (k *Keeper) Looked() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.looked
 }
 
 // Proposal is a version that somebody wants to publish.

@@ -141,9 +141,15 @@ func TestStartWithoutStore(t *testing.T) {
 		b.start(t)
 		time.Sleep(time.Hour)
 		b.is(t, 2, "one\n")
+		if b.Looked() || !a.Looked() {
+			t.Errorf("looked: %v without a store, %v with one", b.Looked(), a.Looked())
+		}
 		b.store.cut(false)
 		time.Sleep(lookEvery)
 		b.is(t, 3, "two\n")
+		if !b.Looked() {
+			t.Error("not looked")
+		}
 	})
 }
 

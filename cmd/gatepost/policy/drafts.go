@@ -49,6 +49,9 @@ func (d *Desk) draft(ctx context.Context) (*api.Draft, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !writes(ctx) { // he has none, and sees what is in force without its secrets
+		draft.Text = config.Redacted(draft.Text)
+	}
 	return d.shown(draft, now), nil
 }
 

@@ -82,11 +82,26 @@ func (d *Desk) current(ctx context.Context) (*api.Policy, error) {
 	return out, nil
 }
 
+// show is a policy as whoever asks may see it: without secrets where he may not write one.
 func (d *Desk) show(ctx context.Context, in *Some) (*api.Policy, error) {
-	if in.Version == 0 {
+	p, err := d.version(ctx, in.Version)
+	if err == nil && !writes(ctx) {
+		p.Text = string(config.Redacted([]byte(p.Text)))
+	}
+	return p, err
+}
+
+// writes reports whether whoever asks may write policies.
+func writes(ctx context.Context) bool {
+	actor := access.Of(ctx)
+	return actor.May(access.PolicyDraft)
+}
+
+func (d *Desk) version(ctx context.Context, number int64) (*api.Policy, error) {
+	if number == 0 {
 		return d.current(ctx)
 	}
-	v, err := d.Store.Version(ctx, in.Version)
+	v, err := d.Store.Version(ctx, number)
 	if err != nil {
 		return nil, d.fault(err)
 	}
