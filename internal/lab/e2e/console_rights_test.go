@@ -56,7 +56,7 @@ func readRights(t *testing.T) *rights {
 func longest(table map[string]string, what string) string {
 	best, right := -1, ""
 	for path, r := range table {
-		if (what == path || strings.HasPrefix(what, strings.TrimSuffix(path, "/")+"/")) && len(path) > best {
+		if (what == path || path != "/" && strings.HasPrefix(what, path+"/")) && len(path) > best {
 			best, right = len(path), r
 		}
 	}
@@ -138,8 +138,12 @@ func TestConsoleRights(t *testing.T) {
 	for _, o := range m.owner.described() {
 		m.operation(t, o)
 	}
+	kinds := map[string]bool{} // one user's page is as another's
 	for _, path := range m.owner.pages(t) {
-		m.page(t, path)
+		if kind := oneUser.ReplaceAllString(path, "$1"); !kinds[kind] {
+			kinds[kind] = true
+			m.page(t, path)
+		}
 	}
 	m.aliens(t)
 }
@@ -292,6 +296,8 @@ func (m *matrix) aliens(t *testing.T) {
 		}
 	}
 }
+
+var oneUser = regexp.MustCompile(`^(/users/)[^/]+`)
 
 var linkIn = regexp.MustCompile(`<a [^>]*href="(/[^"#]*)`)
 
