@@ -23,7 +23,7 @@ type rights struct {
 	byDomain map[string]bool
 	api      map[string]string // right, by "GET /path" and "CHANGE /path"
 	pages    map[string]string
-	aliens   []string
+	aliens   map[string]string
 }
 
 func readRights(t *testing.T) *rights {
@@ -32,7 +32,7 @@ func readRights(t *testing.T) *rights {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &rights{map[string]string{}, map[string]bool{}, map[string]string{}, map[string]string{}, nil}
+	out := &rights{map[string]string{}, map[string]bool{}, map[string]string{}, map[string]string{}, map[string]string{}}
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
 		switch {
@@ -43,8 +43,11 @@ func readRights(t *testing.T) *rights {
 			out.api[f[1]+" "+f[2]] = f[3]
 		case f[0] == "page" && len(f) == 3:
 			out.pages[f[1]] = f[2]
-		case f[0] == "alien" && len(f) == 2:
-			out.aliens = append(out.aliens, f[1])
+		case f[0] == "alien" && len(f) <= 3:
+			out.aliens[f[1]] = "users.read"
+			if len(f) == 3 {
+				out.aliens[f[1]] = f[2]
+			}
 		case !strings.HasPrefix(f[0], "#"):
 			t.Fatalf("line %q", line)
 		}
@@ -146,6 +149,7 @@ func TestConsoleRights(t *testing.T) {
 		}
 	}
 	m.aliens(t)
+	m.changes(t)
 }
 
 // matrix is who may do what, as the table has it, beside what the daemon says.
@@ -276,14 +280,37 @@ func hides(t *testing.T, what, text string) {
 	}
 }
 
+// changes tries to change what is of another domain, by the API and as its own domain's.
+func (m *matrix) changes(t *testing.T) {
+	t.Helper()
+	for i := range m.people {
+		p := &m.people[i]
+		if !p.bounded {
+			continue
+		}
+		for what, more := range map[string]string{"release": "", "release ": `,"to":"bob@served.test"`, "delete": "", "report": `,"as":"ham"`, "forward": `,"to":"bob@served.test"`} {
+			fields := fmt.Sprintf(`{"ids":[%q]%s}`, m.other, more)
+			a := m.nobody.send("POST", "/api/v1/quarantine/"+strings.TrimSpace(what), strings.NewReader(fields), "Authorization", "Bearer "+p.token, "Content-Type", "application/json")
+			if hides(t, what+" by "+p.name, a.body); a.code == http.StatusBadRequest {
+				t.Errorf("%s by %s is not understood: %s", what, p.name, a.body)
+			}
+		}
+	}
+	if a := m.owner.ask("GET", "/api/v1/quarantine/"+m.other, nil); a.code != 200 || !strings.Contains(a.body, "carol@other.test") || !strings.Contains(a.body, `"held"`) && !strings.Contains(a.body, `"kept"`) {
+		t.Errorf("the message of another domain: %d %.600s", a.code, a.body)
+	}
+	for _, r := range m.hop(t).Accepted() {
+		if strings.Contains(string(r.Body), "run.exe") {
+			t.Errorf("a message of another domain was sent to %s", r.Rcpts)
+		}
+	}
+}
+
 // aliens asks for what is of others, by the API.
 func (m *matrix) aliens(t *testing.T) {
 	t.Helper()
-	for _, path := range m.table.aliens {
-		right, path := "users.read", "/api/v1"+path
-		if strings.HasSuffix(path, "OTHER") {
-			right, path = "log.read", strings.ReplaceAll(path, "OTHER", m.other)
-		}
+	for path, right := range m.table.aliens {
+		path = "/api/v1" + strings.ReplaceAll(path, "OTHER", m.other)
 		for i := range m.people {
 			p := &m.people[i]
 			a, all := m.as(p, "GET", path), !p.bounded && m.table.may(p.role, false, right)

@@ -37,7 +37,12 @@ async function focusSeen(t, path, most = 25) {
       if (!e || e === document.body) return "end";
       const seen = x => { const s = getComputedStyle(x); return s.outlineStyle !== "none" && parseFloat(s.outlineWidth) > 0 || s.boxShadow !== "none"; };
       const r = e.getBoundingClientRect();
-      if (!(seen(e) || e.parentElement && e.matches("input, select, textarea") && seen(e.parentElement))) return `nothing shows that ${e.outerHTML.slice(0, 100)} has the focus`;
+      // A slider shows it by its thumb, whose style no script can ask for: the rule for it must be there.
+      const thumb = e.type === "range" && [...document.styleSheets].flatMap(s => [...s.cssRules]).some(r => {
+        const [of, rest] = (r.selectorText ?? "").split(":focus-visible::-webkit-slider-thumb");
+        return rest === "" && e.matches(of) && /outline: [1-9]/.test(r.cssText);
+      });
+      if (!(thumb || seen(e) || e.parentElement && e.matches("input, select, textarea") && seen(e.parentElement))) return `nothing shows that ${e.outerHTML.slice(0, 100)} has the focus`;
       if (r.width === 0 || r.height === 0) return `${e.outerHTML.slice(0, 100)} has the focus and no size`;
       return "";
     });
