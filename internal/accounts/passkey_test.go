@@ -309,3 +309,25 @@ func TestPasskeyAdded(t *testing.T) {
 func site() accounts.Site {
 	return accounts.Site{Name: "console.example.org", Origins: []string{"https://console.example.org:8443"}}
 }
+
+// FuzzPasskey has a hostile browser answer, to a registration and to a login: nothing is added and nobody is let in.
+func FuzzPasskey(f *testing.F) {
+	f.Add([]byte(`{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"e30","attestationObject":"oA","authenticatorData":"AA","signature":"AA"}}`))
+	f.Add([]byte(`{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","attestationObject":"o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YUA"}}`))
+	f.Add([]byte("null"))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			w, _, who := withPasskey(t)
+			c, err := w.StartPasskey(t.Context(), who)
+			w.ok(err)
+			_, err = w.FinishPasskey(t.Context(), who, c.Ticket, "x", answer)
+			w.refused(err, accounts.Bad)
+			step, err := w.Begin(t.Context(), "anna", good, here)
+			w.ok(err)
+			c, err = w.ChallengePasskey(t.Context(), step.Pending)
+			w.ok(err)
+			_, err = w.SecondPasskey(t.Context(), step.Pending, c.Ticket, answer, here)
+			w.refused(err, accounts.Wrong)
+		})
+	})
+}
