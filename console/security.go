@@ -98,6 +98,9 @@ type securityView struct {
 
 // securityPages are those by which everybody changes what proves him.
 func (c *Console) securityPages(mux *http.ServeMux) {
+	if c.Own == nil {
+		return
+	}
 	c.page(mux, "GET /account/security", access.Own, func(w http.ResponseWriter, r *http.Request) { c.security(w, r, &securityView{}, nil) })
 	c.page(mux, "POST /account/security/password", access.Own, c.passwordSet)
 	c.page(mux, "POST /account/security/app", access.Own, c.appStart)
@@ -113,10 +116,6 @@ func (c *Console) securityPages(mux *http.ServeMux) {
 func (c *Console) security(w http.ResponseWriter, r *http.Request, v *securityView, wrong error) {
 	if f, ok := errors.AsType[*control.Fault](wrong); wrong != nil && (!ok || f.Field == proofField) {
 		c.failed(w, r, wrong)
-		return
-	}
-	if c.Own == nil {
-		c.nowhere(w, r)
 		return
 	}
 	var err error
