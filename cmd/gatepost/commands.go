@@ -8,6 +8,7 @@ import (
 
 	auditing "gatepost/cmd/gatepost/audit"
 	"gatepost/cmd/gatepost/policy"
+	"gatepost/cmd/gatepost/privacy"
 	kept "gatepost/cmd/gatepost/quarantine"
 	"gatepost/cmd/gatepost/queue"
 	"gatepost/cmd/gatepost/whatif"
@@ -86,6 +87,7 @@ func groups() []cli.Group {
 		{Title: "Who may log in to the console", Commands: userCommands()},
 		{Title: "Who did what (the audit log)", Commands: auditing.Commands()},
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
+		{Title: "What is kept of a person", Commands: privacy.Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},
 			{Words: "version", Doc: "print the version", Run: printVersion},

@@ -218,6 +218,31 @@ func (g *guestbook) matching(from, to string) (keys []greylist.Key) {
 	return keys
 }
 
+// of returns what is known by name of a sender or recipient.
+func (g *guestbook) of(address string) (out []guestName) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, n := range g.names {
+		if strings.EqualFold(n.From, address) || strings.EqualFold(n.To, address) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// forget forgets the names of pairs in which an address stands, and returns of how many.
+func (g *guestbook) forget(address string) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for key, name := range g.names {
+		if strings.EqualFold(name.From, address) || strings.EqualFold(name.To, address) {
+			g.names[key] = guestName{} // its place in the ring stays
+			n++
+		}
+	}
+	return n
+}
+
 // instruments shows what greylisting does.
 func (g *guestbook) instruments(m *journal.Metrics, strangers *greylist.Memory) {
 	m.Counters("greylist_total", "Pairs of sender and recipient that greylisting was asked about, by what came of it: first and early had to wait, passed did after it had waited, "+

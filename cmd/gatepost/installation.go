@@ -14,13 +14,16 @@ import (
 	"gatepost/internal/durable"
 )
 
+// installationFile is where the key of the installation is, in the state folder.
+const installationFile = "installation.key"
+
 // installationOctets is the length of the installation's key.
 const installationOctets = 32
 
 // installationKey reads the key of the installation, or makes one at the first start. It is what keeps names and addresses
 // out of the greylist's and Redis's keys; another one forgets what lies under them.
 func installationKey(stateDir string) ([]byte, error) {
-	key, err := keyFile(filepath.Join(stateDir, "installation.key"), installationOctets, "")
+	key, err := keyFile(filepath.Join(stateDir, installationFile), installationOctets, "")
 	if err != nil {
 		return nil, fmt.Errorf("key of the installation: %w", err)
 	}

@@ -23,7 +23,7 @@ func logReader(e cli.Env, configPath string) (*store.Reader, bool) {
 		cli.Tell(e, problems)
 		return nil, false
 	}
-	return store.NewReader(logFolder(c.Bootstrap)), true
+	return theLog(c.Bootstrap), true
 }
 
 func logFolder(b *config.Bootstrap) string { return filepath.Join(b.StateDir, "log") }

@@ -59,6 +59,7 @@ type daemon struct {
 	users       people
 	versions    policyVersions
 	audit       *audit.Log
+	life        context.Context // of what runs beside the sessions
 	store       *store.Log
 	tail        *maillog.Tail   // shows to followers what store gets
 	clients     *store.Clients  // nil where its file cannot be used
@@ -184,6 +185,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.life = background
 	var running loops
 	d.work(background, &running)
 	d.server = &smtpd.Server{Current: func() *gateway.Snapshot { return d.now.Load().snapshot },
@@ -335,6 +337,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"control data", d.tendData},
 		loop{"policy versions", d.versions.Run},
 		loop{"audit log", d.runAudit},
+		loop{"pseudonyms", d.runPseudonyms},
 		loop{"session tickets", d.edge.Run},
 		loop{"ledger", d.ledger.Run},
 		loop{"certificates", d.files.Run},

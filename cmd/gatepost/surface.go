@@ -9,7 +9,6 @@ import (
 	"gatepost/gateway"
 	"gatepost/internal/access"
 	"gatepost/internal/control"
-	"gatepost/internal/store"
 )
 
 // operations are all that can be asked of the daemon: one function for each noun. The socket, the API and the console's pages
@@ -17,6 +16,7 @@ import (
 func (d *daemon) operations() []control.Operation {
 	return slices.Concat(
 		d.auditOperations(),
+		d.privacyOperations(),
 		d.healthOperations(),
 		d.queueOperations(),
 		d.keptOperations(),
@@ -24,7 +24,7 @@ func (d *daemon) operations() []control.Operation {
 		d.receivedOperations(),
 		d.tlsOperations(),
 		d.userOperations(),
-		maillog.New(store.NewReader(logFolder(d.bootstrap)), d.tail).Operations(),
+		maillog.New(theLog(d.bootstrap), d.tail).Operations(),
 		d.policyOperations(),
 		d.alarmOperations(),
 		d.simulateOperations(),

@@ -52,6 +52,8 @@ type Journal struct {
 	wake    chan struct{}
 	mu      sync.Mutex
 	queue   []*gateway.Event // under mu, as are those below
+	taken   int64            // events that were, since the start
+	told    int64            // of these
 	waiting int              // events that are not told yet, those at hand among them
 	held    int64            // octets of them, roughly
 	closed  bool             // nothing is taken behind the back of the last write
@@ -98,6 +100,7 @@ func (j *Journal) Write(e *gateway.Event) {
 	room := !j.closed && j.waiting < j.o.Queue && j.held+w <= queueOctets
 	if room {
 		j.waiting++
+		j.taken++
 		j.held += w
 		if j.queue = append(j.queue, e); len(j.queue) == 1 {
 			select {
@@ -110,6 +113,29 @@ func (j *Journal) Write(e *gateway.Event) {
 	if !room {
 		j.lose("queue")
 		j.tell(newLine(e))
+	}
+}
+
+// settleLook is how often Settle looks.
+const settleLook = 2 * time.Millisecond
+
+// Settle waits until every event that was written before it was called has been told, or ctx is done.
+func (j *Journal) Settle(ctx context.Context) error {
+	j.mu.Lock()
+	upTo := j.taken
+	j.mu.Unlock()
+	for {
+		j.mu.Lock()
+		told := j.told
+		j.mu.Unlock()
+		if told >= upTo {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settleLook):
+		}
 	}
 }
 
@@ -216,6 +242,7 @@ func (j *Journal) keep() {
 		}
 		j.mu.Lock()
 		j.waiting--
+		j.told++
 		j.held -= w
 		j.mu.Unlock()
 	}

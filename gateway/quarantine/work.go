@@ -88,8 +88,12 @@ func (v *Vault) Delete(ctx context.Context, id gateway.ID, rcpts []string, by st
 		v.tell(c)
 		return nil
 	}
-	if len(rcpts) == 0 {
-		c.Rcpts = addresses(m.row())
+	if len(rcpts) == 0 { // of whom there is still a copy: who has none was told of before
+		for i, k := range m.state.Rcpts {
+			if k.State != Deleted {
+				c.Rcpts = append(c.Rcpts, m.Rcpts[i].Address.Text)
+			}
+		}
 	}
 	return v.deleted(id, c)
 }

@@ -103,11 +103,12 @@ type SpamAssassin struct {
 
 // Log is where the journal goes and how long it is kept.
 type Log struct {
-	Syslog    string        `toml:"syslog" format:"syslog" default:"none" example:"unix:/dev/log" rfc:"RFC 5424" doc:"Where events go beside stdout: none, unix:/dev/log, udp:host:port or tcp:host:port."`
-	Keep      time.Duration `toml:"keep" default:"21d" min:"1d" max:"3650d" doc:"How long the message log is kept. Older days go, day by day."`
-	KeepBytes Size          `toml:"keep_bytes" default:"4G" min:"16M" doc:"How big the message log may become. The oldest days go first."`
-	KeepAudit time.Duration `toml:"keep_audit" default:"365d" min:"30d" max:"3650d" doc:"How long the audit log says who did what. Older entries lose their text and keep their places in the chain."`
-	Level     string        `toml:"level" enum:"debug,info,warn,error" default:"info" doc:"What the daemon says about itself on stderr. Events of the journal do not depend on it."`
+	Syslog            string        `toml:"syslog" format:"syslog" default:"none" example:"unix:/dev/log" rfc:"RFC 5424" doc:"Where events go beside stdout: none, unix:/dev/log, udp:host:port or tcp:host:port."`
+	Keep              time.Duration `toml:"keep" default:"21d" min:"1d" max:"3650d" doc:"How long the message log is kept. Older days go, day by day."`
+	KeepBytes         Size          `toml:"keep_bytes" default:"4G" min:"16M" doc:"How big the message log may become. The oldest days go first."`
+	KeepAudit         time.Duration `toml:"keep_audit" default:"365d" min:"30d" max:"3650d" doc:"How long the audit log says who did what. Older entries lose their text and keep their places in the chain."`
+	PseudonymiseAfter time.Duration `toml:"pseudonymise_after" default:"0s" max:"3650d" doc:"After how long the message log keeps pseudonyms in the place of addresses, and networks in that of clients; subjects and evidence go. Whoever knows an address finds its mail still. 0s: never; else at least a day, and less than keep."`
+	Level             string        `toml:"level" enum:"debug,info,warn,error" default:"info" doc:"What the daemon says about itself on stderr. Events of the journal do not depend on it."`
 }
 
 // Web is the listener for monitoring, and the one for strangers.
@@ -206,6 +207,16 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 	b.spoolApart(report)
 	if len(b.Control.Socket) > maxSocketPath {
 		report("control.socket", "the path of a socket may have 107 octets, this one has "+strconv.Itoa(len(b.Control.Socket)), "write a shorter path")
+	}
+}
+
+// Validate checks that pseudonyms come while there is something to give them to.
+func (l *Log) Validate(report func(key, message, instead string)) {
+	switch after := l.PseudonymiseAfter; {
+	case after > 0 && after < 24*time.Hour:
+		report("pseudonymise_after", "is less than a day, which is not over then", `write for example "7d", or "0s" for never`)
+	case after > 0 && after >= l.Keep:
+		report("pseudonymise_after", "is not less than keep: what is that old is gone", "write less than keep")
 	}
 }
 

@@ -99,7 +99,7 @@ func (c *closer) close(ctx context.Context, path string) (n int, err error) {
 	if err = errors.Join(err, db.Close()); err != nil || !left {
 		return 0, err
 	}
-	if db, err = openWrite(ctx, path, "wal_autocheckpoint(4000)"); err != nil {
+	if db, err = openWrite(ctx, path, "wal_autocheckpoint(4000)", "secure_delete(1)"); err != nil {
 		return 0, err
 	}
 	defer db.Close()

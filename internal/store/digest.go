@@ -129,3 +129,31 @@ func (s *Digest) Expire(ctx context.Context, arrived, now time.Time) error {
 	_, err2 := s.db.ExecContext(ctx, "DELETE FROM used WHERE ends < ?", milliseconds(now))
 	return errors.Join(err, err2)
 }
+
+// Named lists the messages of which a recipient, in lower case, was told.
+func (s *Digest) Named(ctx context.Context, rcpt string) (out []gateway.ID, err error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT message FROM told WHERE rcpt = ? ORDER BY message", rcpt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, gateway.ID(id))
+	}
+	return out, rows.Err()
+}
+
+// Forget forgets a recipient, in lower case, and of how many messages he was told. Of those that are still there he would be told
+// once more.
+func (s *Digest) Forget(ctx context.Context, rcpt string) (int, error) {
+	res, err := s.db.ExecContext(ctx, "DELETE FROM told WHERE rcpt = ?", rcpt)
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}

@@ -17,11 +17,15 @@ import (
 // Reader searches the day files, whether or not a Log writes them, in this process or another. It changes nothing. Its
 // zero value is of no use; its methods are safe for concurrent use.
 type Reader struct {
-	dir string
+	dir   string
+	names *Names // nil: what has pseudonyms is found by them only
 }
 
 // NewReader returns a reader of a log folder. A folder that is not there is an empty log.
 func NewReader(dir string) *Reader { return &Reader{dir: dir} }
+
+// Known returns a reader that finds events of known addresses also where those have pseudonyms.
+func (r *Reader) Known(names *Names) *Reader { return &Reader{r.dir, names} }
 
 // Gap is a day that could not be read.
 type Gap struct {
@@ -85,6 +89,11 @@ func (r *Reader) day(ctx context.Context, path string, see func(context.Context,
 	}
 	defer tx.Rollback() // nothing was changed
 	at := &view{tx: tx, blocks: v >= 2, parts: v >= 2, fates: v >= 3, judging: v >= 4}
+	var id int
+	if err := tx.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return err
+	}
+	at.named = id == nameState
 	if at.parts {
 		var unparted bool
 		if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM unparted)").Scan(&unparted); err != nil {

@@ -74,7 +74,11 @@ func (r *Reader) Search(ctx context.Context, q Query) (*Result, error) {
 		last = min(last, dayOf(q.Before.Time()).add(1))
 	}
 	res := &Result{Rows: []Row{}}
+	named := w.named(r.names)
 	res.Gaps, err = r.walk(ctx, q.first(), last, false, func(ctx context.Context, v *view) error {
+		if v.named {
+			return res.gather(ctx, v, named, limit)
+		}
 		return res.gather(ctx, v, w, limit)
 	})
 	if err == nil {

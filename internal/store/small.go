@@ -48,7 +48,7 @@ func (s *small) open(ctx context.Context, path string) (*sql.DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.what, err)
 	}
-	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "temp_store(MEMORY)", "journal_size_limit(8388608)"}
+	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "temp_store(MEMORY)", "journal_size_limit(8388608)", "secure_delete(1)"}
 	if s.full {
 		pragmas[2] = "synchronous(FULL)"
 	}

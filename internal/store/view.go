@@ -17,6 +17,7 @@ type view struct {
 	fates   bool  // it has the table fate
 	parts   bool  // what has an index is in part as well
 	judging bool  // it has the table judging
+	named   bool  // its addresses are pseudonyms
 	bad     error // of a block that does not read
 
 	decoders map[int64]*decoder // by shape
