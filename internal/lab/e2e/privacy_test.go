@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -9,8 +10,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"gatepost/gateway"
 	"gatepost/internal/lab"
+	"gatepost/internal/lab/labtest"
+	"gatepost/internal/store"
 )
 
 // holders are the files below the state folder in which a text stands, in any case, as it is.
@@ -32,12 +39,58 @@ func holders(t *testing.T, dir, text string) (out []string) {
 	return out
 }
 
+// seedOldLog puts a transaction of two days ago into the message log of a daemon that is not started yet, and closes its day.
+func seedOldLog(t *testing.T, w *world, from, to string) {
+	t.Helper()
+	dir := filepath.Join(lab.StateDir(w.dir), "log")
+	at := time.Now().UTC().Add(-47 * time.Hour).Truncate(time.Millisecond) // never a day that is not over, whenever this runs
+	address := func(text string) (a gateway.Address) {
+		must(t, a.UnmarshalText([]byte(text)))
+		return a
+	}
+	id := gateway.ID(uint64(at.UnixMilli())<<20 | 7)
+	e := &gateway.Event{Kind: gateway.TransactionEvent, Subject: "of old", Record: &gateway.Record{ID: id, Session: id - 1, Time: at, From: address(from),
+		HeaderFrom: from, Rcpts: []gateway.RecordRcpt{{To: address(to), Code: 250}}}}
+	for range 2 { // the second one closes the day as it begins
+		l, err := store.Open(store.Options{Dir: dir})
+		must(t, err)
+		if e != nil {
+			if !l.Write(e) {
+				t.Fatal("no room")
+			}
+			e = nil
+		} else {
+			awaitClosed(t, filepath.Join(dir, "log-"+at.Format(time.DateOnly)+".db"))
+		}
+		must(t, l.Close(labtest.Context(t)))
+	}
+}
+
+// awaitClosed waits until a day has its index.
+func awaitClosed(t *testing.T, name string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+name+"?mode=ro&_pragma=busy_timeout(5000)")
+	must(t, err)
+	defer db.Close()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		var events, blocks int
+		if err := db.QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM block)").Scan(&events, &blocks); err == nil && events == 1 && blocks == 0 {
+			return
+		} else if time.Now().After(end) {
+			t.Fatalf("%d events, %d blocks, %v", events, blocks, err)
+		}
+	}
+}
+
 // TestPrivacy: what is kept of a sender and of a recipient is exported, and erased, by the daemon in its sandbox; others' stays; no
 // file of the state folder has the address afterwards; and the audit log says that it was done, by whom and why, and not of whom,
 // but for those who know the address.
 func TestPrivacy(t *testing.T) {
 	t.Parallel()
-	w := keptWorld(t)
+	w := newWorld(t, keptSetup())
+	seedOldLog(t, w, "old@example.org", "eve@served.test")
+	w.start(t)
+	w.spamd.On("REPORT", keptVerdict())
 	w.awaitMetric(t, "gatepost_control_data_up", 1)
 	kept := w.quarantined(t, "bob@served.test", "eve@served.test")
 	for _, to := range []string{"bob@served.test", "eve@served.test"} {
@@ -68,7 +121,7 @@ func TestPrivacy(t *testing.T) {
 		}
 		return found
 	}
-	if f := export("Eve@served.test"); f["quarantine"] != 2 || f["message log"] < 2 || f["recipients"] != 1 {
+	if f := export("Eve@served.test"); f["quarantine"] != 2 || f["message log"] < 3 || f["recipients"] != 1 {
 		t.Errorf("of eve: %v", f)
 	}
 	if f := export("nobody@served.test"); f["quarantine"]+f["message log"]+f["recipients"]+f["spool"] != 0 {
@@ -91,8 +144,8 @@ func TestPrivacy(t *testing.T) {
 		t.Error(out)
 	}
 	w.command(t, 1, "quarantine", "show", kept)
-	for address, want := range map[string]int{"eve@served.test": 1, "alice@example.org": 1, "bob@served.test": 0, "carl@example.org": 0, "erased@served.test": 0} {
-		w.command(t, want, "log", "search", "--from", "", "--to", "", "--limit", "50", map[bool]string{true: "--to", false: "--from"}[strings.HasSuffix(address, "served.test")], address)
+	for address, want := range map[string]int{"eve@served.test": 1, "alice@example.org": 1, "bob@served.test": 0, "carl@example.org": 0, "erased@served.test": 0, "old@example.org": 0} {
+		w.command(t, want, "log", "search", "--since", "10d", "--limit", "50", map[bool]string{true: "--to", false: "--from"}[strings.HasSuffix(address, "served.test")], address)
 	}
 	out, _ := w.command(t, 0, "audit", "list", "--operation", "privacy erase", "--json")
 	lines := strings.Split(strings.TrimSpace(out), "\n")

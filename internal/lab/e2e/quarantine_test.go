@@ -11,9 +11,18 @@ import (
 
 // keptWorld is a daemon whose spamd quarantines what it sees.
 func keptWorld(t *testing.T) *world {
-	w := begin(t, setup{policy: noGreylist, routes: []route{{name: "internal", domains: []string{"served.test"}, lines: "when_down = \"spool\"\n"}}})
-	w.spamd.On("REPORT", lab.Action{Bytes: []byte("SPAMD/1.1 0 EX_OK\r\nContent-length: 0\r\nSpam: True ; 9.0 / 5.0\r\n\r\n"), Then: lab.Close})
+	w := begin(t, keptSetup())
+	w.spamd.On("REPORT", keptVerdict())
 	return w
+}
+
+// keptSetup and keptVerdict are what it is made of.
+func keptSetup() setup {
+	return setup{policy: noGreylist, routes: []route{{name: "internal", domains: []string{"served.test"}, lines: "when_down = \"spool\"\n"}}}
+}
+
+func keptVerdict() lab.Action {
+	return lab.Action{Bytes: []byte("SPAMD/1.1 0 EX_OK\r\nContent-length: 0\r\nSpam: True ; 9.0 / 5.0\r\n\r\n"), Then: lab.Close}
 }
 
 const keptMail = "From: alice@example.org\r\nTo: bob@served.test\r\nSubject: win now\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <kept@example.org>\r\n\r\ntext\r\n.. dots\r\n"
