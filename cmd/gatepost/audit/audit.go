@@ -29,8 +29,9 @@ func listQuestion() control.Operation {
 		Doc: "List who changed what, looked into mail, or was refused, the newest first"}
 }
 
+// To check the chain tells nothing of what is in it, and it is of the whole installation.
 func verifyQuestion() control.Operation {
-	return control.Operation{Name: "audit verify", Method: http.MethodGet, Path: "/audit/verify", Right: access.AuditRead, Time: 5 * time.Minute,
+	return control.Operation{Name: "audit verify", Method: http.MethodGet, Path: "/audit/verify", Right: access.SystemRead, Time: 5 * time.Minute,
 		Doc: "Go through the chain of entries and tell the first that was changed, removed or put in later"}
 }
 
@@ -70,9 +71,6 @@ func (d *Desk) list(ctx context.Context, in *api.AuditQuery) (*api.AuditList, er
 
 // verify checks the chain, against what this node saw of it before.
 func (d *Desk) verify(ctx context.Context, _ *struct{}) (*api.AuditReport, error) {
-	if who := access.Of(ctx); !who.Everywhere() {
-		return nil, &control.Fault{Status: http.StatusForbidden, Message: "the chain is of the whole installation", Hint: "whoever has all domains can check it"}
-	}
 	if !d.one.TryLock() {
 		return nil, &control.Fault{Status: http.StatusConflict, Message: "the chain is being checked already", Hint: "wait until that is done"}
 	}

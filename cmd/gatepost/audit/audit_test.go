@@ -67,7 +67,7 @@ func TestBounds(t *testing.T) {
 		"owner":               {access.Actor{Role: access.Owner}, nil, true, true},
 		"auditor":             {access.Actor{Role: access.Auditor}, nil, true, true},
 		"auditor of a domain": {access.Actor{Role: access.Auditor, Domains: []string{"example.org"}}, []string{"example.org"}, true, false},
-		"operator":            {access.Actor{Role: access.Operator}, nil, false, false},
+		"operator":            {access.Actor{Role: access.Operator}, nil, false, true},
 		"domain admin":        {access.Actor{Role: access.DomainAdmin, Domains: []string{"example.org"}}, nil, false, false},
 		"token for the log":   {access.Actor{Role: access.Owner, Rights: []access.Right{access.LogRead}}, nil, false, false},
 		"nobody":              {access.Actor{}, nil, false, false},
