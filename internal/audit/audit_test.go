@@ -218,6 +218,18 @@ func TestClean(t *testing.T) {
 	}
 }
 
+// TestOfOneDomain shows that what somebody of one domain does belongs to that domain, and what an operation says counts more.
+func TestOfOneDomain(t *testing.T) {
+	for want, tt := range map[string]struct {
+		domains []string
+		said    string
+	}{"example.org": {[]string{"example.org"}, ""}, "example.net": {[]string{"example.org"}, "example.net"}, "": {[]string{"example.org", "example.net"}, ""}} {
+		if got := Of(control.Entry{Actor: access.Actor{Domains: tt.domains}, Change: control.Change{Domain: tt.said}}); got.Domain != want {
+			t.Errorf("%+v: %q", tt, got.Domain)
+		}
+	}
+}
+
 // TestSurface shows what of calls comes to the log: changes and looks into mail, done and failed, refusals also of what only reads;
 // never a secret, and nothing of a list.
 func TestSurface(t *testing.T) {

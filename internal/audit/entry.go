@@ -101,6 +101,9 @@ func (l *Log) Audit(ctx context.Context, c control.Entry) { l.Note(ctx, Of(c)) }
 func Of(c control.Entry) Entry {
 	e := Entry{Time: time.Now(), Actor: c.Actor.Name, Role: string(c.Actor.Role), Via: string(c.Actor.Via), Operation: c.Operation,
 		Object: c.Change.Object, Domain: c.Change.Domain, Asked: text(c.In), Before: text(c.Change.Before), After: text(c.Change.After), Error: c.Error}
+	if e.Domain == "" && len(c.Actor.Domains) == 1 {
+		e.Domain = c.Actor.Domains[0] // whatever he did, it was of that one
+	}
 	if c.Actor.Address.IsValid() {
 		e.Address = c.Actor.Address.String()
 	}

@@ -272,7 +272,23 @@ func (d *Desk) view(ctx context.Context, in *api.KeptLook) (*quarantine.Looked, 
 	if err := reason(ctx, in.Why); err != nil {
 		return nil, err
 	}
-	return d.look(ctx, in.ID, viewAtMost)
+	l, err := d.look(ctx, in.ID, viewAtMost)
+	if err == nil {
+		control.Changed(ctx, control.Change{Object: in.ID, Domain: domainOf(&l.Row)})
+	}
+	return l, err
+}
+
+// domainOf is the domain of a message in quarantine, for the audit log; "" where it is for several.
+func domainOf(r *quarantine.Row) (domain string) {
+	for _, to := range r.Rcpts {
+		of := strings.ToLower(to.Address[strings.LastIndexByte(to.Address, '@')+1:])
+		if domain != "" && of != domain {
+			return ""
+		}
+		domain = of
+	}
+	return domain
 }
 
 func (d *Desk) raw(ctx context.Context, in *api.KeptLook) (*control.File, error) {
@@ -284,6 +300,7 @@ func (d *Desk) raw(ctx context.Context, in *api.KeptLook) (*control.File, error)
 	if err != nil {
 		return nil, err
 	}
+	control.Changed(ctx, control.Change{Object: in.ID, Domain: domainOf(&l.Row)})
 	if len(l.Message) > rawAtMost {
 		return nil, &control.Fault{Status: http.StatusRequestEntityTooLarge, Message: "the message is too large to be handed out", Hint: "gatepost quarantine forward sends it to somebody as an attachment"}
 	}
