@@ -192,6 +192,9 @@ func (v *view) searchBlocks(ctx context.Context, w *wanted, most int) (out []Row
 		if least = top + 1; sorted == most && int64(out[most-1].ID) > top {
 			return out, 0, nil // all others are older
 		}
+		if b, bad := unsealed(block); bad == nil && w.absent(b) {
+			continue
+		}
 		if bad := eachRow(block, func(c *columns) bool {
 			if (sorted < most || c.id > int64(out[most-1].ID)) && w.matches(c) && !seen[gateway.ID(c.id)] {
 				seen[gateway.ID(c.id)] = true // in a later block: that is its last word

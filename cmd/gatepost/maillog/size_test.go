@@ -88,7 +88,7 @@ func (t took) at(perCent int) time.Duration {
 
 // TestLogAtSize fills a log, and asks it and the console's pages.
 func TestLogAtSize(t *testing.T) {
-	n, dir, newest := *sizeRows, cmp.Or(*sizeDir, t.TempDir()), time.Now()
+	n, dir, newest := *sizeRows, cmp.Or(*sizeDir, t.TempDir()), time.Now().Truncate(time.Millisecond)
 	reader := store.NewReader(dir)
 	if oldest, err := reader.Oldest(); err != nil {
 		t.Fatal(err)
