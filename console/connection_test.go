@@ -1,7 +1,9 @@
 package console
 
 import (
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"gatepost/gateway"
 )
@@ -35,5 +37,20 @@ func TestReplyReason(t *testing.T) {
 		if got := replyReason(reply); got != want {
 			t.Errorf("%q: %q, want %q", reply, got, want)
 		}
+	}
+}
+
+// TestReasonText shows that every reason has words, whole ones, and what a few are.
+func TestReasonText(t *testing.T) {
+	for _, r := range gateway.Reasons() {
+		if text := reasonText(r); text == "" || !utf8.ValidString(text) || strings.Contains(text, hole) || strings.Contains(text, "%") {
+			t.Errorf("%s: %q", r, text)
+		}
+	}
+	if got := reasonText(gateway.RBLListed); got != "Listed by …" {
+		t.Error(got)
+	}
+	if got := reasonText(gateway.MalwareFound); got != "Malware was found in it" {
+		t.Error(got)
 	}
 }

@@ -48,7 +48,13 @@ func reasonText(r gateway.Reason) string {
 	if text = strings.ReplaceAll(text, hole, "…"); text == "" {
 		return string(r)
 	}
-	return strings.ToUpper(text[:1]) + text[1:]
+	return capital(strings.TrimPrefix(text, "… is "))
+}
+
+// capital is a text with a capital at its beginning.
+func capital(text string) string {
+	r, n := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(r)) + text[n:]
 }
 
 // unaddressed is what senders are told, without what is theirs: of mail in quarantine nothing was refused.
@@ -65,8 +71,7 @@ func replyReason(reply string) string {
 	if m == nil {
 		return ""
 	}
-	r, n := utf8.DecodeRuneInString(m[1])
-	return string(unicode.ToUpper(r)) + m[1][n:]
+	return capital(m[1])
 }
 
 // why says in a sentence or two why this became of a message. It names strangers' words as they are.
