@@ -94,7 +94,7 @@ const byPrivacy = "gatepost privacy"
 
 // privacyParts are all places that know people by their addresses. The message log is last: what is done in the others is in it.
 func (d *daemon) privacyParts() []privacy.Part {
-	return []privacy.Part{d.quarantinePart(), d.digestPart(), d.greylistPart(), d.recipientsPart(), d.spoolPart(), d.policyPart(), d.usersPart(), d.auditPart(), d.logPart()}
+	return []privacy.Part{d.quarantinePart(), d.digestPart(), d.greylistPart(), d.recipientsPart(), d.ownListPart(), d.namedPart(), d.spoolPart(), d.policyPart(), d.usersPart(), d.auditPart(), d.logPart()}
 }
 
 func (d *daemon) logPart() privacy.Part {
@@ -258,6 +258,34 @@ func (d *daemon) recipientsPart() privacy.Part {
 		return nil
 	}, Erase: func(_ context.Context, address string) (int, error) {
 		return d.parts.recipients.Forget("", address), nil
+	}}
+}
+
+// ownListPart is a user's own list, and namedPart what other users' lists say of somebody.
+func (d *daemon) ownListPart() privacy.Part {
+	return privacy.Part{Name: "own list", Find: func(ctx context.Context, address string, add func(any) error) error {
+		all, err := d.data.OwnLists().Of(ctx, strings.ToLower(address))
+		for i := range all {
+			if err == nil {
+				err = add(&all[i])
+			}
+		}
+		return err
+	}, Erase: func(ctx context.Context, address string) (int, error) {
+		n, err := d.data.OwnLists().Forget(ctx, strings.ToLower(address))
+		return int(n), err
+	}}
+}
+
+func (d *daemon) namedPart() privacy.Part {
+	return privacy.Part{Name: "lists of others", Kept: "what other users want of this sender, or not", Find: func(ctx context.Context, address string, add func(any) error) error {
+		all, err := d.data.OwnLists().Naming(ctx, strings.ToLower(address))
+		for i := range all {
+			if err == nil {
+				err = add(&all[i])
+			}
+		}
+		return err
 	}}
 }
 
