@@ -131,6 +131,9 @@ func (c *Console) Handler() http.Handler {
 	c.page(mux, "GET /account", access.Own, c.accountPage)
 	c.securityPages(mux)
 	c.policyPages(mux)
+	c.queuePages(mux)
+	c.auditPages(mux)
+	c.healthPages(mux)
 	mux.HandleFunc("/", c.nowhere)
 	return c.guard(http.NewCrossOriginProtection().Handler(mux))
 }
@@ -140,10 +143,13 @@ func places() []place {
 	return []place{
 		{"", "Overview", "/", "home", "o", access.LogRead, ""},
 		{"", "Message log", "/log", "log", "l", access.LogRead, ""},
+		{"", "Queue", "/queue", "queue", "w", access.QueueRead, "queue list"},
 		{"Rules", "Policy", "/policy", "policy", "p", access.PolicyRead, "policy show"},
 		{"Rules", "Allow and block", "/lists", "lists", "", access.PolicyRead, "policy show"},
 		{"Rules", "Domains and routes", "/domains", "route", "d", access.PolicyRead, "policy show"},
+		{"System", "Health", "/health", "node", "h", access.StatusRead, "status"},
 		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
+		{"System", "Audit log", "/audit", "audit", "", access.AuditRead, "audit list"},
 		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own, ""},
 	}
 }

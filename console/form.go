@@ -216,3 +216,12 @@ func values(pairs ...string) url.Values {
 	}
 	return v
 }
+
+// with are fields and some more; those with an empty text are left out.
+func with(v url.Values, pairs ...string) url.Values {
+	out := values(pairs...)
+	for name, texts := range v {
+		out[name] = texts
+	}
+	return out
+}

@@ -3,7 +3,6 @@ package console
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"gatepost/internal/access"
@@ -72,22 +71,15 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 
 // Problems are the servers and parts that are not well.
 func (v *overviewView) Problems() (out []api.Server) {
-	for _, x := range v.Services() {
+	for _, x := range v.Status.Servers {
 		if !x.OK {
 			out = append(out, x)
 		}
 	}
-	return out
-}
-
-// Services are the servers and the parts, in one list.
-func (v *overviewView) Services() []api.Server {
-	if v.Status == nil {
-		return nil
-	}
-	out := slices.Clone(v.Status.Servers)
 	for _, p := range v.Status.Parts {
-		out = append(out, api.Server{What: p.Part, OK: p.OK, Said: p.Detail})
+		if !p.OK {
+			out = append(out, api.Server{What: p.Part, Said: p.Detail})
+		}
 	}
 	return out
 }

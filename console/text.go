@@ -85,6 +85,7 @@ func functions(a *assets) template.FuncMap {
 		"adder": func(v *view, l entryList, action string) map[string]any {
 			return map[string]any{"View": v, "List": l, "Action": action}
 		},
+		"words": func(s string) []string { return strings.Split(s, "|") }, "start": sentenceStart,
 		"nothing": func(head, text string) problem { return problem{Head: head, Text: text} },
 		"asset":   func(name string) string { return a.names[name] },
 		"long":    longText, "plain": plain, "row": func(s string) string { return cutText(strings.Join(strings.Fields(plain(s)), " "), rowRunes) },
@@ -169,3 +170,6 @@ func sentence(s string) string {
 	}
 	return s
 }
+
+// sentenceStart is a word as a button has it.
+func sentenceStart(s string) string { return strings.ToUpper(s[:min(len(s), 1)]) + s[min(len(s), 1):] }
