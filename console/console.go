@@ -131,6 +131,7 @@ func (c *Console) Handler() http.Handler {
 	c.page(mux, "GET /account", access.Own, c.accountPage)
 	c.securityPages(mux)
 	c.policyPages(mux)
+	c.quarantinePages(mux)
 	c.queuePages(mux)
 	c.auditPages(mux)
 	c.healthPages(mux)
@@ -143,6 +144,7 @@ func places() []place {
 	return []place{
 		{"", "Overview", "/", "home", "o", access.LogRead, ""},
 		{"", "Message log", "/log", "log", "l", access.LogRead, ""},
+		{"", "Quarantine", "/quarantine", "box", "q", access.QuarantineRead, "quarantine list"},
 		{"", "Queue", "/queue", "queue", "w", access.QueueRead, "queue list"},
 		{"Rules", "Policy", "/policy", "policy", "p", access.PolicyRead, "policy show"},
 		{"Rules", "Allow and block", "/lists", "lists", "", access.PolicyRead, "policy show"},

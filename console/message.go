@@ -33,8 +33,12 @@ type message struct {
 	Refused  []string // commands that were refused in its connection
 	JSON     string
 	Similar  string
+	Tell     string // what a help desk can write to the sender
 	Gaps     []string
 }
+
+// Later reports whether the spool has it.
+func (m *message) Later() bool { return m.Spooled != "" }
 
 // fact is a line about the message.
 type fact struct{ Name, Value, Query, More string }
@@ -101,6 +105,7 @@ func (c *Console) tell(e *gateway.Event, s *api.LogStory) *message {
 	m.Ladder = newLadder(e, limits, version)
 	m.without(limits)
 	m.facts()
+	m.Tell = tellSender(e)
 	if s.Connection != nil && s.Connection.Session != nil {
 		m.Refused = s.Connection.Session.Refused
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"gatepost/gateway"
 )
 
 // How much of a text is shown before the rest is behind a click, and in a row of a table.
@@ -86,6 +88,12 @@ func functions(a *assets) template.FuncMap {
 			return map[string]any{"View": v, "List": l, "Action": action}
 		},
 		"words": func(s string) []string { return strings.Split(s, "|") }, "start": sentenceStart,
+		"reason": func(r gateway.Reason) string {
+			if r == "" {
+				return "The sum of points"
+			}
+			return reasonText(r)
+		},
 		"nothing": func(head, text string) problem { return problem{Head: head, Text: text} },
 		"asset":   func(name string) string { return a.names[name] },
 		"long":    longText, "plain": plain, "row": func(s string) string { return cutText(strings.Join(strings.Fields(plain(s)), " "), rowRunes) },

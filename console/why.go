@@ -197,3 +197,18 @@ func stepOf(at string) string {
 	}
 	return strings.ToUpper(at)
 }
+
+// tellSender is a sentence that a help desk can write to whoever sent it; "" where nothing was refused.
+func tellSender(e *gateway.Event) string {
+	when, to := e.Record.Time.UTC().Format("2 January 2006 at 15:04 UTC"), ""
+	if len(e.Record.Rcpts) == 1 {
+		to = " to " + e.Record.Rcpts[0].To.Text
+	}
+	switch classOf(e.Outcome()) {
+	case classDeferred:
+		return fmt.Sprintf("Your message of %s%s was not taken yet. Our server said: \"%s\". Your mail server tries again by itself; you need not do anything. Reference %s.", when, to, e.Reply, e.Record.ID)
+	case classRejected:
+		return fmt.Sprintf("Your message of %s%s was not delivered. Our server told yours: \"%s\". The reference for your mail admin is %s.", when, to, e.Reply, e.Record.ID)
+	}
+	return ""
+}
