@@ -133,6 +133,7 @@ func (c *Console) Handler() http.Handler {
 	c.policyPages(mux)
 	c.quarantinePages(mux)
 	c.queuePages(mux)
+	c.senderPages(mux)
 	c.auditPages(mux)
 	c.healthPages(mux)
 	mux.HandleFunc("/", c.nowhere)
@@ -146,9 +147,13 @@ func places() []place {
 		{"", "Message log", "/log", "log", "l", access.LogRead, ""},
 		{"", "Quarantine", "/quarantine", "box", "q", access.QuarantineRead, "quarantine list"},
 		{"", "Queue", "/queue", "queue", "w", access.QueueRead, "queue list"},
+		{"", "Greylist", "/greylist", "wait", "", access.SendersRead, "greylist list"},
+		{"", "Senders", "/senders", "lists", "", access.SendersRead, "reputation top"},
+		{"", "Reports", "/reports", "down", "", access.ReportsRead, "reports list"},
 		{"Rules", "Policy", "/policy", "policy", "p", access.PolicyRead, "policy show"},
 		{"Rules", "Allow and block", "/lists", "lists", "", access.PolicyRead, "policy show"},
 		{"Rules", "Domains and routes", "/domains", "route", "d", access.PolicyRead, "policy show"},
+		{"System", "TLS and DNS", "/tls", "cert", "", access.SystemRead, "tls status"},
 		{"System", "Health", "/health", "node", "h", access.StatusRead, "status"},
 		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
 		{"System", "Audit log", "/audit", "audit", "", access.AuditRead, "audit list"},

@@ -145,7 +145,10 @@ func sizeText(n int64) string {
 	case n < 1000_000:
 		return strconv.FormatFloat(float64(n)/1000, 'f', 1, 64) + " kB"
 	}
-	return strconv.FormatFloat(float64(n)/1000_000, 'f', 1, 64) + " MB"
+	if n < 1000_000_000 {
+		return strconv.FormatFloat(float64(n)/1000_000, 'f', 1, 64) + " MB"
+	}
+	return strconv.FormatFloat(float64(n)/1000_000_000, 'f', 1, 64) + " GB"
 }
 
 // countText separates thousands.
