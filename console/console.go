@@ -132,6 +132,7 @@ func (c *Console) Handler() http.Handler {
 	c.securityPages(mux)
 	c.policyPages(mux)
 	c.quarantinePages(mux)
+	c.alarmPages(mux)
 	c.queuePages(mux)
 	c.senderPages(mux)
 	c.auditPages(mux)
@@ -154,6 +155,7 @@ func places() []place {
 		{"Rules", "Allow and block", "/lists", "lists", "", access.PolicyRead, "policy show"},
 		{"Rules", "Domains and routes", "/domains", "route", "d", access.PolicyRead, "policy show"},
 		{"System", "TLS and DNS", "/tls", "cert", "", access.SystemRead, "tls status"},
+		{"System", "Alarms", "/alarms", "warn", "a", access.AlarmsRead, "alarm list"},
 		{"System", "Health", "/health", "node", "h", access.StatusRead, "status"},
 		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
 		{"System", "Audit log", "/audit", "audit", "", access.AuditRead, "audit list"},
