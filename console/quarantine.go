@@ -32,6 +32,9 @@ func (c *Console) quarantinePages(mux *http.ServeMux) {
 	c.page(mux, "GET /quarantine", access.QuarantineRead, c.quarantinePage)
 	c.page(mux, "GET /quarantine/{id}", access.QuarantineRead, c.keptPage)
 	c.page(mux, "POST /quarantine/{id}/look", access.QuarantineView, c.keptLook)
+	c.page(mux, "GET /quarantine/{id}/look", access.QuarantineRead, func(w http.ResponseWriter, r *http.Request) { // a reload, or a form of that page that leads back
+		http.Redirect(w, r, "/quarantine/"+url.PathEscape(r.PathValue("id")), http.StatusSeeOther)
+	})
 	c.page(mux, "POST /quarantine/{verb}", access.QuarantineChange, c.quarantineDo)
 }
 
