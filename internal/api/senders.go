@@ -64,7 +64,7 @@ type ReceivedAsk struct {
 	Domain string    `json:"domain" doc:"About this domain"`
 	Since  time.Time `json:"since" doc:"That came then or later"`
 	Bodies bool      `json:"bodies" doc:"With what they say"`
-	Cursor int64     `json:"cursor" doc:"The number of the last report of the page before: only earlier ones"`
+	Cursor int64     `json:"cursor" doc:"The number of the last report of the page before: only those behind it"`
 	Limit  int       `json:"limit" min:"1" max:"10000" default:"50" doc:"How many, the newest first"`
 }
 

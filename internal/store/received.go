@@ -75,7 +75,7 @@ type ReceivedQuery struct {
 	Domain string
 	// Domains are those of which any must be it; lower-case A-labels. None: all.
 	Domains []string
-	Before  int64     // only those with a smaller number; 0: all
+	Before  int64     // only those that a list shows behind this one, by its number; 0: all
 	Since   time.Time // received then or later
 	Number  int64     // one of them
 	Limit   int       // at most
@@ -102,7 +102,7 @@ func (s *Received) Find(ctx context.Context, q ReceivedQuery) ([]ReceivedReport,
 		}
 	}
 	rows, err := s.db.QueryContext(ctx, `SELECT n, kind, domain, org, id, first, last, received, sender, reference, good, bad, `+body+` FROM report
-		WHERE (? = '' OR kind = ?) AND (? = '' OR domain = ?) AND received >= ? AND (? = 0 OR n = ?) AND (? = 0 OR n < ?)`+where+" ORDER BY received DESC, n DESC LIMIT ?", append(values, q.Limit)...)
+		WHERE (? = '' OR kind = ?) AND (? = '' OR domain = ?) AND received >= ? AND (? = 0 OR n = ?) AND (? = 0 OR (received, n) < (SELECT received, n FROM report WHERE n = ?))`+where+" ORDER BY received DESC, n DESC LIMIT ?", append(values, q.Limit)...)
 	if err != nil {
 		return nil, err
 	}

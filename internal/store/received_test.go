@@ -38,13 +38,20 @@ func TestReceived(t *testing.T) {
 		q    ReceivedQuery
 		want int
 	}{
-		"all":        {ReceivedQuery{Limit: 10}, 3},
-		"two":        {ReceivedQuery{Limit: 2}, 2},
-		"of a kind":  {ReceivedQuery{Limit: 10, Kind: received.TLS}, 1},
-		"of a name":  {ReceivedQuery{Limit: 10, Domain: "a.example"}, 2},
-		"of late":    {ReceivedQuery{Limit: 10, Since: day(-100)}, 2},
-		"of nobody":  {ReceivedQuery{Limit: 10, Domain: "c.example"}, 0},
-		"the second": {ReceivedQuery{Limit: 10, Number: 2, Bodies: true}, 1},
+		"all":                     {ReceivedQuery{Limit: 10}, 3},
+		"two":                     {ReceivedQuery{Limit: 2}, 2},
+		"of a kind":               {ReceivedQuery{Limit: 10, Kind: received.TLS}, 1},
+		"of a name":               {ReceivedQuery{Limit: 10, Domain: "a.example"}, 2},
+		"of late":                 {ReceivedQuery{Limit: 10, Since: day(-100)}, 2},
+		"of nobody":               {ReceivedQuery{Limit: 10, Domain: "c.example"}, 0},
+		"of domains":              {ReceivedQuery{Limit: 10, Domains: []string{"b.example", "c.example"}}, 1},
+		"of no one's":             {ReceivedQuery{Limit: 10, Domain: "a.example", Domains: []string{"b.example"}}, 0},
+		"hidden":                  {ReceivedQuery{Limit: 1, Number: 1, Domains: []string{"b.example"}}, 0},
+		"behind 2":                {ReceivedQuery{Limit: 10, Before: 2}, 2},
+		"behind 1":                {ReceivedQuery{Limit: 10, Before: 1}, 1}, // the third is older, and came later
+		"behind all":              {ReceivedQuery{Limit: 10, Before: 3}, 0},
+		"behind one that is gone": {ReceivedQuery{Limit: 10, Before: 99}, 0},
+		"the second":              {ReceivedQuery{Limit: 10, Number: 2, Bodies: true}, 1},
 	} {
 		got, err := s.Find(t.Context(), c.q)
 		if err != nil || len(got) != c.want {
