@@ -27,6 +27,7 @@ type section struct {
 	Columns      []string
 	Rows         []listedRow
 	More         bool
+	List         bool   // there is one, be it empty
 	Verb, Field  string // of a button in each row, which posts the column Field
 }
 
@@ -133,6 +134,7 @@ func (s *section) fill(v any) {
 				}
 			}
 			if list, is := m.value.([]any); (is && len(list) == 0) || m.value == nil {
+				s.List = true
 				continue
 			}
 			s.Facts = append(s.Facts, valueOf(m.name, m.value))
@@ -191,7 +193,9 @@ func valueOf(name string, v any) listed {
 		out.Yes, out.No = x, !x
 	case json.Number:
 		out.Text, out.Number = x.String(), true
-		if n, err := strconv.Atoi(x.String()); err == nil {
+		if n, err := strconv.Atoi(x.String()); err == nil && name == "rest" { // a time, in nanoseconds
+			out.Text = tookText(time.Duration(n))
+		} else if err == nil {
 			out.Text = countText(n)
 		}
 	case string:

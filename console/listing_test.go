@@ -39,14 +39,14 @@ func TestListing(t *testing.T) {
 			got = in.Key
 			return 1, nil
 		}))
-	has(t, s.ask("anna", "GET", "/greylist", nil), 200, "&lt;i&gt;evil&lt;/i&gt;⟨U&#43;202E⟩", "12,345", "a, b", ">yes<", "2026-11-27T08:00:00Z", `name="key" value="k1"`, "Let it pass", "sent_by</th><th scope=\"col\">tries", "asked")
+	has(t, s.ask("anna", "GET", "/greylist", nil), 200, "&lt;i&gt;evil&lt;/i&gt;⟨U&#43;202E⟩", "12,345", "a, b", ">yes<", "2026-11-27T08:00:00Z", `name="key" value="k1"`, "Let it pass", "sent by</th><th scope=\"col\">tries", "asked")
 	has(t, s.ask("helper", "GET", "/greylist", nil), 200, "evil", "!Let it pass")
 	if w := s.ask("anna", "POST", "/greylist/release", formOf("anna", "key", "k1")); w.Code != 303 || got != "k1" {
 		t.Errorf("%d, released %q", w.Code, got)
 	}
 	has(t, s.ask("helper", "POST", "/greylist/release", url.Values{formField: {formToken("session-helper")}, "key": {"k1"}}), 403)
 	rows = nil
-	has(t, s.ask("anna", "GET", "/greylist", nil), 200, "asked")
+	has(t, s.ask("anna", "GET", "/greylist", nil), 200, "asked", "Nobody waits.")
 	for range maxListed + 5 {
 		rows = append(rows, waiting{Who: "x"})
 	}

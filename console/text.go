@@ -88,6 +88,7 @@ func functions(a *assets) template.FuncMap {
 			return map[string]any{"View": v, "List": l, "Action": action}
 		},
 		"words": func(s string) []string { return strings.Split(s, "|") }, "start": sentenceStart,
+		"label": func(s string) string { return plain(strings.ReplaceAll(s, "_", " ")) },
 		"reason": func(r gateway.Reason) string {
 			if r == "" {
 				return "The sum of points"
