@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"gatepost/internal/config"
 	"gatepost/internal/control"
 )
 
@@ -23,24 +24,24 @@ func Send(ctx context.Context, e Env, configPath, method, path string, in, out a
 	if e.Remote != nil {
 		return errors.New("this is asked of the daemon of this machine only")
 	}
-	c, problems := e.load(configPath)
-	if c == nil {
+	b, problems := config.LoadBootstrap(configPath)
+	if b == nil {
 		Tell(e, problems)
 		return problems.Err()
 	}
-	return control.NewClient(c.Bootstrap.Control.Socket).Do(ctx, method, path, in, out)
+	return control.NewClient(b.Control.Socket).Do(ctx, method, path, in, out)
 }
 
 // Call asks an operation of the daemon whose socket the configuration names, or of another's API.
 func Call[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation, in *In) (*Out, error) {
 	client := e.Remote
 	if client == nil {
-		c, problems := e.load(f.Config)
-		if c == nil {
+		b, problems := config.LoadBootstrap(f.Config)
+		if b == nil {
 			Tell(e, problems)
 			return nil, problems.Err()
 		}
-		client = control.NewClient(c.Bootstrap.Control.Socket)
+		client = control.NewClient(b.Control.Socket)
 		client.By = By()
 	}
 	o, out := control.Asking[In](o), new(Out)

@@ -43,15 +43,11 @@ func (e Env) sections() config.Sections {
 
 // Load reads both documents. nil: they cannot be used, and why was told.
 func (e Env) Load(path string) *config.Config {
-	c, problems := e.load(path)
+	c, problems := config.Load(path, e.sections())
 	if c == nil {
 		Tell(e, problems)
 	}
 	return c
-}
-
-func (e Env) load(path string) (*config.Config, config.Problems) {
-	return config.Load(path, e.sections())
 }
 
 // Terminal reports whether the output goes to one.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -79,5 +80,27 @@ func TestShown(t *testing.T) {
 	}
 	if got := plain("b\u00f6se\r\nX: y"+strings.Repeat("z", 99), 64); strings.ContainsAny(got, "\r\n\u00f6") || len(got) != 64 {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestAskWithABrokenPolicy: whoever only asks the daemon is not kept from it by a mistake in policy.toml, and is by one in
+// gatepost.toml, which says where the daemon is.
+func TestAskWithABrokenPolicy(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("policy.toml", "nonsense = [")
+	write("gatepost.toml", "[control]\nsocket = \""+filepath.Join(dir, "none.sock")+"\"\n")
+	var told bytes.Buffer
+	err := Ask(t.Context(), Env{Out: &told, Err: &told}, dir, http.MethodGet, "/health", nil)
+	if !errors.Is(err, control.ErrNotRunning) || told.Len() > 0 {
+		t.Errorf("%v, told %s", err, told.String())
+	}
+	write("gatepost.toml", "nonsense = [")
+	if err := Ask(t.Context(), Env{Out: &told, Err: &told}, dir, http.MethodGet, "/health", nil); err == nil || errors.Is(err, control.ErrNotRunning) || !strings.Contains(told.String(), "gatepost.toml:1:") {
+		t.Errorf("%v, told %s", err, told.String())
 	}
 }

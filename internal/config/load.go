@@ -40,27 +40,40 @@ func LoadFiles(path string, sections Sections) (*Config, Problems) {
 	return load(path, sections, func(*Bootstrap) (string, []byte, Problems) { return "", nil, nil })
 }
 
+// LoadBootstrap reads gatepost.toml alone, as Load does: for whoever only asks the daemon, which a mistake in policy.toml must
+// not keep from it. It is nil when the problems refuse it.
+func LoadBootstrap(path string) (*Bootstrap, Problems) {
+	c := &Config{}
+	if _, all := c.loadBootstrap(path); all.Refused() {
+		return nil, all
+	}
+	return c.Bootstrap, nil
+}
+
+// loadBootstrap reads gatepost.toml, and returns which file that is.
+func (c *Config) loadBootstrap(path string) (file string, all Problems) {
+	file, named := path, true
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		file, named = filepath.Join(path, BootstrapFile), false
+	}
+	data, problem := readFile(file)
+	if problem != nil && (named || !errors.Is(problem, fs.ErrNotExist)) {
+		return file, Problems{unreadable(file, problem)}
+	}
+	if problem == nil {
+		c.BootstrapPath = file
+	}
+	c.BootstrapAt = Where{}
+	c.Bootstrap, all = decodeBootstrap(file, data, c.BootstrapAt)
+	return file, all
+}
+
 // load reads both documents. version says which counts in place of policy.toml; "" for none.
 func load(path string, sections Sections, version func(*Bootstrap) (string, []byte, Problems)) (*Config, Problems) {
-	bootstrap, named := path, true
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		bootstrap, named = filepath.Join(path, BootstrapFile), false
-	}
 	c := &Config{}
-	var all Problems
-	data, problem := readFile(bootstrap)
-	switch {
-	case problem != nil && (named || !errors.Is(problem, fs.ErrNotExist)):
-		all = append(all, unreadable(bootstrap, problem))
-	default:
-		if problem == nil {
-			c.BootstrapPath = bootstrap
-		}
-		var found Problems
-		c.BootstrapAt = Where{}
-		c.Bootstrap, found = decodeBootstrap(bootstrap, data, c.BootstrapAt)
-		all = append(all, found...)
-	}
+	bootstrap, all := c.loadBootstrap(path)
+	var data []byte
+	var problem error
 	policy := filepath.Join(filepath.Dir(bootstrap), PolicyFile)
 	if c.Bootstrap != nil {
 		file, text, found := version(c.Bootstrap)
