@@ -41,7 +41,8 @@ func (c *Console) liveLog(w http.ResponseWriter, r *http.Request) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_ = out.SetWriteDeadline(time.Now().Add(liveWrite)) // where it cannot be set, the server's own bounds hold
+		_ = out.SetWriteDeadline(time.Now().Add(liveWrite))      // where it cannot be set, the server's own bounds hold
+		defer func() { _ = out.SetWriteDeadline(time.Time{}) }() // HTTP/2 resets a stream when its time is over, be it idle
 		if _, err := fmt.Fprintf(w, format, args...); err != nil {
 			return err
 		}

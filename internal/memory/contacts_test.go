@@ -32,14 +32,25 @@ func TestContacts(t *testing.T) {
 		if n := k.contacts.len(); n > 64*32 {
 			t.Errorf("%d contacts are remembered", n)
 		}
+		stop()
+		<-done
+		restart := func(most int) *Known {
+			k := NewKnown(KnownOptions{Contacts: most})
+			k.Keep(keeper)
+			k.Load(context.Background())
+			return k
+		}
+		if k = restart(64 * 32); !k.Since().Equal(began) { // whom a flood pushed out is chance
+			t.Errorf("after a flood and a restart: since %v; want %v", k.Since(), began)
+		}
+		k = restart(1 << 20) // with room for all
+		ctx, stop = context.WithCancel(context.Background())
+		done = make(chan struct{})
+		go func() { k.Run(ctx); close(done) }()
 		k.LearnContacts([][16]byte{two})
 		stop()
 		<-done
-
-		k = NewKnown(KnownOptions{Contacts: 64 * 32})
-		k.Keep(keeper)
-		k.Load(context.Background())
-		if !k.Met(two) || !k.Since().Equal(began) {
+		if k = restart(1 << 20); !k.Met(two) || !k.Since().Equal(began) {
 			t.Errorf("after a restart: %v, since %v; want %v", k.Met(two), k.Since(), began)
 		}
 		now := time.Now().Unix()

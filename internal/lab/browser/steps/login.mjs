@@ -9,12 +9,18 @@ export async function stranger(t) {
   await t.look("login");
 }
 
+// focused waits until the first field has the focus, which a browser gives it some time after the page is there.
+async function focused(page) {
+  await page.locator("form input:focus").waitFor();
+}
+
 // first comes to a gateway that nobody has signed in to, wherever he asks, and becomes its owner, by the keyboard alone.
 export async function first(t, { code, name, password, look }) {
   const { page } = t;
   await t.go("/log");
   t.same(new URL(page.url()).pathname, "/setup", "where the first visitor is");
   if (look) await t.look("setup");
+  await focused(page);
   for (const text of [code, name, password, password]) {
     await page.keyboard.type(text);
     await page.keyboard.press("Tab");
@@ -30,6 +36,7 @@ export async function enter(t, { name, password }) {
   await t.open();
   await t.go("/");
   const { page } = t;
+  await focused(page);
   await page.keyboard.type(name);
   await page.keyboard.press("Tab");
   await page.keyboard.type(password);
