@@ -52,7 +52,7 @@ async function story(t) {
     name: e.querySelector(".cn").firstChild.textContent, decided: [...e.querySelectorAll(".cn em")].some(x => x.textContent === "decided"),
     took: e.querySelector(".cg small").textContent, points: Number(e.querySelector(".cs").textContent.replace("−", "-").replace("+", "") || 0),
     evidence: e.querySelector(".ev").textContent.replace(/\s+/g, " ").trim() })));
-  out.reply = await d.locator(".reply code").textContent().catch(() => "");
+  out.reply = await d.locator("h3 + .reply code").textContent().catch(() => "");
   return out;
 }
 
