@@ -2,20 +2,12 @@ package console
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"sync"
-	"time"
+	"strconv"
 
 	"gatepost/internal/api"
-)
-
-// How often a live view says that it lives, and how long a write to it may take.
-const (
-	liveBeat  = 15 * time.Second
-	liveWrite = 10 * time.Second
+	"gatepost/internal/control"
 )
 
 // liveLog sends rows of the table to a page, as server-sent events. It ends with the session.
@@ -29,64 +21,29 @@ func (c *Console) liveLog(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f, ticks := readFilter(r.URL.Query()), c.ticks()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out := http.NewResponseController(w)
-	_ = out.SetReadDeadline(time.Time{}) // all of the request was read, and nothing else comes
-	w.Header().Set("Content-Type", "text/event-stream")
-	var mu sync.Mutex
-	write := func(format string, args ...any) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		_ = out.SetWriteDeadline(time.Now().Add(liveWrite))      // where it cannot be set, the server's own bounds hold
-		defer func() { _ = out.SetWriteDeadline(time.Time{}) }() // HTTP/2 resets a stream when its time is over, be it idle
-		if _, err := fmt.Fprintf(w, format, args...); err != nil {
-			return err
-		}
-		return out.Flush()
-	}
-	if write(": begin\n\n") != nil {
+	out, err := control.OpenStream(r.Context(), w, func() bool {
+		_, _, err := c.who(r)
+		return err == nil
+	})
+	if err != nil {
 		return
 	}
-	var beside sync.WaitGroup
-	beside.Go(func() { c.beat(ctx, r, cancel, write) })
-	err := c.Surface.Follow(ctx, "log follow", values("q", f.Text, "verdict", f.Verdict, "Last-Event-ID", r.Header.Get("Last-Event-ID")), func(id, event string, data any) error {
+	defer out.Close()
+	err = c.Surface.Follow(out.Context(), "log follow", values("q", f.Text, "verdict", f.Verdict, "Last-Event-ID", r.Header.Get("Last-Event-ID")), func(id, event string, data any) error {
 		switch x := data.(type) {
 		case api.LogRow:
 			text, err := c.rowText(&Row{x}, ticks)
 			if err != nil {
 				return err
 			}
-			return write("id: %s\nevent: row\ndata: %s\n\n", x.ID, text)
+			return out.Send(x.ID.String(), "row", string(text))
 		case api.LogSkipped:
-			return write("event: skipped\ndata: %d\n\n", x.Rows)
+			return out.Send("", "skipped", strconv.Itoa(x.Rows))
 		}
 		return nil
 	})
-	if err != nil && ctx.Err() == nil && c.Logger != nil {
+	if err != nil && out.Context().Err() == nil && c.Logger != nil {
 		c.Logger.Debug("console: a live view ended", "error", err)
-	}
-	cancel()
-	beside.Wait()
-}
-
-// beat keeps a live view open as long as its session lasts.
-func (c *Console) beat(ctx context.Context, r *http.Request, end func(), write func(string, ...any) error) {
-	tick := time.NewTicker(liveBeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if _, _, err := c.who(r); err != nil || write(":\n\n") != nil {
-				end()
-				return
-			}
-		}
 	}
 }
 

@@ -5,21 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"strings"
-	"sync"
-	"time"
 
 	"gatepost/internal/access"
-)
-
-// How long a client of a stream may be without a sign of life, and how long a write to it may take.
-const (
-	streamBeat  = 15 * time.Second
-	streamWrite = 10 * time.Second
 )
 
 // Surface is a set of operations as somebody serves them: on the socket, or below /api/v1.
@@ -154,78 +145,30 @@ func (s *Surface) serveStream(w http.ResponseWriter, r *http.Request, o *Operati
 		s.fail(w, r, err)
 		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	out := http.NewResponseController(w)
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	var mu sync.Mutex
-	write := func(text string) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		_ = out.SetWriteDeadline(time.Now().Add(streamWrite))    // where it cannot be set, the server's own bounds hold
-		defer func() { _ = out.SetWriteDeadline(time.Time{}) }() // HTTP/2 resets a stream when its time is over, be it idle
-		_, err := w.Write([]byte(text))
-		if err == nil {
-			err = out.Flush()
-		}
-		if err != nil {
-			cancel()
-		}
-		return err
-	}
-	_ = out.SetReadDeadline(time.Time{}) // HTTP/1.1 ends the context of the request when that is over
-	if write(": begin\n\n") != nil {
+	out, err := OpenStream(ctx, w, nil)
+	if err != nil {
 		return
 	}
-	beat := time.NewTicker(streamBeat)
-	defer beat.Stop()
-	var end sync.WaitGroup
-	end.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-beat.C:
-				if write(":\n\n") != nil {
-					return
-				}
-			}
-		}
-	})
-	err = o.stream(ctx, in, func(id, event string, data any) error {
+	defer out.Close()
+	err = o.stream(out.Context(), in, func(id, event string, data any) error {
 		text, err := json.Marshal(data)
 		if err != nil {
 			return err
 		}
-		return write(fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", line(id), line(event), text))
+		return out.Send(id, event, string(text))
 	})
-	if err != nil && ctx.Err() == nil {
-		said, fault := []byte("{}"), new(Fault)
-		told := errors.As(err, &fault)
-		if told {
-			said, _ = json.Marshal(fault) // it has nothing that has no JSON
-		}
-		_ = write(fmt.Sprintf("event: error\ndata: %s\n\n", said))
-		if s.Log != nil && !told {
-			s.Log.Error("stream failed", "path", clip(r.URL.Path, 100), "error", err)
-		}
+	if err == nil || out.Context().Err() != nil {
+		return
 	}
-	cancel()
-	end.Wait()
-}
-
-// line leaves out what would end a line of an event.
-func line(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c == '\n' || c == '\r' || c == 0 {
-			return -1
-		}
-		return c
-	}, s)
+	said, fault := []byte("{}"), new(Fault)
+	told := errors.As(err, &fault)
+	if told {
+		said, _ = json.Marshal(fault) // it has nothing that has no JSON
+	}
+	_ = out.Send("", "error", string(said))
+	if s.Log != nil && !told {
+		s.Log.Error("stream failed", "path", clip(r.URL.Path, 100), "error", err)
+	}
 }
 
 // clip cuts a text that a client chose.
