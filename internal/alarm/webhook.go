@@ -3,10 +3,7 @@ package alarm
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +15,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/hook"
 )
 
 // Webhook posts notices as JSON. It follows no redirect, asks no proxy, and reads of an answer no more than it shows.
@@ -59,7 +57,7 @@ func (w *Webhook) Send(ctx context.Context, n *Notice) (string, error) {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "Gatepost")
 	if w.Secret != nil {
-		req.Header.Set("X-Gatepost-Signature", Sign(w.Secret, time.Now(), body))
+		req.Header.Set("X-Gatepost-Signature", hook.Sign(w.Secret, time.Now(), body))
 	}
 	transport := &http.Transport{TLSClientConfig: w.TLS, DialContext: w.dial(req.URL), DisableKeepAlives: true, DisableCompression: true,
 		TLSHandshakeTimeout: limit, MaxResponseHeaderBytes: 16 << 10}
@@ -113,14 +111,4 @@ func (w *Webhook) dial(to *url.URL) func(ctx context.Context, network, address s
 		}
 		return conn, nil
 	}
-}
-
-// Sign returns the value of X-Gatepost-Signature, as hooks get it: "t=" with the time in seconds since 1970, and "v1=" with the
-// hexadecimal HMAC-SHA-256 of that number, a full stop and the body. The time is in it so that an old request cannot be sent again.
-func Sign(secret []byte, at time.Time, body []byte) string {
-	t := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(t + "."))
-	mac.Write(body)
-	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }

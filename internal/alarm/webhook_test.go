@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/internal/alarm"
+	"gatepost/internal/hook"
 )
 
 // TestWebhook shows what is posted and how it is signed, and that a server that refuses, sends elsewhere, hangs or never ends is a
@@ -29,7 +30,7 @@ func TestWebhook(t *testing.T) {
 		sum := r.Header.Get("X-Gatepost-Signature")
 		at, err := time.ParseDuration(strings.TrimPrefix(strings.Split(sum, ",")[0], "t=") + "s")
 		var p posted
-		if err != nil || sum != alarm.Sign(secret, time.Unix(int64(at/time.Second), 0), body) || json.Unmarshal(body, &p) != nil {
+		if err != nil || sum != hook.Sign(secret, time.Unix(int64(at/time.Second), 0), body) || json.Unmarshal(body, &p) != nil {
 			http.Error(w, "bad", http.StatusForbidden)
 			return
 		}

@@ -71,6 +71,7 @@ var arrows = map[string][]string{
 	"internal/store/admin":          {"internal/access", "internal/audit", "internal/versions", "internal/accounts", "internal/alarm", "internal/ownlist"},
 	"internal/accounts":             {"internal/access"},
 	"internal/accounts/storetest":   {"internal/access", "internal/accounts"},
+	"internal/alarm":                {"gateway", "internal/hook"},
 	"internal/alarm/storetest":      {"internal/alarm"},
 	"internal/archtest":             {},
 }
