@@ -521,17 +521,23 @@ func TestServer(t *testing.T) {
 		}
 	}
 	s := &Server{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
-	a := netip.MustParseAddr("192.0.2.1")
+	if _, may := s.client(netip.MustParseAddr("198.51.100.1")); may {
+		t.Error("a stranger is let in")
+	}
+	a, may := s.client(netip.MustParseAddr("192.0.2.1"))
+	if !may {
+		t.Error("one of the networks is not let in")
+	}
 	for range maxOfClient {
-		if !s.enter(a) {
+		if !s.seats.Enter(a, bounds()) {
 			t.Fatal("too few are let in")
 		}
 	}
-	if s.enter(a) {
+	if s.seats.Enter(a, bounds()) {
 		t.Error("too many of one are let in")
 	}
-	s.leave(a)
-	if !s.enter(a) {
+	s.seats.Leave(a)
+	if !s.seats.Enter(a, bounds()) {
 		t.Error("a place was not given back")
 	}
 }

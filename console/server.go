@@ -11,8 +11,9 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
+
+	"gatepost/internal/seats"
 )
 
 // Bounds of a server. A live view sets the time of each of its writes itself.
@@ -29,23 +30,21 @@ const (
 // MaxConnections is how many connections a console holds at most.
 func MaxConnections() int { return maxConnections }
 
+func bounds() seats.Bounds { return seats.Bounds{Most: maxConnections, OfEach: maxOfClient} }
+
 // Server serves a console on listeners.
 type Server struct {
 	Handler     http.Handler
 	Networks    []netip.Prefix // whose connections are served; others are closed without a word
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-	mu      sync.Mutex
-	open    int
-	clients map[netip.Addr]int
-	turned  uint64
+	seats seats.Seats
 }
 
 // Turned returns how many connections were closed at once: of strangers, and those that were too many.
 func (s *Server) Turned() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.turned
+	_, _, turned := s.seats.Counts()
+	return turned
 }
 
 // Serve answers on a listener until the context is done.
@@ -56,72 +55,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		TLSConfig:   &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.Certificate}}
 	stop := context.AfterFunc(ctx, func() { _ = h.Close() })
 	defer stop()
-	if err := h.ServeTLS(&listener{l, s}, "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := h.ServeTLS(s.seats.Listen(l, bounds(), s.client), "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("web.console: %w", err)
 	}
 	return nil
 }
 
-// enter takes a place for a client.
-func (s *Server) enter(a netip.Addr) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in := slices.ContainsFunc(s.Networks, func(n netip.Prefix) bool { return n.Contains(a) })
-	if !in || s.open >= maxConnections || s.clients[a] >= maxOfClient && !a.IsLoopback() {
-		s.turned++
-		return false
-	}
-	if s.clients == nil {
-		s.clients = map[netip.Addr]int{}
-	}
-	s.open++
-	s.clients[a]++
-	return true
-}
-
-func (s *Server) leave(a netip.Addr) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open--
-	if s.clients[a]--; s.clients[a] == 0 {
-		delete(s.clients, a)
-	}
-}
-
-// listener closes the connections of strangers, and those that are too many.
-type listener struct {
-	net.Listener
-	server *Server
-}
-
-// Accept waits for the next connection that is served.
-func (l *listener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		var a netip.Addr
-		if at, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-			a = at.AddrPort().Addr().Unmap().WithZone("")
-		}
-		if !l.server.enter(a) {
-			_ = conn.Close()
-			continue
-		}
-		return &placed{Conn: conn, server: l.server, client: a}, nil
-	}
-}
-
-// placed gives its place back when it ends.
-type placed struct {
-	net.Conn
-	server *Server
-	client netip.Addr
-	once   sync.Once
-}
-
-func (p *placed) Close() error {
-	p.once.Do(func() { p.server.leave(p.client) })
-	return p.Conn.Close()
+// client is whom an address counts for, itself alone, and whether it is in one of the networks.
+func (s *Server) client(a netip.Addr) (netip.Prefix, bool) {
+	return netip.PrefixFrom(a, a.BitLen()), slices.ContainsFunc(s.Networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }

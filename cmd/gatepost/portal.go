@@ -155,7 +155,7 @@ func (d *daemon) servePortal(ctx context.Context, l net.Listener) error {
 	s := &http.Server{Handler: d.portal.Handler(), ReadTimeout: publicRead, WriteTimeout: portal.Longest() + publicWrite,
 		IdleTimeout: publicIdle, MaxHeaderBytes: 2 * publicHeader, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0), // strangers do not write our log
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
-	return answerOn(ctx, "web.portal", s, tls.NewListener(&publicListener{Listener: l, public: &d.portalRoom}, d.portalTLS()))
+	return answerOn(ctx, "web.portal", s, tls.NewListener(bounded(l, &d.portalRoom), d.portalTLS()))
 }
 
 // portalInstruments adds the page to the metrics. Requests are counted, and logged nowhere: their paths are secrets.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatepost/gateway/journal"
+	"gatepost/internal/seats"
 )
 
 // Bounds of the listener public. Who reads a page of ours is a mail server or an authority, and is done in a second.
@@ -47,11 +48,10 @@ type public struct {
 	// challenge answers an authority that proves a name by tls-alpn-01; nil, or a nil result, where none is asked for.
 	challenge func(*tls.ClientHelloInfo) *tls.Config
 
+	seats seats.Seats
+
 	mu      sync.Mutex
-	open    int
-	clients map[netip.Prefix]int
 	count   map[publicAnswer]uint64
-	turned  uint64 // connections that were too many
 	unnamed uint64 // handshakes for names without a page
 }
 
@@ -148,7 +148,7 @@ func (p *public) tls() *tls.Config {
 // serve answers on a listener until the context is done.
 func (p *public) serve(ctx context.Context, l net.Listener, secure bool) error {
 	key := "web.public_http"
-	l = &publicListener{Listener: l, public: p}
+	l = bounded(l, &p.seats)
 	if secure {
 		key, l = "web.public_https", tls.NewListener(l, p.tls())
 	}
@@ -159,88 +159,24 @@ func (p *public) serve(ctx context.Context, l net.Listener, secure bool) error {
 	return answerOn(ctx, key, s, l)
 }
 
-// enter takes a place for a client. Loopback is bounded by the whole alone: a proxy there speaks for many.
-func (p *public) enter(client netip.Prefix) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.open >= publicConnections || p.clients[client] >= publicOfEachClient && !client.Addr().IsLoopback() {
-		p.turned++
-		return false
-	}
-	if p.clients == nil {
-		p.clients = make(map[netip.Prefix]int)
-	}
-	p.open++
-	p.clients[client]++
-	return true
+// bounded closes connections to a listener that are too many.
+func bounded(l net.Listener, p *seats.Seats) net.Listener {
+	return p.Listen(l, publicBounds(), func(a netip.Addr) (netip.Prefix, bool) { return seats.Client(a), true })
 }
 
-func (p *public) leave(client netip.Prefix) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.open--
-	if p.clients[client]--; p.clients[client] == 0 {
-		delete(p.clients, client)
-	}
-}
-
-// publicListener closes connections that are too many.
-type publicListener struct {
-	net.Listener
-	public *public
-}
-
-// Accept waits for the next connection that has a place.
-func (l *publicListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		client := clientOf(c.RemoteAddr())
-		if l.public.enter(client) {
-			return &publicConn{Conn: c, leave: sync.OnceFunc(func() { l.public.leave(client) })}, nil
-		}
-		_ = c.Close()
-	}
-}
-
-// clientOf is whom connections are counted for.
-func clientOf(a net.Addr) netip.Prefix {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
-	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
-	if ip.Is4() || ip.IsLoopback() {
-		return netip.PrefixFrom(ip, ip.BitLen())
-	}
-	return netip.PrefixFrom(ip, 64).Masked()
-}
-
-type publicConn struct {
-	net.Conn
-	leave func()
-}
-
-// Close gives the place back.
-func (c *publicConn) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
+func publicBounds() seats.Bounds {
+	return seats.Bounds{Most: publicConnections, OfEach: publicOfEachClient}
 }
 
 // instruments adds the listener to the metrics. Requests are counted, and logged nowhere.
 func (p *public) instruments(m *journal.Metrics) {
-	locked := func(f func() float64) func() float64 {
-		return func() float64 {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			return f()
-		}
-	}
-	m.Gauge("public_connections", "Open connections to the listener public.", locked(func() float64 { return float64(p.open) }))
-	m.Counter("public_turned_away_total", "Connections to the listener public that were too many, in all or of one client.", locked(func() float64 { return float64(p.turned) }))
-	m.Counter("public_unknown_names_total", "TLS handshakes for names that have no page.", locked(func() float64 { return float64(p.unnamed) }))
+	m.Gauge("public_connections", "Open connections to the listener public.", func() float64 { open, _, _ := p.seats.Counts(); return float64(open) })
+	m.Counter("public_turned_away_total", "Connections to the listener public that were too many, in all or of one client.", func() float64 { _, _, turned := p.seats.Counts(); return float64(turned) })
+	m.Counter("public_unknown_names_total", "TLS handshakes for names that have no page.", func() float64 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return float64(p.unnamed)
+	})
 	m.Counters("public_requests_total", "Requests to the listener public, by page and status.", []string{"page", "status"}, func() (out []journal.Series) {
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gatepost/internal/config"
+	"gatepost/internal/seats"
 	"gatepost/tls/certs"
 )
 
@@ -179,33 +180,36 @@ func TestPublicHandshake(t *testing.T) {
 
 // TestPublicBounds shows that a client gets no more places than one may have, and gets them back.
 func TestPublicBounds(t *testing.T) {
-	p := &public{}
+	p := &new(public).seats
 	one, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")
 	for i := range publicOfEachClient + 1 {
-		if got := p.enter(one); got != (i < publicOfEachClient) {
+		if got := p.Enter(one, publicBounds()); got != (i < publicOfEachClient) {
 			t.Errorf("connection %d of one: %v", i, got)
 		}
 	}
-	p.leave(one)
-	if !p.enter(one) || p.enter(one) || !p.enter(other) {
+	p.Leave(one)
+	if !p.Enter(one, publicBounds()) || p.Enter(one, publicBounds()) || !p.Enter(other, publicBounds()) {
 		t.Error("a place that was left is not free, or is two")
 	}
 	near := netip.MustParsePrefix("127.0.0.1/32")
-	for i := p.open; i <= publicConnections; i++ {
-		if got := p.enter(near); got != (i < publicConnections) {
+	open, _, _ := p.Counts()
+	for i := open; i <= publicConnections; i++ {
+		if got := p.Enter(near, publicBounds()); got != (i < publicConnections) {
 			t.Errorf("connection %d: %v", i, got)
 		}
 	}
-	for p.open > 0 {
-		for c := range p.clients {
-			p.leave(c)
-		}
+	for range publicOfEachClient {
+		p.Leave(one)
 	}
-	if len(p.clients) != 0 || p.turned != 3 {
-		t.Errorf("%d clients are kept, %d connections were turned away", len(p.clients), p.turned)
+	p.Leave(other)
+	for range publicConnections - open {
+		p.Leave(near)
+	}
+	if open, clients, turned := p.Counts(); open != 0 || clients != 0 || turned != 3 {
+		t.Errorf("%d connections and %d clients are kept, %d connections were turned away", open, clients, turned)
 	}
 	for at, want := range map[string]string{"192.0.2.1:5": "192.0.2.1/32", "[::ffff:192.0.2.1]:5": "192.0.2.1/32", "[2001:db8::1:2]:5": "2001:db8::/64", "[::1]:5": "::1/128"} {
-		if got := clientOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(at))); got.String() != want {
+		if got := seats.Client(netip.MustParseAddrPort(at).Addr().Unmap()); got.String() != want {
 			t.Errorf("%s counts as %s, want %s", at, got, want)
 		}
 	}

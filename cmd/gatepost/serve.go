@@ -35,6 +35,7 @@ import (
 	"gatepost/internal/memory"
 	"gatepost/internal/resources"
 	"gatepost/internal/sandbox"
+	"gatepost/internal/seats"
 	"gatepost/internal/store"
 	"gatepost/internal/store/admin"
 	"gatepost/internal/systemd"
@@ -84,7 +85,7 @@ type daemon struct {
 	digests      digests
 	portal       *portal.Portal
 	portalUsers  *portalUsers
-	portalRoom   public // whose bounds of connections the page has
+	portalRoom   seats.Seats
 	console      *console.Server
 	ledger       *ledger.Ledger
 	names        *accept.Names // of messages, for the ledger

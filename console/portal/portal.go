@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gatepost/internal/seats"
 )
 
 // State is what a link can do now.
@@ -186,11 +188,7 @@ func clientOf(remote string) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{}
 	}
-	ip := a.Addr().Unmap().WithZone("")
-	if ip.Is4() || ip.IsLoopback() {
-		return netip.PrefixFrom(ip, ip.BitLen())
-	}
-	return netip.PrefixFrom(ip, 64).Masked()
+	return seats.Client(a.Addr().Unmap().WithZone(""))
 }
 
 func (p *Portal) look(w http.ResponseWriter, r *http.Request) {

@@ -28,13 +28,13 @@ var arrows = map[string][]string{
 	"gateway/spool":                 {"gateway", "internal/durable"},
 	"gateway/quarantine":            {"gateway", "internal/durable"},
 	"gateway/digest":                {"gateway", "gateway/quarantine"},
-	"console/portal":                {},
+	"console/portal":                {"internal/seats"},
 	"gateway/reports":               {"gateway", "internal/dmarcreport", "tls/tlsrpt"},
 	"gateway/received":              {"gateway", "internal/dmarcreport", "internal/mime", "internal/unpack", "internal/unpack/received", "tls/tlsrpt"},
 	"internal/store":                {"gateway", "gateway/quarantine", "gateway/reports", "gateway/received", "greylist", "internal/dmarcreport"},
 	"internal/replay":               {"gateway", "internal/api", "internal/store"},
 	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
-	"console":                       {"gateway", "internal/access", "internal/api", "internal/config", "internal/control"},
+	"console":                       {"gateway", "internal/access", "internal/api", "internal/config", "internal/control", "internal/seats"},
 	"internal/arc":                  {"internal/dkim"},
 	"internal/clamd":                {"internal/addrpool"},
 	"internal/spamd":                {"internal/addrpool"},
@@ -82,7 +82,7 @@ var engines = []string{"internal/cutover", "internal/importer/postfix", "interna
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
 	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/smtpwire", "internal/addrpool",
-	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access"}
+	"internal/directory", "internal/ldapdir", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access", "internal/seats"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{
