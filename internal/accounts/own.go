@@ -53,10 +53,7 @@ const ticketTime = 15 * time.Minute
 
 // StartTOTP makes a secret. Nothing is kept until ConfirmTOTP. It asks for a fresh proof.
 func (a *Accounts) StartTOTP(ctx context.Context, who access.Actor) (Enrolment, error) {
-	if err := a.Fresh(ctx, who); err != nil {
-		return Enrolment{}, err
-	}
-	u, _, err := a.inSession(ctx, who)
+	u, _, err := a.inFreshSession(ctx, who)
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -68,10 +65,7 @@ func (a *Accounts) StartTOTP(ctx context.Context, who access.Actor) (Enrolment, 
 // ConfirmTOTP keeps the secret of a ticket once a code of it was given, in place of any other. It returns the recovery codes, which
 // are shown once, and the token under which the session goes on; all others end.
 func (a *Accounts) ConfirmTOTP(ctx context.Context, who access.Actor, ticket, code string) (token string, codes []string, err error) {
-	if err := a.Fresh(ctx, who); err != nil {
-		return "", nil, err
-	}
-	u, s, err := a.inSession(ctx, who)
+	u, s, err := a.inFreshSession(ctx, who)
 	if err != nil {
 		return "", nil, err
 	}
@@ -103,10 +97,7 @@ func (a *Accounts) ConfirmTOTP(ctx context.Context, who access.Actor, ticket, co
 
 // DropTOTP takes away one's own TOTP and recovery codes. It asks for a fresh proof.
 func (a *Accounts) DropTOTP(ctx context.Context, who access.Actor) (string, error) {
-	if err := a.Fresh(ctx, who); err != nil {
-		return "", err
-	}
-	u, s, err := a.inSession(ctx, who)
+	u, s, err := a.inFreshSession(ctx, who)
 	if err != nil {
 		return "", err
 	}
@@ -118,10 +109,7 @@ func (a *Accounts) DropTOTP(ctx context.Context, who access.Actor) (string, erro
 
 // NewRecovery makes new recovery codes; the old ones are worth nothing afterwards. It asks for a fresh proof.
 func (a *Accounts) NewRecovery(ctx context.Context, who access.Actor) ([]string, error) {
-	if err := a.Fresh(ctx, who); err != nil {
-		return nil, err
-	}
-	u, _, err := a.inSession(ctx, who)
+	u, _, err := a.inFreshSession(ctx, who)
 	if err != nil {
 		return nil, err
 	}

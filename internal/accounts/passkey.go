@@ -130,10 +130,7 @@ func (a *Accounts) StartPasskey(ctx context.Context, who access.Actor) (Ceremony
 
 // mine is a user in a session of his that was proved lately.
 func (a *Accounts) mine(ctx context.Context, who access.Actor) (*keyholder, Session, error) {
-	if err := a.Fresh(ctx, who); err != nil {
-		return nil, Session{}, err
-	}
-	u, s, err := a.inSession(ctx, who)
+	u, s, err := a.inFreshSession(ctx, who)
 	if err != nil {
 		return nil, s, err
 	}

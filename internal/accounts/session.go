@@ -134,14 +134,17 @@ func (a *Accounts) Fresh(ctx context.Context, who access.Actor) error {
 	if who.Via != access.BySession {
 		return nil
 	}
-	_, s, err := a.inSession(ctx, who)
-	if err != nil {
-		return err
+	_, _, err := a.inFreshSession(ctx, who)
+	return err
+}
+
+// inFreshSession is inSession for what asks for a proof of the last ProofTime.
+func (a *Accounts) inFreshSession(ctx context.Context, who access.Actor) (User, Session, error) {
+	u, s, err := a.inSession(ctx, who)
+	if err == nil && clock().Sub(s.Proved) >= ProofTime {
+		err = &Refusal{Kind: Prove, Message: "this wants your password or a code again", Hint: "confirm that it is you", Field: "proof"}
 	}
-	if clock().Sub(s.Proved) >= ProofTime {
-		return &Refusal{Kind: Prove, Message: "this wants your password or a code again", Hint: "confirm that it is you", Field: "proof"}
-	}
-	return nil
+	return u, s, err
 }
 
 // Prove takes the password again, or the code where the user has TOTP, and renews the session: the old token is worth nothing
