@@ -30,14 +30,11 @@ func (a *Accounts) SetPassword(ctx context.Context, who access.Actor, proof, pas
 
 // only renews a session, and ends all others of the user.
 func (a *Accounts) only(ctx context.Context, u User, s Session) (string, error) {
-	token, err := a.renew(ctx, u, s, true)
+	token, id, err := a.renew(ctx, u, s)
 	if err != nil {
 		return "", err
 	}
-	now, _, err := a.store.Session(ctx, digestOf("session", token))
-	if err == nil {
-		_, err = a.store.EndSessions(ctx, u.ID, now.ID)
-	}
+	_, err = a.store.EndSessions(ctx, u.ID, id)
 	return token, err
 }
 

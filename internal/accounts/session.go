@@ -158,7 +158,8 @@ func (a *Accounts) Prove(ctx context.Context, who access.Actor, proof string) (s
 		return "", err
 	}
 	a.notice(ctx, Event{What: "confirmed", User: u.Name, Address: who.Address})
-	return a.renew(ctx, u, s, true)
+	token, _, err := a.renew(ctx, u, s)
+	return token, err
 }
 
 // proof checks the code of a user who has TOTP, else the password.
@@ -182,20 +183,18 @@ func (a *Accounts) proof(ctx context.Context, u User, from netip.Addr, proof str
 	return err
 }
 
-// renew puts a session under a new token in place of another, with the user's epoch of now. It is as old as the other was.
-func (a *Accounts) renew(ctx context.Context, u User, old Session, proved bool) (string, error) {
-	token := newToken()
-	s := old
-	s.Digest, s.ID, s.Epoch, s.Seen = digestOf("session", token), newID(), u.Epoch, clock()
-	if proved {
-		s.Proved = s.Seen
-	}
+// renew puts a session that was proved just now under a new token in place of another, with the user's epoch of now, and returns its
+// ID too. It is as old as the other was.
+func (a *Accounts) renew(ctx context.Context, u User, old Session) (token, id string, err error) {
+	token = newToken()
+	s, now := old, clock()
+	s.Digest, s.ID, s.Epoch, s.Seen, s.Proved = digestOf("session", token), newID(), u.Epoch, now, now
 	there, err := a.store.ReplaceSession(ctx, old.Digest, s)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if !there {
-		return "", ended()
+		return "", "", ended()
 	}
-	return token, nil
+	return token, s.ID, nil
 }
