@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"encoding/binary"
 	"time"
 
 	"gatepost/internal/access"
@@ -55,8 +54,7 @@ func (a *Accounts) StartTOTP(ctx context.Context, who access.Actor) (Enrolment, 
 		return Enrolment{}, err
 	}
 	secret := newTOTP()
-	sealed := a.sealer.seal(binary.BigEndian.AppendUint64(secret[:len(secret):len(secret)], uint64(clock().Add(ticketTime).Unix())), "enrol "+u.ID)
-	return Enrolment{Secret: totpText(secret), URI: totpURI(a.issuer, u.Name, secret), Ticket: ticketText(sealed)}, nil
+	return Enrolment{Secret: totpText(secret), URI: totpURI(a.issuer, u.Name, secret), Ticket: a.ticket(secret, "enrol "+u.ID, ticketTime)}, nil
 }
 
 // ConfirmTOTP keeps the secret of a ticket once a code of it was given, in place of any other. It returns the recovery codes, which
@@ -66,26 +64,22 @@ func (a *Accounts) ConfirmTOTP(ctx context.Context, who access.Actor, ticket, co
 	if err != nil {
 		return "", nil, err
 	}
-	sealed, err := ticketBytes(ticket)
+	secret, err := a.opened(ticket, "enrol "+u.ID, "the secret is over; begin again")
 	if err != nil {
 		return "", nil, err
 	}
 	now := clock()
-	plain, err := a.sealer.open(sealed, "enrol "+u.ID)
-	if err != nil || len(plain) != totpSecret+8 || now.Unix() >= int64(binary.BigEndian.Uint64(plain[totpSecret:])) {
-		return "", nil, bad("ticket", "the secret is over; begin again")
-	}
 	if wait := a.throttle.takeCode(u.ID, now); wait > 0 {
 		return "", nil, waiting(wait)
 	}
 	six, _ := sixDigits(code)
-	step, ok := totpMatch(plain[:totpSecret], six, now)
+	step, ok := totpMatch(secret, six, now)
 	if !ok {
 		return "", nil, wrongCode(a.throttle.nextCode(u.ID, now))
 	}
 	a.throttle.forgiveCode(u.ID)
 	codes, digests := newRecovery(u.ID)
-	if u.Epoch, err = a.store.SetTOTP(ctx, u.ID, a.sealer.seal(plain[:totpSecret], "totp "+u.ID), step, digests); err != nil {
+	if u.Epoch, err = a.store.SetTOTP(ctx, u.ID, a.sealer.seal(secret, "totp "+u.ID), step, digests); err != nil {
 		return "", nil, err
 	}
 	token, err = a.only(ctx, u, s)

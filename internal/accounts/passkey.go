@@ -3,7 +3,6 @@ package accounts
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,23 +82,18 @@ func (a *Accounts) ceremony(options any, session *webauthn.SessionData, use stri
 	if err != nil {
 		return Ceremony{}, err
 	}
-	over := binary.BigEndian.AppendUint64(nil, uint64(clock().Add(PendingTime).Unix()))
-	return Ceremony{Options: text, Ticket: ticketText(a.sealer.seal(append(over, state...), use))}, nil
+	return Ceremony{Options: text, Ticket: a.ticket(state, use, PendingTime)}, nil
 }
 
 // resume opens what ceremony sealed, for the same use.
 func (a *Accounts) resume(ticket, use string) (out webauthn.SessionData, err error) {
-	over := bad("ticket", "it took too long; begin again")
-	sealed, err := ticketBytes(ticket)
+	const over = "it took too long; begin again"
+	state, err := a.opened(ticket, use, over)
 	if err != nil {
 		return out, err
 	}
-	plain, err := a.sealer.open(sealed, use)
-	if err != nil || len(plain) < 8 || clock().Unix() >= int64(binary.BigEndian.Uint64(plain)) {
-		return out, over
-	}
-	if json.Unmarshal(plain[8:], &out) != nil {
-		return out, over
+	if json.Unmarshal(state, &out) != nil {
+		return out, bad("ticket", over)
 	}
 	return out, nil
 }

@@ -3,7 +3,6 @@ package accounts
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/base64"
 	"sync"
 
 	"gatepost/internal/access"
@@ -89,17 +88,4 @@ func (a *Accounts) FirstOwner(ctx context.Context, code string, p Profile, passw
 	u.Password = true
 	a.notice(ctx, Event{What: "first owner", User: u.Name, Address: from.Address})
 	return a.enter(ctx, u, from, "setup code", -1)
-}
-
-func ticketText(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-func ticketBytes(s string) ([]byte, error) {
-	if len(s) > 4096 {
-		return nil, bad("ticket", "is too long")
-	}
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return nil, bad("ticket", "cannot be read")
-	}
-	return b, nil
 }
