@@ -11,11 +11,7 @@ import (
 
 func (a *Accounts) newSession(u User, token string, from Client, how string) Session {
 	now := clock()
-	s := Session{Digest: digestOf("session", token), ID: newID(), User: u.ID, Epoch: u.Epoch, Created: now, Seen: now, Proved: now, Agent: agent(from.Agent), How: how}
-	if from.Address.IsValid() {
-		s.Address = from.Address.String()
-	}
-	return s
+	return Session{Digest: digestOf("session", token), ID: newID(), User: u.ID, Epoch: u.Epoch, Created: now, Seen: now, Proved: now, Address: addressText(from.Address), Agent: agent(from.Agent), How: how}
 }
 
 // live reports whether a session has not run out.

@@ -37,8 +37,8 @@ func (a *Accounts) NeedsSetup(ctx context.Context) (bool, error) {
 	return len(all) == 0, err
 }
 
-// CheckSetup reports whether a setup code is the one, without using it: the wizard asks before it shows its form.
-func (a *Accounts) CheckSetup(ctx context.Context, code string, from Client) error {
+// checkSetup refuses a setup code that is not the one. It does not use it up.
+func (a *Accounts) checkSetup(ctx context.Context, code string, from Client) error {
 	now := clock()
 	if wait := a.throttle.take("", from.Address, false, now); wait > 0 {
 		return waiting(wait)
@@ -63,7 +63,7 @@ func (a *Accounts) CheckSetup(ctx context.Context, code string, from Client) err
 // FirstOwner makes the first user, an owner of everything, by the setup code, and logs him in. Of two who try at once, on this
 // node or another, one is too late.
 func (a *Accounts) FirstOwner(ctx context.Context, code string, p Profile, password string, from Client) (Step, error) {
-	if err := a.CheckSetup(ctx, code, from); err != nil {
+	if err := a.checkSetup(ctx, code, from); err != nil {
 		return Step{}, err
 	}
 	p.Role, p.Domains = access.Owner, nil
