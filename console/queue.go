@@ -47,7 +47,7 @@ func damaged(r *http.Request) string {
 func (c *Console) queueDo(w http.ResponseWriter, r *http.Request) {
 	verb := r.PathValue("verb")
 	if verb == "clear-latch" {
-		if _, err := c.Surface.Ask(r.Context(), "queue clear-latch", nil); err != nil {
+		if _, err := ask[any](c, r, "queue clear-latch", nil); err != nil {
 			c.failed(w, r, err)
 			return
 		}

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -142,13 +141,13 @@ func (c *Console) whatIf(w http.ResponseWriter, r *http.Request) {
 	fields := url.Values{"days": {strconv.Itoa(days)}, "limit": {strconv.Itoa(whatIfList)}}
 	drafted := false
 	if actor := access.Of(r.Context()); actor.May(access.PolicyDraft) && c.offers("policy draft") {
-		text, exists, err := c.draftText(r)
+		d, err := ask[*api.Draft](c, r, "policy draft", nil)
 		if err != nil {
 			c.failed(w, r, err)
 			return
 		}
-		if drafted = exists; drafted {
-			fields.Set("text", text)
+		if drafted = d.Exists; drafted {
+			fields.Set("text", d.Text)
 		}
 	}
 	sim, err := ask[*api.Simulation](c, r, "policy simulate", fields)
@@ -168,23 +167,6 @@ func (c *Console) whatIf(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.show(w, r, http.StatusOK, "whatif", "What if", v)
-}
-
-// draftText is the draft of whoever asks.
-func (c *Console) draftText(r *http.Request) (text string, exists bool, err error) {
-	got, err := c.Surface.Ask(r.Context(), "policy draft", nil)
-	if err != nil {
-		return "", false, err
-	}
-	var d struct { // what of it is wanted here
-		Exists bool   `json:"exists"`
-		Text   string `json:"text"`
-	}
-	plain, err := json.Marshal(got)
-	if err == nil {
-		err = json.Unmarshal(plain, &d)
-	}
-	return d.Text, d.Exists, err
 }
 
 // whatIfOf lays a simulation out.

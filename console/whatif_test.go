@@ -13,19 +13,13 @@ import (
 	"gatepost/internal/control"
 )
 
-// drafted is what of a draft the page reads.
-type drafted struct {
-	Exists bool   `json:"exists"`
-	Text   string `json:"text"`
-}
-
 // whatIfSite is a site whose operations answer as the daemon's do: a draft, and what it would have done.
-func whatIfSite(t *testing.T, draft *drafted, sim *api.Simulation, err error) (*site, *api.SimulateAsk) {
+func whatIfSite(t *testing.T, draft *api.Draft, sim *api.Simulation, err error) (*site, *api.SimulateAsk) {
 	t.Helper()
 	s, asked := newSite(t), new(api.SimulateAsk)
 	s.Surface.Operations = append(s.Surface.Operations,
 		control.Define(control.Operation{Name: "policy draft", Method: "GET", Path: "/policy/draft", Doc: "Show it", Right: access.PolicyRead},
-			func(context.Context, *struct{}) (*drafted, error) { return draft, nil }),
+			func(context.Context, *struct{}) (*api.Draft, error) { return draft, nil }),
 		control.Define(control.Operation{Name: "policy simulate", Method: "POST", Path: "/policy/simulate", Doc: "Try it", Right: access.PolicyRead},
 			func(_ context.Context, in *api.SimulateAsk) (*api.Simulation, error) {
 				*asked = *in
@@ -55,7 +49,7 @@ func simulation() *api.Simulation {
 // TestWhatIf shows that the panel's numbers fit each other, that the plot is a picture without a style, that text of strangers is
 // text, and that the draft that is asked about is that of whoever looks.
 func TestWhatIf(t *testing.T) {
-	s, asked := whatIfSite(t, &drafted{Exists: true, Text: "mode = \"soft\"\n"}, simulation(), nil)
+	s, asked := whatIfSite(t, &api.Draft{Exists: true, Text: "mode = \"soft\"\n"}, simulation(), nil)
 	w := s.ask("anna", "GET", "/policy/whatif?days=3", nil, "X-Partial", "part")
 	has(t, w, http.StatusOK, "If the draft had been in force for 3 days", "10 messages judged again", "<b>3</b> would have fared otherwise, 0 milder and 3 harder",
 		"Of <b>1</b> it is not known: 1 never came", "1 of them contradict what people said", `<td class="stricter">2</td>`, `<td class="looser zero">0</td>`, `<td class="same">5</td>`,
@@ -85,16 +79,16 @@ func TestWhatIf(t *testing.T) {
 // TestWhatIfStates shows the panel where no mail came, where nothing changes, where names are kept from the reader, and where a
 // draft cannot be used.
 func TestWhatIfStates(t *testing.T) {
-	s, _ := whatIfSite(t, &drafted{}, &api.Simulation{}, nil)
+	s, _ := whatIfSite(t, &api.Draft{}, &api.Simulation{}, nil)
 	has(t, s.ask("anna", "GET", "/policy/whatif", nil, "X-Partial", "part"), http.StatusOK, "No mail of that time", "If what is in force had been", "!<svg class=\"dist")
 	quiet := simulation()
 	quiet.Changed, quiet.List, quiet.Against = 0, nil, 0
-	s, _ = whatIfSite(t, &drafted{}, quiet, nil)
+	s, _ = whatIfSite(t, &api.Draft{}, quiet, nil)
 	has(t, s.ask("anna", "GET", "/policy/whatif", nil, "X-Partial", "part"), http.StatusOK, "None would have fared otherwise", "!contradict", "!id=\"changed\"")
 	kept := simulation()
 	kept.List = nil
-	s, _ = whatIfSite(t, &drafted{}, kept, nil)
+	s, _ = whatIfSite(t, &api.Draft{}, kept, nil)
 	has(t, s.ask("anna", "GET", "/policy/whatif", nil, "X-Partial", "part"), http.StatusOK, "Who may not read the log is not told which")
-	s, _ = whatIfSite(t, &drafted{Exists: true, Text: "x"}, nil, &control.Fault{Status: http.StatusBadRequest, Message: "the draft cannot be used: draft:1: x"})
+	s, _ = whatIfSite(t, &api.Draft{Exists: true, Text: "x"}, nil, &control.Fault{Status: http.StatusBadRequest, Message: "the draft cannot be used: draft:1: x"})
 	has(t, s.ask("anna", "GET", "/policy/whatif", nil, "X-Partial", "part"), http.StatusOK, `role="alert"`, "The draft cannot be used: draft:1: x")
 }
