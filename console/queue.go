@@ -66,7 +66,7 @@ func (c *Console) queueDo(w http.ResponseWriter, r *http.Request) {
 		c.done(w, r, back(r, "/queue"), "No message was ticked.")
 		return
 	}
-	if q := (question{Head: "Really " + verb + " " + counted(n, "message", "messages") + "?", Text: word[1], Button: sentenceStart(verb), Danger: true}); word[1] != "" && !c.confirmed(w, r, q) {
+	if q := (question{Head: "Really " + verb + " " + counted(n, "message", "messages") + "?", Text: word[1], Button: capital(verb), Danger: true}); word[1] != "" && !c.confirmed(w, r, q) {
 		return
 	}
 	out, err := ask[*api.QueueChanged](c, r, "queue "+verb, posted(r, "ids"))

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"gatepost/gateway"
@@ -87,7 +88,7 @@ func functions(a *assets) template.FuncMap {
 		"adder": func(v *view, l entryList, action string) map[string]any {
 			return map[string]any{"View": v, "List": l, "Action": action}
 		},
-		"words": func(s string) []string { return strings.Split(s, "|") }, "start": sentenceStart,
+		"words": func(s string) []string { return strings.Split(s, "|") }, "start": capital,
 		"label": func(s string) string { return plain(strings.ReplaceAll(s, "_", " ")) },
 		"reason": func(r gateway.Reason) string {
 			if r == "" {
@@ -177,11 +178,17 @@ func initials(name string) string {
 
 // sentence makes one of an error.
 func sentence(s string) string {
-	if s = strings.ToUpper(s[:min(len(s), 1)]) + s[min(len(s), 1):]; !strings.HasSuffix(s, ".") {
+	if s = capital(s); !strings.HasSuffix(s, ".") {
 		s += "."
 	}
 	return s
 }
 
-// sentenceStart is a word as a button has it.
-func sentenceStart(s string) string { return strings.ToUpper(s[:min(len(s), 1)]) + s[min(len(s), 1):] }
+// capital is a text with a capital at its beginning.
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(r)) + s[n:]
+}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"gatepost/gateway"
 )
@@ -49,12 +47,6 @@ func reasonText(r gateway.Reason) string {
 		return string(r)
 	}
 	return capital(strings.TrimPrefix(text, "… is "))
-}
-
-// capital is a text with a capital at its beginning.
-func capital(text string) string {
-	r, n := utf8.DecodeRuneInString(text)
-	return string(unicode.ToUpper(r)) + text[n:]
 }
 
 // unaddressed is what senders are told, without what is theirs: of mail in quarantine nothing was refused.
