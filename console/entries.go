@@ -80,59 +80,60 @@ type listsBody struct {
 	*policies
 	Lists   []entryList
 	Domains []domainKnobs
-	Routes  []string
+}
+
+// listPage is a page of lists: its template, which is its path too, its title, and the lists on it.
+type listPage struct {
+	name, title string
+	lists       []entryList
+}
+
+// listPageOf is the page that a request is about.
+func listPageOf(r *http.Request) listPage {
+	if strings.HasPrefix(r.URL.Path, "/domains") {
+		return listPage{"domains", "Domains and routes", domainLists()}
+	}
+	return listPage{"lists", "Allow and block", entryLists()}
+}
+
+// named finds the list that a form names; nil where there is none on the page.
+func (l *listPage) named(path string) *entryList {
+	i := slices.IndexFunc(l.lists, func(l entryList) bool { return l.Path == path })
+	if i < 0 {
+		return nil
+	}
+	return &l.lists[i]
 }
 
 func (c *Console) listsPage(w http.ResponseWriter, r *http.Request) {
-	c.showLists(w, r, "lists", "Allow and block", entryLists(), nil)
-}
-
-func (c *Console) domainsPage(w http.ResponseWriter, r *http.Request) {
-	c.showLists(w, r, "domains", "Domains and routes", domainLists(), nil)
+	c.showLists(w, r, listPageOf(r), nil)
 }
 
 // showLists shows a page of lists, or shows it again with what was wrong.
-func (c *Console) showLists(w http.ResponseWriter, r *http.Request, name, title string, lists []entryList, wrong error) {
+func (c *Console) showLists(w http.ResponseWriter, r *http.Request, l listPage, wrong error) {
 	p, err := c.policies(r)
 	if err != nil {
 		c.failed(w, r, err)
 		return
 	}
-	b := &listsBody{policies: p, Lists: lists}
+	b := &listsBody{policies: p, Lists: l.lists}
 	for i := range b.Lists {
 		b.Lists[i].fill(p.Draft.Text, time.Now())
 	}
-	if name == "domains" {
+	if l.name == "domains" {
 		b.Domains = domainsOf(p)
-		if p.text != nil {
-			for i := range p.text.Routes {
-				b.Routes = append(b.Routes, p.text.Routes[i].Name)
-			}
-		}
 	}
 	if wrong != nil {
-		c.again(w, r, name, title, b, wrong)
+		c.again(w, r, l.name, l.title, b, wrong)
 		return
 	}
-	c.show(w, r, http.StatusOK, name, title, b)
-}
-
-// listOf finds the list that a form names, and the page that it is on.
-func listOf(r *http.Request) (list *entryList, page, title string) {
-	page, title, all := "lists", "Allow and block", entryLists()
-	if strings.HasPrefix(r.URL.Path, "/domains") {
-		page, title, all = "domains", "Domains and routes", domainLists()
-	}
-	i := slices.IndexFunc(all, func(l entryList) bool { return l.Path == r.PostFormValue("list") })
-	if i < 0 {
-		return nil, page, title
-	}
-	return &all[i], page, title
+	c.show(w, r, http.StatusOK, l.name, l.title, b)
 }
 
 // elementAdd adds an entry to the draft, by the fields that its list has.
 func (c *Console) elementAdd(w http.ResponseWriter, r *http.Request) {
-	l, page, title := listOf(r)
+	page := listPageOf(r)
+	l := page.named(r.PostFormValue("list"))
 	if l == nil {
 		c.failed(w, r, &control.Fault{Status: http.StatusBadRequest, Message: "there is no such list"})
 		return
@@ -142,8 +143,7 @@ func (c *Console) elementAdd(w http.ResponseWriter, r *http.Request) {
 		value := strings.TrimSpace(r.PostFormValue("f:" + f.Name))
 		switch {
 		case value == "" && f.Required:
-			c.showLists(w, r, page, title, map[string][]entryList{"lists": entryLists(), "domains": domainLists()}[page],
-				&control.Fault{Status: http.StatusBadRequest, Message: f.Label + " is needed", Field: "f:" + f.Name})
+			c.showLists(w, r, page, &control.Fault{Status: http.StatusBadRequest, Message: f.Label + " is needed", Field: "f:" + f.Name})
 			return
 		case value == "" || l.Path == "route" && f.Name != "name":
 		default:
@@ -157,7 +157,7 @@ func (c *Console) elementAdd(w http.ResponseWriter, r *http.Request) {
 		}
 		parts = append(parts, "next_hop = [{ "+hop+" }]")
 	}
-	c.draftDone(w, r, "/"+page, url.Values{"set": {l.Path + "[]={ " + strings.Join(parts, ", ") + " }"}})
+	c.draftDone(w, r, "/"+page.name, url.Values{"set": {l.Path + "[]={ " + strings.Join(parts, ", ") + " }"}})
 }
 
 // tomlText writes text as a document has it.
@@ -179,20 +179,20 @@ func tomlText(s string) string {
 
 // elementRemove takes an entry out of the draft. The form names it by its number, and the state of the draft that was seen.
 func (c *Console) elementRemove(w http.ResponseWriter, r *http.Request) {
-	l, page, _ := listOf(r)
+	page := listPageOf(r)
+	l := page.named(r.PostFormValue("list"))
 	n, err := strconv.Atoi(r.PostFormValue("number"))
 	if l == nil || err != nil || n < 1 {
 		c.failed(w, r, &control.Fault{Status: http.StatusBadRequest, Message: "there is no such entry"})
 		return
 	}
-	c.draftDone(w, r, "/"+page, url.Values{"remove": {l.Path + "[" + strconv.Itoa(n) + "]"}})
+	c.draftDone(w, r, "/"+page.name, url.Values{"remove": {l.Path + "[" + strconv.Itoa(n) + "]"}})
 }
 
 // domainKnobs are what the page sets of one domain.
 type domainKnobs struct {
-	Name   string
-	Number int
-	Knobs  []knob
+	Name  string
+	Knobs []knob
 }
 
 // domainsOf are the domains of a draft.
@@ -207,7 +207,7 @@ func domainsOf(p *policies) (out []domainKnobs) {
 	for i := range p.text.Domains {
 		d := &p.text.Domains[i]
 		at := "domain[" + strconv.Itoa(i+1) + "]"
-		k := domainKnobs{Name: d.Name, Number: i + 1, Knobs: []knob{
+		k := domainKnobs{Name: d.Name, Knobs: []knob{
 			{Key: at + ".route", Name: "Route", Value: d.Route, Words: routes, text: true},
 			{Key: at + ".level", Name: "Level", Value: string(d.Level), Words: []string{"", "relaxed", "normal", "strict"}, text: true},
 			{Key: at + ".catch_all", Name: "Catch-all", Value: d.CatchAll, text: true},

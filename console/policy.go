@@ -29,7 +29,7 @@ func (c *Console) policyPages(mux *http.ServeMux) {
 	c.page(mux, "GET /lists", access.PolicyRead, c.listsPage)
 	c.page(mux, "POST /lists", access.PolicyDraft, c.elementAdd)
 	c.page(mux, "POST /lists/remove", access.PolicyDraft, c.elementRemove)
-	c.page(mux, "GET /domains", access.PolicyRead, c.domainsPage)
+	c.page(mux, "GET /domains", access.PolicyRead, c.listsPage)
 	c.page(mux, "POST /domains", access.PolicyDraft, c.elementAdd)
 	c.page(mux, "POST /domains/edit", access.PolicyDraft, c.policyEdit)
 	c.page(mux, "POST /domains/remove", access.PolicyDraft, c.elementRemove)
