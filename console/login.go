@@ -17,8 +17,6 @@ const (
 	maxAgent    = 200
 )
 
-func queryEscape(s string) string { return url.QueryEscape(s) }
-
 // ours returns a path of this host, to go on to; "/" for anything else.
 func ours(to string) string {
 	u, err := url.Parse(to)

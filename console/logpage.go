@@ -87,7 +87,7 @@ func (c *Console) logPage(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusBadRequest
 	}
 	if r.Header.Get("X-Partial") == "results" {
-		c.part(w, r, status, "log", "results", v)
+		c.send(w, r, status, "log", "results", v)
 		return
 	}
 	c.show(w, r, status, "log", "Message log", v)
@@ -112,7 +112,7 @@ func (c *Console) messagePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Header.Get("X-Partial") == "drawer" {
-		c.part(w, r, http.StatusOK, "log", "drawer", m)
+		c.send(w, r, http.StatusOK, "log", "drawer", m)
 		return
 	}
 	v, err := c.logView(r)

@@ -43,7 +43,7 @@ package console
 //
 // What changes by itself is marked: <section id="x" data-refresh="15"> is asked for again after so many seconds, by its page with
 // X-Partial: main, while nobody reads or types in it, and says so when the gateway does not answer. What takes long is left to the
-// script: <div id="x" data-load="/path?part=1">, whose answer is made by part.
+// script: <div id="x" data-load="/path?part=1">, whose answer is made by send.
 
 import (
 	"bytes"
@@ -209,11 +209,7 @@ func (c *Console) sendView(w http.ResponseWriter, r *http.Request, status int, n
 	c.send(w, r, status, name, "layout.html", v)
 }
 
-// part sends a part of a page, for the script.
-func (c *Console) part(w http.ResponseWriter, r *http.Request, status int, name, part string, body any) {
-	c.send(w, r, status, name, part, body)
-}
-
+// send sends a page, or a part of one for the script.
 func (c *Console) send(w http.ResponseWriter, r *http.Request, status int, name, part string, data any) {
 	var b bytes.Buffer
 	if err := c.templates[name].ExecuteTemplate(&b, part, data); err != nil {
@@ -256,7 +252,7 @@ func (c *Console) failed(w http.ResponseWriter, r *http.Request, err error) {
 		p.ID = c.logged(r, err)
 	}
 	if x := r.Header.Get("X-Partial"); x != "" && x != "main" {
-		c.part(w, r, status, "problem", "problem", p)
+		c.send(w, r, status, "problem", "problem", p)
 		return
 	}
 	c.show(w, r, status, "problem", p.Head, p)

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"gatepost/internal/access"
@@ -145,7 +146,7 @@ func (c *Console) toLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	to := "/login"
 	if r.Method == http.MethodGet && r.URL.RequestURI() != "/" {
-		to += "?to=" + queryEscape(r.URL.RequestURI())
+		to += "?to=" + url.QueryEscape(r.URL.RequestURI())
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }

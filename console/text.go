@@ -102,7 +102,7 @@ func functions(a *assets) template.FuncMap {
 		"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 		"when":  func(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"took":  tookText, "points": pointsText, "score": scoreText, "size": sizeText, "count": countText, "initials": initials, "f1": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
+		"took":  tookText, "points": pointsText, "score": number, "size": sizeText, "count": countText, "initials": initials, "f1": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
 		"today": func(t time.Time) bool {
 			y, m, d := t.Local().Date()
 			Y, M, D := time.Now().Date()
@@ -118,8 +118,6 @@ func number(f float64) string {
 	}
 	return strings.Replace(strconv.FormatFloat(f, 'f', 1, 64), "-", "−", 1)
 }
-
-func scoreText(f float64) string { return number(f) }
 
 func pointsText(f float64) string {
 	if n := number(f); f > 0 && n != "0" {

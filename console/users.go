@@ -3,7 +3,6 @@ package console
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -227,7 +226,7 @@ func (c *Console) tokenAdd(w http.ResponseWriter, r *http.Request) {
 
 // lines are the words of a field with a line for each, or commas between.
 func lines(text string) []string {
-	return slices.DeleteFunc(strings.FieldsFunc(text, func(c rune) bool { return c == '\n' || c == '\r' || c == ',' || c == ' ' || c == '\t' }), func(s string) bool { return s == "" })
+	return strings.FieldsFunc(text, func(c rune) bool { return c == '\n' || c == '\r' || c == ',' || c == ' ' || c == '\t' })
 }
 
 // counted is a number with its noun.

@@ -163,7 +163,7 @@ func (c *Console) whatIf(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Drafted, v.Days = drafted, days
 	if r.Header.Get("X-Partial") == "part" {
-		c.part(w, r, http.StatusOK, "whatif", "whatif", v)
+		c.send(w, r, http.StatusOK, "whatif", "whatif", v)
 		return
 	}
 	c.show(w, r, http.StatusOK, "whatif", "What if", v)
