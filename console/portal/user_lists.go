@@ -41,10 +41,6 @@ type listsPage struct {
 }
 
 func (p *Portal) ownLists(v *visit) {
-	if v.address == "" {
-		v.to("/")
-		return
-	}
 	said := ""
 	if v.r.URL.RawQuery == "saved" {
 		said = v.words.Saved
@@ -71,10 +67,6 @@ func (p *Portal) showLists(v *visit, status int, said, kind, typed string) {
 
 // change does something to a list of who is logged in, and shows what came of it.
 func (p *Portal) change(v *visit, do func(l Lists, kind, sender string) Fault) {
-	if v.address == "" {
-		v.to("/")
-		return
-	}
 	kind, sender := v.field("kind"), v.field("sender")
 	lists := p.Users.Lists()
 	if kind != "allow" && kind != "block" {

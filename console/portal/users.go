@@ -51,11 +51,11 @@ func (p *Portal) userPages(mux *http.ServeMux) {
 	mux.HandleFunc("POST /login", p.opened(pages, p.ask))
 	mux.HandleFunc("GET /login/{link}", p.opened(pages, p.link))
 	mux.HandleFunc("POST /session", p.opened(pages, p.enter))
-	mux.HandleFunc("GET /mine", p.opened(pages, p.mine))
-	mux.HandleFunc("POST /mine/release", p.opened(pages, p.let))
-	mux.HandleFunc("GET /lists", p.opened(pages, p.ownLists))
-	mux.HandleFunc("POST /lists/add", p.opened(pages, p.addEntry))
-	mux.HandleFunc("POST /lists/remove", p.opened(pages, p.removeEntry))
+	mux.HandleFunc("GET /mine", p.opened(pages, loggedIn(p.mine)))
+	mux.HandleFunc("POST /mine/release", p.opened(pages, loggedIn(p.let)))
+	mux.HandleFunc("GET /lists", p.opened(pages, loggedIn(p.ownLists)))
+	mux.HandleFunc("POST /lists/add", p.opened(pages, loggedIn(p.addEntry)))
+	mux.HandleFunc("POST /lists/remove", p.opened(pages, loggedIn(p.removeEntry)))
 	mux.HandleFunc("POST /logout", p.opened(pages, p.leave))
 }
 
@@ -93,6 +93,17 @@ func (p *Portal) opened(pages *template.Template, next func(*visit)) http.Handle
 			if address, ok := p.Users.Who(r.Context(), c.Value); ok {
 				v.address, v.session = address, c.Value
 			}
+		}
+		next(v)
+	}
+}
+
+// loggedIn leads whoever is not logged in to the start.
+func loggedIn(next func(*visit)) func(*visit) {
+	return func(v *visit) {
+		if v.address == "" {
+			v.to("/")
+			return
 		}
 		next(v)
 	}
@@ -185,10 +196,6 @@ type own struct {
 }
 
 func (p *Portal) mine(v *visit) {
-	if v.address == "" {
-		v.to("/")
-		return
-	}
 	before := v.r.URL.Query().Get("before")
 	if len(before) > 64 {
 		before = ""
@@ -207,10 +214,6 @@ func (p *Portal) list(v *visit, status int, before, said string) {
 }
 
 func (p *Portal) let(v *visit) {
-	if v.address == "" {
-		v.to("/")
-		return
-	}
 	a := p.Users.Let(v.r.Context(), v.address, v.field("reference"))
 	if a.State == Ready { // it is only shown
 		a.State = Failed
