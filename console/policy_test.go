@@ -144,6 +144,9 @@ func TestPolicyPages(t *testing.T) {
 	}
 	has(t, post("/lists", "list", "checks.access.client.entry", "f:network", ""), 400, "Network is needed")
 	has(t, post("/lists", "list", "mode", "f:network", "x"), 400, "There is no such list")
+	has(t, s.ask("anna", "GET", "/domains", nil), 200, "What holds for each domain", "served.test", "Add one", "!Blocked senders")
+	has(t, post("/domains", "list", "domain", "f:name", "other.test", "f:route", ""), 400, "Route is needed", "What holds for each domain", "!Blocked senders")
+	has(t, post("/domains", "list", "checks.access.client.entry", "f:network", "x"), 400, "There is no such list")
 	seen = tagOf(t, s.ask("anna", "GET", "/lists", nil), "etag")
 	if w := post("/lists/remove", "etag", seen, "list", "checks.access.client.entry", "number", "1"); w.Code != 303 {
 		t.Fatalf("%d %s", w.Code, w.Body)
