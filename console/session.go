@@ -138,9 +138,14 @@ func (c *Console) page(mux *http.ServeMux, pattern string, right access.Right, s
 	})
 }
 
+// ofScript reports whether a script asks for a part of a page, or for a live view: no page helps it.
+func ofScript(r *http.Request) bool {
+	return r.Header.Get("X-Partial") != "" || r.Header.Get("Accept") == "text/event-stream"
+}
+
 // toLogin sends to the login, or tells a script that asks for a part of a page.
 func (c *Console) toLogin(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("X-Partial") != "" || r.Header.Get("Accept") == "text/event-stream" {
+	if ofScript(r) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

@@ -14,6 +14,18 @@ type setupForm struct {
 	Redeem              bool
 }
 
+func (f *setupForm) title() string {
+	if f.Redeem {
+		return "Set a password"
+	}
+	return "First sign-in"
+}
+
+// showSetup shows the form.
+func (c *Console) showSetup(w http.ResponseWriter, r *http.Request, status int, f setupForm) {
+	c.show(w, r, status, "setup", f.title(), f)
+}
+
 // empty reports whether there is no user yet. That there was one once is enough: who removes the last does it on the machine.
 func (c *Console) empty(r *http.Request) (bool, error) {
 	if c.Accounts == nil || c.settled.Load() {
@@ -32,7 +44,7 @@ func (c *Console) toSetup(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case err != nil:
 		c.failed(w, r, err)
-	case empty && (r.Header.Get("X-Partial") != "" || r.Header.Get("Accept") == "text/event-stream"):
+	case empty && ofScript(r):
 		w.WriteHeader(http.StatusUnauthorized)
 	case empty:
 		http.Redirect(w, r, "/setup", http.StatusSeeOther)
@@ -48,7 +60,7 @@ func (c *Console) setupPage(w http.ResponseWriter, r *http.Request) {
 	case !empty:
 		c.nowhere(w, r)
 	default:
-		c.show(w, r, http.StatusOK, "setup", "First sign-in", setupForm{})
+		c.showSetup(w, r, http.StatusOK, setupForm{})
 	}
 }
 
@@ -63,24 +75,24 @@ func (c *Console) setup(w http.ResponseWriter, r *http.Request) {
 		c.nowhere(w, r)
 		return
 	}
-	c.enterBy(w, r, setupForm{}, "First sign-in", "/")
+	c.enterBy(w, r, setupForm{})
 }
 
 // redeemPage is where somebody sets a password by a code that an admin made for him.
 func (c *Console) redeemPage(w http.ResponseWriter, r *http.Request) {
 	if !c.toSetup(w, r) {
-		c.show(w, r, http.StatusOK, "setup", "Set a password", setupForm{Redeem: true})
+		c.showSetup(w, r, http.StatusOK, setupForm{Redeem: true})
 	}
 }
 
 func (c *Console) redeem(w http.ResponseWriter, r *http.Request) {
 	if !c.toSetup(w, r) {
-		c.enterBy(w, r, setupForm{Redeem: true}, "Set a password", "/")
+		c.enterBy(w, r, setupForm{Redeem: true})
 	}
 }
 
 // enterBy lets in by a code and a new password.
-func (c *Console) enterBy(w http.ResponseWriter, r *http.Request, f setupForm, title, to string) {
+func (c *Console) enterBy(w http.ResponseWriter, r *http.Request, f setupForm) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -91,12 +103,12 @@ func (c *Console) enterBy(w http.ResponseWriter, r *http.Request, f setupForm, t
 	a := &Attempt{Name: f.Name, Password: p.Get("password"), Code: f.Code, Address: clientOf(r), Agent: cutText(r.UserAgent(), maxAgent)}
 	if c.Accounts == nil || len(a.Name) > maxName || len(a.Password) > maxPassword || len(a.Code) > maxCode {
 		f.Name, f.Code, f.Problem = "", "", "The code is wrong, was used, or is over."
-		c.show(w, r, http.StatusUnauthorized, "setup", title, f)
+		c.showSetup(w, r, http.StatusUnauthorized, f)
 		return
 	}
 	if a.Password != p.Get("again") {
 		f.Problem = "The two passwords are not the same."
-		c.show(w, r, http.StatusBadRequest, "setup", title, f)
+		c.showSetup(w, r, http.StatusBadRequest, f)
 		return
 	}
 	enter := c.Accounts.First
@@ -106,17 +118,17 @@ func (c *Console) enterBy(w http.ResponseWriter, r *http.Request, f setupForm, t
 	in, err := enter(r.Context(), a)
 	switch fault, told := errors.AsType[*control.Fault](err); {
 	case err == nil && in.More:
-		c.show(w, r, http.StatusOK, "login", "Sign in", loginForm{To: to, Token: in.Token, More: true, Passkey: in.Passkey, NoCode: in.NoCode})
+		c.show(w, r, http.StatusOK, "login", "Sign in", loginForm{To: "/", Token: in.Token, More: true, Passkey: in.Passkey, NoCode: in.NoCode})
 	case err == nil:
 		c.letIn(w, r, in.Token)
-		http.Redirect(w, r, to, http.StatusSeeOther)
+		http.Redirect(w, r, "/", http.StatusSeeOther)
 	case told:
 		f.Problem = sentence(fault.Error())
 		fault.TellRetry(w.Header())
-		c.show(w, r, fault.Status, "setup", title, f)
+		c.showSetup(w, r, fault.Status, f)
 	case errors.Is(err, ErrLogin):
 		f.Problem = "The code is wrong, was used, or is over."
-		c.show(w, r, http.StatusUnauthorized, "setup", title, f)
+		c.showSetup(w, r, http.StatusUnauthorized, f)
 	default:
 		c.failed(w, r, err)
 	}
