@@ -1,9 +1,7 @@
 package console
 
 import (
-	"context"
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -81,11 +79,7 @@ func back(r *http.Request, otherwise string) string {
 }
 
 // flashSum binds a text to a session, so that no other host of the domain can put words into a page.
-func flashSum(token, text string) []byte {
-	m := hmac.New(sha256.New, []byte(token))
-	m.Write([]byte("gatepost console flash " + text))
-	return m.Sum(nil)[:16]
-}
+func flashSum(token, text string) []byte { return boundSum(token, "flash "+text)[:16] }
 
 // flash takes the text that done left, if there is one.
 func flash(w http.ResponseWriter, r *http.Request) string {
@@ -203,7 +197,7 @@ func (c *Console) proved(w http.ResponseWriter, r *http.Request) (*http.Request,
 // goesOn has a session go on under another token.
 func (c *Console) goesOn(w http.ResponseWriter, r *http.Request, actor access.Actor, token string) *http.Request {
 	setCookie(w, sessionCookie, token, 0)
-	return r.WithContext(context.WithValue(access.With(r.Context(), actor), tokenKey{}, token))
+	return inSession(r, actor, token)
 }
 
 // values makes fields of names and texts; those with an empty text are left out.

@@ -30,6 +30,11 @@ const (
 // tokenKey is under what a request's context knows the token of its session.
 type tokenKey struct{}
 
+// inSession is a request of whoever asks, in a session.
+func inSession(r *http.Request, actor access.Actor, token string) *http.Request {
+	return r.WithContext(context.WithValue(access.With(r.Context(), actor), tokenKey{}, token))
+}
+
 func setCookie(w http.ResponseWriter, name, value string, age int) {
 	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 }
@@ -45,9 +50,14 @@ func sessionOf(r *http.Request) string {
 
 // formToken is what the forms of a session bring: nobody can tell it who does not know the session's own token, which no script reads.
 func formToken(session string) string {
+	return base64.RawURLEncoding.EncodeToString(boundSum(session, "form"))
+}
+
+// boundSum binds a text to a session.
+func boundSum(session, text string) []byte {
 	m := hmac.New(sha256.New, []byte(session))
-	m.Write([]byte("gatepost console form"))
-	return base64.RawURLEncoding.EncodeToString(m.Sum(nil))
+	m.Write([]byte("gatepost console " + text))
+	return m.Sum(nil)
 }
 
 func formTokenOK(session, given string) bool {
@@ -118,8 +128,7 @@ func (c *Console) page(mux *http.ServeMux, pattern string, right access.Right, s
 			c.failed(w, r, err)
 			return
 		}
-		ctx := context.WithValue(access.With(r.Context(), actor), tokenKey{}, token)
-		if r = r.WithContext(ctx); !actor.May(right) {
+		if r = inSession(r, actor, token); !actor.May(right) {
 			c.forbidden(w, r, right)
 			return
 		}
