@@ -10,14 +10,11 @@ import (
 
 func explain(_ context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "explain")
-	rest, ok := f.Read(e, args, 1)
-	if !ok || len(rest) == 0 {
-		if ok {
-			fmt.Fprintln(e.Err, "gatepost explain: name a key (limits.message_size), a table (limits) or a check (helo)")
-		}
+	name, ok := f.One(e, args, "name a key (limits.message_size), a table (limits) or a check (helo)")
+	if !ok {
 		return cli.Usage
 	}
-	text, err := config.Explain(rest[0], sections())
+	text, err := config.Explain(name, sections())
 	if err != nil {
 		fmt.Fprintf(e.Err, "gatepost: %v\n", err)
 		return cli.Found

@@ -19,19 +19,15 @@ import (
 // importPMG makes documents of a backup of Proxmox Mail Gateway.
 func importPMG(ctx context.Context, e cli.Env, args []string) int {
 	f := newImportFlags(e, "import pmg")
-	rest, ok := f.Read(e, args, 1)
+	name, ok := f.One(e, args, "name the backup, as pmg-backup_2026_11_26.tgz")
 	if !ok {
-		return cli.Usage
-	}
-	if len(rest) != 1 {
-		fmt.Fprintf(e.Err, "%s: name the backup, as pmg-backup_2026_11_26.tgz\n", f.Name())
 		return cli.Usage
 	}
 	o, ok := f.options(e, time.Now())
 	if !ok || !f.target(e) {
 		return cli.Usage
 	}
-	file, err := openPlain(rest[0])
+	file, err := openPlain(name)
 	if err != nil {
 		fmt.Fprintf(e.Err, "%s: %v\n", f.Name(), err)
 		return cli.Found
@@ -39,7 +35,7 @@ func importPMG(ctx context.Context, e cli.Env, args []string) int {
 	defer file.Close()
 	b, err := pmg.Read(file)
 	if err != nil {
-		fmt.Fprintf(e.Err, "%s: %s: %v\n", f.Name(), rest[0], err)
+		fmt.Fprintf(e.Err, "%s: %s: %v\n", f.Name(), name, err)
 		return cli.Found
 	}
 	return f.finish(ctx, e, importer.FromPMG(b, o))

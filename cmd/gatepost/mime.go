@@ -36,15 +36,11 @@ type mimeDefect struct {
 // mimeTree prints what a message is made of, as the checks of its content see it. It needs no daemon and no configuration.
 func mimeTree(_ context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "mime")
-	rest, ok := f.Read(e, args, 1)
+	name, ok := f.One(e, args, "name a message file; - is the standard input")
 	if !ok {
 		return cli.Usage
 	}
-	if len(rest) == 0 {
-		fmt.Fprintln(e.Err, "gatepost mime: name a message file; - is the standard input")
-		return cli.Usage
-	}
-	text, _, err := readMessage(rest[0], maxMIMEFile)
+	text, _, err := readMessage(name, maxMIMEFile)
 	if err != nil {
 		return cli.Complain(e, "mime", err)
 	}

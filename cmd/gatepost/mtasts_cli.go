@@ -127,15 +127,11 @@ func (l *policyLine) print(e cli.Env) {
 func policiesAdvise(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "mta-sts advise")
 	server := f.String("dns", "", "")
-	rest, ok := f.Read(e, args, 1)
+	domain, ok := f.One(e, args, "name a domain that is served")
 	if !ok {
 		return cli.Usage
 	}
-	if len(rest) == 0 {
-		fmt.Fprintln(e.Err, "gatepost mta-sts advise: name a domain that is served")
-		return cli.Usage
-	}
-	c, look, all, code := lookAtPolicy(ctx, e, f, rest[0], *server)
+	c, look, all, code := lookAtPolicy(ctx, e, f, domain, *server)
 	if code != cli.Done {
 		return code
 	}

@@ -132,15 +132,11 @@ type listAnswer struct {
 // these are. It asks by itself, and needs no daemon.
 func rblTest(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "rbl test")
-	rest, ok := f.Read(e, args, 1)
+	name, ok := f.One(e, args, "name an IP address or a domain")
 	if !ok {
 		return cli.Usage
 	}
-	if len(rest) == 0 {
-		fmt.Fprintln(e.Err, "gatepost rbl test: name an IP address or a domain")
-		return cli.Usage
-	}
-	subject, err := listSubject(rest[0])
+	subject, err := listSubject(name)
 	if err != nil {
 		fmt.Fprintf(e.Err, "gatepost rbl test: %v\n", err)
 		return cli.Usage
@@ -160,7 +156,7 @@ func rblTest(ctx context.Context, e cli.Env, args []string) int {
 			return cli.Found
 		}
 	} else {
-		printAnswers(e.Out, rest[0], answers)
+		printAnswers(e.Out, name, answers)
 	}
 	if slices.ContainsFunc(answers, func(a listAnswer) bool { return a.Verdict != rbl.NotListed.String() || a.State != rbl.Armed.String() }) {
 		return cli.Found

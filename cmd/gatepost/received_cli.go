@@ -67,15 +67,11 @@ func receivedList(ctx context.Context, e cli.Env, args []string) int {
 // receivedShow shows one of them.
 func receivedShow(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "reports show")
-	rest, ok := f.Read(e, args, 1)
+	number, ok := f.One(e, args, "name a report by its number; gatepost reports list shows them")
 	if !ok {
 		return cli.Usage
 	}
-	if len(rest) == 0 {
-		fmt.Fprintln(e.Err, "gatepost reports show: name a report by its number; gatepost reports list shows them")
-		return cli.Usage
-	}
-	v := url.Values{"number": rest}
+	v := url.Values{"number": {number}}
 	if _, err := receivedQuery(v.Get); err != nil {
 		fmt.Fprintf(e.Err, "gatepost reports show: %v\n", err)
 		return cli.Usage

@@ -194,16 +194,12 @@ func pastCommand(ctx context.Context, e cli.Env, name string, args []string, que
 // reputationReset forgets what is known of an address, a network or a domain.
 func reputationReset(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "reputation reset")
-	rest, ok := f.Read(e, args, 1)
+	of, ok := f.One(e, args, "of whom? Write an address, a network (/24, /48) or a domain")
 	if !ok {
 		return cli.Usage
 	}
-	if len(rest) == 0 {
-		fmt.Fprintln(e.Err, "gatepost reputation reset: of whom? Write an address, a network (/24, /48) or a domain")
-		return cli.Usage
-	}
 	var forgotten []string
-	if err := askFields[api.ReputationOf](ctx, e, f, resetQuestion(), url.Values{"of": {rest[0]}}, &forgotten); err != nil {
+	if err := askFields[api.ReputationOf](ctx, e, f, resetQuestion(), url.Values{"of": {of}}, &forgotten); err != nil {
 		return cli.Complain(e, "reputation reset", err)
 	}
 	if f.JSON {
@@ -216,7 +212,7 @@ func reputationReset(ctx context.Context, e cli.Env, args []string) int {
 		}
 	}
 	if len(forgotten) == 0 {
-		fmt.Fprintln(e.Err, "nothing was known of "+rest[0])
+		fmt.Fprintln(e.Err, "nothing was known of "+of)
 		return cli.Found
 	}
 	return cli.Done

@@ -15,16 +15,13 @@ import (
 // trace tells the whole story of a reference from the message log. It works whether or not the daemon runs.
 func trace(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "trace")
-	rest, ok := f.Read(e, args, 1)
-	if !ok || len(rest) == 0 {
-		if ok {
-			fmt.Fprintln(e.Err, "gatepost trace: name the reference that stands in the refusal, the header X-Gatepost-Trace or the log")
-		}
+	reference, ok := f.One(e, args, "name the reference that stands in the refusal, the header X-Gatepost-Trace or the log")
+	if !ok {
 		return cli.Usage
 	}
-	id, err := gateway.ParseID(rest[0])
+	id, err := gateway.ParseID(reference)
 	if err != nil {
-		fmt.Fprintf(e.Err, "gatepost trace: %q: %v\n", rest[0], err)
+		fmt.Fprintf(e.Err, "gatepost trace: %q: %v\n", reference, err)
 		return cli.Usage
 	}
 	if e.Remote != nil {

@@ -39,6 +39,27 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+// TestOne shows that a command that needs an argument gets it, and what is told where there is none, or more than it.
+func TestOne(t *testing.T) {
+	for args, want := range map[string]string{
+		"a --json": "a true",
+		"":         "gatepost alarm show: name an alarm\n",
+		"a b":      "gatepost alarm show: \"b\" is too much; gatepost alarm show --help shows its options\n",
+	} {
+		var told bytes.Buffer
+		e := Env{Out: &told, Err: &told}
+		f := NewFlags(e, "alarm show")
+		if arg, ok := f.One(e, strings.Fields(args), "name an alarm"); ok {
+			fmt.Fprint(&told, arg, " ", f.JSON)
+		} else if arg != "" {
+			t.Errorf("%s: %q of what was refused", args, arg)
+		}
+		if told.String() != want {
+			t.Errorf("%s: %s, want %s", args, told.String(), want)
+		}
+	}
+}
+
 // TestComplain shows which exit code belongs to an error.
 func TestComplain(t *testing.T) {
 	for want, errs := range map[int][]error{

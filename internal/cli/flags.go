@@ -49,6 +49,19 @@ func (f *Flags) Read(e Env, args []string, most int) (rest []string, ok bool) {
 	return rest, true
 }
 
+// One reads the one argument of a command that needs it. Where there is none, it tells what to name, and ok is false.
+func (f *Flags) One(e Env, args []string, missing string) (arg string, ok bool) {
+	rest, ok := f.Read(e, args, 1)
+	if !ok {
+		return "", false
+	}
+	if len(rest) == 0 {
+		fmt.Fprintf(e.Err, "%s: %s\n", f.Name(), missing)
+		return "", false
+	}
+	return rest[0], true
+}
+
 // Given are the options that were named.
 func (f *Flags) Given() map[string]bool {
 	out := map[string]bool{}

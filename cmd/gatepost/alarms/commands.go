@@ -118,15 +118,13 @@ func unacking(ctx context.Context, e cli.Env, args []string) int {
 
 // named reads the name of an alarm.
 func named(e cli.Env, f *cli.Flags, args []string) (string, bool) {
-	rest, ok := f.Read(e, args, 1)
-	if !ok {
+	const which = "name an alarm, as part:dns; gatepost alarm list shows them"
+	id, ok := f.One(e, args, which)
+	if ok && !strings.Contains(id, ":") {
+		fmt.Fprintf(e.Err, "%s: %s\n", f.Name(), which)
 		return "", false
 	}
-	if len(rest) == 0 || !strings.Contains(rest[0], ":") {
-		fmt.Fprintf(e.Err, "%s: name an alarm, as part:dns; gatepost alarm list shows them\n", f.Name())
-		return "", false
-	}
-	return rest[0], true
+	return id, ok
 }
 
 // tell tells all of an alarm.

@@ -82,12 +82,5 @@ func starting(ctx context.Context, e cli.Env, args []string) int {
 
 // named reads the name of a check.
 func named(e cli.Env, f *cli.Flags, args []string) (string, bool) {
-	rest, ok := f.Read(e, args, 1)
-	if ok && len(rest) == 0 {
-		fmt.Fprintf(e.Err, "%s: name a check, or scoring\n", f.Name())
-	}
-	if !ok || len(rest) == 0 {
-		return "", false
-	}
-	return rest[0], true
+	return f.One(e, args, "name a check, or scoring")
 }

@@ -271,39 +271,34 @@ func checked(ctx context.Context, e cli.Env, f *cli.Flags, what, file string, di
 	return c, cli.Done
 }
 
+// needsFile is what a command says that has no file.
+const needsFile = "name the file, or - for the standard input"
+
 func check(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "policy check")
-	rest, ok := f.Read(e, args, 1)
-	if !ok || len(rest) == 0 {
-		return needs(e, "check", ok)
+	file, ok := f.One(e, args, needsFile)
+	if !ok {
+		return cli.Usage
 	}
-	c, code := checked(ctx, e, f, "check", rest[0], false)
+	c, code := checked(ctx, e, f, "check", file, false)
 	if code == cli.Done && !f.JSON {
 		state := "can be published"
 		if c.Unchanged {
 			state = "is in force already"
 		}
-		fmt.Fprintf(e.Err, "%s %s (policy %s)\n", rest[0], state, c.Policy)
+		fmt.Fprintf(e.Err, "%s %s (policy %s)\n", file, state, c.Policy)
 	}
 	return code
-}
-
-// needs tells that a file is missing.
-func needs(e cli.Env, what string, ok bool) int {
-	if ok {
-		fmt.Fprintf(e.Err, "gatepost policy %s: name the file, or - for the standard input\n", what)
-	}
-	return cli.Usage
 }
 
 func apply(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "policy apply")
 	comment, wait, expect := f.String("comment", "", ""), f.String("confirm", "", ""), f.Int64("expect", 0, "")
-	rest, ok := f.Read(e, args, 1)
-	if !ok || len(rest) == 0 {
-		return needs(e, "apply", ok)
+	file, ok := f.One(e, args, needsFile)
+	if !ok {
+		return cli.Usage
 	}
-	text, err := readDocument(rest[0])
+	text, err := readDocument(file)
 	if err != nil {
 		return cli.Complain(e, "policy apply", err)
 	}
@@ -312,7 +307,7 @@ func apply(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Complain(e, "policy apply", err)
 	}
 	if !c.Usable || !f.JSON {
-		tell(e, f.JSON, rest[0], c.Problems)
+		tell(e, f.JSON, file, c.Problems)
 	}
 	if !c.Usable {
 		return cli.Found

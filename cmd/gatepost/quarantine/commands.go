@@ -184,16 +184,13 @@ func rcptsOf(r *quarantine.Row) string {
 
 // oneKept reads the reference of a command that is about one message.
 func oneKept(e cli.Env, f *cli.Flags, args []string) (gateway.ID, bool) {
-	rest, ok := f.Read(e, args, 1)
-	if ok && len(rest) == 0 {
-		fmt.Fprintf(e.Err, "%s: name the message by its reference; gatepost quarantine list shows them\n", f.Name())
-	}
-	if !ok || len(rest) == 0 {
+	reference, ok := f.One(e, args, "name the message by its reference; gatepost quarantine list shows them")
+	if !ok {
 		return 0, false
 	}
-	id, err := gateway.ParseID(rest[0])
+	id, err := gateway.ParseID(reference)
 	if err != nil {
-		fmt.Fprintf(e.Err, "%s: %q: %v\n", f.Name(), rest[0], err)
+		fmt.Fprintf(e.Err, "%s: %q: %v\n", f.Name(), reference, err)
 	}
 	return id, err == nil
 }

@@ -208,16 +208,13 @@ func show(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "queue show")
 	raw := f.Bool("raw", false, "")
 	why := f.String("why", "", "")
-	rest, ok := f.Read(e, args, 1)
-	if ok && len(rest) == 0 {
-		fmt.Fprintln(e.Err, "gatepost queue show: name the message by its reference; gatepost queue list shows them")
-	}
-	if !ok || len(rest) == 0 {
+	reference, ok := f.One(e, args, "name the message by its reference; gatepost queue list shows them")
+	if !ok {
 		return cli.Usage
 	}
-	id, err := gateway.ParseID(rest[0])
+	id, err := gateway.ParseID(reference)
 	if err != nil {
-		fmt.Fprintf(e.Err, "gatepost queue show: %q: %v\n", rest[0], err)
+		fmt.Fprintf(e.Err, "gatepost queue show: %q: %v\n", reference, err)
 		return cli.Usage
 	}
 	if *raw {
