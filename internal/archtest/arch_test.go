@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 	"tls/certs/acme":                {"tls/certs", "internal/durable"},
 	"tls/mtasts":                    {"internal/durable"},
 	"internal/control":              {"internal/access"},
+	"internal/control/controltest":  {"internal/access", "internal/control"},
 	"internal/api":                  {"gateway", "gateway/...", "internal/access", "internal/alarm"},
 	"internal/cli":                  {"gateway", "internal/config", "internal/control"},
 	"internal/audit":                {"internal/access", "internal/control", "internal/cli", "internal/durable"},

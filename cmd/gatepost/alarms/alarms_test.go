@@ -13,6 +13,7 @@ import (
 	"gatepost/internal/alarm"
 	"gatepost/internal/api"
 	"gatepost/internal/control"
+	"gatepost/internal/control/controltest"
 )
 
 // surface serves the operations over a book with three alarms, one of them over, and notes what is audited.
@@ -75,16 +76,9 @@ func TestList(t *testing.T) {
 	if seen != "mx1/part:next-hops mx1/part:dns mx2/part:dns " || cursor != "" {
 		t.Errorf("by pages: %s, %q", seen, cursor)
 	}
-	if _, err := s.Call(as(access.Owner), "alarm list", &api.AlarmQuery{Limit: 1, Cursor: "mx1 part:gone"}); status(err) != http.StatusConflict {
+	if _, err := s.Call(as(access.Owner), "alarm list", &api.AlarmQuery{Limit: 1, Cursor: "mx1 part:gone"}); controltest.Status(err) != http.StatusConflict {
 		t.Error(err)
 	}
-}
-
-func status(err error) int {
-	if f, ok := errors.AsType[*control.Fault](err); ok {
-		return f.Status
-	}
-	return 0
 }
 
 // TestAck shows who may acknowledge, for how long, what is audited, and what is refused.
@@ -104,7 +98,7 @@ func TestAck(t *testing.T) {
 	} {
 		before := len(*told)
 		out, err := s.Call(as(x.role), "alarm ack", &x.in)
-		if status(err) != x.want || len(*told) != before+1 {
+		if controltest.Status(err) != x.want || len(*told) != before+1 {
 			t.Errorf("%s, %+v: %v; %d entries", x.role, x.in, err, len(*told)-before)
 		}
 		if x.want != 0 {
@@ -140,7 +134,7 @@ func TestPaths(t *testing.T) {
 	if err != nil || len(out.(*api.AlarmTest).Paths) != 1 {
 		t.Error(out, err)
 	}
-	if _, err = s.Call(as(access.Operator), "alarm test", &api.AlarmTestOf{Path: "pager"}); status(err) != http.StatusConflict {
+	if _, err = s.Call(as(access.Operator), "alarm test", &api.AlarmTestOf{Path: "pager"}); controltest.Status(err) != http.StatusConflict {
 		t.Error(err)
 	}
 	out, err = s.Call(as(access.Auditor), "alarm paths", &struct{}{})

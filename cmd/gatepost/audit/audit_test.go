@@ -14,6 +14,7 @@ import (
 	"gatepost/internal/api"
 	"gatepost/internal/audit"
 	"gatepost/internal/control"
+	"gatepost/internal/control/controltest"
 )
 
 // store is one that tells what it was asked, and what it has.
@@ -119,7 +120,7 @@ func TestPages(t *testing.T) {
 			in = &api.AuditQuery{Limit: 2}
 		}
 		_, err := surface.Call(owner, name, in)
-		if f, ok := errors.AsType[*control.Fault](err); !ok || f.Status != 503 {
+		if controltest.Status(err) != 503 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/control"
+	"gatepost/internal/control/controltest"
 	"gatepost/internal/store"
 )
 
@@ -229,7 +230,7 @@ func TestStory(t *testing.T) {
 			rcpts := sees(a, e)
 			out, err := w.Call(access.With(t.Context(), a), "trace", &api.LogReference{ID: e.Record.ID.String()})
 			if len(rcpts) == 0 && !a.Everywhere() {
-				if f, ok := errors.AsType[*control.Fault](err); !ok || f.Status != 404 {
+				if controltest.Status(err) != 404 {
 					t.Errorf("%v of %v: %v", a.Domains, sees(everybody(), e), err)
 				}
 				continue

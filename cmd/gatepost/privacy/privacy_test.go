@@ -13,6 +13,7 @@ import (
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/control"
+	"gatepost/internal/control/controltest"
 )
 
 // listed is a part that has so many records.
@@ -39,11 +40,7 @@ func surface(parts ...Part) (*control.Surface, *[]control.Entry) {
 }
 
 func ask(s *control.Surface, who access.Actor, name string, in any) (*api.PrivacyJob, error) {
-	out, err := s.Call(access.With(context.Background(), who), name, in)
-	if err != nil {
-		return nil, err
-	}
-	return out.(*api.PrivacyJob), nil
+	return controltest.Ask[*api.PrivacyJob](context.Background(), s, who, name, in)
 }
 
 // TestJob shows what an export and an erasure tell: each part in its order, the error of one and all others nevertheless, what stays
@@ -109,7 +106,7 @@ func TestOneAtATime(t *testing.T) {
 		}
 		for _, name := range []string{"privacy export", "privacy erase"} {
 			_, err := ask(s, owner, name, in)
-			if f, ok := errors.AsType[*control.Fault](err); !ok || f.Status != 409 {
+			if controltest.Status(err) != 409 {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -131,7 +128,7 @@ func TestRefused(t *testing.T) {
 	for _, who := range []access.Actor{{}, {Role: access.Operator}, {Role: access.Auditor}, {Role: access.DomainAdmin}, {Role: access.Owner, Domains: []string{"example.org"}}, {Role: access.Owner, Rights: []access.Right{access.LogRead}}} {
 		for _, name := range []string{"privacy export", "privacy erase"} {
 			_, err := ask(s, who, name, in)
-			if f, ok := errors.AsType[*control.Fault](err); !ok || f.Status != 403 {
+			if controltest.Status(err) != 403 {
 				t.Errorf("%+v: %s: %v", who, name, err)
 			}
 		}
@@ -143,7 +140,7 @@ func TestRefused(t *testing.T) {
 	}
 	for _, address := range []string{"", "anna", "@example.org", "anna@", "*@example.org", "a b@example.org", "a@b\r\nc.example", strings.Repeat("a", 330) + "@b.example"} {
 		_, err := ask(s, access.Actor{Role: access.Owner}, "privacy erase", &api.PrivacyAsked{Address: address})
-		if f, ok := errors.AsType[*control.Fault](err); !ok || f.Status != 400 {
+		if controltest.Status(err) != 400 {
 			t.Errorf("%q: %v", address, err)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/control"
+	"gatepost/internal/control/controltest"
 	"gatepost/internal/store"
 )
 
@@ -112,23 +113,6 @@ func (w *world) keep(t *testing.T, reason gateway.Reason, to ...string) gateway.
 	return id
 }
 
-func ask[Out any](t *testing.T, w *world, a access.Actor, name string, in any) (Out, error) {
-	t.Helper()
-	out, err := w.Call(access.With(t.Context(), a), name, in)
-	if err != nil {
-		var none Out
-		return none, err
-	}
-	return out.(Out), nil
-}
-
-func status(err error) int {
-	if f, ok := errors.AsType[*control.Fault](err); ok {
-		return f.Status
-	}
-	return 0
-}
-
 func of(r access.Role, domains ...string) access.Actor {
 	return access.Actor{Name: "anna", Role: r, Domains: domains, Via: access.BySession}
 }
@@ -173,7 +157,7 @@ func TestKeptIsBounded(t *testing.T) {
 		for limit := 1; limit <= 13; limit += 3 {
 			var got []gateway.ID
 			for in := (&api.KeptAsk{Limit: limit}); ; {
-				page, err := ask[*api.KeptList](t, w, a, "quarantine list", in)
+				page, err := controltest.Ask[*api.KeptList](t.Context(), w.Surface, a, "quarantine list", in)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -193,9 +177,9 @@ func TestKeptIsBounded(t *testing.T) {
 			}
 		}
 		for _, id := range all {
-			l, err := ask[*quarantine.Looked](t, w, a, "quarantine show", &api.KeptID{ID: id.String()})
+			l, err := controltest.Ask[*quarantine.Looked](t.Context(), w.Surface, a, "quarantine show", &api.KeptID{ID: id.String()})
 			if len(sees(id)) == 0 {
-				if status(err) != 404 {
+				if controltest.Status(err) != 404 {
 					t.Errorf("%v: %v", a.Domains, err)
 				}
 				continue
@@ -205,7 +189,7 @@ func TestKeptIsBounded(t *testing.T) {
 			}
 			check("a message", id, l)
 		}
-		if page, err := ask[*api.KeptList](t, w, a, "quarantine list", &api.KeptAsk{Limit: 50, Rcpt: "b@two.example"}); err != nil || !a.SeesAny("b@two.example") && len(page.Messages) > 0 {
+		if page, err := controltest.Ask[*api.KeptList](t.Context(), w.Surface, a, "quarantine list", &api.KeptAsk{Limit: 50, Rcpt: "b@two.example"}); err != nil || !a.SeesAny("b@two.example") && len(page.Messages) > 0 {
 			t.Errorf("%v: a guess: %v, %v", a.Domains, page, err)
 		}
 	}
@@ -242,8 +226,8 @@ func TestKeptChanges(t *testing.T) {
 		"an auditor":              {of(access.Auditor), api.KeptRelease{IDs: []gateway.ID{shared}}, 403, ""},
 		"a copy that is no one's": {operator, api.KeptRelease{IDs: []gateway.ID{shared}, Rcpts: []string{"z@one.example"}}, 0, "not a recipient"},
 	} {
-		out, err := ask[*api.KeptChanged](t, w, c.actor, "quarantine release", &c.in)
-		if status(err) != c.code {
+		out, err := controltest.Ask[*api.KeptChanged](t.Context(), w.Surface, c.actor, "quarantine release", &c.in)
+		if controltest.Status(err) != c.code {
 			t.Errorf("%s: %v", name, err)
 		} else if err == nil {
 			if text, _ := json.Marshal(out.Messages[0]); !strings.Contains(string(text), c.want) || name == "his copies" && strings.Contains(string(text), "two.example") {
@@ -267,25 +251,25 @@ func TestKeptChanges(t *testing.T) {
 		want string // states of the message
 	}{{api.KeptDelete{IDs: []gateway.ID{other}}, "visible"}, {api.KeptDelete{IDs: []gateway.ID{shared}, Rcpts: []string{"b@two.example"}}, "visible visible visible"},
 		{api.KeptDelete{IDs: []gateway.ID{shared}}, "deleted visible deleted"}, {api.KeptDelete{IDs: []gateway.ID{bad}}, "gone<nil>"}} {
-		if _, err := ask[*api.KeptChanged](t, w, one, "quarantine delete", &c.in); err != nil || states(c.in.IDs[0]) != c.want {
+		if _, err := controltest.Ask[*api.KeptChanged](t.Context(), w.Surface, one, "quarantine delete", &c.in); err != nil || states(c.in.IDs[0]) != c.want {
 			t.Errorf("%+v: %v, %s", c.in, err, states(c.in.IDs[0]))
 		}
 	}
-	if _, err := ask[*api.KeptChanged](t, w, one, "quarantine forward", &api.KeptForward{IDs: []gateway.ID{shared}, To: "h@one.example"}); status(err) != 403 {
+	if _, err := controltest.Ask[*api.KeptChanged](t.Context(), w.Surface, one, "quarantine forward", &api.KeptForward{IDs: []gateway.ID{shared}, To: "h@one.example"}); controltest.Status(err) != 403 {
 		t.Errorf("a help desk reads by forwarding: %v", err)
 	}
-	if _, err := ask[*api.KeptChanged](t, w, admin, "quarantine forward", &api.KeptForward{IDs: []gateway.ID{other}, To: "h@two.example"}); status(err) != 403 {
+	if _, err := controltest.Ask[*api.KeptChanged](t.Context(), w.Surface, admin, "quarantine forward", &api.KeptForward{IDs: []gateway.ID{other}, To: "h@two.example"}); controltest.Status(err) != 403 {
 		t.Errorf("to another's domain: %v", err)
 	}
-	if out, err := ask[*api.KeptChanged](t, w, admin, "quarantine forward", &api.KeptForward{IDs: []gateway.ID{other}, To: "h@one.example"}); err != nil || !strings.Contains(out.Messages[0].Error, "not in quarantine") {
+	if out, err := controltest.Ask[*api.KeptChanged](t.Context(), w.Surface, admin, "quarantine forward", &api.KeptForward{IDs: []gateway.ID{other}, To: "h@one.example"}); err != nil || !strings.Contains(out.Messages[0].Error, "not in quarantine") {
 		t.Errorf("another's message: %+v, %v", out, err)
 	}
 	for _, name := range []string{"expire", "clear-latch", "key rotate"} {
-		if _, err := ask[any](t, w, of(access.QuarantineManager), "quarantine "+name, &struct{}{}); status(err) != 403 {
+		if _, err := controltest.Ask[any](t.Context(), w.Surface, of(access.QuarantineManager), "quarantine "+name, &struct{}{}); controltest.Status(err) != 403 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	keys, err := ask[*api.KeptKeys](t, w, operator, "quarantine key rotate", &struct{}{})
+	keys, err := controltest.Ask[*api.KeptKeys](t.Context(), w.Surface, operator, "quarantine key rotate", &struct{}{})
 	if err != nil || len(keys.Keys) != 2 || !slices.Equal(w.told, []string{"made key anna"}) {
 		t.Errorf("%+v, %v, %q", keys, err, w.told)
 	}
@@ -307,12 +291,12 @@ func TestKeptView(t *testing.T) {
 		{of(access.QuarantineManager, "one.example"), api.KeptLook{ID: mine.String(), Why: "asked"}, 0},
 		{access.Actor{Name: "root", Role: access.Owner, Via: access.BySocket}, api.KeptLook{ID: others.String()}, 0}} {
 		audited = nil
-		l, err := ask[*quarantine.Looked](t, w, c.actor, "quarantine view", &c.in)
-		if status(err) != c.code || err == nil && !strings.HasSuffix(string(l.Message), "secret text\r\n") || len(audited) != 1 {
+		l, err := controltest.Ask[*quarantine.Looked](t.Context(), w.Surface, c.actor, "quarantine view", &c.in)
+		if controltest.Status(err) != c.code || err == nil && !strings.HasSuffix(string(l.Message), "secret text\r\n") || len(audited) != 1 {
 			t.Errorf("%+v: %v, %v", c, err, audited)
 		}
-		f, err := ask[*control.File](t, w, c.actor, "quarantine raw", &c.in)
-		if status(err) != c.code || err == nil && (!strings.HasSuffix(string(f.Data), "secret text\r\n") || f.Type != "message/rfc822") || len(audited) != 2 {
+		f, err := controltest.Ask[*control.File](t.Context(), w.Surface, c.actor, "quarantine raw", &c.in)
+		if controltest.Status(err) != c.code || err == nil && (!strings.HasSuffix(string(f.Data), "secret text\r\n") || f.Type != "message/rfc822") || len(audited) != 2 {
 			t.Errorf("%+v: %v, %v", c, err, audited)
 		}
 		if text, _ := json.Marshal(audited); strings.Contains(string(text), "secret text") {

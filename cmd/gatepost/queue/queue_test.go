@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/control"
+	"gatepost/internal/control/controltest"
 )
 
 func address(text string) (a gateway.Address) { _ = a.UnmarshalText([]byte(text)); return a }
@@ -60,23 +60,6 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func ask[Out any](t *testing.T, w *world, a access.Actor, name string, in any) (Out, error) {
-	t.Helper()
-	out, err := w.Call(access.With(t.Context(), a), name, in)
-	if err != nil {
-		var none Out
-		return none, err
-	}
-	return out.(Out), nil
-}
-
-func status(err error) int {
-	if f, ok := errors.AsType[*control.Fault](err); ok {
-		return f.Status
-	}
-	return 0
-}
-
 // TestQueueIsBounded shows the list, page by page in pages of all lengths, and each message, to whoever sees everything and to whoever
 // sees some domains: nothing that he is shown names a recipient of another.
 func TestQueueIsBounded(t *testing.T) {
@@ -112,7 +95,7 @@ func TestQueueIsBounded(t *testing.T) {
 		for limit := 1; limit <= 13; limit++ {
 			var got []gateway.ID
 			for in := (&api.QueueAsk{Limit: limit}); ; {
-				page, err := ask[*api.QueueList](t, w, a, "queue list", in)
+				page, err := controltest.Ask[*api.QueueList](t.Context(), w.Surface, a, "queue list", in)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -132,9 +115,9 @@ func TestQueueIsBounded(t *testing.T) {
 			}
 		}
 		for _, id := range w.ids {
-			s, err := ask[*spool.Shown](t, w, a, "queue show", &api.QueueID{ID: id.String()})
+			s, err := controltest.Ask[*spool.Shown](t.Context(), w.Surface, a, "queue show", &api.QueueID{ID: id.String()})
 			if to := sees(w.rcpts[id]); len(to) == 0 {
-				if status(err) != 404 {
+				if controltest.Status(err) != 404 {
 					t.Errorf("%v: %v", a.Domains, err)
 				}
 			} else if err != nil || len(s.Rcpts) != len(to) {
@@ -143,12 +126,12 @@ func TestQueueIsBounded(t *testing.T) {
 			check("a message", s, w.rcpts[id])
 		}
 		if !a.Everywhere() { // a guess
-			page, err := ask[*api.QueueList](t, w, a, "queue list", &api.QueueAsk{Limit: 9, QueueFilter: api.QueueFilter{To: "b@two"}})
+			page, err := controltest.Ask[*api.QueueList](t.Context(), w.Surface, a, "queue list", &api.QueueAsk{Limit: 9, QueueFilter: api.QueueFilter{To: "b@two"}})
 			if err != nil || len(page.Messages) != 0 {
 				t.Errorf("%v: a guess finds %d, %v", a.Domains, len(page.Messages), err)
 			}
 			for _, verb := range []spool.Verb{spool.Retry, spool.Delete} {
-				if _, err := ask[*api.QueueChanged](t, w, a, "queue "+string(verb), &api.QueueChange{IDs: w.ids}); status(err) != 403 {
+				if _, err := controltest.Ask[*api.QueueChanged](t.Context(), w.Surface, a, "queue "+string(verb), &api.QueueChange{IDs: w.ids}); controltest.Status(err) != 403 {
 					t.Errorf("%v: %s: %v", a.Domains, verb, err)
 				}
 			}
@@ -162,19 +145,19 @@ func TestQueueView(t *testing.T) {
 	admin := access.Actor{Name: "d", Role: access.DomainAdmin, Domains: []string{"one.example"}, Via: access.BySession}
 	for in, want := range map[api.QueueLook]int{{ID: w.ids[0].String()}: 400, {ID: w.ids[0].String(), Why: " "}: 400, {ID: w.ids[0].String(), Why: strings.Repeat("x", 201)}: 400,
 		{ID: w.ids[1].String(), Why: "asked"}: 404, {ID: "nonsense", Why: "asked"}: 400} {
-		if _, err := ask[*control.File](t, w, admin, "queue view", &in); status(err) != want {
+		if _, err := controltest.Ask[*control.File](t.Context(), w.Surface, admin, "queue view", &in); controltest.Status(err) != want {
 			t.Errorf("%+v: %v", in, err)
 		}
 	}
 
-	f, err := ask[*control.File](t, w, admin, "queue view", &api.QueueLook{ID: w.ids[0].String(), Why: "asked"})
+	f, err := controltest.Ask[*control.File](t.Context(), w.Surface, admin, "queue view", &api.QueueLook{ID: w.ids[0].String(), Why: "asked"})
 	if err != nil || !strings.HasSuffix(string(f.Data), "body\r\n") || f.Type != "message/rfc822" {
 		t.Errorf("%+v, %v", f, err)
 	}
-	if _, err := ask[*control.File](t, w, access.Actor{Name: "h", Role: access.HelpDesk}, "queue view", &api.QueueLook{ID: w.ids[0].String(), Why: "asked"}); status(err) != 403 {
+	if _, err := controltest.Ask[*control.File](t.Context(), w.Surface, access.Actor{Name: "h", Role: access.HelpDesk}, "queue view", &api.QueueLook{ID: w.ids[0].String(), Why: "asked"}); controltest.Status(err) != 403 {
 		t.Errorf("help desk: %v", err)
 	}
-	if _, err := ask[*control.File](t, w, access.Actor{Name: "root", Role: access.Owner, Via: access.BySocket}, "queue view", &api.QueueLook{ID: w.ids[0].String()}); err != nil {
+	if _, err := controltest.Ask[*control.File](t.Context(), w.Surface, access.Actor{Name: "root", Role: access.Owner, Via: access.BySocket}, "queue view", &api.QueueLook{ID: w.ids[0].String()}); err != nil {
 		t.Error(err)
 	}
 }
@@ -185,33 +168,33 @@ func TestQueueChanges(t *testing.T) {
 	var audited []control.Entry
 	w.Audit = func(_ context.Context, e control.Entry) { audited = append(audited, e) }
 	op := access.Actor{Name: "anna", Role: access.Operator}
-	if _, err := ask[*api.QueueChanged](t, w, op, "queue hold", &api.QueueChange{}); status(err) != 400 {
+	if _, err := controltest.Ask[*api.QueueChanged](t.Context(), w.Surface, op, "queue hold", &api.QueueChange{}); controltest.Status(err) != 400 {
 		t.Errorf("none: %v", err)
 	}
-	if _, err := ask[*api.QueueChanged](t, w, op, "queue hold", &api.QueueChange{IDs: make([]gateway.ID, atOnce+1)}); status(err) != 400 {
+	if _, err := controltest.Ask[*api.QueueChanged](t.Context(), w.Surface, op, "queue hold", &api.QueueChange{IDs: make([]gateway.ID, atOnce+1)}); controltest.Status(err) != 400 {
 		t.Errorf("too many: %v", err)
 	}
-	if _, err := ask[*api.QueueChanged](t, w, op, "queue reroute", &api.QueueReroute{QueueChange: api.QueueChange{IDs: w.ids[:1]}, ToRoute: "nowhere"}); status(err) != 409 {
+	if _, err := controltest.Ask[*api.QueueChanged](t.Context(), w.Surface, op, "queue reroute", &api.QueueReroute{QueueChange: api.QueueChange{IDs: w.ids[:1]}, ToRoute: "nowhere"}); controltest.Status(err) != 409 {
 		t.Errorf("nowhere: %v", err)
 	}
 	audited = nil
-	out, err := ask[*api.QueueChanged](t, w, op, "queue hold", &api.QueueChange{IDs: w.ids[:2]})
+	out, err := controltest.Ask[*api.QueueChanged](t.Context(), w.Surface, op, "queue hold", &api.QueueChange{IDs: w.ids[:2]})
 	if err != nil || len(out.Messages) != 2 || out.Messages[0].Error != "" || len(audited) != 1 || audited[0].Change.Object != w.ids[0].String()+" "+w.ids[1].String() {
 		t.Errorf("%+v, %v, %+v", out, err, audited)
 	}
-	out, err = ask[*api.QueueChanged](t, w, op, "queue release", &api.QueueChange{IDs: w.ids[:3], DryRun: true})
+	out, err = controltest.Ask[*api.QueueChanged](t.Context(), w.Surface, op, "queue release", &api.QueueChange{IDs: w.ids[:3], DryRun: true})
 	if err != nil || len(out.Messages) != 3 || out.Messages[0].Error != "" || out.Messages[2].Error == "" {
 		t.Errorf("%+v, %v", out, err)
 	}
-	out, err = ask[*api.QueueChanged](t, w, op, "queue delete", &api.QueueChange{IDs: w.ids[:3], QueueFilter: api.QueueFilter{State: "held"}})
+	out, err = controltest.Ask[*api.QueueChanged](t.Context(), w.Surface, op, "queue delete", &api.QueueChange{IDs: w.ids[:3], QueueFilter: api.QueueFilter{State: "held"}})
 	if err != nil || len(out.Messages) != 2 {
 		t.Errorf("what the filter picks no more is changed: %+v, %v", out, err)
 	}
-	if _, err := ask[*api.Was](t, w, op, "queue clear-latch", &struct{}{}); status(err) != 409 || w.cleared != "" {
+	if _, err := controltest.Ask[*api.Was](t.Context(), w.Surface, op, "queue clear-latch", &struct{}{}); controltest.Status(err) != 409 || w.cleared != "" {
 		t.Errorf("%v", err)
 	}
 	for _, c := range []string{"x", "zz.K", "-5." + w.ids[0].String(), w.ids[0].String()} {
-		if _, err := ask[*api.QueueList](t, w, op, "queue list", &api.QueueAsk{Limit: 1, Cursor: c}); status(err) != 400 {
+		if _, err := controltest.Ask[*api.QueueList](t.Context(), w.Surface, op, "queue list", &api.QueueAsk{Limit: 1, Cursor: c}); controltest.Status(err) != 400 {
 			t.Errorf("cursor %s: %v", c, err)
 		}
 	}
