@@ -73,6 +73,19 @@ func Complain(e Env, what string, err error) int {
 	return Found
 }
 
+// Reply shows what an operation answered, as JSON with --json and else by show, or complains of what there is instead. It returns
+// the exit code.
+func Reply[Out any](e Env, f *Flags, what string, out *Out, err error, show func(*Out)) int {
+	switch {
+	case err != nil:
+		return Complain(e, what, err)
+	case f.JSON:
+		return JSON(e, out)
+	}
+	show(out)
+	return Done
+}
+
 // By names the person at the terminal, for the journal: what he says of himself, which the daemon completes by what the
 // kernel says.
 func By() string {

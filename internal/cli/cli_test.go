@@ -76,6 +76,29 @@ func TestComplain(t *testing.T) {
 	}
 }
 
+// TestReply shows an answer to people, to programs, and what is told and returned where there is none.
+func TestReply(t *testing.T) {
+	type answer struct {
+		N int `json:"n"`
+	}
+	for _, c := range []struct {
+		json bool
+		err  error
+		code int
+		want string
+	}{{false, nil, Done, "7 shown\n"}, {true, nil, Done, "{\"n\":7}\n"}, {true, control.ErrNotRunning, Unreachable, "gatepost queue show: " + control.ErrNotRunning.Error() + "\n"}} {
+		var told bytes.Buffer
+		e, out := Env{Out: &told, Err: &told}, &answer{7}
+		if c.err != nil {
+			out = nil
+		}
+		code := Reply(e, &Flags{JSON: c.json}, "queue show", out, c.err, func(a *answer) { fmt.Fprintf(&told, "%d shown\n", a.N) })
+		if code != c.code || told.String() != c.want {
+			t.Errorf("%+v: %d, %s", c, code, told.String())
+		}
+	}
+}
+
 // TestMoment shows how people write a time.
 func TestMoment(t *testing.T) {
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.Local)

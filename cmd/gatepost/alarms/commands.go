@@ -10,6 +10,7 @@ import (
 
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
+	"gatepost/internal/control"
 )
 
 // Commands are those of gatepost alarm.
@@ -69,16 +70,9 @@ func listing(ctx context.Context, e cli.Env, args []string) int {
 }
 
 // one asks for what is about one alarm, and shows it.
-func one(e cli.Env, f *cli.Flags, what string, ask func() (*api.Alarm, error)) int {
-	out, err := ask()
-	if err != nil {
-		return cli.Complain(e, what, err)
-	}
-	if f.JSON {
-		return cli.JSON(e, out)
-	}
-	tell(e, out)
-	return cli.Done
+func one[In any](ctx context.Context, e cli.Env, f *cli.Flags, o control.Operation, in *In) int {
+	out, err := cli.Call[api.Alarm](ctx, e, f, o, in)
+	return cli.Reply(e, f, o.Name, out, err, func(a *api.Alarm) { tell(e, a) })
 }
 
 func showing(ctx context.Context, e cli.Env, args []string) int {
@@ -87,9 +81,7 @@ func showing(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	return one(e, f, "alarm show", func() (*api.Alarm, error) {
-		return cli.Call[api.Alarm](ctx, e, f, showQuestion(), &api.AlarmName{ID: id})
-	})
+	return one(ctx, e, f, showQuestion(), &api.AlarmName{ID: id})
 }
 
 func acking(ctx context.Context, e cli.Env, args []string) int {
@@ -102,7 +94,7 @@ func acking(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	in.ID = id
-	return one(e, f, "alarm ack", func() (*api.Alarm, error) { return cli.Call[api.Alarm](ctx, e, f, ackQuestion(), in) })
+	return one(ctx, e, f, ackQuestion(), in)
 }
 
 func unacking(ctx context.Context, e cli.Env, args []string) int {
@@ -111,9 +103,7 @@ func unacking(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	return one(e, f, "alarm unack", func() (*api.Alarm, error) {
-		return cli.Call[api.Alarm](ctx, e, f, unackQuestion(), &api.AlarmName{ID: id})
-	})
+	return one(ctx, e, f, unackQuestion(), &api.AlarmName{ID: id})
 }
 
 // named reads the name of an alarm.

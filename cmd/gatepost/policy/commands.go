@@ -235,14 +235,7 @@ func compare(ctx context.Context, e cli.Env, args []string) int {
 		}
 	}
 	d, err := cli.Call[api.Diff](ctx, e, f, diffQuestion(), in)
-	if err != nil {
-		return cli.Complain(e, "policy diff", err)
-	}
-	if f.JSON {
-		return cli.JSON(e, d)
-	}
-	fmt.Fprint(e.Out, d.Diff)
-	return cli.Done
+	return cli.Reply(e, f, "policy diff", d, err, func(d *api.Diff) { fmt.Fprint(e.Out, d.Diff) })
 }
 
 // checked has a file looked at, and tells its problems; or what it changes.
@@ -321,22 +314,17 @@ func apply(ctx context.Context, e cli.Env, args []string) int {
 
 // published tells what came of a version.
 func published(e cli.Env, f *cli.Flags, what string, p *api.Published, err error) int {
-	if err != nil {
-		return cli.Complain(e, "policy "+what, err)
-	}
-	if f.JSON {
-		return cli.JSON(e, p)
-	}
-	switch {
-	case p.Unchanged:
-		fmt.Fprintf(e.Err, "nothing changed: version %d says the same (policy %s)\n", p.Number, p.Policy)
-	default:
-		fmt.Fprintf(e.Err, "version %d is in force for new sessions (policy %s)\n", p.Number, p.Policy)
-	}
-	if !p.Confirm.IsZero() {
-		fmt.Fprintf(e.Err, "it is undone unless you confirm it until %s: gatepost policy confirm %d\n", p.Confirm.Local().Format(time.DateTime), p.Number)
-	}
-	return cli.Done
+	return cli.Reply(e, f, "policy "+what, p, err, func(p *api.Published) {
+		switch {
+		case p.Unchanged:
+			fmt.Fprintf(e.Err, "nothing changed: version %d says the same (policy %s)\n", p.Number, p.Policy)
+		default:
+			fmt.Fprintf(e.Err, "version %d is in force for new sessions (policy %s)\n", p.Number, p.Policy)
+		}
+		if !p.Confirm.IsZero() {
+			fmt.Fprintf(e.Err, "it is undone unless you confirm it until %s: gatepost policy confirm %d\n", p.Confirm.Local().Format(time.DateTime), p.Number)
+		}
+	})
 }
 
 func confirm(ctx context.Context, e cli.Env, args []string) int {
@@ -360,14 +348,7 @@ func confirm(ctx context.Context, e cli.Env, args []string) int {
 		}
 	}
 	p, err := cli.Call[api.Policy](ctx, e, f, confirmQuestion(), &Stay{n})
-	if err != nil {
-		return cli.Complain(e, "policy confirm", err)
-	}
-	if f.JSON {
-		return cli.JSON(e, p)
-	}
-	fmt.Fprintf(e.Err, "version %d stays\n", n)
-	return cli.Done
+	return cli.Reply(e, f, "policy confirm", p, err, func(*api.Policy) { fmt.Fprintf(e.Err, "version %d stays\n", n) })
 }
 
 func rollback(ctx context.Context, e cli.Env, args []string) int {

@@ -208,14 +208,7 @@ func keptShow(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	l, err := lookAt(ctx, e, f, id)
-	if err != nil {
-		return cli.Complain(e, "quarantine show", err)
-	}
-	if f.JSON {
-		return cli.JSON(e, l)
-	}
-	printLooked(e.Out, l)
-	return cli.Done
+	return cli.Reply(e, f, "quarantine show", l, err, func(l *quarantine.Looked) { printLooked(e.Out, l) })
 }
 
 func printLooked(w io.Writer, l *quarantine.Looked) {

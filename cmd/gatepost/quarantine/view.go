@@ -2,7 +2,6 @@ package quarantine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -36,18 +35,7 @@ func keptView(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Done
 	}
 	l, err := cli.Call[quarantine.Looked](ctx, e, f, viewQuestion(), in)
-	if err != nil {
-		return cli.Complain(e, "quarantine view", err)
-	}
-	switch {
-	case f.JSON:
-		if json.NewEncoder(e.Out).Encode(l) != nil {
-			return cli.Found
-		}
-	default:
-		printView(e.Out, l)
-	}
-	return cli.Done
+	return cli.Reply(e, f, "quarantine view", l, err, func(l *quarantine.Looked) { printView(e.Out, l) })
 }
 
 // printView shows the header section, what the message is made of, and its text.

@@ -226,14 +226,7 @@ func show(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Done
 	}
 	s, err := read[spool.Shown](ctx, e, f, showQuestion(), &api.QueueID{ID: id.String()})
-	if err != nil {
-		return cli.Complain(e, "queue show", err)
-	}
-	if f.JSON {
-		return cli.JSON(e, s)
-	}
-	printShown(e.Out, s)
-	return cli.Done
+	return cli.Reply(e, f, "queue show", s, err, func(s *spool.Shown) { printShown(e.Out, s) })
 }
 
 // printShown shows one message.

@@ -87,14 +87,7 @@ func run[Out, In any](ctx context.Context, t *Terminal, e cli.Env, f *cli.Flags,
 		return cli.Usage
 	}
 	out, err := ask[Out](ctx, t, e, f, o, asked)
-	if err != nil {
-		return cli.Complain(e, o.Name, err)
-	}
-	if f.JSON {
-		return cli.JSON(e, out)
-	}
-	show(out)
-	return cli.Done
+	return cli.Reply(e, f, o.Name, out, err, show)
 }
 
 // words is an option that may stand more than once.

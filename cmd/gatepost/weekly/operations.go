@@ -66,27 +66,17 @@ func run(ctx context.Context, e cli.Env, args []string) int {
 	}
 	if *send {
 		out, err := cli.Call[api.WeeklySent](ctx, e, f, sendQuestion(), &struct{}{})
-		switch {
-		case err != nil:
-			return cli.Complain(e, "report weekly", err)
-		case f.JSON:
-			return cli.JSON(e, out)
-		}
-		fmt.Fprintf(e.Err, "mailed to %s: %s\n", strings.Join(out.To, ", "), cli.Shown(out.Said, 300))
-		return cli.Done
+		return cli.Reply(e, f, "report weekly", out, err, func(s *api.WeeklySent) {
+			fmt.Fprintf(e.Err, "mailed to %s: %s\n", strings.Join(s.To, ", "), cli.Shown(s.Said, 300))
+		})
 	}
 	out, err := cli.Call[api.WeeklyText](ctx, e, f, showQuestion(), &struct{}{})
-	switch {
-	case err != nil:
-		return cli.Complain(e, "report weekly", err)
-	case f.JSON:
-		return cli.JSON(e, out)
-	}
-	fmt.Fprint(e.Out, out.Text)
-	if out.Next == "" {
-		fmt.Fprintln(e.Err, "it is mailed to nobody")
-	} else {
-		fmt.Fprintf(e.Err, "it is mailed to %s, next on %s\n", strings.Join(out.To, ", "), out.Next)
-	}
-	return cli.Done
+	return cli.Reply(e, f, "report weekly", out, err, func(r *api.WeeklyText) {
+		fmt.Fprint(e.Out, r.Text)
+		if r.Next == "" {
+			fmt.Fprintln(e.Err, "it is mailed to nobody")
+		} else {
+			fmt.Fprintf(e.Err, "it is mailed to %s, next on %s\n", strings.Join(r.To, ", "), r.Next)
+		}
+	})
 }

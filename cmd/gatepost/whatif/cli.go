@@ -64,14 +64,7 @@ func simulate(ctx context.Context, e cli.Env, args []string) int {
 		}
 	}
 	got, err := cli.Call[api.Simulation](ctx, e, f, Simulate(), &ask)
-	if err != nil {
-		return cli.Complain(e, "policy simulate", err)
-	}
-	if f.JSON {
-		return cli.JSON(e, got)
-	}
-	print(e.Out, got)
-	return cli.Done
+	return cli.Reply(e, f, "policy simulate", got, err, func(s *api.Simulation) { print(e.Out, s) })
 }
 
 // print tells a simulation.
