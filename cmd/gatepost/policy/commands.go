@@ -43,8 +43,8 @@ func version(e cli.Env, what string, args []string) (int64, bool) {
 	return n, true
 }
 
-// readDocument reads a file that is to be a policy, one octet more than it may have at most.
-func readDocument(name string) (string, error) {
+// ReadDocument reads a file that is to be a policy, one octet more than it may have at most; - is the standard input.
+func ReadDocument(name string) (string, error) {
 	f := os.Stdin
 	if name != "-" {
 		var err error
@@ -240,7 +240,7 @@ func compare(ctx context.Context, e cli.Env, args []string) int {
 
 // checked has a file looked at, and tells its problems; or what it changes.
 func checked(ctx context.Context, e cli.Env, f *cli.Flags, what, file string, diff bool) (*api.Checked, int) {
-	text, err := readDocument(file)
+	text, err := ReadDocument(file)
 	if err != nil {
 		return nil, cli.Complain(e, "policy "+what, err)
 	}
@@ -291,7 +291,7 @@ func apply(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	text, err := readDocument(file)
+	text, err := ReadDocument(file)
 	if err != nil {
 		return cli.Complain(e, "policy apply", err)
 	}

@@ -9,8 +9,8 @@ import (
 	"gatepost/internal/control"
 )
 
-// maxDocument bounds the body of a request with a document: each octet of which may have become six.
-const maxDocument = 6*config.MaxFile + 64<<10
+// MaxBody bounds the body of a request with a document: each octet of which may have become six.
+const MaxBody = 6*config.MaxFile + 64<<10
 
 // Bounds of a publish. Its time is that of everything that the document names: files, directories, lists.
 const (
@@ -27,11 +27,6 @@ type None struct{}
 type Page struct {
 	Limit  int   `json:"limit" default:"50" min:"1" max:"500" doc:"How many, at most"`
 	Cursor int64 `json:"cursor" min:"0" doc:"Where the list goes on: next of the answer before"`
-}
-
-// One names a version.
-type One struct {
-	Number int64 `json:"-" path:"number" min:"1" doc:"The number of the version"`
 }
 
 // Some names a version, or what is in force.
@@ -91,11 +86,11 @@ func diffQuestion() control.Operation {
 }
 
 func checkQuestion() control.Operation {
-	return control.Operation{Name: "policy check", Method: http.MethodPost, Path: "/policy/check", Doc: "Say whether a document could be published, what is wrong with it, and what it changes", Right: access.PolicyDraft, Body: maxDocument, Time: publishTime}
+	return control.Operation{Name: "policy check", Method: http.MethodPost, Path: "/policy/check", Doc: "Say whether a document could be published, what is wrong with it, and what it changes", Right: access.PolicyDraft, Body: MaxBody, Time: publishTime}
 }
 
 func applyQuestion() control.Operation {
-	return control.Operation{Name: "policy apply", Method: http.MethodPost, Path: "/policy/versions", Doc: "Publish a document as the policy", Right: access.PolicyPublish, Body: maxDocument, Time: publishTime}
+	return control.Operation{Name: "policy apply", Method: http.MethodPost, Path: "/policy/versions", Doc: "Publish a document as the policy", Right: access.PolicyPublish, Body: MaxBody, Time: publishTime}
 }
 
 func rollbackQuestion() control.Operation {
@@ -129,7 +124,7 @@ func editQuestion() control.Operation {
 }
 
 func saveQuestion() control.Operation {
-	return control.Operation{Name: "policy save", Method: http.MethodPut, Path: "/policy/draft", Doc: "Keep a document as your draft of the policy", Right: access.PolicyDraft, Body: maxDocument}
+	return control.Operation{Name: "policy save", Method: http.MethodPut, Path: "/policy/draft", Doc: "Keep a document as your draft of the policy", Right: access.PolicyDraft, Body: MaxBody}
 }
 
 func discardQuestion() control.Operation {

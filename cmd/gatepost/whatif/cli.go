@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"gatepost/cmd/gatepost/policy"
 	"gatepost/gateway"
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
@@ -31,19 +32,11 @@ func readDraft(e cli.Env, f *cli.Flags, name string) (string, error) {
 		}
 		name = filepath.Join(name, config.PolicyFile)
 	}
-	in := os.Stdin
-	if name != "-" {
-		var err error
-		if in, err = os.Open(name); err != nil {
-			return "", err
-		}
-		defer in.Close()
-	}
-	text, err := io.ReadAll(io.LimitReader(in, config.MaxFile+1))
+	text, err := policy.ReadDocument(name)
 	if err == nil && len(text) > config.MaxFile {
 		err = fmt.Errorf("%s has more than %d octets", name, config.MaxFile)
 	}
-	return string(text), err
+	return text, err
 }
 
 func simulate(ctx context.Context, e cli.Env, args []string) int {

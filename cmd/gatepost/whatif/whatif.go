@@ -6,11 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/cmd/gatepost/policy"
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
-	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/replay"
 	"gatepost/internal/store"
@@ -18,10 +18,9 @@ import (
 
 // Bounds of a question.
 const (
-	maxDocument = 6*config.MaxFile + 64<<10 // each octet of a document may have become six
-	runTime     = 55 * time.Second          // with waiting for its turn
-	maxWaiting  = 4                         // questions that wait for their turn
-	maxMarks    = 50_000                    // messages in quarantine of which somebody said something
+	runTime    = 55 * time.Second // with waiting for its turn
+	maxWaiting = 4                // questions that wait for their turn
+	maxMarks   = 50_000           // messages in quarantine of which somebody said something
 )
 
 // Desk is what questions are answered from.
@@ -47,7 +46,7 @@ func New(d Desk) *Desk {
 
 // Simulate is the operation as whoever asks knows it.
 func Simulate() control.Operation {
-	return control.Operation{Name: "policy simulate", Method: http.MethodPost, Path: "/policy/simulate", Right: access.PolicyRead, Body: maxDocument, Time: runTime,
+	return control.Operation{Name: "policy simulate", Method: http.MethodPost, Path: "/policy/simulate", Right: access.PolicyRead, Body: policy.MaxBody, Time: runTime,
 		Doc: "Judge recorded mail again under a draft of the policy, and tell which messages would have had another verdict"}
 }
 

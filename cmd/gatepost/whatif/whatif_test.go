@@ -36,14 +36,14 @@ func (s source) Judged(ctx context.Context, _ store.Window, see func(*store.Judg
 		to := gateway.Address{Text: "bob@one.example", Local: "bob", Domain: "one.example"}
 		r := &gateway.Record{ID: gateway.ID(i + 1), Time: time.Unix(int64(i), 0), Stage: gateway.Data, Rcpts: []gateway.RecordRcpt{{To: to, Code: 250}},
 			Findings: []gateway.Finding{{Check: "spamassassin", Stage: gateway.Data, Rcpt: -1, Result: gateway.Pass, Measures: []gateway.Measure{{Name: "spamd", Value: 6}}}}}
-		if err := see(&store.Judged{Record: r, Verdict: policy(8).Judge(r)}); err != nil {
+		if err := see(&store.Judged{Record: r, Verdict: policyWith(8).Judge(r)}); err != nil {
 			return nil, err
 		}
 	}
 	return nil, nil
 }
 
-func policy(quarantine float64) *gateway.Policy {
+func policyWith(quarantine float64) *gateway.Policy {
 	return &gateway.Policy{Thresholds: gateway.Thresholds{Quarantine: quarantine}, Checks: map[string]gateway.CheckPolicy{
 		"spamassassin": {Action: gateway.ActionScore, Prices: map[string]float64{"spamd": 1}}}}
 }
@@ -51,7 +51,7 @@ func policy(quarantine float64) *gateway.Policy {
 func draft(quarantine float64) *replay.Draft {
 	pl := &gateway.Pipeline{}
 	pl.Rows[gateway.Data] = []gateway.Row{{Checks: []gateway.Check{{Name: "spamassassin", Stage: gateway.Data}}}}
-	return &replay.Draft{Policy: policy(quarantine), Pipeline: pl}
+	return &replay.Draft{Policy: policyWith(quarantine), Pipeline: pl}
 }
 
 // surface serves a desk whose only draft quarantines from five points on, where the mail of the source has six.
