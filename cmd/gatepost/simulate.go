@@ -20,7 +20,7 @@ import (
 
 // simulateOperations are those of what-if.
 func (d *daemon) simulateOperations() []control.Operation {
-	w := whatif.Desk{Log: store.NewReader(logFolder(d.bootstrap)), Draft: d.draft, Version: func(ctx context.Context, number int64) ([]byte, error) {
+	return whatif.New(whatif.Desk{Log: store.NewReader(logFolder(d.bootstrap)), Draft: d.draft, Version: func(ctx context.Context, number int64) ([]byte, error) {
 		v, err := d.versions.desk.Store.Version(ctx, number)
 		if err != nil {
 			return nil, &control.Fault{Status: http.StatusNotFound, Message: err.Error()}
@@ -31,9 +31,7 @@ func (d *daemon) simulateOperations() []control.Operation {
 			return nil, nil
 		}
 		return d.vault.Find(ctx, f)
-	}}
-	desk := whatif.New(w)
-	return whatif.Operations(func() *whatif.Desk { return desk })
+	}}).Operations()
 }
 
 // draft builds a policy to judge recorded mail by, and puts nothing in force; without a text it is that in force. stale are the

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -43,11 +42,10 @@ func (s *Surface) Follow(ctx context.Context, name string, fields url.Values, se
 
 // fill makes the In of an operation.
 func (s *Surface) fill(name string, fields url.Values) (*Operation, any, error) {
-	i := slices.IndexFunc(s.Operations, func(o Operation) bool { return o.Name == name })
-	if i < 0 {
+	o := s.find(name)
+	if o == nil {
 		return nil, nil, fmt.Errorf("control: no operation %q", name)
 	}
-	o := &s.Operations[i]
 	in, err := o.Fill(fields)
 	return o, in, err
 }
@@ -87,7 +85,7 @@ func (o *Operation) Fill(fields url.Values) (any, error) {
 
 // Offers reports whether there is an operation.
 func (s *Surface) Offers(name string) bool {
-	return slices.ContainsFunc(s.Operations, func(o Operation) bool { return o.Name == name })
+	return s.find(name) != nil
 }
 
 // defaults sets what the tags say.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -80,11 +79,10 @@ type checkedIn interface{ Check() error }
 // Call runs the operation for whoever is behind the context, as pages of the console do: with his rights, and audited. in is a
 // pointer to the operation's In.
 func (s *Surface) Call(ctx context.Context, name string, in any) (any, error) {
-	i := slices.IndexFunc(s.Operations, func(o Operation) bool { return o.Name == name })
-	if i < 0 || s.Operations[i].Streams() {
+	o := s.find(name)
+	if o == nil || o.Streams() {
 		return nil, fmt.Errorf("control: no operation %q", name)
 	}
-	o := &s.Operations[i]
 	if reflect.TypeOf(in) != reflect.PointerTo(o.In) {
 		return nil, fmt.Errorf("control: %s takes %s", name, o.In)
 	}
@@ -92,6 +90,16 @@ func (s *Surface) Call(ctx context.Context, name string, in any) (any, error) {
 		return nil, err
 	}
 	return s.run(ctx, o, in)
+}
+
+// find is the operation of a name; nil where there is none.
+func (s *Surface) find(name string) *Operation {
+	for i := range s.Operations {
+		if o := &s.Operations[i]; o.Name == name {
+			return o
+		}
+	}
+	return nil
 }
 
 // run checks the right, calls, and audits.

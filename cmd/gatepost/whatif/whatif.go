@@ -50,11 +50,9 @@ func Simulate() control.Operation {
 		Doc: "Judge recorded mail again under a draft of the policy, and tell which messages would have had another verdict"}
 }
 
-// Operations are those of the noun. desk is asked at each call.
-func Operations(desk func() *Desk) []control.Operation {
-	return []control.Operation{control.Define(Simulate(), func(ctx context.Context, in *api.SimulateAsk) (*api.Simulation, error) {
-		return desk().simulate(ctx, in)
-	})}
+// Operations are those of the noun.
+func (d *Desk) Operations() []control.Operation {
+	return []control.Operation{control.Define(Simulate(), d.simulate)}
 }
 
 func (d *Desk) simulate(ctx context.Context, in *api.SimulateAsk) (*api.Simulation, error) {

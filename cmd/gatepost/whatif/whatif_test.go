@@ -66,8 +66,7 @@ func surface(d Desk) *control.Surface {
 		return nil, nil, &control.Fault{Status: http.StatusBadRequest, Message: "line 1: " + string(text)}
 	}
 	d.Version = func(_ context.Context, n int64) ([]byte, error) { return []byte("five"), nil }
-	desk := New(d)
-	return &control.Surface{Operations: Operations(func() *Desk { return desk })}
+	return &control.Surface{Operations: New(d).Operations()}
 }
 
 func as(ctx context.Context, rights ...access.Right) context.Context {
