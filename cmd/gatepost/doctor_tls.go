@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 
 	"gatepost/internal/config"
@@ -17,7 +16,8 @@ import (
 // tlsa is how the TLSA records of our mail hosts stand, by the daemon's word, or by the certificates that lie in files.
 func (b *behind) tlsa(ctx context.Context) (out []doctor.TLSAHost, err error) {
 	var all []tlsaHost
-	err = control.NewClient(b.c.Bootstrap.Control.Socket).Do(ctx, http.MethodGet, "/tls/tlsa", nil, &all)
+	asked := control.Asking[struct{}](tlsaQuestion())
+	err = control.NewClient(b.c.Bootstrap.Control.Socket).Ask(ctx, &asked, &struct{}{}, &all)
 	if errors.Is(err, control.ErrNotRunning) {
 		all, err = tlsaOfFiles(ctx, b.asked)
 	}

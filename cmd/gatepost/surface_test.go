@@ -31,13 +31,14 @@ func TestWhoAsksByTheSocket(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	var got access.Actor
-	s := &control.Surface{Who: bySocket, Operations: []control.Operation{control.Define(control.Operation{Name: "who", Method: "GET", Path: "/who", Doc: "Say it", Right: access.UsersChange},
-		func(ctx context.Context, _ *struct{}) (bool, error) { got = access.Of(ctx); return true, nil })}}
+	who := control.Define(control.Operation{Name: "who", Method: "GET", Path: "/who", Doc: "Say it", Right: access.UsersChange},
+		func(ctx context.Context, _ *struct{}) (bool, error) { got = access.Of(ctx); return true, nil })
+	s := &control.Surface{Who: bySocket, Operations: []control.Operation{who}}
 	go func() { ended <- control.Serve(ctx, l, s.Handler("")) }()
 	for said, want := range map[string]string{"anna": "anna (uid ", "": " (uid ", "a\x1b(uid 0)" + strings.Repeat("x", 100): "a"} {
 		c := control.NewClient(path)
 		c.By = strings.ReplaceAll(said, "\x1b", "?")
-		if err := c.Do(ctx, "GET", "/who", nil, nil); err != nil || !strings.Contains(got.Name, want) || !strings.HasSuffix(got.Name, ")") || len(got.Name) > 90 || got.Via != access.BySocket {
+		if err := c.Ask(ctx, &who, &struct{}{}, nil); err != nil || !strings.Contains(got.Name, want) || !strings.HasSuffix(got.Name, ")") || len(got.Name) > 90 || got.Via != access.BySocket {
 			t.Errorf("%q: %+v, %v", said, got, err)
 		}
 	}

@@ -14,24 +14,6 @@ import (
 	"gatepost/internal/control"
 )
 
-// Ask asks the daemon whose socket the configuration names, and reads its answer into out.
-func Ask(ctx context.Context, e Env, configPath, method, path string, out any) error {
-	return Send(ctx, e, configPath, method, path, nil, out)
-}
-
-// Send asks the daemon with a body, which goes as JSON.
-func Send(ctx context.Context, e Env, configPath, method, path string, in, out any) error {
-	if e.Remote != nil {
-		return errors.New("this is asked of the daemon of this machine only")
-	}
-	b, problems := config.LoadBootstrap(configPath)
-	if b == nil {
-		Tell(e, problems)
-		return problems.Err()
-	}
-	return control.NewClient(b.Control.Socket).Do(ctx, method, path, in, out)
-}
-
 // Call asks an operation of the daemon whose socket the configuration names, or of another's API.
 func Call[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation, in *In) (*Out, error) {
 	client := e.Remote

@@ -139,12 +139,16 @@ func TestAskWithABrokenPolicy(t *testing.T) {
 	write("policy.toml", "nonsense = [")
 	write("gatepost.toml", "[control]\nsocket = \""+filepath.Join(dir, "none.sock")+"\"\n")
 	var told bytes.Buffer
-	err := Ask(t.Context(), Env{Out: &told, Err: &told}, dir, http.MethodGet, "/health", nil)
+	ask := func() error {
+		_, err := Call[struct{}](t.Context(), Env{Out: &told, Err: &told}, &Flags{Config: dir}, control.Operation{Name: "status", Method: http.MethodGet, Path: "/health"}, &struct{}{})
+		return err
+	}
+	err := ask()
 	if !errors.Is(err, control.ErrNotRunning) || told.Len() > 0 {
 		t.Errorf("%v, told %s", err, told.String())
 	}
 	write("gatepost.toml", "nonsense = [")
-	if err := Ask(t.Context(), Env{Out: &told, Err: &told}, dir, http.MethodGet, "/health", nil); err == nil || errors.Is(err, control.ErrNotRunning) || !strings.Contains(told.String(), "gatepost.toml:1:") {
+	if err := ask(); err == nil || errors.Is(err, control.ErrNotRunning) || !strings.Contains(told.String(), "gatepost.toml:1:") {
 		t.Errorf("%v, told %s", err, told.String())
 	}
 }

@@ -76,13 +76,8 @@ func NewRemote(r Remote) (*Client, error) {
 		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext, TLSClientConfig: t, TLSHandshakeTimeout: readTime, Proxy: http.ProxyFromEnvironment}}}, nil
 }
 
-// Do asks for a path with a query, such as "/trace?id=..." and reads the reply into out. in, if not nil, is sent as JSON.
-// The error is ErrNotRunning when nobody answers, a *Fault when the daemon says no, os.ErrPermission when the socket is
-// another user's.
-func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
-	return c.send(ctx, &Request{Method: method, Path: path, Body: in}, out)
-}
-
+// send sends a request, and reads the reply into out. The error is ErrNotRunning when nobody answers, a *Fault when the daemon
+// says no, os.ErrPermission when the socket is another user's.
 func (c *Client) send(ctx context.Context, r *Request, out any) error {
 	var body io.Reader
 	if r.Body != nil {

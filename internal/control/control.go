@@ -7,7 +7,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -60,26 +59,6 @@ func (f *Fault) Error() string {
 		return f.Message + "; " + f.Hint
 	}
 	return f.Message
-}
-
-// Verb makes a handler of a function: what it returns is the reply as JSON, a *Fault with its status, any other error 500.
-func Verb(call func(ctx context.Context, r *http.Request) (any, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), verbTime)
-		defer cancel()
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		reply, err := call(ctx, r)
-		if err != nil {
-			fault, ok := errors.AsType[*Fault](err)
-			if !ok {
-				fault = &Fault{Status: http.StatusInternalServerError, Message: err.Error()}
-			}
-			sendFault(w, fault)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(reply) // a client that went away needs no answer
-	})
 }
 
 // Listen opens the socket, readable and writable by the daemon's user only. A socket that a dead process left behind is

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatepost/internal/access"
 )
 
 // start serves verbs at a socket until the test ends.
@@ -25,17 +26,24 @@ func start(t *testing.T) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	type named struct {
+		Name string `json:"name"`
+	}
+	type text struct {
+		X string `json:"x"`
+	}
+	s := &Surface{Inner: true, Who: func(*http.Request) (access.Actor, error) { return access.Actor{Name: "root", Role: access.Owner}, nil }, Operations: []Operation{
+		Define(Operation{Name: "hello", Method: "GET", Path: "/hello", Right: access.Own}, func(_ context.Context, in *named) (map[string]string, error) {
+			return map[string]string{"name": in.Name}, nil
+		}),
+		Define(Operation{Name: "echo", Method: "POST", Path: "/echo", Right: access.Own}, func(_ context.Context, in *text) (*text, error) { return in, nil }),
+		Define(Operation{Name: "fault", Method: "GET", Path: "/fault", Right: access.Own}, func(context.Context, *struct{}) (any, error) {
+			return nil, &Fault{Status: 404, Message: "there is no such thing", Hint: "look elsewhere"}
+		})}}
 	mux := http.NewServeMux()
-	mux.Handle("GET /hello", Verb(func(_ context.Context, r *http.Request) (any, error) {
-		return map[string]string{"name": r.FormValue("name")}, nil
-	}))
-	mux.Handle("POST /echo", Verb(func(_ context.Context, r *http.Request) (any, error) {
-		var in map[string]string
-		return in, json.NewDecoder(r.Body).Decode(&in)
-	}))
-	mux.Handle("GET /fault", Verb(func(context.Context, *http.Request) (any, error) {
-		return nil, &Fault{Status: 404, Message: "there is no such thing", Hint: "look elsewhere"}
-	}))
+	for _, o := range s.Operations {
+		mux.Handle(o.Path, s.Handler(""))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- Serve(ctx, l, mux) }()
@@ -55,18 +63,18 @@ func start(t *testing.T) *Client {
 func TestAskAndBeTold(t *testing.T) {
 	c := start(t)
 	var out map[string]string
-	if err := c.Do(t.Context(), "GET", "/hello?name=x", nil, &out); err != nil || out["name"] != "x" {
+	if err := c.send(t.Context(), &Request{Method: "GET", Path: "/hello?name=x"}, &out); err != nil || out["name"] != "x" {
 		t.Errorf("%v, %v", out, err)
 	}
-	err := c.Do(t.Context(), "GET", "/fault", nil, nil)
+	err := c.send(t.Context(), &Request{Method: "GET", Path: "/fault"}, nil)
 	if f, ok := errors.AsType[*Fault](err); !ok || f.Status != 404 || f.Error() != "there is no such thing; look elsewhere" {
 		t.Errorf("fault: %v", err)
 	}
-	if err := c.Do(t.Context(), "GET", "/nowhere", nil, nil); err == nil || !strings.Contains(err.Error(), "404") {
+	if err := c.send(t.Context(), &Request{Method: "GET", Path: "/nowhere"}, nil); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("unknown verb: %v", err)
 	}
 	big := map[string]string{"x": strings.Repeat("y", 2*maxBody)}
-	if err := c.Do(t.Context(), "POST", "/echo", big, nil); err == nil {
+	if err := c.send(t.Context(), &Request{Method: "POST", Path: "/echo", Body: big}, nil); err == nil {
 		t.Error("a request without bound was read")
 	}
 }
@@ -82,7 +90,7 @@ func TestNobodyThere(t *testing.T) {
 			l.SetUnlinkOnClose(false)
 			l.Close()
 		}
-		if err := NewClient(path).Do(t.Context(), "GET", "/", nil, nil); !errors.Is(err, ErrNotRunning) {
+		if err := NewClient(path).send(t.Context(), &Request{Method: "GET", Path: "/"}, nil); !errors.Is(err, ErrNotRunning) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -116,7 +124,7 @@ func TestSlowAskersAreBounded(t *testing.T) {
 		conn.Close()
 	}
 	deadline := time.Now().Add(5 * time.Second)
-	for c.Do(t.Context(), "GET", "/hello", nil, nil) != nil {
+	for c.send(t.Context(), &Request{Method: "GET", Path: "/hello"}, nil) != nil {
 		if time.Now().After(deadline) {
 			t.Fatal("slots were not given back")
 		}

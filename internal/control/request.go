@@ -97,6 +97,8 @@ func texts(v reflect.Value) ([]string, error) {
 }
 
 // Ask asks an operation of the daemon. in is a pointer to its In, out to what it returns; a *File gets what is sent as it is.
+// The error is ErrNotRunning when nobody answers, a *Fault when the daemon says no, os.ErrPermission when the socket is another
+// user's.
 func (c *Client) Ask(ctx context.Context, o *Operation, in, out any) error {
 	r, err := o.Request(in)
 	if err != nil {
