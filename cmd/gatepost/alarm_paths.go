@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -176,10 +175,7 @@ func alarmFiles(c *config.Config) []string {
 func alarmWarnings(c *config.Config) (out config.Problems) {
 	a := &c.Policy.Alarms
 	for _, f := range [...]struct{ key, name string }{{"alarms.mail.auth.password_file", a.Mail.Auth.PasswordFile}, {"alarms.webhook.secret_file", a.Webhook.SecretFile}} {
-		if f.name == "" {
-			continue
-		}
-		if info, err := os.Stat(f.name); err == nil && info.Mode().Perm()&0o007 != 0 {
+		if exposed(f.name) {
 			p := config.Problem{File: c.PolicyPath, Key: f.key, Warning: true, Message: f.name + " can be read by everybody on this machine", Instead: "chmod o= " + f.name}
 			p.Line, p.Column = lineOf(c.Where[f.key])
 			out = append(out, p)

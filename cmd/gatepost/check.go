@@ -36,7 +36,8 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Found
 	}
 	show(e, spoolPlace(c))
-	if show(e, beside(c, f.Config)); beside(c, f.Config).Refused() {
+	ignored := beside(c, f.Config)
+	if show(e, ignored); ignored.Refused() {
 		return cli.Found
 	}
 	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))

@@ -67,6 +67,12 @@ func forClients(leaf *x509.Certificate) error {
 	return nil
 }
 
+// exposed reports whether everybody on this machine can read a file.
+func exposed(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().Perm()&0o007 != 0
+}
+
 // routeWarnings tells what works, but not well or not for long, of the files that routes name.
 func routeWarnings(c *config.Config) (out config.Problems) {
 	warn := func(r *config.Route, key, message, instead string) {
@@ -77,10 +83,7 @@ func routeWarnings(c *config.Config) (out config.Problems) {
 	for i := range c.Policy.Routes {
 		r := &c.Policy.Routes[i]
 		for _, f := range [...]struct{ key, name string }{{"auth.password_file", r.Auth.PasswordFile}, {"client_key", r.ClientKey}} {
-			if f.name == "" {
-				continue
-			}
-			if info, err := os.Stat(f.name); err == nil && info.Mode().Perm()&0o007 != 0 {
+			if exposed(f.name) {
 				warn(r, f.key, f.name+" can be read by everybody on this machine", "chmod o= "+f.name)
 			}
 		}

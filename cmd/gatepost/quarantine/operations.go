@@ -282,7 +282,7 @@ func (d *Desk) view(ctx context.Context, in *api.KeptLook) (*quarantine.Looked, 
 // domainOf is the domain of a message in quarantine, for the audit log; "" where it is for several.
 func domainOf(r *quarantine.Row) (domain string) {
 	for _, to := range r.Rcpts {
-		of := strings.ToLower(to.Address[strings.LastIndexByte(to.Address, '@')+1:])
+		of := strings.ToLower(api.Domain(to.Address))
 		if domain != "" && of != domain {
 			return ""
 		}

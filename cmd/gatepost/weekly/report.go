@@ -143,7 +143,7 @@ func Mail(w *api.Weekly, from string, to []string) []byte {
 	var b bytes.Buffer
 	stopped := ""
 	if m := w.Mail; m != nil {
-		stopped = fmt.Sprintf(": %d messages let through, %d stopped", m.Counts.Accepted, m.Counts.Quarantined+m.Counts.Deferred+m.Counts.Rejected)
+		stopped = fmt.Sprintf(": %d messages let through, %d stopped", m.Counts.Accepted, m.Counts.Stopped())
 	}
 	alarm.Head(&b, from, to, "["+w.Node+"] week to "+w.Until.Format(time.DateOnly)+stopped, "weekly."+rand.Text()[:16]+"@"+w.Node, w.Until)
 	b.WriteString("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")

@@ -106,7 +106,7 @@ func (p *Post) load(now time.Time) (s sent, ok bool) {
 	text, err := os.ReadFile(p.File)
 	switch {
 	case err == nil:
-		if json.Unmarshal(text, &s) == nil && !s.Slot.After(now.Add(7*24*time.Hour)) {
+		if json.Unmarshal(text, &s) == nil && !s.Slot.After(now.Add(week)) {
 			return s, true
 		}
 	case !errors.Is(err, fs.ErrNotExist):
