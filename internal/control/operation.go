@@ -156,6 +156,18 @@ func Changed(ctx context.Context, c Change) {
 	}
 }
 
+// MaxWhy is how long a person may be about what he reads a message for.
+const MaxWhy = 200
+
+// Why holds against what a person says that he reads a message for, which the audit log keeps. Whoever asks by the socket is root,
+// and may read the file.
+func Why(ctx context.Context, why string) error {
+	if access.Of(ctx).Via != access.BySocket && strings.TrimSpace(why) == "" || len(why) > MaxWhy {
+		return &Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("why: say in at most %d characters what you read the message for", MaxWhy), Field: "why"}
+	}
+	return nil
+}
+
 // Entry is what the audit log is told of a call.
 type Entry struct {
 	Actor     access.Actor

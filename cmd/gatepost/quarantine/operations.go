@@ -25,7 +25,6 @@ const (
 	keptAtOnce = 100 // changed by one question; of what waits for a next hop, one
 	viewAtMost = 4 << 20
 	rawAtMost  = 32 << 20
-	whyAtMost  = 200
 )
 
 // Desk answers what is asked of the quarantine.
@@ -259,17 +258,9 @@ func (d *Desk) show(ctx context.Context, in *api.KeptID) (*quarantine.Looked, er
 	return d.look(ctx, in.ID, 0)
 }
 
-// reason holds against what a person says that he reads a message for. Whoever asks by the socket is root, and may read the file.
-func reason(ctx context.Context, why string) error {
-	if actor := access.Of(ctx); actor.Via != access.BySocket && strings.TrimSpace(why) == "" || len(why) > whyAtMost {
-		return bad("why", "say in at most %d characters what you read the message for", whyAtMost)
-	}
-	return nil
-}
-
 func (d *Desk) view(ctx context.Context, in *api.KeptLook) (*quarantine.Looked, error) {
 	control.Changed(ctx, control.Change{Object: in.ID})
-	if err := reason(ctx, in.Why); err != nil {
+	if err := control.Why(ctx, in.Why); err != nil {
 		return nil, err
 	}
 	l, err := d.look(ctx, in.ID, viewAtMost)
@@ -293,7 +284,7 @@ func domainOf(r *quarantine.Row) (domain string) {
 
 func (d *Desk) raw(ctx context.Context, in *api.KeptLook) (*control.File, error) {
 	control.Changed(ctx, control.Change{Object: in.ID})
-	if err := reason(ctx, in.Why); err != nil {
+	if err := control.Why(ctx, in.Why); err != nil {
 		return nil, err
 	}
 	l, err := d.look(ctx, in.ID, rawAtMost+1)

@@ -286,7 +286,7 @@ func TestKeptView(t *testing.T) {
 		in    api.KeptLook
 		code  int
 	}{{of(access.HelpDesk), api.KeptLook{ID: mine.String(), Why: "asked"}, 403}, {of(access.QuarantineManager, "one.example"), api.KeptLook{ID: mine.String()}, 400},
-		{of(access.QuarantineManager, "one.example"), api.KeptLook{ID: mine.String(), Why: strings.Repeat("x", whyAtMost+1)}, 400},
+		{of(access.QuarantineManager, "one.example"), api.KeptLook{ID: mine.String(), Why: strings.Repeat("x", control.MaxWhy+1)}, 400},
 		{of(access.QuarantineManager, "one.example"), api.KeptLook{ID: others.String(), Why: "asked"}, 404}, {of(access.QuarantineManager, "one.example"), api.KeptLook{ID: "x", Why: "asked"}, 400},
 		{of(access.QuarantineManager, "one.example"), api.KeptLook{ID: mine.String(), Why: "asked"}, 0},
 		{access.Actor{Name: "root", Role: access.Owner, Via: access.BySocket}, api.KeptLook{ID: others.String()}, 0}} {

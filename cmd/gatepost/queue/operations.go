@@ -23,7 +23,6 @@ import (
 const (
 	atOnce    = 500 // changed
 	rawAtMost = 32 << 20
-	whyAtMost = 200
 )
 
 // Desk answers what is asked of the spool.
@@ -201,10 +200,10 @@ func (d *Desk) show(ctx context.Context, in *api.QueueID) (*spool.Shown, error) 
 	return s, err
 }
 
-// view hands out the message as it goes out, to who says what for. Whoever asks by the socket is root, and may read the file.
+// view hands out the message as it goes out, to who says what for.
 func (d *Desk) view(ctx context.Context, in *api.QueueLook) (*control.File, error) {
-	if actor := access.Of(ctx); actor.Via != access.BySocket && strings.TrimSpace(in.Why) == "" || len(in.Why) > whyAtMost {
-		return nil, &control.Fault{Status: http.StatusBadRequest, Message: "why: say in at most 200 characters what you read the message for", Field: "why"}
+	if err := control.Why(ctx, in.Why); err != nil {
+		return nil, err
 	}
 	q, s, err := d.find(ctx, in.ID)
 	if err != nil {
