@@ -52,8 +52,7 @@ type Journal struct {
 	wake    chan struct{}
 	mu      sync.Mutex
 	queue   []*gateway.Event // under mu, as are those below
-	taken   int64            // events that were, since the start
-	told    int64            // of these
+	taken   int64            // events that were, since the start; of these all but waiting are told
 	waiting int              // events that are not told yet, those at hand among them
 	held    int64            // octets of them, roughly
 	closed  bool             // nothing is taken behind the back of the last write
@@ -126,7 +125,7 @@ func (j *Journal) Settle(ctx context.Context) error {
 	j.mu.Unlock()
 	for {
 		j.mu.Lock()
-		told := j.told
+		told := j.taken - int64(j.waiting)
 		j.mu.Unlock()
 		if told >= upTo {
 			return nil
@@ -242,7 +241,6 @@ func (j *Journal) keep() {
 		}
 		j.mu.Lock()
 		j.waiting--
-		j.told++
 		j.held -= w
 		j.mu.Unlock()
 	}
