@@ -63,19 +63,11 @@ func (s *Digest) Told(ctx context.Context, rcpt string, ids []gateway.ID) (map[g
 }
 
 func (s *Digest) told(ctx context.Context, out map[gateway.ID]bool, values []any) error {
-	rows, err := s.db.QueryContext(ctx, "SELECT message FROM told WHERE rcpt = ? AND message IN (?"+strings.Repeat(",?", len(values)-2)+")", values...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
+	ids, err := numbers(s.db.QueryContext(ctx, "SELECT message FROM told WHERE rcpt = ? AND message IN (?"+strings.Repeat(",?", len(values)-2)+")", values...))
+	for _, id := range ids {
 		out[gateway.ID(id)] = true
 	}
-	return rows.Err()
+	return err
 }
 
 // Tell implements digest.Store.
@@ -132,19 +124,11 @@ func (s *Digest) Expire(ctx context.Context, arrived, now time.Time) error {
 
 // Named lists the messages of which a recipient, in lower case, was told.
 func (s *Digest) Named(ctx context.Context, rcpt string) (out []gateway.ID, err error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT message FROM told WHERE rcpt = ? ORDER BY message", rcpt)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
+	ids, err := numbers(s.db.QueryContext(ctx, "SELECT message FROM told WHERE rcpt = ? ORDER BY message", rcpt))
+	for _, id := range ids {
 		out = append(out, gateway.ID(id))
 	}
-	return out, rows.Err()
+	return out, err
 }
 
 // Forget forgets a recipient, in lower case, and of how many messages he was told. Of those that are still there he would be told

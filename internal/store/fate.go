@@ -40,26 +40,12 @@ func (l *Log) Fate(f *gateway.Fate) bool {
 // fates adds what became of a message, in the order in which it was written down.
 func (r *Reader) fates(ctx context.Context, id gateway.ID, s *Story) error {
 	gaps, err := r.walk(ctx, dayOf(id.Time()), "9999-12-31", true, func(ctx context.Context, v *view) error {
-		if !v.fates {
-			return nil
-		}
-		rows, err := v.tx.QueryContext(ctx, "SELECT body FROM fate WHERE id = ? ORDER BY seq LIMIT ?", int64(id), maxFates-len(s.Fates))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var body []byte
-			var f gateway.Fate
-			if err := rows.Scan(&body); err != nil {
-				return err
+		return v.eachFate(ctx, func(f *gateway.Fate, bad error) error {
+			if bad == nil {
+				s.Fates = append(s.Fates, *f)
 			}
-			if err := json.Unmarshal(body, &f); err != nil {
-				return err
-			}
-			s.Fates = append(s.Fates, f)
-		}
-		return rows.Err()
+			return bad
+		}, "WHERE id = ? ORDER BY seq LIMIT ?", int64(id), maxFates-len(s.Fates))
 	})
 	for _, g := range gaps {
 		if !hasGap(s.Gaps, g) {
@@ -67,6 +53,30 @@ func (r *Reader) fates(ctx context.Context, id gateway.ID, s *Story) error {
 		}
 	}
 	return err
+}
+
+// eachFate gives what the file has of what became of messages, as the end of a query picks it. What is stored of one and does not
+// read is bad, and nothing of it is there. It stops at the first error of see, and answers it.
+func (v *view) eachFate(ctx context.Context, see func(f *gateway.Fate, bad error) error, which string, args ...any) error {
+	if !v.fates {
+		return nil
+	}
+	rows, err := v.tx.QueryContext(ctx, "SELECT body FROM fate "+which, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var body []byte
+		var f gateway.Fate
+		if err := rows.Scan(&body); err != nil {
+			return err
+		}
+		if err := see(&f, json.Unmarshal(body, &f)); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 func hasGap(all []Gap, g Gap) bool {
@@ -81,31 +91,18 @@ func hasGap(all []Gap, g Gap) bool {
 // FatesOf counts what of one kind became of messages in a time, and returns the newest of it, at most so many.
 func (r *Reader) FatesOf(ctx context.Context, w Window, what gateway.FateWord, most int) (n int, newest []gateway.Fate, gaps []Gap, err error) {
 	gaps, err = r.walk(ctx, w.first(), w.last(), false, func(ctx context.Context, v *view) error {
-		if !v.fates {
-			return nil
-		}
-		rows, err := v.tx.QueryContext(ctx, "SELECT body FROM fate WHERE what = ? ORDER BY seq DESC", string(what))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var body []byte
-			var f gateway.Fate
-			if err := rows.Scan(&body); err != nil {
-				return err
-			}
-			if err := json.Unmarshal(body, &f); err != nil {
-				return err
+		return v.eachFate(ctx, func(f *gateway.Fate, bad error) error {
+			if bad != nil {
+				return bad
 			}
 			if f.Time.Before(w.Since) || !w.Until.IsZero() && !f.Time.Before(w.Until) {
-				continue
+				return nil
 			}
 			if n++; len(newest) < most {
-				newest = append(newest, f)
+				newest = append(newest, *f)
 			}
-		}
-		return rows.Err()
+			return nil
+		}, "WHERE what = ? ORDER BY seq DESC", string(what))
 	})
 	return n, newest, gaps, err
 }

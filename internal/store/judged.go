@@ -37,10 +37,7 @@ func (r *Reader) Judged(ctx context.Context, w Window, see func(*Judged) error) 
 
 // judged gives those of one file. A block that does not read is left out, and is an error beside what the others gave.
 func (v *view) judged(ctx context.Context, low, high int64, see func(*Judged) error) error {
-	if !v.blocks {
-		return v.judgedOld(ctx, low, high, see)
-	}
-	if err := v.judgedOld(ctx, low, high, see); err != nil {
+	if err := v.judgedOld(ctx, low, high, see); err != nil || !v.blocks {
 		return err
 	}
 	text := "SELECT s.seq, s.shape, j.low, j.high FROM stories s LEFT JOIN judging j ON j.seq = s.seq ORDER BY s.seq"
@@ -140,19 +137,8 @@ func (v *view) judgedStories(ctx context.Context, seq, shape int64, see func(*Ju
 
 // judgedOld gives those that the first version wrote.
 func (v *view) judgedOld(ctx context.Context, low, high int64, see func(*Judged) error) error {
-	rows, err := v.tx.QueryContext(ctx, "SELECT e.id FROM event e JOIN story s ON s.id = e.id WHERE e.id >= ? AND e.id < ? AND e.kind = 1 ORDER BY e.id", low, high)
+	ids, err := numbers(v.tx.QueryContext(ctx, "SELECT e.id FROM event e JOIN story s ON s.id = e.id WHERE e.id >= ? AND e.id < ? AND e.kind = 1 ORDER BY e.id", low, high))
 	if err != nil {
-		return err
-	}
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err = rows.Scan(&id); err != nil {
-			break
-		}
-		ids = append(ids, id)
-	}
-	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
 		return err
 	}
 	for _, id := range ids {

@@ -122,12 +122,17 @@ func (m *mask) mailbox(a *gateway.Address) {
 
 // fate masks what became of a message in the spool.
 func (m *mask) fate(f *gateway.Fate) bool {
-	before := f.From + "\n" + strings.Join(f.Rcpts, "\n") + "\n" + f.Said
+	before := fateText(f)
 	f.From, f.Said = m.text(f.From), m.text(f.Said)
 	for i := range f.Rcpts {
 		f.Rcpts[i] = m.text(f.Rcpts[i])
 	}
-	return f.From+"\n"+strings.Join(f.Rcpts, "\n")+"\n"+f.Said != before
+	return fateText(f) != before
+}
+
+// fateText is all text of what became of a message in which people can stand, one under the other.
+func fateText(f *gateway.Fate) string {
+	return f.From + "\n" + strings.Join(f.Rcpts, "\n") + "\n" + f.Said
 }
 
 // text masks the addresses that stand in a text.

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -155,7 +154,7 @@ func (r *Reader) About(ctx context.Context, names *Names, address string, see fu
 		if !v.blocks {
 			return errors.New("it is of the first version, and is not read for that")
 		}
-		if stop = v.about(ctx, m, see); stop == nil && v.fates {
+		if stop = v.about(ctx, m, see); stop == nil {
 			stop = v.fatesAbout(ctx, m, fate)
 		}
 		if stop != nil {
@@ -167,7 +166,7 @@ func (r *Reader) About(ctx context.Context, names *Names, address string, see fu
 }
 
 func (v *view) about(ctx context.Context, m *mask, see func(*gateway.Event) error) error {
-	seqs, err := v.numbers(ctx, "SELECT seq FROM stories ORDER BY seq")
+	seqs, err := numbers(v.tx.QueryContext(ctx, "SELECT seq FROM stories ORDER BY seq"))
 	if err != nil {
 		return err
 	}
@@ -198,40 +197,11 @@ func (v *view) about(ctx context.Context, m *mask, see func(*gateway.Event) erro
 	return nil
 }
 
-func (v *view) numbers(ctx context.Context, query string) (out []int64, err error) {
-	rows, err := v.tx.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, err
-		}
-		out = append(out, n)
-	}
-	return out, rows.Err()
-}
-
 func (v *view) fatesAbout(ctx context.Context, m *mask, see func(*gateway.Fate) error) error {
-	rows, err := v.tx.QueryContext(ctx, "SELECT body FROM fate ORDER BY seq")
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var body []byte
-		var f gateway.Fate
-		if err := rows.Scan(&body); err != nil {
-			return err
+	return v.eachFate(ctx, func(f *gateway.Fate, bad error) error {
+		if bad != nil || !m.about(fateText(f)) {
+			return nil // what does not read is found by nobody
 		}
-		if json.Unmarshal(body, &f) != nil || !m.about(f.From+"\n"+strings.Join(f.Rcpts, "\n")+"\n"+f.Said) {
-			continue
-		}
-		if err := see(&f); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+		return see(f)
+	}, "ORDER BY seq")
 }

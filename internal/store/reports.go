@@ -198,7 +198,7 @@ func (c *counting) add(in *reports.Counted) (kept bool, err error) {
 
 // Open implements reports.Store.
 func (s *Reports) Open(ctx context.Context, before reports.Day) ([]int64, error) {
-	return s.ids(ctx, "SELECT id FROM subject WHERE NOT done AND day < ? ORDER BY day, id", int64(before))
+	return numbers(s.db.QueryContext(ctx, "SELECT id FROM subject WHERE NOT done AND day < ? ORDER BY day, id", int64(before)))
 }
 
 // All implements reports.Store.
@@ -210,23 +210,7 @@ func (s *Reports) All(ctx context.Context, domain string, day *reports.Day, limi
 	if day != nil {
 		where, args = append(where, "day = ?"), append(args, int64(*day))
 	}
-	return s.ids(ctx, "SELECT id FROM subject WHERE "+strings.Join(where, " AND ")+" ORDER BY day DESC, domain, id LIMIT ?", append(args, limit)...)
-}
-
-func (s *Reports) ids(ctx context.Context, query string, args ...any) (out []int64, err error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
+	return numbers(s.db.QueryContext(ctx, "SELECT id FROM subject WHERE "+strings.Join(where, " AND ")+" ORDER BY day DESC, domain, id LIMIT ?", append(args, limit)...))
 }
 
 // Subject implements reports.Store.

@@ -66,3 +66,19 @@ func (s *small) open(ctx context.Context, path string) (*sql.DB, error) {
 	}
 	return db, nil
 }
+
+// numbers reads the one column of what a query answers. It takes what QueryContext returns.
+func numbers(rows *sql.Rows, err error) (out []int64, _ error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, rows.Err()
+}
