@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"mime"
-	"mime/quotedprintable"
 	"time"
 
 	"gatepost/gateway"
@@ -31,20 +29,8 @@ func (i *Invitation) Make() (text []byte, utf8 bool) {
 	}
 	from := "postmaster@" + i.To.Domain
 	var b bytes.Buffer
-	line := func(field, value string) { b.WriteString(field + ": " + value + "\r\n") }
-	line("Date", i.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
-	line("From", "Quarantine <"+from+">")
-	line("To", "<"+i.To.Text+">")
-	line("Subject", mime.QEncoding.Encode("utf-8", subject))
-	line("Message-ID", "<login."+hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(Random())))+"@"+i.Host+">")
-	line("Auto-Submitted", "auto-generated")
-	line("MIME-Version", "1.0")
-	line("Content-Type", "text/plain; charset=utf-8")
-	line("Content-Transfer-Encoding", "quoted-printable")
-	b.WriteString("\r\n")
-	q := quotedprintable.NewWriter(&b)
-	fmt.Fprintf(q, body, i.To.Text, i.Link, int(i.Valid/time.Minute)) // a buffer takes all
-	_ = q.Close()
+	head(&b, i.Date, from, i.To.Text, subject, "login."+hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(Random())))+"@"+i.Host)
+	part(&b, "plain", fmt.Sprintf(body, i.To.Text, i.Link, int(i.Valid/time.Minute)))
 	return b.Bytes(), !ascii(i.To.Text) || !ascii(from)
 }
 

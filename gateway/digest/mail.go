@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"gatepost/gateway"
-	"gatepost/gateway/quarantine"
 	"html"
 	"io"
 	"mime"
@@ -15,6 +13,9 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+
+	"gatepost/gateway"
+	"gatepost/gateway/quarantine"
 )
 
 // Most is how many messages a digest lists; of more it tells how many there are.
@@ -45,25 +46,35 @@ func (m *Mail) Make() (text []byte, utf8 bool) {
 		subject = fmt.Sprintf(w.many, n)
 	}
 	var b bytes.Buffer
-	line := func(field, value string) { b.WriteString(field + ": " + value + "\r\n") }
-	line("Date", m.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
-	line("From", "Quarantine <"+m.From+">")
-	line("To", "<"+m.To+">")
-	line("Subject", mime.QEncoding.Encode("utf-8", subject))
-	line("Message-ID", "<digest."+name+"@"+m.Host+">")
-	line("Auto-Submitted", "auto-generated")
-	line("MIME-Version", "1.0")
-	line("Content-Type", "multipart/alternative; boundary=\""+boundary+"\"")
-	b.WriteString("\r\n")
+	head(&b, m.Date, m.From, m.To, subject, "digest."+name+"@"+m.Host)
+	b.WriteString("Content-Type: multipart/alternative; boundary=\"" + boundary + "\"\r\n\r\n")
 	for _, p := range [...]struct{ kind, text string }{{"plain", m.plain(w)}, {"html", m.html(w)}} {
-		b.WriteString("--" + boundary + "\r\nContent-Type: text/" + p.kind + "; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
-		q := quotedprintable.NewWriter(&b)
-		_, _ = io.WriteString(q, p.text) // a buffer takes all
-		_ = q.Close()
+		b.WriteString("--" + boundary + "\r\n")
+		part(&b, p.kind, p.text)
 		b.WriteString("\r\n")
 	}
 	b.WriteString("--" + boundary + "--\r\n")
 	return b.Bytes(), !ascii(m.To) || !ascii(m.From)
+}
+
+// head writes the fields that mails to users have, but for Content-Type.
+func head(b *bytes.Buffer, date time.Time, from, to, subject, id string) {
+	line := func(field, value string) { b.WriteString(field + ": " + value + "\r\n") }
+	line("Date", date.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	line("From", "Quarantine <"+from+">")
+	line("To", "<"+to+">")
+	line("Subject", mime.QEncoding.Encode("utf-8", subject))
+	line("Message-ID", "<"+id+">")
+	line("Auto-Submitted", "auto-generated")
+	line("MIME-Version", "1.0")
+}
+
+// part writes text of a kind in quoted-printable, with its fields.
+func part(b *bytes.Buffer, kind, text string) {
+	b.WriteString("Content-Type: text/" + kind + "; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
+	q := quotedprintable.NewWriter(b)
+	_, _ = io.WriteString(q, text) // a buffer takes all
+	_ = q.Close()
 }
 
 func ascii(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return r > 126 }) < 0 }
