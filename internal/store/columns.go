@@ -74,6 +74,16 @@ func columnsOf(e *gateway.Event, at int64, scratch []rcptColumns) columns {
 	return c
 }
 
+// joinRcpts makes rcpts of to. A block has them so; columns that go into one do without.
+func (c *columns) joinRcpts() {
+	var b strings.Builder
+	for i := range c.to {
+		b.WriteString(c.to[i].key)
+		b.WriteByte(' ')
+	}
+	c.rcpts = b.String()
+}
+
 // texts are the columns that are nothing but text, in the order of the block.
 func (c *columns) texts() [15]*string {
 	return [15]*string{&c.listener, &c.helo, &c.from, &c.fromDomain, &c.header, &c.headerDomain, &c.messageID, &c.subject,

@@ -145,9 +145,10 @@ func (b *blockChange) event(e *gateway.Event, at int64) error {
 			return err
 		}
 	}
-	old := columnsOf(e, at, nil)
-	for i := range old.to {
-		old.rcpts += old.to[i].key + " "
+	var old columns // as the index has them
+	if !b.open {
+		old = columnsOf(e, at, nil)
+		old.joinRcpts()
 	}
 	if b.r.m.event(e) {
 		b.changed++

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 
 	"gatepost/gateway"
@@ -95,11 +94,7 @@ func (v *view) countIndex(ctx context.Context, low, high int64, seen map[int64]b
 
 // RowOf is the row of an event that was not written yet, or is in no file: as Search would list it.
 func RowOf(e *gateway.Event) Row {
-	var b strings.Builder
 	c := columnsOf(e, 0, nil)
-	for i := range c.to {
-		b.WriteString(c.to[i].key + " ")
-	}
-	c.rcpts = b.String()
+	c.joinRcpts()
 	return c.row()
 }
