@@ -63,7 +63,7 @@ func TestAbsent(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			switch absent := w.absent(block); {
+			switch absent := w.absent(block, w.needles()); {
 			case absent && matches:
 				t.Fatalf("%+v: the block has one that matches, and is passed over", q)
 			case absent:

@@ -222,6 +222,11 @@ func eachRow(block []byte, see func(*columns) bool) error {
 	if err != nil {
 		return err
 	}
+	return eachRowOf(b, see)
+}
+
+// eachRowOf is eachRow for what stands behind the checksum.
+func eachRowOf(b []byte, see func(*columns) bool) error {
 	r := cursor{s: string(b)}
 	var c columns
 	for r.s != "" {

@@ -177,7 +177,7 @@ func (v *view) searchBlocks(ctx context.Context, w *wanted, most int) (out []Row
 		return nil, 0, err
 	}
 	defer rows.Close()
-	seen := make(map[gateway.ID]bool)
+	seen, needles := make(map[gateway.ID]bool), w.needles()
 	var block sql.RawBytes
 	sorted := 0
 	for least = math.MaxInt64; rows.Next(); {
@@ -192,16 +192,17 @@ func (v *view) searchBlocks(ctx context.Context, w *wanted, most int) (out []Row
 		if least = top + 1; sorted == most && int64(out[most-1].ID) > top {
 			return out, 0, nil // all others are older
 		}
-		if b, bad := unsealed(block); bad == nil && w.absent(b) {
-			continue
+		b, bad := unsealed(block)
+		if bad == nil && !w.absent(b, needles) {
+			bad = eachRowOf(b, func(c *columns) bool {
+				if (sorted < most || c.id > int64(out[most-1].ID)) && w.matches(c) && !seen[gateway.ID(c.id)] {
+					seen[gateway.ID(c.id)] = true // in a later block: that is its last word
+					out = append(out, c.row())
+				}
+				return true
+			})
 		}
-		if bad := eachRow(block, func(c *columns) bool {
-			if (sorted < most || c.id > int64(out[most-1].ID)) && w.matches(c) && !seen[gateway.ID(c.id)] {
-				seen[gateway.ID(c.id)] = true // in a later block: that is its last word
-				out = append(out, c.row())
-			}
-			return true
-		}); bad != nil && v.bad == nil {
+		if bad != nil && v.bad == nil {
 			v.bad = bad
 		}
 	}
