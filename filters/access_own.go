@@ -22,7 +22,6 @@ func accessOwn() Definition {
 		},
 		Needs: func(d *Deps) bool { return d.OwnLists != nil },
 		Build: func(_ any, d *Deps) (Built, error) {
-			d.authors = true
 			return Built{Run: func(ctx context.Context, in *gateway.Input) gateway.Finding { return ownLists(ctx, d, in.Envelope) }}, nil
 		},
 	}

@@ -58,7 +58,7 @@ const (
 // dmarcShared is dmarcOf, worked out once where somebody besides the check asks: only then it is a fact, which costs
 // something. The answer of a computation that panicked has no asked.
 func (d *Deps) dmarcShared(ctx context.Context, e *gateway.Envelope) dmarcAnswer {
-	if !d.authors {
+	if !d.authors && (d.OwnLists == nil || d.OwnLists().Len() == 0) {
 		return d.dmarcOf(ctx, e)
 	}
 	return gateway.Fact(&e.Facts, "dmarc", func() dmarcAnswer { return d.dmarcOf(ctx, e) })
