@@ -236,6 +236,7 @@ func TestPolicyRights(t *testing.T) {
 		has(t, s.ask("code", "GET", path, nil), 200, "!list-key", "(secret)")
 		has(t, s.ask("olga", "GET", path, nil), 200, "list-key")
 	}
+	has(t, s.ask("code", "GET", "/api/v1/policy/draft", nil), 200, `"usable":true`, "!is not what can stand here") // what stands for a secret is no mistake
 	for _, path := range []string{"/policy", "/policy/text", "/policy/history", "/lists", "/domains"} {
 		has(t, s.ask("code", "GET", path, nil), 200, "!Save in the draft", "!Add to the draft", "!Take away", "!Go back…")
 		has(t, s.ask("helper", "GET", path, nil), 403)

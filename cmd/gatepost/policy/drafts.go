@@ -49,20 +49,22 @@ func (d *Desk) draft(ctx context.Context) (*api.Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !writes(ctx) { // he has none, and sees what is in force without its secrets
-		draft.Text = config.Redacted(draft.Text)
-	}
-	return d.shown(draft, now), nil
+	return d.shown(ctx, draft, now), nil
 }
 
-// shown is a draft as it is told: with what is wrong with it as a document, and what it changes.
-func (d *Desk) shown(draft *versions.Draft, now *api.Policy) *api.Draft {
-	out := &api.Draft{Exists: draft.Seq > 0, Base: draft.Base, Moved: draft.Base != now.Number, Seq: draft.Seq, Time: draft.Time, Text: string(draft.Text)}
+// shown is a draft as it is told: with what is wrong with it as a document, and what it changes. Who may not write has none, but for
+// one of the time when he might, and sees what is in force: it is told without its secrets, and what is wrong with it as it is.
+func (d *Desk) shown(ctx context.Context, draft *versions.Draft, now *api.Policy) *api.Draft {
+	text, before := draft.Text, *now
+	if !writes(ctx) {
+		text, before.Text = config.Redacted(text), string(config.Redacted([]byte(now.Text)))
+	}
+	out := &api.Draft{Exists: draft.Seq > 0, Base: draft.Base, Moved: draft.Base != now.Number, Seq: draft.Seq, Time: draft.Time, Text: string(text)}
 	_, problems := config.DecodePolicy(config.PolicyFile, draft.Text, d.Sections())
 	out.Usable, out.Problems = !problems.Refused(), problemsOf(problems, 0)
 	if out.Exists {
-		out.Diff = diff(now, "draft", out.Text)
-		if all, err := config.Compare([]byte(now.Text), draft.Text); err == nil {
+		out.Diff = diff(&before, "draft", out.Text)
+		if all, err := config.Compare([]byte(before.Text), text); err == nil {
 			for _, c := range all {
 				out.Changes = append(out.Changes, api.Changed(c))
 			}
@@ -156,7 +158,7 @@ func (d *Desk) keep(ctx context.Context, draft *versions.Draft, now *api.Policy,
 	}
 	draft.Seq = seq
 	control.Changed(ctx, control.Change{Object: "policy draft of " + draft.Owner})
-	return d.shown(draft, now), nil
+	return d.shown(ctx, draft, now), nil
 }
 
 func movedDraft() error {
