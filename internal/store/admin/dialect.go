@@ -66,6 +66,12 @@ func (d dialect) isAway(err error) bool {
 	return network || pgconn.SafeToRetry(err)
 }
 
+// isBusy reports whether somebody else holds the file of SQLite.
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == 5 // SQLITE_BUSY
+}
+
 // Duplicate reports whether a statement failed since a row with the same key is there.
 func Duplicate(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {

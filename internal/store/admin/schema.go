@@ -76,8 +76,22 @@ func (d dialect) words(text string) string {
 // recorded is the table of what was applied.
 const recorded = `CREATE TABLE IF NOT EXISTS admin_migration (number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL)`
 
-// bringUp applies the migrations that are missing, all of them or none. A copy of the file is made before.
+// bringUp applies the migrations that are missing. While another process makes the same new file, SQLite says at once that it
+// is busy, since it does not wait where a file changes to WAL: that is tried again for a while.
 func (db *DB) bringUp(ctx context.Context) error {
+	for end := time.Now().Add(busyTime); ; time.Sleep(20 * time.Millisecond) {
+		err := db.apply(ctx)
+		if err == nil || db.d.postgres || !isBusy(err) || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// busyTime is for how long.
+const busyTime = 5 * time.Second
+
+// apply applies what is missing, all of it or nothing. A copy of the file is made before.
+func (db *DB) apply(ctx context.Context) error {
 	all, err := steps(db.d)
 	if err != nil {
 		return err
