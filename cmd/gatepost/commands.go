@@ -11,6 +11,7 @@ import (
 	"gatepost/cmd/gatepost/privacy"
 	kept "gatepost/cmd/gatepost/quarantine"
 	"gatepost/cmd/gatepost/queue"
+	"gatepost/cmd/gatepost/strangers"
 	"gatepost/cmd/gatepost/whatif"
 	"gatepost/internal/cli"
 )
@@ -65,17 +66,14 @@ func groups() []cli.Group {
 			{Words: "mta-sts advise", Args: "DOMAIN [--dns SERVER] [--config PATH] [--json]", Doc: "say what is missing before a policy can go from testing to enforce, with what to paste, and how to go back", Run: policiesAdvise},
 			{Words: "tlsrpt report", Args: "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--config PATH] [--json]", Doc: "show reports about TLS to next hops: what waits, what was sent, and with --dry-run what would be", Run: tlsReport},
 		}},
-		{Title: "Strangers, lists, rates and reputations", Commands: []cli.Command{
-			{Words: "greylist list", Args: "[--limit N] [--config PATH] [--json]", Doc: "list the strangers that greylisting holds, with the time at which each passes", Run: greylistShow},
-			{Words: "greylist release", Args: "KEY | [--from A] [--to A] [--config PATH] [--json]", Doc: "let strangers that wait pass from their next try on", Run: greylistLet},
-			{Words: "greylist forget", Args: "KEY | [--from A] [--to A] | --identity I [--config PATH] [--json]", Doc: "make strangers again of a pair, or of all of an organization or network", Run: greylistDrop},
+		{Title: "Strangers, lists, rates and reputations", Commands: append(strangers.Commands(), []cli.Command{
 			{Words: "rbl status", Args: "[--config PATH] [--json]", Doc: "show the DNS lists of the running daemon: whether they work, and how much they are asked", Run: rblStatus},
 			{Words: "rbl test", Args: "ADDRESS|DOMAIN [--config PATH] [--json]", Doc: "ask all DNS lists of the policy, without the daemon, and show what each answers", Run: rblTest},
 			{Words: "limits top", Args: "[N] [--config PATH] [--json]", Doc: "show who is close to which rate limit now", Run: limitsTop},
 			{Words: "reputation show", Args: "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", Doc: "show what came of earlier mail of a client, network, organization or domain", Run: reputationShow},
 			{Words: "reputation top", Args: "[N] [--config PATH] [--json]", Doc: "list who brought the most spam, malware and guesses lately", Run: reputationTop},
 			{Words: "reputation reset", Args: "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", Doc: "forget what came of their mail", Run: reputationReset},
-		}},
+		}...)},
 		{Title: "Seals and DMARC reports", Commands: []cli.Command{
 			{Words: "dkim key make", Args: "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", Doc: "make a key that seals mail, and print the TXT record that publishes it", Run: dkimKeyMake},
 			{Words: "dkim key show", Args: "[--domain D] [--selector S] [--config PATH] [--json]", Doc: "print the TXT record of a key, and say whether DNS has it", Run: dkimKeyShow},

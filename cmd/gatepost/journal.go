@@ -70,7 +70,7 @@ func (d *daemon) instruments() {
 		return []journal.Series{{Labels: []string{"sealed"}, Value: float64(c.Sealed.Load())}, {Labels: []string{"left"}, Value: float64(c.Left.Load())},
 			{Labels: []string{"failed"}, Value: float64(c.Failed.Load())}}
 	})
-	d.guests.instruments(m, d.parts.strangers)
+	d.guests.Instruments(m, d.parts.strangers)
 	d.reputationInstruments(m)
 	d.hopInstruments(m)
 	d.rateInstruments(m)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 
 	"gatepost/gateway/reports"
@@ -22,89 +21,71 @@ func askFields[In, Out any](ctx context.Context, e cli.Env, f *cli.Flags, o cont
 	return err
 }
 
-// look is a question that changes nothing, do one that does.
-func look(name, path, doc string, right access.Right) control.Operation {
-	return control.Operation{Name: name, Method: http.MethodGet, Path: path, Doc: doc, Right: right}
-}
-
-func do(name, path, doc string, right access.Right) control.Operation {
-	return control.Operation{Name: name, Method: http.MethodPost, Path: path, Doc: doc, Right: right}
-}
-
-func greylistListQuestion() control.Operation {
-	return look("greylist list", "/greylist", "List the strangers that greylisting holds, with the time at which each passes", access.SendersRead)
-}
-func greylistReleaseQuestion() control.Operation {
-	return do("greylist release", "/greylist/release", "Let strangers that wait pass from their next try on", access.SendersChange)
-}
-func greylistForgetQuestion() control.Operation {
-	return do("greylist forget", "/greylist/forget", "Make strangers again of a pair, or of all of an organization or network", access.SendersChange)
-}
 func pastQuestion() control.Operation {
-	return look("reputation show", "/reputation", "Show what came of earlier mail of a client, network, organization or domain", access.SendersRead)
+	return control.Look("reputation show", "/reputation", "Show what came of earlier mail of a client, network, organization or domain", access.SendersRead)
 }
 func topQuestion() control.Operation {
-	return look("reputation top", "/reputation/top", "List who brought the most spam, malware and guesses lately", access.SendersRead)
+	return control.Look("reputation top", "/reputation/top", "List who brought the most spam, malware and guesses lately", access.SendersRead)
 }
 func resetQuestion() control.Operation {
-	return do("reputation reset", "/reputation/reset", "Forget what came of somebody's mail", access.SendersChange)
+	return control.Do("reputation reset", "/reputation/reset", "Forget what came of somebody's mail", access.SendersChange)
 }
 func limitsQuestion() control.Operation { // subjects may be recipients of any domain
-	return look("limits top", "/limits", "Show who is close to which rate limit now", access.SystemRead)
+	return control.Look("limits top", "/limits", "Show who is close to which rate limit now", access.SystemRead)
 }
 func rblQuestion() control.Operation {
-	return look("rbl status", "/rbl", "Show the DNS lists: whether they work, and how much they are asked", access.SystemRead)
+	return control.Look("rbl status", "/rbl", "Show the DNS lists: whether they work, and how much they are asked", access.SystemRead)
 }
 func sealersQuestion() control.Operation {
-	return look("arc sealers", "/arc/sealers", "List the ARC sealers that are not trusted, and what their word would have rescued", access.SystemRead)
+	return control.Look("arc sealers", "/arc/sealers", "List the ARC sealers that are not trusted, and what their word would have rescued", access.SystemRead)
 }
 func rcptShowQuestion() control.Operation {
-	return look("recipients show", "/recipients", "Show who knows a recipient, and what next hops said of it", access.SendersRead)
+	return control.Look("recipients show", "/recipients", "Show who knows a recipient, and what next hops said of it", access.SendersRead)
 }
 func rcptSourcesQuestion() control.Operation {
-	return look("recipients directories", "/recipients/directories", "Show the directories of recipients, and what the word of each next hop is worth", access.SystemRead)
+	return control.Look("recipients directories", "/recipients/directories", "Show the directories of recipients, and what the word of each next hop is worth", access.SystemRead)
 }
 func rcptForgetQuestion() control.Operation {
-	return do("recipients forget", "/recipients/forget", "Have the next hop asked again for a recipient, or for all of a route", access.SendersChange)
+	return control.Do("recipients forget", "/recipients/forget", "Have the next hop asked again for a recipient, or for all of a route", access.SendersChange)
 }
 func rcptImportQuestion() control.Operation {
-	return do("recipients import", "/recipients/import", "Have recipients known for 24 hours, as if their next hop had said so", access.SendersChange)
+	return control.Do("recipients import", "/recipients/import", "Have recipients known for 24 hours, as if their next hop had said so", access.SendersChange)
 }
 func rcptSyncQuestion() control.Operation {
-	return do("recipients sync", "/recipients/sync", "Read directories of recipients now", access.SystemChange)
+	return control.Do("recipients sync", "/recipients/sync", "Read directories of recipients now", access.SystemChange)
 }
 func receivedListQuestion() control.Operation {
-	return look("reports list", "/reports", "List the reports that others sent about domains, the newest first", access.ReportsRead)
+	return control.Look("reports list", "/reports", "List the reports that others sent about domains, the newest first", access.ReportsRead)
 }
 func receivedShowQuestion() control.Operation {
-	return look("reports show", "/reports/{number}", "Show one of them", access.ReportsRead)
+	return control.Look("reports show", "/reports/{number}", "Show one of them", access.ReportsRead)
 }
 func dmarcQuestion() control.Operation {
-	return look("dmarc report", "/dmarc-reports", "Show DMARC reports to others: what waits, what was sent, what would be", access.SystemRead)
+	return control.Look("dmarc report", "/dmarc-reports", "Show DMARC reports to others: what waits, what was sent, what would be", access.SystemRead)
 }
 func tlsrptQuestion() control.Operation {
-	return look("tlsrpt report", "/tls-reports", "Show reports about TLS to next hops: what waits, what was sent, what would be", access.SystemRead)
+	return control.Look("tlsrpt report", "/tls-reports", "Show reports about TLS to next hops: what waits, what was sent, what would be", access.SystemRead)
 }
 func certificatesQuestion() control.Operation {
-	return look("tls status", "/tls/certificates", "Show the certificates: who is shown which, until when, who vouches for them, and what waits", access.SystemRead)
+	return control.Look("tls status", "/tls/certificates", "Show the certificates: who is shown which, until when, who vouches for them, and what waits", access.SystemRead)
 }
 func tlsaQuestion() control.Operation {
-	return look("tls tlsa", "/tls/tlsa", "Show the TLSA records of our mail hosts: what is published, what should be, and what to do next", access.SystemRead)
+	return control.Look("tls tlsa", "/tls/tlsa", "Show the TLSA records of our mail hosts: what is published, what should be, and what to do next", access.SystemRead)
 }
 func policiesQuestion() control.Operation {
-	return look("mta-sts show", "/tls/mta-sts", "List the MTA-STS policies of our domains and of next hops", access.SystemRead)
+	return control.Look("mta-sts show", "/tls/mta-sts", "List the MTA-STS policies of our domains and of next hops", access.SystemRead)
 }
 func renewQuestion() control.Operation {
-	return do("tls renew", "/tls/renew", "Order certificates anew", access.SystemChange)
+	return control.Do("tls renew", "/tls/renew", "Order certificates anew", access.SystemChange)
 }
 func drainQuestion() control.Operation {
-	return do("drain", "/drain", "Have the balancer send clients elsewhere, and refuse new ones after a while", access.SystemChange)
+	return control.Do("drain", "/drain", "Have the balancer send clients elsewhere, and refuse new ones after a while", access.SystemChange)
 }
 func resumeQuestion() control.Operation {
-	return do("resume", "/resume", "Take clients again after drain", access.SystemChange)
+	return control.Do("resume", "/resume", "Take clients again after drain", access.SystemChange)
 }
 func reloadQuestion() control.Operation {
-	return do("reload", "/reload", "Read the configuration again", access.SystemChange)
+	return control.Do("reload", "/reload", "Read the configuration again", access.SystemChange)
 }
 
 // askReports asks for reports of ours of one kind.
@@ -123,9 +104,6 @@ func askReports(ctx context.Context, e cli.Env, f *cli.Flags, kind string, in *a
 // senderOperations are those of strangers, reputations, limits, lists and recipients.
 func (d *daemon) senderOperations() []control.Operation {
 	return []control.Operation{
-		control.Define(greylistListQuestion(), d.greylistList),
-		control.Define(greylistReleaseQuestion(), d.greylistRelease),
-		control.Define(greylistForgetQuestion(), d.greylistForget),
 		control.Define(pastQuestion(), d.pastVerb),
 		control.Define(topQuestion(), d.topVerb),
 		control.Define(resetQuestion(), d.resetVerb),

@@ -94,7 +94,7 @@ const byPrivacy = "gatepost privacy"
 
 // privacyParts are all places that know people by their addresses. The message log is last: what is done in the others is in it.
 func (d *daemon) privacyParts() []privacy.Part {
-	return []privacy.Part{d.quarantinePart(), d.digestPart(), d.greylistPart(), d.recipientsPart(), d.ownListPart(), d.namedPart(), d.spoolPart(), d.policyPart(), d.usersPart(), d.auditPart(), d.logPart()}
+	return []privacy.Part{d.quarantinePart(), d.digestPart(), d.strangerDesk().Privacy(), d.recipientsPart(), d.ownListPart(), d.namedPart(), d.spoolPart(), d.policyPart(), d.usersPart(), d.auditPart(), d.logPart()}
 }
 
 func (d *daemon) logPart() privacy.Part {
@@ -219,37 +219,9 @@ func (d *daemon) digestPart() privacy.Part {
 	}}
 }
 
-func (d *daemon) greylistPart() privacy.Part {
-	return privacy.Part{Name: "greylist", Find: func(ctx context.Context, address string, add func(any) error) error {
-		if _, err := d.waiting(ctx, waitersAtMost); err != nil { // for their names
-			return err
-		}
-		for _, name := range d.guests.of(address) {
-			if err := add(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, Erase: func(ctx context.Context, address string) (n int, err error) {
-		if _, err := d.waiting(ctx, waitersAtMost); err != nil {
-			return 0, err
-		}
-		for _, k := range append(d.guests.matching(address, ""), d.guests.matching("", address)...) {
-			known, err := d.parts.shaper.Greylist().Forget(ctx, k)
-			if err != nil {
-				return n, err
-			}
-			if known {
-				n++
-			}
-		}
-		return n + d.guests.forget(address), nil
-	}}
-}
-
 func (d *daemon) recipientsPart() privacy.Part {
 	return privacy.Part{Name: "recipients", Find: func(_ context.Context, address string, add func(any) error) error {
-		list, _ := d.parts.recipients.Remembered(address, waitersAtMost)
+		list, _ := d.parts.recipients.Remembered(address, rcptsAtMost)
 		for i := range list {
 			if err := add(&list[i]); err != nil {
 				return err

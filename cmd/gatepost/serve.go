@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gatepost/cmd/gatepost/maillog"
+	"gatepost/cmd/gatepost/strangers"
 	"gatepost/console"
 	"gatepost/console/portal"
 	"gatepost/gateway"
@@ -105,7 +106,7 @@ type daemon struct {
 	started      time.Time
 	where        api.Addresses
 	learning     relearn
-	guests       guestbook
+	guests       strangers.Book
 	probing      relearn // of the DNS lists
 	stopping     atomic.Bool
 

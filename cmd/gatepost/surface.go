@@ -20,6 +20,7 @@ func (d *daemon) operations() []control.Operation {
 		d.healthOperations(),
 		d.queueOperations(),
 		d.keptOperations(),
+		d.strangerDesk().Operations(),
 		d.senderOperations(),
 		d.receivedOperations(),
 		d.tlsOperations(),

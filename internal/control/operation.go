@@ -34,6 +34,16 @@ type Operation struct {
 // listens any more.
 type Send func(id, event string, data any) error
 
+// Look is the head of a question that changes nothing, by GET.
+func Look(name, path, doc string, right access.Right) Operation {
+	return Operation{Name: name, Method: http.MethodGet, Path: path, Doc: doc, Right: right}
+}
+
+// Do is the head of one that changes something, by POST.
+func Do(name, path, doc string, right access.Right) Operation {
+	return Operation{Name: name, Method: http.MethodPost, Path: path, Doc: doc, Right: right}
+}
+
 // Define makes an operation of a function. In is a struct whose fields are read by their tags: path:"id" of the path,
 // header:"If-Match" of a field of the request, all others by their json name from the query of GET and DELETE and else from
 // the body, which is JSON and may have no other. doc says what a field means; min, max and default bound numbers; enum lists

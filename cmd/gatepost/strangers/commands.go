@@ -1,4 +1,4 @@
-package main
+package strangers
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -14,19 +13,28 @@ import (
 	"gatepost/internal/cli"
 )
 
-// greylistShow shows who waits.
-func greylistShow(ctx context.Context, e cli.Env, args []string) int {
+// Commands are those of strangers.
+func Commands() []cli.Command {
+	return []cli.Command{
+		{Words: "greylist list", Args: "[--limit N] [--config PATH] [--json]", Doc: "list the strangers that greylisting holds, with the time at which each passes", Run: listing},
+		{Words: "greylist release", Args: "KEY | [--from A] [--to A] [--config PATH] [--json]", Doc: "let strangers that wait pass from their next try on", Run: letting},
+		{Words: "greylist forget", Args: "KEY | [--from A] [--to A] | --identity I [--config PATH] [--json]", Doc: "make strangers again of a pair, or of all of an organization or network", Run: dropping},
+	}
+}
+
+// listing shows who waits.
+func listing(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "greylist list")
-	limit := f.Int("limit", waitersShown, "")
+	limit := f.Int("limit", shown, "")
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	if *limit < 1 || *limit > waitersAtMost {
-		fmt.Fprintf(e.Err, "gatepost greylist list: --limit is %d; write a number from 1 to %d\n", *limit, waitersAtMost)
+	if *limit < 1 || *limit > atMost {
+		fmt.Fprintf(e.Err, "gatepost greylist list: --limit is %d; write a number from 1 to %d\n", *limit, atMost)
 		return cli.Usage
 	}
-	var list waitingList
-	if err := askFields[api.GreylistAsk](ctx, e, f, greylistListQuestion(), url.Values{"limit": {strconv.Itoa(*limit)}}, &list); err != nil {
+	list, err := cli.Call[List](ctx, e, f, listQuestion(), &api.GreylistAsk{Limit: *limit})
+	if err != nil {
 		return cli.Complain(e, "greylist list", err)
 	}
 	if f.JSON {
@@ -34,7 +42,7 @@ func greylistShow(ctx context.Context, e cli.Env, args []string) int {
 			return code
 		}
 	} else {
-		printWaiting(e.Out, list.Waiting, time.Now())
+		printList(e.Out, list.Waiting, time.Now())
 	}
 	more := ""
 	if list.More {
@@ -44,8 +52,8 @@ func greylistShow(ctx context.Context, e cli.Env, args []string) int {
 	return cli.Done
 }
 
-// printWaiting lists who waits, each with its time to pass.
-func printWaiting(w io.Writer, list []waiter, now time.Time) {
+// printList lists who waits, each with its time to pass.
+func printList(w io.Writer, list []Waiter, now time.Time) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for i := range list {
 		x := &list[i]
@@ -62,18 +70,18 @@ func printWaiting(w io.Writer, list []waiter, now time.Time) {
 	t.Flush()
 }
 
-// greylistLet lets pairs pass that wait.
-func greylistLet(ctx context.Context, e cli.Env, args []string) int {
-	return greylistDo(ctx, e, args, "release", "pairs waited and pass from their next try on")
+// letting lets pairs pass that wait.
+func letting(ctx context.Context, e cli.Env, args []string) int {
+	return change(ctx, e, args, "release", "pairs waited and pass from their next try on")
 }
 
-// greylistDrop makes strangers again.
-func greylistDrop(ctx context.Context, e cli.Env, args []string) int {
-	return greylistDo(ctx, e, args, "forget", "records are forgotten")
+// dropping makes strangers again.
+func dropping(ctx context.Context, e cli.Env, args []string) int {
+	return change(ctx, e, args, "forget", "records are forgotten")
 }
 
-// greylistDo asks the daemon to change what it remembers.
-func greylistDo(ctx context.Context, e cli.Env, args []string, verb, done string) int {
+// change asks the daemon to change what it remembers.
+func change(ctx context.Context, e cli.Env, args []string, verb, done string) int {
 	f := cli.NewFlags(e, "greylist "+verb)
 	v := url.Values{}
 	names := []string{"from", "to"}
@@ -95,13 +103,12 @@ func greylistDo(ctx context.Context, e cli.Env, args []string, verb, done string
 			map[bool]string{true: ", or --identity"}[verb == "forget"])
 		return cli.Usage
 	}
-	var out greylistChange
-	var err error
+	ask := cli.CallFields[Changed, api.GreylistForget]
+	o := forgetQuestion()
 	if verb == "release" {
-		err = askFields[api.GreylistPick](ctx, e, f, greylistReleaseQuestion(), v, &out)
-	} else {
-		err = askFields[api.GreylistForget](ctx, e, f, greylistForgetQuestion(), v, &out)
+		ask, o = cli.CallFields[Changed, api.GreylistPick], releaseQuestion()
 	}
+	out, err := ask(ctx, e, f, o, v)
 	if err != nil {
 		return cli.Complain(e, "greylist "+verb, err)
 	}

@@ -1,4 +1,4 @@
-package main
+package strangers
 
 import (
 	"fmt"
@@ -36,13 +36,13 @@ func greyEvent(n int, outcome, sender string, waited float64, delivered bool) *g
 	return e
 }
 
-// TestGuestbook: names by key, bounded; what came of tries; and how long known and new senders were held.
-func TestGuestbook(t *testing.T) {
-	var g guestbook
-	for n := range guestNames + 10 {
-		g.learn(greyEvent(n, "first", "new here", 0, false))
+// TestBook: names by key, bounded; what came of tries; and how long known and new senders were held.
+func TestBook(t *testing.T) {
+	var g Book
+	for n := range namesKept + 10 {
+		g.Learn(greyEvent(n, "first", "new here", 0, false))
 	}
-	if len(g.names) != guestNames || len(g.order) != guestNames || g.outcomes[0] != guestNames+10 || g.delays[0].count != 0 {
+	if len(g.names) != namesKept || len(g.order) != namesKept || g.outcomes[0] != namesKept+10 || g.delays[0].count != 0 {
 		t.Errorf("%d names, %d keys, %v, %d", len(g.names), len(g.order), g.outcomes, g.delays[0].count)
 	}
 	name := func(n int) string { return greylist.Key{Pair: [9]byte{byte(n), byte(n >> 8)}}.String() }
@@ -55,7 +55,7 @@ func TestGuestbook(t *testing.T) {
 	for _, c := range []struct {
 		from, to string
 		keys     int
-	}{{"", "R11@Served.example", 1}, {"<a@b.example>", "r11@served.example", 1}, {"a@b.example", "", guestNames}, {"<>", "", 0}, {"x@b.example", "r11@served.example", 0}} {
+	}{{"", "R11@Served.example", 1}, {"<a@b.example>", "r11@served.example", 1}, {"a@b.example", "", namesKept}, {"<>", "", 0}, {"x@b.example", "r11@served.example", 0}} {
 		if keys := g.matching(c.from, c.to); len(keys) != c.keys {
 			t.Errorf("%+v: %d", c, len(keys))
 		}
@@ -69,9 +69,9 @@ func TestGuestbook(t *testing.T) {
 		if n == 50 {
 			known = 120
 		}
-		g.learn(greyEvent(n, "passed", "new here", waited, true))
-		g.learn(greyEvent(n, []string{"", "passed"}[n/50], filters.GreylistKnownSender, known, true))
-		g.learn(greyEvent(n, "known", "new here", 9000, false)) // not delivered in the end
+		g.Learn(greyEvent(n, "passed", "new here", waited, true))
+		g.Learn(greyEvent(n, []string{"", "passed"}[n/50], filters.GreylistKnownSender, known, true))
+		g.Learn(greyEvent(n, "known", "new here", 9000, false)) // not delivered in the end
 	}
 	for _, c := range []struct{ kind, q, want float64 }{{0, 0.5, 0}, {0, 0.95, 300}, {1, 0.5, 0}, {1, 0.95, 0}, {1, 0.999, 120}} {
 		if got := g.delays[int(c.kind)].quantile(c.q); got != c.want {
@@ -80,20 +80,20 @@ func TestGuestbook(t *testing.T) {
 	}
 	// Only the last thousand or so count.
 	for n := range 2000 {
-		g.learn(greyEvent(n, "known", "new here", 0, true))
+		g.Learn(greyEvent(n, "known", "new here", 0, true))
 	}
 	if got := g.delays[0].quantile(0.999); got != 0 || g.delays[0].count != 2100 {
 		t.Errorf("%v of %d", got, g.delays[0].count)
 	}
-	g.learn(&gateway.Event{Kind: gateway.ConnectionEvent, Record: &gateway.Record{}})
+	g.Learn(&gateway.Event{Kind: gateway.ConnectionEvent, Record: &gateway.Record{}})
 }
 
 // TestPrintWaiting is what a person reads.
 func TestPrintWaiting(t *testing.T) {
 	now := time.Now()
 	var b strings.Builder
-	printWaiting(&b, []waiter{
-		{Key: "AAAAAAAAAAAAAAAAAAAA", Since: now, Pass: now.Add(90 * time.Second), Named: true, guestName: guestName{From: "a@b.example", To: "c@d.example", Client: "192.0.2.1", Reference: 5}},
+	printList(&b, []Waiter{
+		{Key: "AAAAAAAAAAAAAAAAAAAA", Since: now, Pass: now.Add(90 * time.Second), Named: true, Name: Name{From: "a@b.example", To: "c@d.example", Client: "192.0.2.1", Reference: 5}},
 		{Key: "BBBBBBBBBBBBBBBBBBBB", Since: now, Pass: now.Add(-time.Second)},
 	}, now)
 	for _, want := range []string{"passes in 1m30s", "<a@b.example> -> c@d.example", "192.0.2.1", gateway.ID(5).String(), "passes at its next try", "not in the log any more"} {

@@ -1,4 +1,4 @@
-package main
+package strangers
 
 import (
 	"cmp"
@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"gatepost/gateway"
-	"gatepost/gateway/journal"
 	"gatepost/greylist"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
@@ -18,61 +17,93 @@ import (
 	"gatepost/internal/store"
 )
 
-// waiter is one pair on the waiting list.
-type waiter struct {
+// Desk answers what is asked of strangers.
+type Desk struct {
+	// Book knows who stands behind keys.
+	Book *Book
+	// Greylist is where pairs are remembered, and Settings are in force for them.
+	Greylist func() greylist.Store
+	Settings func() greylist.Settings
+	// Keyer makes the tag of an identity that is given in words.
+	Keyer func() *greylist.Keyer
+	// Log is where names are looked for that Book does not know.
+	Log func() *store.Log
+	// Told tells the journal what a person did.
+	Told func(...slog.Attr)
+}
+
+func listQuestion() control.Operation {
+	return control.Look("greylist list", "/greylist", "List the strangers that greylisting holds, with the time at which each passes", access.SendersRead)
+}
+
+func releaseQuestion() control.Operation {
+	return control.Do("greylist release", "/greylist/release", "Let strangers that wait pass from their next try on", access.SendersChange)
+}
+
+func forgetQuestion() control.Operation {
+	return control.Do("greylist forget", "/greylist/forget", "Make strangers again of a pair, or of all of an organization or network", access.SendersChange)
+}
+
+// Operations are those of strangers.
+func (d *Desk) Operations() []control.Operation {
+	return []control.Operation{control.Define(listQuestion(), d.list), control.Define(releaseQuestion(), d.release), control.Define(forgetQuestion(), d.forget)}
+}
+
+// Waiter is one pair on the waiting list.
+type Waiter struct {
 	Key   string    `json:"key"`
 	Since time.Time `json:"since"`
 	Pass  time.Time `json:"pass"` // a try from then on passes
 	End   time.Time `json:"end"`  // a try from then on is a first one again
 	Named bool      `json:"named"`
-	guestName
+	Name
 }
 
-// waitingList is what gatepost greylist list shows.
-type waitingList struct {
-	Waiting []waiter `json:"waiting"` // those that came last first
+// List is what gatepost greylist list shows.
+type List struct {
+	Waiting []Waiter `json:"waiting"` // those that came last first
 	All     int      `json:"all"`     // how many wait, shown or not
 	More    bool     `json:"more"`    // there are still more, which were not looked at
 }
 
-// greylistChange is what release and forget did.
-type greylistChange struct {
+// Changed is what release and forget did.
+type Changed struct {
 	Changed int      `json:"changed"` // pairs that waited and pass now, or records that are forgotten
 	Keys    []string `json:"keys"`    // that were asked for
 }
 
 // Bounds of what a person can ask.
 const (
-	waitersShown  = 100
-	waitersAtMost = 10_000
-	waitersLooked = 1 << 20
-	namesFromLog  = 500             // transactions that are read for names
-	namesTime     = 5 * time.Second // for that
+	shown        = 100
+	atMost       = 10_000
+	looked       = 1 << 20
+	namesFromLog = 500             // transactions that are read for names
+	namesTime    = 5 * time.Second // for that
 )
 
-// greylistList answers gatepost greylist list. Somebody of some domains sees who waits for those, as far as names are known.
-func (d *daemon) greylistList(ctx context.Context, in *api.GreylistAsk) (*waitingList, error) {
+// list answers gatepost greylist list. Somebody of some domains sees who waits for those, as far as names are known.
+func (d *Desk) list(ctx context.Context, in *api.GreylistAsk) (*List, error) {
 	actor := access.Of(ctx)
 	if actor.Everywhere() {
 		return d.waiting(ctx, in.Limit)
 	}
-	out, err := d.waiting(ctx, waitersAtMost)
+	out, err := d.waiting(ctx, atMost)
 	if err != nil {
 		return nil, err
 	}
-	out.Waiting = slices.DeleteFunc(out.Waiting, func(w waiter) bool { return !w.Named || !actor.SeesAny(w.To) })
-	out.All, out.More = len(out.Waiting), out.More || out.All > waitersAtMost
+	out.Waiting = slices.DeleteFunc(out.Waiting, func(w Waiter) bool { return !w.Named || !actor.SeesAny(w.To) })
+	out.All, out.More = len(out.Waiting), out.More || out.All > atMost
 	out.Waiting = out.Waiting[:min(len(out.Waiting), in.Limit)]
 	return out, nil
 }
 
 // waiting lists who waits, with the names that are known of them.
-func (d *daemon) waiting(ctx context.Context, limit int) (*waitingList, error) {
-	out := &waitingList{Waiting: []waiter{}}
+func (d *Desk) waiting(ctx context.Context, limit int) (*List, error) {
+	out := &List{Waiting: []Waiter{}}
 	var all []greylist.Waiting
-	err := d.parts.shaper.Greylist().Waiting(ctx, d.now.Load().greylist, time.Time{}, func(w greylist.Waiting) bool {
+	err := d.Greylist().Waiting(ctx, d.Settings(), time.Time{}, func(w greylist.Waiting) bool {
 		all = append(all, w)
-		out.More = len(all) == waitersLooked
+		out.More = len(all) == looked
 		return !out.More
 	})
 	if err != nil {
@@ -85,8 +116,8 @@ func (d *daemon) waiting(ctx context.Context, limit int) (*waitingList, error) {
 	all = all[:min(len(all), limit)]
 	d.nameFromLog(ctx, all)
 	for _, w := range all {
-		line := waiter{Key: w.Key.String(), Since: w.Since, Pass: w.Pass, End: w.End}
-		line.guestName, line.Named = d.guests.named(line.Key)
+		line := Waiter{Key: w.Key.String(), Since: w.Since, Pass: w.Pass, End: w.End}
+		line.Name, line.Named = d.Book.named(line.Key)
 		out.Waiting = append(out.Waiting, line)
 	}
 	return out, nil
@@ -94,12 +125,12 @@ func (d *daemon) waiting(ctx context.Context, limit int) (*waitingList, error) {
 
 // nameFromLog reads who stands behind keys that the daemon has not seen since its start, of the transactions that were held
 // last. What is not found stays without a name.
-func (d *daemon) nameFromLog(ctx context.Context, list []greylist.Waiting) {
+func (d *Desk) nameFromLog(ctx context.Context, list []greylist.Waiting) {
 	ctx, cancel := context.WithTimeout(ctx, namesTime)
 	defer cancel()
 	since, missing := time.Now(), 0
 	for _, w := range list {
-		if _, ok := d.guests.named(w.Key.String()); !ok {
+		if _, ok := d.Book.named(w.Key.String()); !ok {
 			missing++
 			since = slices.MinFunc([]time.Time{since, w.Since}, time.Time.Compare)
 		}
@@ -107,8 +138,8 @@ func (d *daemon) nameFromLog(ctx context.Context, list []greylist.Waiting) {
 	if missing == 0 {
 		return
 	}
-	_ = d.store.Flush(ctx)
-	reader := d.store.Reader()
+	_ = d.Log().Flush(ctx)
+	reader := d.Log().Reader()
 	found, err := reader.Search(ctx, store.Query{Window: store.Window{Since: since.Add(-time.Hour)}, Reason: gateway.GreylistWait, Limit: namesFromLog})
 	if err != nil {
 		return
@@ -119,20 +150,20 @@ func (d *daemon) nameFromLog(ctx context.Context, list []greylist.Waiting) {
 			return
 		}
 		if err == nil && story.Event != nil {
-			d.guests.note(story.Event)
+			d.Book.note(story.Event)
 		}
 	}
 }
 
-// greylistRelease answers gatepost greylist release.
-func (d *daemon) greylistRelease(ctx context.Context, q *api.GreylistPick) (*greylistChange, error) {
-	keys, err := d.greylistKeys(ctx, q)
+// release answers gatepost greylist release.
+func (d *Desk) release(ctx context.Context, q *api.GreylistPick) (*Changed, error) {
+	keys, err := d.keys(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	out := &greylistChange{Keys: []string{}}
+	out := &Changed{Keys: []string{}}
 	for _, k := range keys {
-		waited, err := d.parts.shaper.Greylist().Release(ctx, k, d.now.Load().greylist, time.Time{})
+		waited, err := d.Greylist().Release(ctx, k, d.Settings(), time.Time{})
 		if err != nil {
 			return nil, &control.Fault{Status: http.StatusBadGateway, Message: err.Error()}
 		}
@@ -141,27 +172,27 @@ func (d *daemon) greylistRelease(ctx context.Context, q *api.GreylistPick) (*gre
 			out.Keys = append(out.Keys, k.String())
 		}
 	}
-	d.tellGreylist(ctx, "release", &api.GreylistForget{GreylistPick: *q}, out.Changed)
+	d.tell(ctx, "release", &api.GreylistForget{GreylistPick: *q}, out.Changed)
 	return out, nil
 }
 
-// greylistForget answers gatepost greylist forget.
-func (d *daemon) greylistForget(ctx context.Context, q *api.GreylistForget) (*greylistChange, error) {
-	out := &greylistChange{Keys: []string{}}
-	grey := d.parts.shaper.Greylist()
+// forget answers gatepost greylist forget.
+func (d *Desk) forget(ctx context.Context, q *api.GreylistForget) (*Changed, error) {
+	out := &Changed{Keys: []string{}}
+	grey := d.Greylist()
 	if text := q.Identity; text != "" {
 		tag, err := greylist.ParseTag(text)
 		if err != nil { // it is in words
-			tag = d.parts.keyer.Tag(greylist.Identity(strings.ToLower(text)))
+			tag = d.Keyer().Tag(greylist.Identity(strings.ToLower(text)))
 		}
 		if out.Changed, err = grey.ForgetIdentity(ctx, tag); err != nil {
 			return nil, &control.Fault{Status: http.StatusBadGateway, Message: err.Error()}
 		}
 		out.Keys = append(out.Keys, tag.String())
-		d.tellGreylist(ctx, "forget", q, out.Changed)
+		d.tell(ctx, "forget", q, out.Changed)
 		return out, nil
 	}
-	keys, err := d.greylistKeys(ctx, &q.GreylistPick)
+	keys, err := d.keys(ctx, &q.GreylistPick)
 	if err != nil {
 		return nil, err
 	}
@@ -175,12 +206,12 @@ func (d *daemon) greylistForget(ctx context.Context, q *api.GreylistForget) (*gr
 			out.Keys = append(out.Keys, k.String())
 		}
 	}
-	d.tellGreylist(ctx, "forget", q, out.Changed)
+	d.tell(ctx, "forget", q, out.Changed)
 	return out, nil
 }
 
-// greylistKeys reads which pairs are meant: by their key, or by their sender and recipient, as far as names are known.
-func (d *daemon) greylistKeys(ctx context.Context, q *api.GreylistPick) ([]greylist.Key, error) {
+// keys reads which pairs are meant: by their key, or by their sender and recipient, as far as names are known.
+func (d *Desk) keys(ctx context.Context, q *api.GreylistPick) ([]greylist.Key, error) {
 	key, from, to := q.Key, q.From, q.To
 	switch {
 	case key != "":
@@ -192,14 +223,14 @@ func (d *daemon) greylistKeys(ctx context.Context, q *api.GreylistPick) ([]greyl
 	case from == "" && to == "":
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: "neither a key nor --from or --to"}
 	}
-	if _, err := d.waiting(ctx, waitersAtMost); err != nil { // for their names
+	if _, err := d.waiting(ctx, atMost); err != nil { // for their names
 		return nil, err
 	}
-	return d.guests.matching(from, to), nil
+	return d.Book.matching(from, to), nil
 }
 
-// tellGreylist tells the journal what a person did.
-func (d *daemon) tellGreylist(ctx context.Context, what string, q *api.GreylistForget, changed int) {
+// tell tells the journal what a person did.
+func (d *Desk) tell(ctx context.Context, what string, q *api.GreylistForget, changed int) {
 	control.Changed(ctx, control.Change{Object: "greylist", After: map[string]any{"did": what, "changed": changed}})
 	attrs := []slog.Attr{slog.String("did", what), slog.Int("changed", changed)}
 	for _, x := range [...][2]string{{"key", q.Key}, {"identity", q.Identity}, {"from", q.From}, {"to", q.To}} {
@@ -207,5 +238,5 @@ func (d *daemon) tellGreylist(ctx context.Context, what string, q *api.GreylistF
 			attrs = append(attrs, slog.String(x[0], gateway.CleanText(x[1], 320)))
 		}
 	}
-	d.journal.Daemon(journal.Greylist, attrs...)
+	d.Told(attrs...)
 }
