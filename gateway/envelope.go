@@ -182,3 +182,11 @@ func (e *Envelope) AcceptedRcpts() []Recipient {
 	}
 	return out
 }
+
+// Texts are the addresses as they were written.
+func Texts(all []Address) (out []string) {
+	for _, a := range all {
+		out = append(out, a.Text)
+	}
+	return out
+}

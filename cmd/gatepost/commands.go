@@ -11,6 +11,9 @@ import (
 	"gatepost/cmd/gatepost/privacy"
 	kept "gatepost/cmd/gatepost/quarantine"
 	"gatepost/cmd/gatepost/queue"
+	theirs "gatepost/cmd/gatepost/received"
+	rcpts "gatepost/cmd/gatepost/recipients"
+	histories "gatepost/cmd/gatepost/reputation"
 	"gatepost/cmd/gatepost/strangers"
 	"gatepost/cmd/gatepost/whatif"
 	"gatepost/internal/cli"
@@ -48,14 +51,9 @@ func groups() []cli.Group {
 			{Words: "auth", Args: "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", Doc: "tell what sender authentication says of a message, and why; - is the standard input", Run: auth},
 			{Words: "mime", Args: "FILE.eml [--json]", Doc: "print what a message is made of, and where mail clients would read it differently; - is the standard input", Run: mimeTree},
 		}},
-		{Title: "Where mail goes, and who exists", Commands: []cli.Command{
+		{Title: "Where mail goes, and who exists", Commands: append([]cli.Command{
 			{Words: "route", Args: "ADDRESS... [--config PATH] [--json]", Doc: "tell where the mail of an address goes, by which route and by which lines of the configuration", Run: route},
-			{Words: "recipients show", Args: "ADDRESS | --all [--limit N] [--config PATH] [--json]", Doc: "show who knows a recipient, and what next hops said of it", Run: recipientsShow},
-			{Words: "recipients forget", Args: "ADDRESS | --route NAME [--config PATH] [--json]", Doc: "have the next hop asked again for a recipient, or for all of a route", Run: recipientsForget},
-			{Words: "recipients import", Args: "--csv FILE [--column NAME|N] [--separator comma|semicolon|tab] [--config PATH] [--json]", Doc: "have recipients known for 24 hours, as if their next hop had said so", Run: recipientsImport},
-			{Words: "recipients sync", Args: "[DIRECTORY] [--force] [--config PATH] [--json]", Doc: "read directories of recipients now; --force takes one that lost more than half", Run: recipientsSync},
-			{Words: "recipients directories", Args: "[--config PATH] [--json]", Doc: "show the directories of recipients with their age, and what the word of each next hop is worth", Run: recipientsDirectories},
-		}},
+		}, rcpts.Commands()...)},
 		{Title: "Mail that waits for its route (the spool)", Commands: queue.Commands()},
 		{Title: "Mail that is kept since it is doubtful (the quarantine)", Commands: kept.Commands()},
 		{Title: "Encryption: certificates, TLSA records, MTA-STS policies, reports about TLS", Commands: []cli.Command{
@@ -66,22 +64,17 @@ func groups() []cli.Group {
 			{Words: "mta-sts advise", Args: "DOMAIN [--dns SERVER] [--config PATH] [--json]", Doc: "say what is missing before a policy can go from testing to enforce, with what to paste, and how to go back", Run: policiesAdvise},
 			{Words: "tlsrpt report", Args: "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--config PATH] [--json]", Doc: "show reports about TLS to next hops: what waits, what was sent, and with --dry-run what would be", Run: tlsReport},
 		}},
-		{Title: "Strangers, lists, rates and reputations", Commands: append(strangers.Commands(), []cli.Command{
+		{Title: "Strangers, lists, rates and reputations", Commands: slices.Concat(strangers.Commands(), []cli.Command{
 			{Words: "rbl status", Args: "[--config PATH] [--json]", Doc: "show the DNS lists of the running daemon: whether they work, and how much they are asked", Run: rblStatus},
 			{Words: "rbl test", Args: "ADDRESS|DOMAIN [--config PATH] [--json]", Doc: "ask all DNS lists of the policy, without the daemon, and show what each answers", Run: rblTest},
 			{Words: "limits top", Args: "[N] [--config PATH] [--json]", Doc: "show who is close to which rate limit now", Run: limitsTop},
-			{Words: "reputation show", Args: "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", Doc: "show what came of earlier mail of a client, network, organization or domain", Run: reputationShow},
-			{Words: "reputation top", Args: "[N] [--config PATH] [--json]", Doc: "list who brought the most spam, malware and guesses lately", Run: reputationTop},
-			{Words: "reputation reset", Args: "ADDRESS|NETWORK|DOMAIN [--config PATH] [--json]", Doc: "forget what came of their mail", Run: reputationReset},
-		}...)},
-		{Title: "Seals and DMARC reports", Commands: []cli.Command{
+		}, histories.Commands())},
+		{Title: "Seals and DMARC reports", Commands: append([]cli.Command{
 			{Words: "dkim key make", Args: "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", Doc: "make a key that seals mail, and print the TXT record that publishes it", Run: dkimKeyMake},
 			{Words: "dkim key show", Args: "[--domain D] [--selector S] [--config PATH] [--json]", Doc: "print the TXT record of a key, and say whether DNS has it", Run: dkimKeyShow},
 			{Words: "arc sealers", Args: "[--config PATH] [--json]", Doc: "list the ARC sealers that are not trusted, and what their word would have rescued", Run: arcSealers},
-			{Words: "reports list", Args: "[--kind dmarc|tls] [--domain D] [--since T] [--limit N] [--config PATH] [--json]", Doc: "list the reports that others sent about your domains, the newest first", Run: receivedList},
-			{Words: "reports show", Args: "NUMBER [--config PATH] [--json]", Doc: "show one of them", Run: receivedShow},
 			{Words: "dmarc report", Args: "[--dry-run] [--domain D] [--day YYYY-MM-DD] [--format 9990|7489] [--config PATH] [--json]", Doc: "show DMARC reports: what waits, what was sent, and with --dry-run what would be", Run: dmarcReport},
-		}},
+		}, theirs.Commands()...)},
 		{Title: "Who may log in to the console", Commands: userCommands()},
 		{Title: "Who did what (the audit log)", Commands: auditing.Commands()},
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},

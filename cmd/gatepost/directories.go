@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
+	rcpts "gatepost/cmd/gatepost/recipients"
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/recipients"
@@ -175,7 +175,7 @@ func (d *daemon) directoryHealth() (bool, string) {
 	list := d.now.Load().directories
 	for _, x := range list {
 		if s := x.Status(); !s.OK() {
-			return false, s.Name + ": " + directoryWords(&s)
+			return false, s.Name + ": " + rcpts.Words(&s)
 		}
 	}
 	n := 0
@@ -213,22 +213,4 @@ func (ds *directories) ldap(c *config.Directory) (directory.Source, error) {
 		}
 	}
 	return s, nil
-}
-
-// directoryWords is how a directory is, for people.
-func directoryWords(s *directory.Status) string {
-	out := "never read"
-	if s.Ready {
-		out = fmt.Sprintf("%d addresses, as seen %s ago", s.Addresses, time.Since(s.Read).Round(time.Second))
-	}
-	if s.FromCopy {
-		out += ", from the copy"
-	}
-	if s.Told != "" {
-		out += " (" + s.Told + ")"
-	}
-	if s.Error != "" {
-		out += "; " + s.Error
-	}
-	return gateway.CleanText(out, 500)
 }

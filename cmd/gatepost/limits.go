@@ -15,12 +15,6 @@ import (
 	"gatepost/internal/limit"
 )
 
-// Of limits top and reputation top: how many lines there are by default and at most.
-const (
-	topLines = 20
-	topMost  = 1000
-)
-
 // nearLimit is one line of limits top.
 type nearLimit struct {
 	Limit   string        `json:"limit"` // "connections/client/unknown"
@@ -57,11 +51,11 @@ func limitsTop(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	n := topLines
+	n := api.TopLines
 	if len(rest) > 0 {
 		var err error
-		if n, err = strconv.Atoi(rest[0]); err != nil || n < 1 || n > topMost {
-			fmt.Fprintf(e.Err, "gatepost limits top: %q is not 1 to %d\n", rest[0], topMost)
+		if n, err = strconv.Atoi(rest[0]); err != nil || n < 1 || n > api.TopMost {
+			fmt.Fprintf(e.Err, "gatepost limits top: %q is not 1 to %d\n", rest[0], api.TopMost)
 			return cli.Usage
 		}
 	}

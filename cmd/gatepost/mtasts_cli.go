@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	theirs "gatepost/cmd/gatepost/received"
 	"gatepost/gateway/received"
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
@@ -153,7 +154,7 @@ func policiesAdvise(ctx context.Context, e cli.Env, args []string) int {
 func reportedFailures(ctx context.Context, config, domain string) (good, bad int64, worst tlsrpt.Detail, known bool) {
 	v := url.Values{"kind": {string(received.TLS)}, "domain": {domain}, "bodies": {"true"}, "limit": {"1000"}, "since": {time.Now().Add(-testingTime).Format(time.RFC3339)}}
 	var list []store.ReceivedReport
-	if err := askFields[api.ReceivedAsk](ctx, cli.Env{Err: io.Discard, Sections: sections}, &cli.Flags{Config: config}, receivedListQuestion(), v, &list); err != nil {
+	if err := askFields[api.ReceivedAsk](ctx, cli.Env{Err: io.Discard, Sections: sections}, &cli.Flags{Config: config}, theirs.ListQuestion(), v, &list); err != nil {
 		return 0, 0, worst, false // told as no reports: the daemon may be another host's
 	}
 	return stsFailures(list, domain)
@@ -277,4 +278,28 @@ func (a *advice) on(all []found) []found {
 		f.Detail, f.Do = "nobody keeps an older policy any more", "remove the record "+mtasts.RecordName(a.domain)+", then mta_sts in "+a.at
 	}
 	return append(all, f)
+}
+
+// stsFailures is what reports of the last 14 days say of sessions under the policy of a domain: known is false where there was
+// none.
+func stsFailures(list []store.ReceivedReport, domain string) (good, bad int64, worst tlsrpt.Detail, known bool) {
+	for i := range list {
+		var f tlsrpt.Report
+		if json.Unmarshal(list[i].Body, &f) != nil {
+			continue
+		}
+		for _, p := range f.Policies {
+			if p.Policy.Domain != domain || p.Policy.Kind != tlsrpt.STS {
+				continue
+			}
+			known = true
+			good, bad = good+p.Summary.Successful, bad+p.Summary.Failed
+			for _, d := range p.Failures {
+				if d.Count > worst.Count {
+					worst = d
+				}
+			}
+		}
+	}
+	return good, bad, worst, known
 }

@@ -21,15 +21,6 @@ func askFields[In, Out any](ctx context.Context, e cli.Env, f *cli.Flags, o cont
 	return err
 }
 
-func pastQuestion() control.Operation {
-	return control.Look("reputation show", "/reputation", "Show what came of earlier mail of a client, network, organization or domain", access.SendersRead)
-}
-func topQuestion() control.Operation {
-	return control.Look("reputation top", "/reputation/top", "List who brought the most spam, malware and guesses lately", access.SendersRead)
-}
-func resetQuestion() control.Operation {
-	return control.Do("reputation reset", "/reputation/reset", "Forget what came of somebody's mail", access.SendersChange)
-}
 func limitsQuestion() control.Operation { // subjects may be recipients of any domain
 	return control.Look("limits top", "/limits", "Show who is close to which rate limit now", access.SystemRead)
 }
@@ -38,27 +29,6 @@ func rblQuestion() control.Operation {
 }
 func sealersQuestion() control.Operation {
 	return control.Look("arc sealers", "/arc/sealers", "List the ARC sealers that are not trusted, and what their word would have rescued", access.SystemRead)
-}
-func rcptShowQuestion() control.Operation {
-	return control.Look("recipients show", "/recipients", "Show who knows a recipient, and what next hops said of it", access.SendersRead)
-}
-func rcptSourcesQuestion() control.Operation {
-	return control.Look("recipients directories", "/recipients/directories", "Show the directories of recipients, and what the word of each next hop is worth", access.SystemRead)
-}
-func rcptForgetQuestion() control.Operation {
-	return control.Do("recipients forget", "/recipients/forget", "Have the next hop asked again for a recipient, or for all of a route", access.SendersChange)
-}
-func rcptImportQuestion() control.Operation {
-	return control.Do("recipients import", "/recipients/import", "Have recipients known for 24 hours, as if their next hop had said so", access.SendersChange)
-}
-func rcptSyncQuestion() control.Operation {
-	return control.Do("recipients sync", "/recipients/sync", "Read directories of recipients now", access.SystemChange)
-}
-func receivedListQuestion() control.Operation {
-	return control.Look("reports list", "/reports", "List the reports that others sent about domains, the newest first", access.ReportsRead)
-}
-func receivedShowQuestion() control.Operation {
-	return control.Look("reports show", "/reports/{number}", "Show one of them", access.ReportsRead)
 }
 func dmarcQuestion() control.Operation {
 	return control.Look("dmarc report", "/dmarc-reports", "Show DMARC reports to others: what waits, what was sent, what would be", access.SystemRead)
@@ -101,20 +71,12 @@ func askReports(ctx context.Context, e cli.Env, f *cli.Flags, kind string, in *a
 	return err
 }
 
-// senderOperations are those of strangers, reputations, limits, lists and recipients.
+// senderOperations are those of limits and lists.
 func (d *daemon) senderOperations() []control.Operation {
 	return []control.Operation{
-		control.Define(pastQuestion(), d.pastVerb),
-		control.Define(topQuestion(), d.topVerb),
-		control.Define(resetQuestion(), d.resetVerb),
 		control.Define(limitsQuestion(), d.limitsVerb),
 		control.Define(rblQuestion(), d.listVerb),
 		control.Define(sealersQuestion(), func(context.Context, *struct{}) ([]memory.Sealer, error) { return d.parts.known.Sealers(), nil }),
-		control.Define(rcptShowQuestion(), d.rcptShow),
-		control.Define(rcptSourcesQuestion(), d.rcptSources),
-		control.Define(rcptForgetQuestion(), d.rcptForget),
-		control.Define(rcptImportQuestion(), d.rcptImport),
-		control.Define(rcptSyncQuestion(), d.rcptSync),
 	}
 }
 

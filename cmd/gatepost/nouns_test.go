@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	rcpts "gatepost/cmd/gatepost/recipients"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/control"
@@ -31,7 +32,7 @@ func TestNounsAreBounded(t *testing.T) {
 		want  int
 	}{{operator, api.RcptAsk{Limit: 5}, 0}, {operator, api.RcptAsk{Address: "a@other.example", Limit: 5}, 0}, {desk, api.RcptAsk{Limit: 5}, 403},
 		{desk, api.RcptAsk{Address: "a@other.example", Limit: 5}, 403}, {desk, api.RcptAsk{Address: "example.org@other.example", Limit: 5}, 403}, {desk, api.RcptAsk{Address: "a@Example.org", Limit: 5}, 0}} {
-		if out, code := call(c.actor, "recipients show", &c.in); code != c.want || code == 0 && out.(*rcptShown).Address != c.in.Address {
+		if out, code := call(c.actor, "recipients show", &c.in); code != c.want || code == 0 && out.(*rcpts.Shown).Address != c.in.Address {
 			t.Errorf("%s: %+v: %d", c.actor.Role, c.in, code)
 		}
 	}

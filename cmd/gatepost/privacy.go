@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/cmd/gatepost/privacy"
+	rcpts "gatepost/cmd/gatepost/recipients"
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/spool"
@@ -221,7 +222,7 @@ func (d *daemon) digestPart() privacy.Part {
 
 func (d *daemon) recipientsPart() privacy.Part {
 	return privacy.Part{Name: "recipients", Find: func(_ context.Context, address string, add func(any) error) error {
-		list, _ := d.parts.recipients.Remembered(address, rcptsAtMost)
+		list, _ := d.parts.recipients.Remembered(address, rcpts.AtMost)
 		for i := range list {
 			if err := add(&list[i]); err != nil {
 				return err

@@ -3,20 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	theirs "gatepost/cmd/gatepost/received"
 	"gatepost/gateway"
 	"gatepost/gateway/received"
-	"gatepost/internal/access"
-	"gatepost/internal/api"
 	"gatepost/internal/config"
-	"gatepost/internal/control"
 	"gatepost/internal/store"
 )
 
@@ -117,66 +111,7 @@ func (h reportHop) Relay(ctx context.Context, d *gateway.Delivery) gateway.Relay
 	return h.taker.Take(ctx, d)
 }
 
-// receivedShown is how many reports are listed unless more are asked for.
-const receivedShown = 50
-
-// receivedVerb answers gatepost reports list and show.
-func (d *daemon) receivedVerb(ctx context.Context, q store.ReceivedQuery) ([]store.ReceivedReport, error) {
-	file, err := d.parts.received.get(ctx)
-	if err != nil {
-		return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error()}
-	}
-	actor := access.Of(ctx)
-	q.Domains = actor.Domains
-	out, err := file.Find(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	if q.Number != 0 && len(out) == 0 {
-		return nil, &control.Fault{Status: http.StatusNotFound, Message: fmt.Sprintf("there is no report %d; gatepost reports list names those that there are", q.Number)}
-	}
-	if out == nil {
-		out = []store.ReceivedReport{}
-	}
-	return out, nil
-}
-
-// receivedOperations are those of reports that others sent. Somebody of some domains sees those about them.
-func (d *daemon) receivedOperations() []control.Operation {
-	return []control.Operation{
-		control.Define(receivedListQuestion(), func(ctx context.Context, in *api.ReceivedAsk) ([]store.ReceivedReport, error) {
-			return d.receivedVerb(ctx, store.ReceivedQuery{Kind: received.Kind(in.Kind), Domain: strings.ToLower(in.Domain), Since: in.Since, Before: in.Cursor, Limit: in.Limit, Bodies: in.Bodies})
-		}),
-		control.Define(receivedShowQuestion(), func(ctx context.Context, in *api.ReceivedNumber) ([]store.ReceivedReport, error) {
-			return d.receivedVerb(ctx, store.ReceivedQuery{Number: in.Number, Limit: 1, Bodies: true})
-		}),
-	}
-}
-
-// receivedQuery reads what the command line asks for.
-func receivedQuery(get func(string) string) (q store.ReceivedQuery, err error) {
-	q = store.ReceivedQuery{Kind: received.Kind(get("kind")), Domain: strings.ToLower(get("domain")), Limit: receivedShown}
-	if q.Kind != "" && q.Kind != received.DMARC && q.Kind != received.TLS {
-		return q, fmt.Errorf("--kind: %q is none; write dmarc or tls", q.Kind)
-	}
-	if text := get("since"); text != "" {
-		if q.Since, err = time.Parse(time.RFC3339, text); err != nil {
-			return q, fmt.Errorf("--since: %q is no time", text)
-		}
-	}
-	if text := get("number"); text != "" {
-		if q.Number, err = strconv.ParseInt(text, 10, 64); err != nil || q.Number < 1 {
-			return q, fmt.Errorf("%q is no number of a report; gatepost reports list shows them", text)
-		}
-		q.Bodies, q.Limit = true, 1
-	}
-	if get("bodies") != "" {
-		q.Bodies = true
-	}
-	if text := get("limit"); text != "" {
-		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 || q.Limit > 10_000 {
-			return q, fmt.Errorf("--limit: %q is no number from 1 to 10000", text)
-		}
-	}
-	return q, nil
+// receivedDesk answers what is asked of them.
+func (d *daemon) receivedDesk() *theirs.Desk {
+	return &theirs.Desk{File: func(ctx context.Context) (*store.Received, error) { return d.parts.received.get(ctx) }}
 }

@@ -87,7 +87,7 @@ func routeOfAddress(c *config.Config, policy *gateway.Policy, text string) route
 	}
 	out.Served, out.Domain, out.Route, out.Why = true, d.Domain.Name, d.Route, d.Why
 	out.Where = c.Where["domain."+d.Domain.Name+".route"]
-	out.To, out.Header = wireTexts(d.To), policy.HeaderDomain(to)
+	out.To, out.Header = gateway.Texts(d.To), policy.HeaderDomain(to)
 	for i := range c.Policy.Routes {
 		if r := &c.Policy.Routes[i]; r.Name == d.Route {
 			if r.Kind == config.RouteReport {
@@ -100,7 +100,7 @@ func routeOfAddress(c *config.Config, policy *gateway.Policy, text string) route
 	}
 	out.Checked = checkedBy(c, policy, &d, to)
 	if all := policy.CatchAll(to); all.Route != "" && out.Checked != config.RecipientsNone {
-		out.CatchAll = append(wireTexts(all.To), all.Why...)
+		out.CatchAll = append(gateway.Texts(all.To), all.Why...)
 	}
 	return out
 }
@@ -128,13 +128,6 @@ func checkedBy(c *config.Config, policy *gateway.Policy, d *gateway.Destination,
 func hopText(h *config.NextHop) string {
 	hop := relay.Hop{Host: h.Host, MX: h.MX, SRV: h.SRV, Port: h.Port}
 	return fmt.Sprintf("%s (order %d, weight %d)", hop.Address(), h.Order, h.Weight)
-}
-
-func wireTexts(all []gateway.Address) (out []string) {
-	for _, a := range all {
-		out = append(out, a.Text)
-	}
-	return out
 }
 
 // print writes one answer for people.

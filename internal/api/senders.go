@@ -25,10 +25,16 @@ type ReputationOf struct {
 	Of string `json:"of" required:"true" doc:"An address, a network (/24, /48), a domain, or client:, network:, organisation: or domain: before it"`
 }
 
-// Top is how many of the worst are listed.
+// Top is how many of the worst are listed: TopLines by default, TopMost at most.
 type Top struct {
 	N int `json:"n" min:"1" max:"1000" default:"20" doc:"How many"`
 }
+
+// How many of the worst are listed, as the tags of Top say it.
+const (
+	TopLines = 20
+	TopMost  = 1000
+)
 
 // RcptAsk is what is asked about recipients.
 type RcptAsk struct {

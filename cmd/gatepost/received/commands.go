@@ -1,4 +1,4 @@
-package main
+package received
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -15,13 +17,31 @@ import (
 	"gatepost/gateway/received"
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
+	"gatepost/internal/control"
 	"gatepost/internal/dmarcreport"
 	"gatepost/internal/store"
 	"gatepost/tls/tlsrpt"
 )
 
-// receivedList lists reports that others sent about domains of ours.
-func receivedList(ctx context.Context, e cli.Env, args []string) int {
+// Commands are those of reports that others sent.
+func Commands() []cli.Command {
+	return []cli.Command{
+		{Words: "reports list", Args: "[--kind dmarc|tls] [--domain D] [--since T] [--limit N] [--config PATH] [--json]", Doc: "list the reports that others sent about your domains, the newest first", Run: listing},
+		{Words: "reports show", Args: "NUMBER [--config PATH] [--json]", Doc: "show one of them", Run: showing},
+	}
+}
+
+// ask asks for reports.
+func ask[In any](ctx context.Context, e cli.Env, f *cli.Flags, o control.Operation, v url.Values) ([]store.ReceivedReport, error) {
+	list, err := cli.CallFields[[]store.ReceivedReport, In](ctx, e, f, o, v)
+	if err != nil {
+		return nil, err
+	}
+	return *list, nil
+}
+
+// listing lists reports that others sent about domains of ours.
+func listing(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "reports list")
 	v := url.Values{}
 	for _, name := range []string{"kind", "domain", "limit"} {
@@ -39,12 +59,12 @@ func receivedList(ctx context.Context, e cli.Env, args []string) int {
 		}
 		v.Set("since", at.Format(time.RFC3339))
 	}
-	if _, err := receivedQuery(v.Get); err != nil {
+	if _, err := query(v.Get); err != nil {
 		fmt.Fprintf(e.Err, "gatepost reports list: %v\n", err)
 		return cli.Usage
 	}
-	var list []store.ReceivedReport
-	if err := askFields[api.ReceivedAsk](ctx, e, f, receivedListQuestion(), v, &list); err != nil {
+	list, err := ask[api.ReceivedAsk](ctx, e, f, ListQuestion(), v)
+	if err != nil {
 		return cli.Complain(e, "reports list", err)
 	}
 	if f.JSON {
@@ -64,32 +84,32 @@ func receivedList(ctx context.Context, e cli.Env, args []string) int {
 	return cli.Done
 }
 
-// receivedShow shows one of them.
-func receivedShow(ctx context.Context, e cli.Env, args []string) int {
+// showing shows one of them.
+func showing(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "reports show")
 	number, ok := f.One(e, args, "name a report by its number; gatepost reports list shows them")
 	if !ok {
 		return cli.Usage
 	}
 	v := url.Values{"number": {number}}
-	if _, err := receivedQuery(v.Get); err != nil {
+	if _, err := query(v.Get); err != nil {
 		fmt.Fprintf(e.Err, "gatepost reports show: %v\n", err)
 		return cli.Usage
 	}
-	var list []store.ReceivedReport
-	if err := askFields[api.ReceivedNumber](ctx, e, f, receivedShowQuestion(), v, &list); err != nil {
+	list, err := ask[api.ReceivedNumber](ctx, e, f, showQuestion(), v)
+	if err != nil {
 		return cli.Complain(e, "reports show", err)
 	}
 	if f.JSON {
 		return cli.JSONLines(e, list)
 	}
 	for i := range list {
-		printReceived(e.Out, &list[i])
+		print(e.Out, &list[i])
 	}
 	return cli.Done
 }
 
-func printReceived(w io.Writer, r *store.ReceivedReport) {
+func print(w io.Writer, r *store.ReceivedReport) {
 	fmt.Fprintf(w, "Report %d of kind %s about %s\n", r.Number, r.Kind, r.Domain)
 	fmt.Fprintf(w, "  by        %s, its number %s\n", gateway.CleanText(r.Org, 200), gateway.CleanText(r.ID, 200))
 	fmt.Fprintf(w, "  period    %s to %s\n", cli.Stamp(r.Begin), cli.Stamp(r.End))
@@ -134,26 +154,33 @@ func yesNo(pass bool) string {
 	return "fail"
 }
 
-// stsFailures is what reports of the last 14 days say of sessions under the policy of a domain: known is false where there was
-// none.
-func stsFailures(list []store.ReceivedReport, domain string) (good, bad int64, worst tlsrpt.Detail, known bool) {
-	for i := range list {
-		var f tlsrpt.Report
-		if json.Unmarshal(list[i].Body, &f) != nil {
-			continue
-		}
-		for _, p := range f.Policies {
-			if p.Policy.Domain != domain || p.Policy.Kind != tlsrpt.STS {
-				continue
-			}
-			known = true
-			good, bad = good+p.Summary.Successful, bad+p.Summary.Failed
-			for _, d := range p.Failures {
-				if d.Count > worst.Count {
-					worst = d
-				}
-			}
+// shown is how many reports are listed unless more are asked for.
+const shown = 50
+
+// query reads what the command line asks for.
+func query(get func(string) string) (q store.ReceivedQuery, err error) {
+	q = store.ReceivedQuery{Kind: received.Kind(get("kind")), Domain: strings.ToLower(get("domain")), Limit: shown}
+	if q.Kind != "" && q.Kind != received.DMARC && q.Kind != received.TLS {
+		return q, fmt.Errorf("--kind: %q is none; write dmarc or tls", q.Kind)
+	}
+	if text := get("since"); text != "" {
+		if q.Since, err = time.Parse(time.RFC3339, text); err != nil {
+			return q, fmt.Errorf("--since: %q is no time", text)
 		}
 	}
-	return good, bad, worst, known
+	if text := get("number"); text != "" {
+		if q.Number, err = strconv.ParseInt(text, 10, 64); err != nil || q.Number < 1 {
+			return q, fmt.Errorf("%q is no number of a report; gatepost reports list shows them", text)
+		}
+		q.Bodies, q.Limit = true, 1
+	}
+	if get("bodies") != "" {
+		q.Bodies = true
+	}
+	if text := get("limit"); text != "" {
+		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 || q.Limit > 10_000 {
+			return q, fmt.Errorf("--limit: %q is no number from 1 to 10000", text)
+		}
+	}
+	return q, nil
 }

@@ -1,11 +1,9 @@
-package main
+package recipients
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,25 +13,36 @@ import (
 	"gatepost/internal/directory"
 )
 
-// recipientsShow shows what is known of one recipient, or what is remembered of all.
-func recipientsShow(ctx context.Context, e cli.Env, args []string) int {
+// Commands are those of recipients.
+func Commands() []cli.Command {
+	return []cli.Command{
+		{Words: "recipients show", Args: "ADDRESS | --all [--limit N] [--config PATH] [--json]", Doc: "show who knows a recipient, and what next hops said of it", Run: showing},
+		{Words: "recipients forget", Args: "ADDRESS | --route NAME [--config PATH] [--json]", Doc: "have the next hop asked again for a recipient, or for all of a route", Run: forgetting},
+		{Words: "recipients import", Args: "--csv FILE [--column NAME|N] [--separator comma|semicolon|tab] [--config PATH] [--json]", Doc: "have recipients known for 24 hours, as if their next hop had said so", Run: importTable},
+		{Words: "recipients sync", Args: "[DIRECTORY] [--force] [--config PATH] [--json]", Doc: "read directories of recipients now; --force takes one that lost more than half", Run: syncing},
+		{Words: "recipients directories", Args: "[--config PATH] [--json]", Doc: "show the directories of recipients with their age, and what the word of each next hop is worth", Run: listing},
+	}
+}
+
+// showing shows what is known of one recipient, or what is remembered of all.
+func showing(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "recipients show")
 	all := f.Bool("all", false, "")
-	limit := f.Int("limit", rcptsShown, "")
+	limit := f.Int("limit", shown, "")
 	rest, ok := f.Read(e, args, 1)
 	if !ok {
 		return cli.Usage
 	}
-	if *all == (len(rest) == 1) || *limit < 1 || *limit > rcptsAtMost {
-		fmt.Fprintf(e.Err, "gatepost recipients show: write an ADDRESS, or --all, and with that --limit from 1 to %d\n", rcptsAtMost)
+	if *all == (len(rest) == 1) || *limit < 1 || *limit > AtMost {
+		fmt.Fprintf(e.Err, "gatepost recipients show: write an ADDRESS, or --all, and with that --limit from 1 to %d\n", AtMost)
 		return cli.Usage
 	}
-	v := url.Values{"limit": {strconv.Itoa(*limit)}}
+	in := api.RcptAsk{Limit: *limit}
 	if len(rest) == 1 {
-		v.Set("address", rest[0])
+		in.Address = rest[0]
 	}
-	var out rcptShown
-	if err := askFields[api.RcptAsk](ctx, e, f, rcptShowQuestion(), v, &out); err != nil {
+	out, err := cli.Call[Shown](ctx, e, f, showQuestion(), &in)
+	if err != nil {
 		return cli.Complain(e, "recipients show", err)
 	}
 	if f.JSON {
@@ -47,7 +56,7 @@ func recipientsShow(ctx context.Context, e cli.Env, args []string) int {
 		out.print(e)
 	}
 	if out.More {
-		fmt.Fprintf(e.Err, "there are more; --limit shows up to %d\n", rcptsAtMost)
+		fmt.Fprintf(e.Err, "there are more; --limit shows up to %d\n", AtMost)
 	}
 	if !*all && out.Route == "" {
 		return cli.Found
@@ -55,7 +64,7 @@ func recipientsShow(ctx context.Context, e cli.Env, args []string) int {
 	return cli.Done
 }
 
-func (r *rcptShown) print(e cli.Env) {
+func (r *Shown) print(e cli.Env) {
 	t := tabwriter.NewWriter(e.Out, 0, 8, 2, ' ', 0)
 	defer t.Flush()
 	switch {
@@ -82,8 +91,8 @@ func (r *rcptShown) print(e cli.Env) {
 	}
 }
 
-// recipientsForget has next hops asked again.
-func recipientsForget(ctx context.Context, e cli.Env, args []string) int {
+// forgetting has next hops asked again.
+func forgetting(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "recipients forget")
 	route := f.String("route", "", "")
 	rest, ok := f.Read(e, args, 1)
@@ -94,18 +103,18 @@ func recipientsForget(ctx context.Context, e cli.Env, args []string) int {
 		fmt.Fprintln(e.Err, "gatepost recipients forget: write an ADDRESS, or --route NAME for all of a route")
 		return cli.Usage
 	}
-	v := url.Values{"route": {*route}}
+	in := api.RcptForget{Route: *route}
 	if len(rest) == 1 {
-		v.Set("address", rest[0])
+		in.Address = rest[0]
 	}
-	var out changed
-	if err := askFields[api.RcptForget](ctx, e, f, rcptForgetQuestion(), v, &out); err != nil {
+	out, err := cli.Call[api.RcptChanged](ctx, e, f, forgetQuestion(), &in)
+	if err != nil {
 		return cli.Complain(e, "recipients forget", err)
 	}
-	return tellChanged(e, f.JSON, out, cli.Plural(out.Changed, "answer is", "answers are")+" forgotten; the next hop is asked again")
+	return tellChanged(e, f.JSON, *out, cli.Plural(out.Changed, "answer is", "answers are")+" forgotten; the next hop is asked again")
 }
 
-func tellChanged(e cli.Env, asJSON bool, out changed, done string) int {
+func tellChanged(e cli.Env, asJSON bool, out api.RcptChanged, done string) int {
 	if asJSON && json.NewEncoder(e.Out).Encode(out) != nil {
 		return cli.Found
 	}
@@ -116,8 +125,8 @@ func tellChanged(e cli.Env, asJSON bool, out changed, done string) int {
 	return cli.Done
 }
 
-// recipientsImport has the addresses of a table known, as if their next hops had just said so.
-func recipientsImport(ctx context.Context, e cli.Env, args []string) int {
+// importTable has the addresses of a table known, as if their next hops had just said so.
+func importTable(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "recipients import")
 	table := directory.CSV{}
 	f.StringVar(&table.Path, "csv", "", "")
@@ -134,8 +143,8 @@ func recipientsImport(ctx context.Context, e cli.Env, args []string) int {
 	table.Comma = comma
 	var all []string
 	_, err := table.Read(ctx, func(a string) error {
-		if len(all) == rcptsAtMost {
-			return fmt.Errorf("more than %d addresses: use a [[directory]] of kind csv", rcptsAtMost)
+		if len(all) == AtMost {
+			return fmt.Errorf("more than %d addresses: use a [[directory]] of kind csv", AtMost)
 		}
 		if _, err := directory.Key(a); err != nil {
 			return fmt.Errorf("%q %w; --column names the column", a, err)
@@ -147,9 +156,9 @@ func recipientsImport(ctx context.Context, e cli.Env, args []string) int {
 		fmt.Fprintf(e.Err, "gatepost recipients import: %v\n", err)
 		return cli.Found
 	}
-	var sum changed
+	var sum api.RcptChanged
 	for rest := all; len(rest) > 0; rest = rest[min(len(rest), importAtOnce):] {
-		out, err := cli.Call[changed](ctx, e, f, rcptImportQuestion(), &api.RcptImport{Addresses: rest[:min(len(rest), importAtOnce)]})
+		out, err := cli.Call[api.RcptChanged](ctx, e, f, importQuestion(), &api.RcptImport{Addresses: rest[:min(len(rest), importAtOnce)]})
 		if err != nil {
 			return cli.Complain(e, "recipients import", err)
 		}
@@ -162,40 +171,40 @@ func recipientsImport(ctx context.Context, e cli.Env, args []string) int {
 	return tellChanged(e, f.JSON, sum, words)
 }
 
-// recipientsSync has directories read now.
-func recipientsSync(ctx context.Context, e cli.Env, args []string) int {
+// syncing has directories read now.
+func syncing(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "recipients sync")
 	force := f.Bool("force", false, "")
 	rest, ok := f.Read(e, args, 1)
 	if !ok {
 		return cli.Usage
 	}
-	v := url.Values{"force": {strconv.FormatBool(*force)}}
+	in := api.RcptSync{Force: *force}
 	if len(rest) == 1 {
-		v.Set("name", rest[0])
+		in.Name = rest[0]
 	}
-	var out sourcesShown
-	if err := askFields[api.RcptSync](ctx, e, f, rcptSyncQuestion(), v, &out); err != nil {
+	out, err := cli.Call[Sources](ctx, e, f, syncQuestion(), &in)
+	if err != nil {
 		return cli.Complain(e, "recipients sync", err)
 	}
 	return out.show(e, f.JSON)
 }
 
-// recipientsDirectories shows who says which recipients exist, and what that is worth.
-func recipientsDirectories(ctx context.Context, e cli.Env, args []string) int {
+// listing shows who says which recipients exist, and what that is worth.
+func listing(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "recipients directories")
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var out sourcesShown
-	if err := askFields[struct{}](ctx, e, f, rcptSourcesQuestion(), nil, &out); err != nil {
+	out, err := cli.Call[Sources](ctx, e, f, sourcesQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "recipients directories", err)
 	}
 	return out.show(e, f.JSON)
 }
 
 // show prints directories and canaries, and returns whether all is well.
-func (s *sourcesShown) show(e cli.Env, asJSON bool) int {
+func (s *Sources) show(e cli.Env, asJSON bool) int {
 	code := cli.Done
 	t := tabwriter.NewWriter(e.Out, 0, 8, 2, ' ', 0)
 	for i := range s.Directories {
@@ -203,11 +212,11 @@ func (s *sourcesShown) show(e cli.Env, asJSON bool) int {
 		if !d.OK() {
 			code, word = cli.Found, "FAIL"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", word, d.Name, d.Kind, directoryWords(d))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", word, d.Name, d.Kind, Words(d))
 	}
 	for i := range s.Canaries {
 		c, word := &s.Canaries[i], "ok"
-		says, bad := canaryWords(c)
+		says, bad := CanaryWords(c)
 		if bad {
 			code, word = cli.Found, "FAIL"
 		}
