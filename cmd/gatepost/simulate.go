@@ -21,9 +21,9 @@ import (
 // simulateOperations are those of what-if.
 func (d *daemon) simulateOperations() []control.Operation {
 	return whatif.New(whatif.Desk{Log: store.NewReader(logFolder(d.bootstrap)), Draft: d.draft, Version: func(ctx context.Context, number int64) ([]byte, error) {
-		v, err := d.versions.desk.Store.Version(ctx, number)
+		v, err := d.versions.desk.Version(ctx, number)
 		if err != nil {
-			return nil, &control.Fault{Status: http.StatusNotFound, Message: err.Error()}
+			return nil, err
 		}
 		return v.Text, nil
 	}, Marks: func(ctx context.Context, f *quarantine.Filter) ([]quarantine.Row, error) {

@@ -117,7 +117,7 @@ func wrongPolicy(c *config.Config, err error) error {
 
 // policyAdvice are the warnings about a policy that can be used.
 func policyAdvice(c *config.Config, b *built) (out config.Problems) {
-	for _, more := range []config.Problems{routeWarnings(c), hostingWarnings(c), policyWarnings(c, b.snapshot.Policy), engineWarnings(c), portalWarnings(c)} {
+	for _, more := range []config.Problems{routeWarnings(c), hostingWarnings(c), policyWarnings(c, b.snapshot.Policy), engineWarnings(c), portalWarnings(c), alarmWarnings(c)} {
 		out = append(out, more...)
 	}
 	return out

@@ -101,11 +101,20 @@ func (d *Desk) version(ctx context.Context, number int64) (*api.Policy, error) {
 	if number == 0 {
 		return d.current(ctx)
 	}
+	v, err := d.Version(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Policy{Version: versionOf(v), Text: string(v.Text)}, nil
+}
+
+// Version is a version by its number; its error is a *control.Fault.
+func (d *Desk) Version(ctx context.Context, number int64) (*versions.Version, error) {
 	v, err := d.Store.Version(ctx, number)
 	if err != nil {
 		return nil, d.fault(err)
 	}
-	return &api.Policy{Version: versionOf(v), Text: string(v.Text)}, nil
+	return v, nil
 }
 
 func (d *Desk) export(ctx context.Context, in *Some) (*control.File, error) {
