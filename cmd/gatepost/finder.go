@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -47,8 +46,17 @@ func lookedUp(s dns.Status, k dns.Kind, detail string) error {
 	if s == dns.Found {
 		return nil
 	}
-	return fmt.Errorf("dns: %s", dnsDetail(k, detail))
+	return &notLookedUp{"dns: " + dnsDetail(k, detail), s == dns.None}
 }
+
+// notLookedUp is why an answer of DNS is of no use, and whether it is one that there is nothing.
+type notLookedUp struct {
+	text string
+	none bool
+}
+
+func (e *notLookedUp) Error() string  { return e.text }
+func (e *notLookedUp) NotFound() bool { return e.none }
 
 // dnsDetail is what came of a question in words.
 func dnsDetail(k dns.Kind, detail string) string {

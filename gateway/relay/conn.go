@@ -107,10 +107,7 @@ func (h *hop) connectAs(ctx context.Context, p *protection) (*conn, error) {
 	if err != nil {
 		return nil, &failure{at: atDial, err: err}
 	}
-	c := &conn{hop: h, socket: socket, nc: socket, in: h.pools.readers.Get(socket), born: time.Now(), uses: 1}
-	if s, ok := socket.(syscall.Conn); ok {
-		c.raw, _ = s.SyscallConn() // it has no errors but on a closed socket, which the first read notices
-	}
+	c := h.over(socket)
 	if !c.watch(ctx) {
 		c.close()
 		return nil, &failure{at: atDial, err: because(ctx, context.Canceled)}
@@ -129,17 +126,34 @@ func (h *hop) connectAs(ctx context.Context, p *protection) (*conn, error) {
 	return c, nil
 }
 
-// greet reads the banner and says EHLO, before and after STARTTLS.
-func (c *conn) greet(ctx context.Context, p *protection) error {
+// over is a connection over a socket, before anything was said.
+func (h *hop) over(socket net.Conn) *conn {
+	c := &conn{hop: h, socket: socket, nc: socket, in: h.pools.readers.Get(socket), born: time.Now(), uses: 1}
+	if s, ok := socket.(syscall.Conn); ok {
+		c.raw, _ = s.SyscallConn() // it has no errors but on a closed socket, which the first read notices
+	}
+	return c
+}
+
+// banner reads what the next hop says first.
+func (c *conn) banner() (smtpwire.Reply, error) {
 	banner, err := c.reply(c.hop.timeouts.Command)
 	if err != nil {
-		return &failure{at: atDial, err: err}
+		return banner, &failure{at: atDial, err: err}
 	}
 	if !banner.Is(220) {
-		return unexpected(atDial, banner)
+		return banner, unexpected(atDial, banner)
 	}
 	if name, _, _ := strings.Cut(banner.Lines[0], " "); c.hop.found && strings.EqualFold(name, c.hop.hostname) {
-		return &failure{at: atDial, err: errLoop} // under another name
+		return banner, &failure{at: atDial, err: errLoop} // under another name
+	}
+	return banner, nil
+}
+
+// greet reads the banner and says EHLO, before and after STARTTLS.
+func (c *conn) greet(ctx context.Context, p *protection) error {
+	if _, err := c.banner(); err != nil {
+		return err
 	}
 	if err := c.hello(c.hop.hostname); err != nil {
 		return err
@@ -147,7 +161,7 @@ func (c *conn) greet(ctx context.Context, p *protection) error {
 	if p.mode == None {
 		return nil
 	}
-	err = c.encrypt(ctx, p)
+	err := c.encrypt(ctx, p)
 	c.cameOut(ctx, p, err)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,6 +41,9 @@ func (h *hop) tlsConfig(p *protection) *tls.Config {
 	return cfg
 }
 
+// errNotPinned says that a certificate is none of the list.
+var errNotPinned = errors.New("is not the pinned one")
+
 // pinned accepts the connection only with a certificate, or a key, of the list.
 func (h *hop) pinned(s tls.ConnectionState) error {
 	if len(s.PeerCertificates) == 0 {
@@ -50,5 +54,5 @@ func (h *hop) pinned(s tls.ConnectionState) error {
 	if slices.Contains(h.fingerprints, whole) || slices.Contains(h.fingerprints, key) {
 		return nil
 	}
-	return errors.New("certificate " + whole.String() + " (key " + key.String() + ") is not the pinned one")
+	return fmt.Errorf("certificate %s (key %s) %w", whole, key, errNotPinned)
 }
