@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	auditing "gatepost/cmd/gatepost/audit"
+	examination "gatepost/cmd/gatepost/doctor"
 	"gatepost/cmd/gatepost/policy"
 	"gatepost/cmd/gatepost/privacy"
 	kept "gatepost/cmd/gatepost/quarantine"
@@ -14,6 +15,7 @@ import (
 	theirs "gatepost/cmd/gatepost/received"
 	rcpts "gatepost/cmd/gatepost/recipients"
 	histories "gatepost/cmd/gatepost/reputation"
+	nexthop "gatepost/cmd/gatepost/route"
 	"gatepost/cmd/gatepost/strangers"
 	"gatepost/cmd/gatepost/whatif"
 	"gatepost/internal/cli"
@@ -22,7 +24,7 @@ import (
 // groups is the table that main and the help read.
 func groups() []cli.Group {
 	return []cli.Group{
-		{Title: "The daemon", Commands: []cli.Command{
+		{Title: "The daemon", Commands: slices.Concat(examination.Commands(), []cli.Command{
 			{Words: "serve", Args: "[--config PATH]", Doc: "run the gateway", Run: serve},
 			{Words: "check", Args: "[--config PATH] [--live] [--json]", Doc: "say whether the configuration can be used, and what is wrong", Run: check},
 			{Words: "doctor", Args: "[--all] [--only GROUP,...] [--domain D] [--listener HOST:PORT] [--dns SERVER] [--others HOST,...] [--config PATH] [--json]", Doc: "look at everything from outside in, with what exactly to do about what is not well", Run: examine, Note: doctorNote()},
@@ -30,7 +32,7 @@ func groups() []cli.Group {
 			{Words: "reload", Args: "[--config PATH]", Doc: "have the running daemon read its configuration again, as SIGHUP does", Run: reload},
 			{Words: "drain", Args: "[--after 30s] [--config PATH]", Doc: "have the balancer send clients elsewhere, and refuse new ones after a while", Run: drain},
 			{Words: "resume", Args: "[--config PATH]", Doc: "take clients again after drain", Run: resume},
-		}},
+		})},
 		{Title: "Its two documents, and versions of the policy", Commands: slices.Concat([]cli.Command{
 			{Words: "config default", Doc: "print a commented gatepost.toml with every default", Run: configDefault},
 			{Words: "policy default", Doc: "print a commented policy.toml with every default", Run: policyDefault},
@@ -51,9 +53,9 @@ func groups() []cli.Group {
 			{Words: "auth", Args: "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", Doc: "tell what sender authentication says of a message, and why; - is the standard input", Run: auth},
 			{Words: "mime", Args: "FILE.eml [--json]", Doc: "print what a message is made of, and where mail clients would read it differently; - is the standard input", Run: mimeTree},
 		}},
-		{Title: "Where mail goes, and who exists", Commands: append([]cli.Command{
+		{Title: "Where mail goes, and who exists", Commands: slices.Concat(nexthop.Commands(), []cli.Command{
 			{Words: "route", Args: "ADDRESS... [--config PATH] [--json]", Doc: "tell where the mail of an address goes, by which route and by which lines of the configuration", Run: route},
-		}, rcpts.Commands()...)},
+		}, rcpts.Commands())},
 		{Title: "Mail that waits for its route (the spool)", Commands: queue.Commands()},
 		{Title: "Mail that is kept since it is doubtful (the quarantine)", Commands: kept.Commands()},
 		{Title: "Encryption: certificates, TLSA records, MTA-STS policies, reports about TLS", Commands: []cli.Command{

@@ -31,6 +31,8 @@ func (d *daemon) operations() []control.Operation {
 		d.policyOperations(),
 		d.alarmOperations(),
 		d.simulateOperations(),
+		d.routeOperations(),
+		d.doctorOperations(),
 	)
 }
 
