@@ -127,7 +127,13 @@ func (w *world) operator(t *testing.T, name, role string, domains ...string) *br
 	for _, d := range domains {
 		args = append(args, "--domain", d)
 	}
-	b, code := w.visitor(t), w.tells(t, args...)
+	return w.redeem(t, name, w.tells(t, args...))
+}
+
+// redeem has an operator set his password by a code, and returns his browser.
+func (w *world) redeem(t *testing.T, name, code string) *browserOf {
+	t.Helper()
+	b := w.visitor(t)
 	a := b.ask("POST", "/redeem", url.Values{"code": {code}, "password": {operatorPassword}, "again": {operatorPassword}})
 	if a.code != http.StatusSeeOther || b.session() == "" {
 		t.Fatalf("%s: %d %s", name, a.code, a.body)

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,21 +80,41 @@ type person struct {
 	token   string
 }
 
-// people makes one operator of each role with all domains, and one with served.test only.
-func (w *world) people(t *testing.T) (all []person) {
+// makePeople makes one operator of each role with all domains, and one with served.test only. The owner makes them by the API: a
+// command would be a process for each.
+func (m *matrix) makePeople(t *testing.T) {
+	t.Helper()
+	form := m.owner.ask("GET", "/account/security", nil).part(t, `name="form" value="([^"]+)"`)
+	made := func(path, fields, pattern string) string {
+		t.Helper()
+		return m.owner.send("POST", path, strings.NewReader(fields), "Content-Type", "application/json", "Gatepost-Form", form, "Origin", m.owner.base, "Sec-Fetch-Site", "same-origin").part(t, pattern)
+	}
 	for letter, role := range roleLetters {
 		for _, bounded := range []bool{false, true} {
-			p := person{name: role + "-all", role: letter, bounded: bounded}
-			var domains []string
+			p, domains := person{name: role + "-all", role: letter, bounded: bounded}, "[]"
 			if bounded {
-				p.name, domains = role+"-one", []string{"served.test"}
+				p.name, domains = role+"-one", `["served.test"]`
 			}
-			p.browser = w.operator(t, p.name, role, domains...)
-			p.token = w.token(t, p.name)
-			all = append(all, p)
+			code := made("/api/v1/users", fmt.Sprintf(`{"name":%q,"role":%q,"domains":%s}`, p.name, role, domains), `"code":"([^"]+)"`)
+			p.browser = m.redeem(t, p.name, code)
+			p.token = made("/api/v1/tokens", fmt.Sprintf(`{"name":"test","user":%q,"expires":%q}`, p.name, time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), `"secret":"([^"]+)"`)
+			m.people = append(m.people, p)
 		}
 	}
-	return all
+}
+
+// everybody does something for each person, several at a time: what it costs is mostly waiting for an answer.
+func (m *matrix) everybody(do func(p *person)) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	places := make(chan struct{}, 4)
+	for i := range m.people {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			do(&m.people[i])
+		})
+	}
 }
 
 // operation is one of the API's own description.
@@ -136,14 +156,18 @@ func TestConsoleRights(t *testing.T) {
 	t.Parallel()
 	w := begin(t, consoleSetup(dnslab.New(t, dnslab.Text(consoleZones))))
 	m := &matrix{world: w, table: readRights(t), owner: w.owner(t), nobody: w.visitor(t)}
-	m.people = w.people(t)
+	m.makePeople(t)
 	m.mails(t)
 	for _, o := range m.owner.described() {
 		m.operation(t, o)
 	}
-	kinds := map[string]bool{} // one user's page is as another's
+	kinds := map[string]bool{} // one user's page is as another's, and one message's as another's of the same kind and domains
 	for _, path := range m.owner.pages(t) {
-		if kind := oneUser.ReplaceAllString(path, "$1"); !kinds[kind] {
+		kind := oneUser.ReplaceAllString(path, "$1")
+		if anyRef.MatchString(path) {
+			kind = anyRef.ReplaceAllString(path, "") + m.kindOf(t, path)
+		}
+		if !kinds[kind] {
 			kinds[kind] = true
 			m.page(t, path)
 		}
@@ -217,8 +241,7 @@ func (m *matrix) operation(t *testing.T, o operation) {
 	if a := m.nobody.send(o.method, path, nil, "Authorization", "Bearer none"); a.code != http.StatusUnauthorized {
 		t.Errorf("%s %s for a token that there is not: %d", o.method, o.path, a.code)
 	}
-	for i := range m.people {
-		p := &m.people[i]
+	m.everybody(func(p *person) {
 		want := http.StatusForbidden
 		if m.table.may(p.role, p.bounded, right) {
 			want = http.StatusBadRequest
@@ -230,7 +253,7 @@ func (m *matrix) operation(t *testing.T, o operation) {
 		if want == http.StatusBadRequest && p.bounded && kind == "GET" && !o.stream {
 			hides(t, o.path+" by "+p.name, m.as(p, "GET", plain).body)
 		}
-	}
+	})
 }
 
 // as asks the API as somebody, by his token.
@@ -250,8 +273,7 @@ func (m *matrix) page(t *testing.T, path string) {
 		t.Errorf("page %s for nobody: %d, %s", path, a.code, a.header.Get("Location"))
 	}
 	about := anyRef.MatchString(path) // one message: of a domain of his, or there is none
-	for i := range m.people {
-		p := &m.people[i]
+	m.everybody(func(p *person) {
 		a, may := p.browser.ask("GET", path, nil), m.table.may(p.role, p.bounded, right)
 		switch {
 		case may && about && p.bounded && a.code == http.StatusNotFound:
@@ -267,7 +289,7 @@ func (m *matrix) page(t *testing.T, path string) {
 				t.Errorf("page %s shows %s a link to %s", path, p.name, to)
 			}
 		}
-	}
+	})
 }
 
 // hides fails where a text tells something of another domain.
@@ -283,10 +305,9 @@ func hides(t *testing.T, what, text string) {
 // changes tries to change what is of another domain, by the API and as its own domain's.
 func (m *matrix) changes(t *testing.T) {
 	t.Helper()
-	for i := range m.people {
-		p := &m.people[i]
+	m.everybody(func(p *person) {
 		if !p.bounded {
-			continue
+			return
 		}
 		for what, more := range map[string]string{"release": "", "release ": `,"to":"bob@served.test"`, "delete": "", "report": `,"as":"ham"`, "forward": `,"to":"bob@served.test"`} {
 			fields := fmt.Sprintf(`{"ids":[%q]%s}`, m.other, more)
@@ -295,7 +316,7 @@ func (m *matrix) changes(t *testing.T) {
 				t.Errorf("%s by %s is not understood: %s", what, p.name, a.body)
 			}
 		}
-	}
+	})
 	if a := m.owner.ask("GET", "/api/v1/quarantine/"+m.other, nil); a.code != 200 || !strings.Contains(a.body, "carol@other.test") || !strings.Contains(a.body, `"held"`) && !strings.Contains(a.body, `"kept"`) {
 		t.Errorf("the message of another domain: %d %.600s", a.code, a.body)
 	}
@@ -311,8 +332,7 @@ func (m *matrix) aliens(t *testing.T) {
 	t.Helper()
 	for path, right := range m.table.aliens {
 		path = "/api/v1" + strings.ReplaceAll(path, "OTHER", m.other)
-		for i := range m.people {
-			p := &m.people[i]
+		m.everybody(func(p *person) {
 			a, all := m.as(p, "GET", path), !p.bounded && m.table.may(p.role, false, right)
 			if all != (a.code == 200) {
 				t.Errorf("%s by %s: %d %.300s", path, p.name, a.code, a.body)
@@ -320,45 +340,6 @@ func (m *matrix) aliens(t *testing.T) {
 			if !all {
 				hides(t, path+" by "+p.name, strings.ReplaceAll(a.body, ownerName, secrets[0]))
 			}
-		}
+		})
 	}
-}
-
-var oneUser = regexp.MustCompile(`^(/users/)[^/]+`)
-
-var linkIn = regexp.MustCompile(`<a [^>]*href="(/[^"#]*)`)
-
-// links are the paths that a page leads to, without their queries.
-func links(page string) (all []string) {
-	for _, m := range linkIn.FindAllStringSubmatch(page, -1) {
-		path, _, _ := strings.Cut(m[1], "?")
-		if !strings.HasPrefix(path, "/api/") && !slices.Contains(all, path) {
-			all = append(all, path)
-		}
-	}
-	return all
-}
-
-// maxPages bounds the walk from page to page.
-const maxPages = 200
-
-// pages are all that links lead to from the start page.
-func (b *browserOf) pages(t *testing.T) []string {
-	t.Helper()
-	all := []string{"/"}
-	for i := 0; i < len(all) && i < maxPages; i++ {
-		a := b.ask("GET", all[i], nil)
-		if a.code != 200 {
-			t.Errorf("page %s: %d %.200s", all[i], a.code, a.body)
-		}
-		for _, to := range links(a.body) {
-			if !slices.Contains(all, to) {
-				all = append(all, to)
-			}
-		}
-	}
-	if len(all) < 2 {
-		t.Fatal("no links: " + fmt.Sprint(all))
-	}
-	return all
 }
