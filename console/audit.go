@@ -13,6 +13,7 @@ type auditView struct {
 	*api.AuditList
 	Ask    url.Values
 	Report *api.AuditReport
+	Export string // where all that is asked for can be had as a file; "" for nowhere
 }
 
 // auditPages are those of the audit log.
@@ -27,6 +28,9 @@ func (c *Console) auditPage(w http.ResponseWriter, r *http.Request) {
 	if v.AuditList, err = ask[*api.AuditList](c, r, "audit list", with(v.Ask, "cursor", q.Get("cursor"))); err != nil {
 		c.failed(w, r, err)
 		return
+	}
+	if c.offers("audit export") {
+		v.Export = "/api/v1/audit/export?" + v.Ask.Encode()
 	}
 	if q.Get("verify") != "" {
 		if v.Report, err = ask[*api.AuditReport](c, r, "audit verify", nil); err != nil {

@@ -69,21 +69,6 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	c.show(w, r, http.StatusOK, "overview", "Overview", v)
 }
 
-// Problems are the servers and parts that are not well.
-func (v *overviewView) Problems() (out []api.Server) {
-	for _, x := range v.Status.Servers {
-		if !x.OK {
-			out = append(out, x)
-		}
-	}
-	for _, p := range v.Status.Parts {
-		if !p.OK {
-			out = append(out, api.Server{What: p.Part, Said: p.Detail})
-		}
-	}
-	return out
-}
-
 // reasonsOf are the most frequent, in words.
 func reasonsOf(all []api.ReasonCount) (out []reasonCount) {
 	all = all[:min(len(all), maxReasons)]

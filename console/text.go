@@ -102,6 +102,7 @@ func functions(a *assets) template.FuncMap {
 		"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 		"when":  func(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"until": func(t time.Time) string { return untilText(time.Until(t)) },
 		"took":  tookText, "points": pointsText, "score": number, "size": sizeText, "count": countText, "initials": initials, "f1": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
 		"today": func(t time.Time) bool {
 			y, m, d := t.Local().Date()
@@ -124,6 +125,20 @@ func pointsText(f float64) string {
 		return "+" + n
 	}
 	return number(f)
+}
+
+// untilText is how long it is until something; the script counts it down in the same words.
+func untilText(d time.Duration) string {
+	switch s := int(d.Round(time.Second) / time.Second); {
+	case s < 1:
+		return "now"
+	case s < 120:
+		return "in " + strconv.Itoa(s) + " s"
+	case s < 7200:
+		return "in " + strconv.Itoa((s+30)/60) + " min"
+	default:
+		return "in " + strconv.Itoa((s+1800)/3600) + " h"
+	}
 }
 
 func tookText(d time.Duration) string {

@@ -231,6 +231,10 @@ func partAdvice(name string) string {
 		return "mail goes on without it; docs/redis.md tells what is different meanwhile"
 	case "dns":
 		return "look at the resolvers of dns.servers: gatepost doctor --only dns"
+	case "clamav":
+		return "look at clamd on its host: systemctl status clamav-daemon; it is asked again each 30 s at most"
+	case "spamassassin":
+		return "look at spamd on its host: systemctl status spamd; it is asked again each 30 s at most"
 	case "journal", "log":
 		return "events were lost, mail was not: look at the disk of log.dir and at whoever reads stdout"
 	}

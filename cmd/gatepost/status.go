@@ -66,6 +66,7 @@ func (d *daemon) state(ctx context.Context) *api.Status {
 		s.Servers = append(s.Servers, line)
 	}
 	s.Parts = append(s.Parts, d.readiness()...)
+	advise(s, b.snapshot.Policy)
 	return s
 }
 
@@ -131,5 +132,11 @@ func printStatus(e cli.Env, s *api.Status) {
 			word = "FAIL"
 		}
 		fmt.Fprintf(e.Out, "%s %-13s %s\n", word, p.Part, p.Detail)
+	}
+	for _, x := range s.Trouble() {
+		if x.Effect != "" {
+			fmt.Fprintf(e.Out, "     %s, on mail: %s\n", x.What, x.Effect)
+		}
+		fmt.Fprintf(e.Out, "     %s, to do: %s\n", x.What, x.Do)
 	}
 }

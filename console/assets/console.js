@@ -59,6 +59,7 @@ const tail = {
     const b = $("[data-act=live]"); b.setAttribute("aria-pressed", "true");
     this.es.onopen = () => { b.classList.remove("lost"); b.lastChild.textContent = "Live"; };
     this.es.onerror = () => { b.classList.add("lost"); b.lastChild.textContent = "Reconnecting"; };
+    this.es.addEventListener("skipped", e => toast(`${e.data} more came meanwhile than are shown: reload to see them`));
     this.es.addEventListener("row", e => { this.fresh.push(JSON.parse(e.data)); if (this.fresh.length > 500) this.fresh.shift(); this.busy() ? this.pill() : this.flush(); });
   },
   stop() { this.es?.close(); this.es = null; const b = $("[data-act=live]"); if (b) { b.setAttribute("aria-pressed", "false"); b.classList.remove("lost"); b.lastChild.textContent = "Live"; } },
@@ -75,7 +76,7 @@ const tail = {
 // ---- what changes by itself, and what takes long
 const asOf = new Date(), missed = { n: 0 };
 async function again() {
-  const parts = $$("[data-refresh]").filter(el => !el.matches(":focus-within") && !$("details[open], [data-keep]", el));
+  const parts = $$("[data-refresh]").filter(el => !el.matches(":focus-within") && !$("details[open], [data-keep], input:checked", el));
   if (document.hidden || !$("[data-refresh]")) return;
   try {
     const t = document.createElement("template"); setHTML(t, await partial(location.href, "main"));
@@ -84,6 +85,9 @@ async function again() {
   } catch { missed.n++; }
   for (const u of $$(".upd")) { u.classList.toggle("stale", missed.n > 2); if (missed.n > 2) u.textContent = `Data from ${asOf.toTimeString().slice(0, 8)}, the gateway does not answer`; else if (!missed.n && $("time", u)) $("time", u).textContent = asOf.toTimeString().slice(0, 8); }
 }
+// Clocks differ: what is left until something is counted down by the gateway's.
+const ahead = Date.now() - new Date($(".upd time")?.dateTime ?? Date.now()), left = s => s < 1 ? "now" : s < 120 ? `in ${s} s` : s < 7200 ? `in ${Math.round(s / 60)} min` : `in ${Math.round(s / 3600)} h`;
+setInterval(() => { for (const el of $$("[data-until]")) el.textContent = left(Math.round((new Date(el.dateTime) - Date.now() + ahead) / 1000)); }, 1000);
 const every = Math.min(...$$("[data-refresh]").map(el => +el.dataset.refresh));
 if (Number.isFinite(every)) setInterval(again, Math.max(every, 2) * 1000);
 for (const el of $$("[data-load]")) partial(el.dataset.load, "part").then(html => { setHTML(el, html); el.removeAttribute("aria-busy"); }, e => { el.removeAttribute("aria-busy"); el.textContent = `It cannot be shown. ${e.message}`; });

@@ -2,16 +2,21 @@ package api
 
 import "time"
 
-// AuditQuery picks entries of the audit log.
-type AuditQuery struct {
+// AuditPick picks entries of the audit log.
+type AuditPick struct {
 	Actor     string    `json:"actor" doc:"Who did it, exactly"`
 	Operation string    `json:"operation" doc:"What was done, such as queue retry"`
 	Object    string    `json:"object" doc:"With what, exactly"`
 	Domain    string    `json:"domain" doc:"To which domain it belongs"`
 	Since     time.Time `json:"since" doc:"Not before"`
 	Until     time.Time `json:"until" doc:"Before"`
-	Limit     int       `json:"limit" default:"100" min:"1" max:"1000" doc:"How many at most"`
-	Cursor    string    `json:"cursor" doc:"Where to go on: next of the list before"`
+}
+
+// AuditQuery asks for a part of those that are picked.
+type AuditQuery struct {
+	AuditPick
+	Limit  int    `json:"limit" default:"100" min:"1" max:"1000" doc:"How many at most"`
+	Cursor string `json:"cursor" doc:"Where to go on: next of the list before"`
 }
 
 // AuditList is part of the audit log, the newest first.

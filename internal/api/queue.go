@@ -1,6 +1,9 @@
 package api
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"gatepost/gateway"
@@ -33,6 +36,30 @@ type QueueList struct {
 	Next     string          `json:"next,omitempty"`
 	Totals   *spool.Totals   `json:"totals,omitempty"` // of the whole spool; nil for whoever sees some domains only
 	Damaged  []spool.Damaged `json:"damaged,omitempty"`
+}
+
+// QueueLane is what lies in the spool for a route, summed up.
+type QueueLane struct {
+	spool.RouteTotals
+	Count  int
+	Size   int64    // octets
+	States []string // how many are in each state, such as "3 held"
+}
+
+// Lanes are the routes with mail; none for whoever sees some domains only.
+func (l *QueueList) Lanes() (out []QueueLane) {
+	if l.Totals == nil {
+		return nil
+	}
+	for _, r := range l.Totals.Routes {
+		lane := QueueLane{RouteTotals: r}
+		for _, state := range slices.Sorted(maps.Keys(r.Messages)) {
+			lane.Count, lane.Size = lane.Count+r.Messages[state], lane.Size+r.Octets[state]
+			lane.States = append(lane.States, fmt.Sprintf("%d %s", r.Messages[state], state))
+		}
+		out = append(out, lane)
+	}
+	return out
 }
 
 // QueueID names a message of the spool.

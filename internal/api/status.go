@@ -35,6 +35,16 @@ type Server struct {
 	Server string `json:"server"`
 	OK     bool   `json:"ok"`
 	Said   string `json:"said"`
+	Effect string `json:"effect,omitempty"` // on mail, while it is not well
+	Do     string `json:"do,omitempty"`     // what to do about it
+}
+
+// Of is the part of readiness that it belongs to.
+func (s *Server) Of() string {
+	if s.What == "next hop" {
+		return "next hops"
+	}
+	return s.What
 }
 
 // Part is one part of readiness.
@@ -42,6 +52,25 @@ type Part struct {
 	Part   string `json:"part"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
+	Effect string `json:"effect,omitempty"` // on mail, while it is not well
+	Do     string `json:"do,omitempty"`     // what to do about it
+}
+
+// Trouble is what people look at first: each part that is not well, once, with the servers that it is about.
+func (s *Status) Trouble() (out []Server) {
+	told := map[string]bool{}
+	for _, x := range s.Servers {
+		if !x.OK {
+			told[x.Of()] = true
+			out = append(out, x)
+		}
+	}
+	for _, p := range s.Parts {
+		if !p.OK && !told[p.Part] {
+			out = append(out, Server{What: p.Part, Said: p.Detail, Effect: p.Effect, Do: p.Do})
+		}
+	}
+	return out
 }
 
 // Addresses are where the daemon really listens, since a port may be left to the system.

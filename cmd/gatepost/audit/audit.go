@@ -4,7 +4,10 @@
 package audit
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -29,6 +32,17 @@ func listQuestion() control.Operation {
 		Doc: "List who changed what, looked into mail, or was refused, the newest first"}
 }
 
+// exportMost is how many entries a file has at the most: more are refused, and never left out.
+const exportMost = 50_000
+
+// exportPage is how many are read at once.
+const exportPage = 1000
+
+func exportQuestion() control.Operation {
+	return control.Operation{Name: "audit export", Method: http.MethodGet, Path: "/audit/export", Right: access.AuditRead, Time: 5 * time.Minute,
+		Doc: "Get entries as a file, one JSON object a line, the newest first"}
+}
+
 // To check the chain tells nothing of what is in it, and it is of the whole installation.
 func verifyQuestion() control.Operation {
 	return control.Operation{Name: "audit verify", Method: http.MethodGet, Path: "/audit/verify", Right: access.SystemRead, Time: 5 * time.Minute,
@@ -37,21 +51,56 @@ func verifyQuestion() control.Operation {
 
 // Operations are those of the audit log.
 func (d *Desk) Operations() []control.Operation {
-	return []control.Operation{control.Define(listQuestion(), d.list), control.Define(verifyQuestion(), d.verify)}
+	return []control.Operation{control.Define(listQuestion(), d.list), control.Define(exportQuestion(), d.export), control.Define(verifyQuestion(), d.verify)}
 }
 
-// list lists. Who has some domains only sees what belongs to them: what is of none belongs to the installation.
+// picked are the entries that somebody asks for and may see. Who has some domains only sees what belongs to them: what is of none
+// belongs to the installation.
+func picked(ctx context.Context, in *api.AuditPick) audit.Filter {
+	f := audit.Filter{Actor: in.Actor, Operation: in.Operation, Object: in.Object, Domain: in.Domain, From: in.Since, To: in.Until}
+	if who := access.Of(ctx); !who.Everywhere() {
+		f.Domains = append([]string{}, who.Domains...)
+	}
+	return f
+}
+
+// export makes a file of all that is asked for.
+func (d *Desk) export(ctx context.Context, in *api.AuditPick) (*control.File, error) {
+	f := picked(ctx, in)
+	f.Most = exportPage
+	var b bytes.Buffer
+	for n := 0; ; {
+		rows, err := d.Store().List(ctx, f)
+		if err != nil {
+			return nil, away(err)
+		}
+		if n += len(rows); n > exportMost {
+			return nil, &control.Fault{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("there are more than %d entries", exportMost), Hint: "ask for a shorter time by since and until"}
+		}
+		for i := range rows {
+			line, err := json.Marshal(api.AuditEntry(rows[i].Entry))
+			if err != nil {
+				return nil, err
+			}
+			b.Write(append(line, '\n'))
+		}
+		if len(rows) < f.Most {
+			return &control.File{Name: "gatepost-audit.jsonl", Type: "application/jsonl", Data: b.Bytes()}, nil
+		}
+		f.Below = rows[len(rows)-1].Number
+	}
+}
+
+// list lists a part of them.
 func (d *Desk) list(ctx context.Context, in *api.AuditQuery) (*api.AuditList, error) {
-	f := audit.Filter{Actor: in.Actor, Operation: in.Operation, Object: in.Object, Domain: in.Domain, From: in.Since, To: in.Until, Most: in.Limit}
+	f := picked(ctx, &in.AuditPick)
+	f.Most = in.Limit
 	if in.Cursor != "" {
 		n, err := strconv.ParseInt(in.Cursor, 10, 64)
 		if err != nil || n < 1 {
 			return nil, &control.Fault{Status: http.StatusBadRequest, Message: "cursor: is none of ours", Field: "cursor"}
 		}
 		f.Below = n
-	}
-	if who := access.Of(ctx); !who.Everywhere() {
-		f.Domains = append([]string{}, who.Domains...)
 	}
 	rows, err := d.Store().List(ctx, f)
 	if err != nil {

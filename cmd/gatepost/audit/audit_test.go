@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -34,7 +35,11 @@ func (s *store) Erase(context.Context, time.Time, audit.Entry) (int64, error) {
 
 func (s *store) List(_ context.Context, f audit.Filter) ([]audit.Row, error) {
 	s.asked = f
-	return s.rows[:min(len(s.rows), f.Most)], s.fail
+	rows := s.rows
+	if f.Below > 0 {
+		rows = rows[slices.IndexFunc(rows, func(r audit.Row) bool { return r.Number == f.Below })+1:]
+	}
+	return rows[:min(len(rows), f.Most)], s.fail
 }
 
 func (s *store) Walk(_ context.Context, after int64, _ int) ([]audit.Row, error) {
@@ -78,9 +83,45 @@ func TestBounds(t *testing.T) {
 		if (err == nil) != tt.list || !slices.Equal(s.asked.Domains, tt.domains) || (s.asked.Domains == nil) != (tt.domains == nil) {
 			t.Errorf("%s lists: %v, asked %+v", name, err, s.asked)
 		}
+		s.asked = audit.Filter{}
+		if _, err = surface.Call(as(tt.who), "audit export", &api.AuditPick{}); (err == nil) != tt.list || !slices.Equal(s.asked.Domains, tt.domains) || (s.asked.Domains == nil) != (tt.domains == nil) {
+			t.Errorf("%s exports: %v, asked %+v", name, err, s.asked)
+		}
 		if _, err = surface.Call(as(tt.who), "audit verify", &struct{}{}); (err == nil) != tt.verify {
 			t.Errorf("%s verifies: %v", name, err)
 		}
+	}
+}
+
+// TestExport shows that a file has all entries, over pages of the store too, each once and with what was before and after, and that
+// more than it may have are refused and not left out.
+func TestExport(t *testing.T) {
+	s := &store{}
+	for n := int64(2*exportPage + 1); n > 0; n-- {
+		s.rows = append(s.rows, audit.Row{Entry: audit.Entry{Number: n, Object: "<b>\n", Before: `{"role":"auditor"}`, After: `{"role":"owner"}`}})
+	}
+	surface, owner := surface(t, s), as(access.Actor{Role: access.Owner})
+	out, err := surface.Call(owner, "audit export", &api.AuditPick{Actor: "anna"})
+	if err != nil || s.asked.Actor != "anna" {
+		t.Fatalf("%v, asked %+v", err, s.asked)
+	}
+	next := int64(len(s.rows))
+	for line := range strings.Lines(string(out.(*control.File).Data)) {
+		var x api.AuditEntry
+		if err := json.Unmarshal([]byte(line), &x); err != nil || x.Number != next || x.Before != `{"role":"auditor"}` || x.After != `{"role":"owner"}` {
+			t.Fatalf("%d is %+v, %v", next, x, err)
+		}
+		next--
+	}
+	if next != 0 {
+		t.Errorf("%d are left out", next)
+	}
+	for len(s.rows) <= exportMost {
+		s.rows = append(s.rows, audit.Row{Entry: audit.Entry{Number: -int64(len(s.rows))}})
+	}
+	_, err = surface.Call(owner, "audit export", &api.AuditPick{})
+	if f, ok := errors.AsType[*control.Fault](err); !ok || f.Status != 413 || f.Hint == "" {
+		t.Errorf("%d entries: %v", len(s.rows), err)
 	}
 }
 

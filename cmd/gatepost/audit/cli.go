@@ -9,6 +9,7 @@ import (
 
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
+	"gatepost/internal/control"
 )
 
 // Commands are those of the noun.
@@ -16,6 +17,8 @@ func Commands() []cli.Command {
 	return []cli.Command{
 		{Words: "audit list", Args: "[--actor A] [--operation WORDS] [--object X] [--domain D] [--since T] [--until T] [--limit N] [--config PATH] [--json]",
 			Doc: "list who changed what, looked into mail, or was refused, the newest first", Run: list, Note: "A, X: exactly. T: 2h, 3d, 14:30, 2026-11-23. --json: with what was asked, before and after"},
+		{Words: "audit export", Args: "[--actor A] [--operation WORDS] [--object X] [--domain D] [--since T] [--until T] [--config PATH]",
+			Doc: "print all entries that are picked, one JSON object a line, the newest first", Run: export, Note: "at most 50,000; more are refused, and never left out"},
 		{Words: "audit verify", Args: "[--config PATH] [--json]", Doc: "go through the chain of entries: was any changed, removed, or put in later", Run: verify,
 			Note: "keep the line that it prints on another machine: with it a whole chain that was made anew is found, too"},
 	}
@@ -24,24 +27,53 @@ func Commands() []cli.Command {
 // pageMost is how many entries are asked for at once.
 const pageMost = 1000
 
+// picks are the flags that pick entries. What it returns reads their times, once the flags are read.
+func picks(f *cli.Flags, p *api.AuditPick) (times func() error) {
+	var since, until string
+	f.StringVar(&p.Actor, "actor", "", "")
+	f.StringVar(&p.Operation, "operation", "", "")
+	f.StringVar(&p.Object, "object", "", "")
+	f.StringVar(&p.Domain, "domain", "", "")
+	f.StringVar(&since, "since", "", "")
+	f.StringVar(&until, "until", "", "")
+	return func() (err error) {
+		if p.Since, err = cli.Moment(since, time.Now()); err == nil {
+			p.Until, err = cli.Moment(until, time.Now())
+		}
+		return err
+	}
+}
+
+func export(ctx context.Context, e cli.Env, args []string) int {
+	f := cli.NewFlags(e, "audit export")
+	var p api.AuditPick
+	times := picks(f, &p)
+	if _, ok := f.Read(e, args, 0); !ok {
+		return cli.Usage
+	}
+	if err := times(); err != nil {
+		fmt.Fprintf(e.Err, "gatepost audit export: %v\n", err)
+		return cli.Usage
+	}
+	file, err := cli.Call[control.File](ctx, e, f, exportQuestion(), &p)
+	if err != nil {
+		return cli.Complain(e, "audit export", err)
+	}
+	if _, err := e.Out.Write(file.Data); err != nil {
+		return cli.Found
+	}
+	return cli.Done
+}
+
 func list(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "audit list")
 	var q api.AuditQuery
-	var since, until string
-	f.StringVar(&q.Actor, "actor", "", "")
-	f.StringVar(&q.Operation, "operation", "", "")
-	f.StringVar(&q.Object, "object", "", "")
-	f.StringVar(&q.Domain, "domain", "", "")
-	f.StringVar(&since, "since", "", "")
-	f.StringVar(&until, "until", "", "")
+	times := picks(f, &q.AuditPick)
 	limit := f.Int("limit", 50, "")
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var err error
-	if q.Since, err = cli.Moment(since, time.Now()); err == nil {
-		q.Until, err = cli.Moment(until, time.Now())
-	}
+	err := times()
 	if err == nil && *limit < 1 {
 		err = fmt.Errorf("--limit: is at least 1")
 	}
