@@ -36,6 +36,7 @@ type Bootstrap struct {
 	Store        Store        `toml:"store" doc:"Where control data is: versions of the policy, users, the audit log, alarms. Not set: a file of the state folder."`
 	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
 	Web          Web          `toml:"web" doc:"The web listeners: for monitoring, and for what strangers may read."`
+	Login        Login        `toml:"login" doc:"How people log in whom a directory or an issuer of OpenID Connect knows, besides the accounts of this gateway."`
 	Control      Control      `toml:"control" doc:"The private socket through which the gatepost command asks the running daemon."`
 	Sandbox      string       `toml:"sandbox" enum:"on,off" default:"on" doc:"Whether the daemon gives up, at its start, every file that it does not need (Landlock), and new privileges. A reload that names another file then needs a restart. Off is told as a warning."`
 	Shutdown     Shutdown     `toml:"shutdown" doc:"How the daemon ends."`

@@ -202,3 +202,12 @@ func (s *Slapd) Close() error {
 func SlapdPerson(name string, lines ...string) string {
 	return "dn: cn=" + name + "," + SlapdBase + "\nobjectClass: inetOrgPerson\nobjectClass: adLike\ncn: " + name + "\nsn: " + name + "\n" + strings.Join(lines, "\n") + "\n\n"
 }
+
+// SlapdGroup is the entry of a group in LDIF, with the persons of these names.
+func SlapdGroup(name string, members ...string) string {
+	out := "dn: cn=" + name + "," + SlapdBase + "\nobjectClass: groupOfNames\ncn: " + name + "\n"
+	for _, m := range members {
+		out += "member: cn=" + m + "," + SlapdBase + "\n"
+	}
+	return out + "\n"
+}

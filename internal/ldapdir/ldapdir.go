@@ -1,6 +1,7 @@
 package ldapdir
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -29,6 +30,8 @@ type Config struct {
 	Attributes []string // that hold addresses
 	// SkipDisabled leaves out accounts of Active Directory that are disabled.
 	SkipDisabled bool
+
+	total int64 // octets that a server may send; 0: maxTotal
 }
 
 // The filters and attributes that fit most directories.
@@ -118,7 +121,7 @@ func (c *Config) connect(ctx context.Context, server string) (*session, error) {
 		}
 		conn = over
 	}
-	s.Conn = ldap.NewConn(&framed{Conn: conn, rest: maxTotal}, encrypted)
+	s.Conn = ldap.NewConn(&framed{Conn: conn, rest: cmp.Or(c.total, maxTotal)}, encrypted)
 	s.SetTimeout(standstill)
 	s.Start()
 	if c.BindDN == "" {
