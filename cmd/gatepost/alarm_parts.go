@@ -227,6 +227,8 @@ func partAdvice(name string) string {
 		return "gatepost rbl status"
 	case "directories", "recipients":
 		return "gatepost recipients directories"
+	case "login":
+		return "gatepost check --live asks the directory and the issuer of [login] now; docs/users.md"
 	case "redis":
 		return "mail goes on without it; docs/redis.md tells what is different meanwhile"
 	case "dns":

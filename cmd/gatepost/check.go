@@ -165,7 +165,7 @@ func askAll(ctx context.Context, e cli.Env, c *config.Config, p *parts) bool {
 	unpacker := unpackLive(ctx, p.unpack)
 	waitFor(ctx, func() bool { return settled(b, p) })
 	askNotices(ctx, b)
-	answers := slices.Concat(gather(b, p), unpacker, recipientsLive(ctx, c, b), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p), listsLive(ctx, b, p), acmeLive(ctx, c, p), learnersLive(ctx, c, p))
+	answers := slices.Concat(gather(b, p), unpacker, recipientsLive(ctx, c, b), reportsLive(ctx, c, b, p), askSealingKey(ctx, c, p), listsLive(ctx, b, p), acmeLive(ctx, c, p), loginLive(ctx, c.Bootstrap), learnersLive(ctx, c, p))
 	cancel()
 	wg.Wait()
 	good := true

@@ -45,6 +45,7 @@ func (d *daemon) tendData(ctx context.Context) {
 	var beside sync.WaitGroup
 	beside.Go(func() { d.tendUsers(ctx) })
 	beside.Go(func() { d.followOwnLists(ctx) })
+	beside.Go(func() { d.watchLogins(ctx) })
 	d.data.Tend(ctx)
 	beside.Wait()
 }

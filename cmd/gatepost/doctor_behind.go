@@ -183,6 +183,7 @@ func (b *behind) services(ctx context.Context) (out []doctor.Service) {
 		func() []answer { return reportsLive(ctx, b.c, built, b.p) },
 		func() []answer { return askSealingKey(ctx, b.c, b.p) },
 		func() []answer { return acmeLive(ctx, b.c, b.p) },
+		func() []answer { return loginLive(ctx, b.c.Bootstrap) },
 	}
 	said := make([][]answer, len(asks))
 	atOnce(len(asks), func(i int) { said[i] = asks[i]() })

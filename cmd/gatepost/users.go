@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gatepost/cmd/gatepost/user"
@@ -29,6 +30,8 @@ const accountsKey = "accounts.key"
 // people are those who may log in.
 type people struct {
 	*accounts.Accounts
+	logins    logins                     // who proves others
+	ldapState atomic.Pointer[loginState] // of the directory; nil before it was asked
 }
 
 // openUsers makes the accounts over control data that may not be there yet.
@@ -37,6 +40,9 @@ func (d *daemon) openUsers() error {
 	key, err := keyFile(name, accounts.KeySize, "; the second factors of all users are void then, and gatepost user reset --second lets one in again")
 	if err != nil {
 		return fmt.Errorf("key of the accounts: %w", err)
+	}
+	if d.users.logins, err = makeLogins(d.bootstrap, key, d.log); err != nil {
+		return err
 	}
 	d.users.Accounts, err = accounts.New(accounts.Options{Store: d.data.Accounts(), Key: key, Issuer: "Gatepost " + d.bootstrap.Hostname, Site: d.consoleSite, Notice: d.noticeLogin})
 	return err

@@ -90,7 +90,7 @@ var owners = map[string][]string{
 	"github.com/miekg/dns":                {"internal/dns", "internal/lab/..."},
 	"github.com/redis/go-redis":           {"internal/redis"},
 	"github.com/go-ldap/ldap":             {"internal/ldapdir"},
-	"github.com/coreos/go-oidc":          {"internal/oidc"},
+	"github.com/coreos/go-oidc":           {"internal/oidc"},
 	"github.com/go-webauthn/webauthn":     {"internal/accounts"},
 	"golang.org/x/time":                   {"internal/limit"},
 	"cel.dev/cel-go":                      {"internal/rules"},

@@ -106,7 +106,9 @@ func TestLoginAway(t *testing.T) {
 			t.Errorf("%s: a place is not given back", what)
 		}
 	}
-	away("nobody is there", func(l *Login) { l.Servers = []string{"ldap://" + labtest.ClosedAddr(t), "ldaps://" + labtest.ClosedAddr(t)} })
+	away("nobody is there", func(l *Login) {
+		l.Servers = []string{"ldap://" + labtest.ClosedAddr(t), "ldaps://" + labtest.ClosedAddr(t)}
+	})
 	away("another authority", func(l *Login) { l.RootCAs = x509.NewCertPool() })
 	away("another name", func(l *Login) { l.ServerName = "other.example.org" })
 	away("our password is wrong", func(l *Login) { l.Password = func() (string, error) { return "wrong", nil } })
