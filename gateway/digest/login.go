@@ -1,10 +1,8 @@
 package digest
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -27,11 +25,7 @@ func (i *Invitation) Make() (text []byte, utf8 bool) {
 	if i.Language == "de" {
 		subject, body = "Ihr Link zu Ihrer Quarantäne", "Jemand, wahrscheinlich Sie, hat um einen Link zu den Nachrichten gebeten, die für %s zurückgehalten werden:\r\n\r\n%s\r\n\r\nEr gilt einmal und %d Minuten lang. Waren Sie es nicht, ist nichts zu tun: Sonst hat niemand den Link.\r\n"
 	}
-	from := "postmaster@" + i.To.Domain
-	var b bytes.Buffer
-	head(&b, i.Date, from, i.To.Text, subject, "login."+hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(Random())))+"@"+i.Host)
-	part(&b, "plain", fmt.Sprintf(body, i.To.Text, i.Link, int(i.Valid/time.Minute)))
-	return b.Bytes(), !ascii(i.To.Text) || !ascii(from)
+	return plainMail(i.Host, i.To, i.Date, subject, "login", fmt.Sprintf(body, i.To.Text, i.Link, int(i.Valid/time.Minute)))
 }
 
 // Random is a number that nobody guesses, for tokens that are not about a message.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -20,12 +21,14 @@ const (
 	Release Action = 1 // a message, once
 	Login   Action = 2 // the pages of a user, once: what a link in a mail to him holds
 	Session Action = 3 // the pages of a user, until it ends: what his browser holds
+	Link    Action = 4 // see a further address, once: what a link in a mail to that address holds
 )
 
 // Token is what a link lets its holder do.
 type Token struct {
-	ID      gateway.ID // of the message; for Login and Session a random number
+	ID      gateway.ID // of the message; for all but Release a random number
 	Rcpt    string     // the recipient, as the quarantine names him
+	Owner   string     // of a Link: the user who asked for it; "" for all others
 	Action  Action
 	Expires time.Time // to the second
 }
@@ -37,12 +40,12 @@ var (
 )
 
 // A token is, in base64 for addresses of pages (RFC 4648 section 5): version, action, id, expiry in Unix seconds, recipient,
-// and the HMAC-SHA256 of all before it.
+// and the HMAC-SHA256 of all before it. Behind the recipient of a Link there is a NUL and its owner.
 const (
 	tokenVersion = 1
 	tokenFixed   = 1 + 1 + 8 + 8
 	maxRcpt      = 320
-	maxToken     = (tokenFixed + maxRcpt + sha256.Size + 2) / 3 * 4
+	maxToken     = (tokenFixed + 2*maxRcpt + 1 + sha256.Size + 2) / 3 * 4
 )
 
 // KeySize is how long a key is, in octets.
@@ -55,6 +58,9 @@ func Make(key []byte, t *Token) string {
 	b = binary.BigEndian.AppendUint64(b, uint64(t.ID))
 	b = binary.BigEndian.AppendUint64(b, uint64(t.Expires.Unix()))
 	b = append(b, t.Rcpt...)
+	if t.Action == Link {
+		b = append(append(b, 0), t.Owner...)
+	}
 	return base64.RawURLEncoding.EncodeToString(append(b, sign(key, b)...))
 }
 
@@ -74,7 +80,10 @@ func Read(key []byte, text string, want Action, now time.Time) (*Token, error) {
 	}
 	t := &Token{Action: Action(said[1]), ID: gateway.ID(binary.BigEndian.Uint64(said[2:])), Rcpt: string(said[tokenFixed:]),
 		Expires: time.Unix(int64(binary.BigEndian.Uint64(said[10:])), 0).UTC()}
-	if len(t.Rcpt) > maxRcpt || !utf8.ValidString(t.Rcpt) {
+	if t.Action == Link {
+		t.Rcpt, t.Owner, _ = strings.Cut(t.Rcpt, "\x00")
+	}
+	if len(t.Rcpt) > maxRcpt || len(t.Owner) > maxRcpt || (t.Owner != "") != (t.Action == Link) || !utf8.ValidString(t.Owner) || !utf8.ValidString(t.Rcpt) {
 		return nil, ErrForged
 	}
 	if !now.Before(t.Expires) {
