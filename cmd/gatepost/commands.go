@@ -8,6 +8,7 @@ import (
 
 	auditing "gatepost/cmd/gatepost/audit"
 	examination "gatepost/cmd/gatepost/doctor"
+	"gatepost/cmd/gatepost/links"
 	"gatepost/cmd/gatepost/policy"
 	"gatepost/cmd/gatepost/privacy"
 	kept "gatepost/cmd/gatepost/quarantine"
@@ -58,6 +59,7 @@ func groups() []cli.Group {
 		}, rcpts.Commands())},
 		{Title: "Mail that waits for its route (the spool)", Commands: queue.Commands()},
 		{Title: "Mail that is kept since it is doubtful (the quarantine)", Commands: kept.Commands()},
+		{Title: "Addresses that users of the portal linked", Commands: links.Commands()},
 		{Title: "Encryption: certificates, TLSA records, MTA-STS policies, reports about TLS", Commands: []cli.Command{
 			{Words: "tls status", Args: "[--config PATH] [--json]", Doc: "show the certificates: who is shown which, until when, who vouches for them, and what waits", Run: tlsStatus},
 			{Words: "tls renew", Args: "[NAME] [--force] [--config PATH] [--json]", Doc: "order a certificate of [[tls.acme]] anew, or all; --force: also less than an hour after the last order", Run: tlsRenew},

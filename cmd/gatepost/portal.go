@@ -108,7 +108,7 @@ func (p *portalDesk) Release(ctx context.Context, text string) portal.Answer {
 	if t == nil || a.State != portal.Ready {
 		return a
 	}
-	if a.State = p.d.letOut(ctx, t.ID, t.Rcpt, "by a link"); a.State == portal.Released {
+	if a.State = p.d.letOut(ctx, t.ID, t.Rcpt, t.Rcpt+" (by a link)"); a.State == portal.Released {
 		if err := p.d.digests.file.Use(context.WithoutCancel(ctx), text, t.Expires); err != nil {
 			p.d.log.Warn("portal: a link was used, and that could not be noted; the quarantine knows it", "error", err)
 		}
@@ -117,8 +117,8 @@ func (p *portalDesk) Release(ctx context.Context, text string) portal.Answer {
 }
 
 // letOut releases a message to one recipient as he may himself, and says what came of it.
-func (d *daemon) letOut(ctx context.Context, id gateway.ID, rcpt, how string) portal.State {
-	res, err := d.vault.Release(ctx, &quarantine.Release{ID: id, Rcpts: []string{rcpt}, By: rcpt + " (" + how + ")", User: true})
+func (d *daemon) letOut(ctx context.Context, id gateway.ID, rcpt, by string) portal.State {
+	res, err := d.vault.Release(ctx, &quarantine.Release{ID: id, Rcpts: []string{rcpt}, By: by, User: true})
 	done := err == nil && len(res) > 0
 	for i := range res {
 		done = done && res[i].Done

@@ -10,7 +10,6 @@ import (
 	"gatepost/console/portal"
 	"gatepost/gateway"
 	"gatepost/gateway/digest"
-	"gatepost/gateway/quarantine"
 	"gatepost/internal/cli"
 	"gatepost/internal/routing"
 )
@@ -27,17 +26,28 @@ const (
 // portalUsers lets users log in and see what is kept for them. It holds no session: a session is a token, signed as links are.
 type portalUsers struct {
 	d    *daemon
-	asks chan gateway.Address
+	asks chan portalMail // that strangers cause
+	told chan portalMail // that tell of what was done
+	most int             // messages on a page
+
+	using sync.Mutex // a link is used
 
 	mu   sync.Mutex
 	from time.Time      // when the hour began
 	sent map[string]int // links of this hour, by address in lower case
 }
 
+// portalMail is one that waits to be sent.
+type portalMail struct {
+	to   gateway.Address
+	may  func(ctx context.Context) bool // whether it is sent after all; nil: it is
+	make func(language string, now time.Time) (text []byte, utf8 bool)
+}
+
 var _ portal.Users = (*portalUsers)(nil)
 
 func newPortalUsers(d *daemon) *portalUsers {
-	return &portalUsers{d: d, asks: make(chan gateway.Address, loginsAtOnce), sent: map[string]int{}}
+	return &portalUsers{d: d, asks: make(chan portalMail, loginsAtOnce), told: make(chan portalMail, loginsAtOnce), most: pageOfUser, sent: map[string]int{}}
 }
 
 // Open is that of portal.Users.
@@ -57,18 +67,23 @@ func (u *portalUsers) Ask(text string) {
 		return
 	}
 	a, err := routing.Address(text)
-	if err != nil || !u.serves(a) || !u.room(strings.ToLower(a.Text), time.Now()) {
+	if err != nil || !u.serves(a) || !u.room(strings.ToLower(a.Text), loginsHourly, time.Now()) {
 		return
 	}
+	u.later(u.asks, portalMail{to: a, make: func(language string, now time.Time) ([]byte, bool) { return u.invitation(a, language, now) }})
+}
+
+// later has a mail sent, where there is room among those that wait.
+func (u *portalUsers) later(queue chan portalMail, m portalMail) {
 	select {
-	case u.asks <- a:
+	case queue <- m:
 	default:
-		u.d.log.Warn("portal: a link was asked for and not sent, since too many wait", "waiting", loginsAtOnce)
+		u.d.log.Warn("portal: a mail was not sent, since too many wait", "to", gateway.CleanText(m.to.Text, 320), "waiting", loginsAtOnce)
 	}
 }
 
-// room counts a link to an address, and reports whether there may be one more.
-func (u *portalUsers) room(address string, now time.Time) bool {
+// room counts what is done for a name in an hour, and reports whether there may be one more.
+func (u *portalUsers) room(address string, most int, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if now.Sub(u.from) >= time.Hour || now.Before(u.from) {
@@ -76,40 +91,52 @@ func (u *portalUsers) room(address string, now time.Time) bool {
 		clear(u.sent)
 	}
 	n, known := u.sent[address]
-	if n >= loginsHourly || !known && len(u.sent) >= loginsKnown {
+	if n >= most || !known && len(u.sent) >= loginsKnown {
 		return false
 	}
 	u.sent[address] = n + 1
 	return true
 }
 
-// run mails links until the context is done.
+// run mails links, and what was done with them, until the context is done.
 func (u *portalUsers) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case a := <-u.asks:
-			u.invite(ctx, a)
+		case m := <-u.asks:
+			u.send(ctx, m)
+		case m := <-u.told:
+			u.send(ctx, m)
 		}
 	}
 }
 
-func (u *portalUsers) invite(ctx context.Context, to gateway.Address) {
+func (u *portalUsers) send(ctx context.Context, m portalMail) {
 	open, language := u.Open()
 	if !open {
 		return
 	}
-	now := time.Now()
-	link := digest.Make(u.d.digests.key, &digest.Token{ID: digest.Random(), Rcpt: to.Text, Action: digest.Login, Expires: now.Add(loginValid)})
-	m := digest.Invitation{Host: u.d.bootstrap.Hostname, To: to, Language: language, Date: now, Valid: loginValid,
-		Link: strings.TrimSuffix(u.d.bootstrap.Web.PortalURL, "/") + "/login/" + link}
-	text, utf8 := m.Make()
 	ctx, cancel := context.WithTimeout(ctx, portal.Longest())
 	defer cancel()
-	if err := u.d.sendDigest(ctx, to, text, utf8); err != nil {
-		u.d.log.Info("portal: a link to log in could not be sent", "to", gateway.CleanText(to.Text, 320), slog.String("error", gateway.CleanText(err.Error(), 300)))
+	if m.may != nil && !m.may(ctx) {
+		return
 	}
+	text, utf8 := m.make(language, time.Now())
+	if err := u.d.sendDigest(ctx, m.to, text, utf8); err != nil {
+		u.d.log.Info("portal: a mail could not be sent", "to", gateway.CleanText(m.to.Text, 320), slog.String("error", gateway.CleanText(err.Error(), 300)))
+	}
+}
+
+// page is the address of one of the pages.
+func (u *portalUsers) page(path string) string {
+	return strings.TrimSuffix(u.d.bootstrap.Web.PortalURL, "/") + path
+}
+
+func (u *portalUsers) invitation(to gateway.Address, language string, now time.Time) ([]byte, bool) {
+	link := digest.Make(u.d.digests.key, &digest.Token{ID: digest.Random(), Rcpt: to.Text, Action: digest.Login, Expires: now.Add(loginValid)})
+	m := digest.Invitation{Host: u.d.bootstrap.Hostname, To: to, Language: language, Date: now, Valid: loginValid, Link: u.page("/login/" + link)}
+	return m.Make()
 }
 
 // read reads a token that was not used and is of an address that is served.
@@ -147,8 +174,8 @@ func (u *portalUsers) May(ctx context.Context, link string) (string, bool) {
 
 // Enter is that of portal.Users. The link is noted as used before there is a session, so that a crash between them costs a link.
 func (u *portalUsers) Enter(ctx context.Context, link string) (string, time.Time, bool) {
-	u.mu.Lock() // of two that use a link at the same time one does
-	defer u.mu.Unlock()
+	u.using.Lock() // of two that use a link at the same time one does
+	defer u.using.Unlock()
 	t := u.read(ctx, link, digest.Login)
 	if t == nil {
 		return "", time.Time{}, false
@@ -178,59 +205,4 @@ func (u *portalUsers) Leave(ctx context.Context, session string) {
 			u.d.log.Warn("portal: the end of a session could not be noted; it ends by itself", "error", err, "ends", t.Expires)
 		}
 	}
-}
-
-// Mine is that of portal.Users.
-func (u *portalUsers) Mine(ctx context.Context, address, before string) (out []portal.Item, next string, err error) {
-	f := &quarantine.Filter{Rcpt: address, Limit: pageOfUser}
-	if before != "" {
-		id, err := gateway.ParseID(before)
-		if err != nil {
-			return nil, "", nil // it is behind the end
-		}
-		f.Before = id
-	}
-	rows, err := u.d.vault.Find(ctx, f)
-	if err != nil {
-		u.d.log.Warn("portal", "error", err)
-		return nil, "", err
-	}
-	language := u.d.document.Load().Policy.Quarantine.Digest.Language
-	for i := range rows {
-		r := &rows[i]
-		e := digest.EntryOf(language, time.Local, r)
-		it := portal.Item{Reference: r.ID.String(), Arrived: e.When, From: e.Envelope, Author: e.Shown, Subject: cli.Shown(r.Subject, 200), Why: e.Why, State: copyState(r, address)}
-		if it.State == portal.Gone {
-			continue // his copy was deleted
-		}
-		if it.State == portal.Ready && !r.Class.UserMay() {
-			it.State = portal.Forbidden
-		}
-		out = append(out, it)
-	}
-	if len(rows) == pageOfUser {
-		next = rows[len(rows)-1].ID.String()
-	}
-	return out, next, nil
-}
-
-// Let is that of portal.Users. The quarantine asks once more whether he may, and whose message it is.
-func (u *portalUsers) Let(ctx context.Context, address, reference string) portal.Answer {
-	id, err := gateway.ParseID(reference)
-	if err != nil {
-		return portal.Answer{State: portal.Gone}
-	}
-	rows, err := u.d.vault.Find(ctx, &quarantine.Filter{IDs: []gateway.ID{id}, Rcpt: address, Limit: 1})
-	switch {
-	case err != nil:
-		return portal.Answer{State: portal.Failed}
-	case len(rows) == 0:
-		return portal.Answer{State: portal.Gone}
-	case !rows[0].Class.UserMay():
-		return portal.Answer{State: portal.Forbidden}
-	}
-	if s := copyState(&rows[0], address); s != portal.Ready {
-		return portal.Answer{State: s}
-	}
-	return portal.Answer{State: u.d.letOut(ctx, id, address, "by the portal")}
 }

@@ -95,7 +95,7 @@ const byPrivacy = "gatepost privacy"
 
 // privacyParts are all places that know people by their addresses. The message log is last: what is done in the others is in it.
 func (d *daemon) privacyParts() []privacy.Part {
-	return []privacy.Part{d.quarantinePart(), d.digestPart(), d.strangerDesk().Privacy(), d.recipientsPart(), d.ownListPart(), d.namedPart(), d.spoolPart(), d.policyPart(), d.usersPart(), d.auditPart(), d.logPart()}
+	return []privacy.Part{d.quarantinePart(), d.digestPart(), d.strangerDesk().Privacy(), d.recipientsPart(), d.ownListPart(), d.namedPart(), d.linksPart(), d.spoolPart(), d.policyPart(), d.usersPart(), d.auditPart(), d.logPart()}
 }
 
 func (d *daemon) logPart() privacy.Part {

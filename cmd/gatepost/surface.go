@@ -33,6 +33,7 @@ func (d *daemon) operations() []control.Operation {
 		d.simulateOperations(),
 		d.routeOperations(),
 		d.doctorOperations(),
+		d.linkOperations(),
 	)
 }
 

@@ -10,11 +10,16 @@ type Fault uint8
 
 // The faults. The zero value is none.
 const (
-	Fine      Fault = iota
-	BadSender       // no address and no domain
-	Shared          // a domain that everybody can write from
-	Full            // there are too many
-	Away            // the lists cannot be read or changed now
+	Fine       Fault = iota
+	BadSender        // no address and no domain
+	Shared           // a domain that everybody can write from
+	Full             // there are too many
+	Away             // the lists, or the links, cannot be read or changed now
+	BadAddress       // no address of a mailbox here
+	Already          // it is the user's own, or linked before
+	Often            // he asked for too many links lately
+	BadLink          // used, expired, or none
+	NotYours         // only somebody else may use it
 )
 
 // Lists are users' own allow and block lists. A kind is "allow" or "block".
@@ -29,14 +34,19 @@ type Lists interface {
 type entries struct {
 	W            *userWords
 	Kind, Button string
-	Entries      []string
-	Typed        string // what could not be taken, to mend
+	Entries      []listEntry
+	Addresses    []string // of the user; he chooses where there are several
+	Typed, For   string   // what could not be taken, to mend
 }
+
+// listEntry is a sender, and the address of the user that it counts for.
+type listEntry struct{ Sender, For string }
 
 // listsPage is what the page shows.
 type listsPage struct {
 	Said         string
 	Away         bool
+	Part         bool // his further addresses are not known now
 	Allow, Block entries
 }
 
@@ -50,14 +60,22 @@ func (p *Portal) ownLists(v *visit) {
 
 func (p *Portal) showLists(v *visit, status int, said, kind, typed string) {
 	page := listsPage{Said: said, Allow: entries{W: v.words, Kind: "allow", Button: v.words.Allow}, Block: entries{W: v.words, Kind: "block", Button: v.words.Block}}
-	if kind == "allow" {
-		page.Allow.Typed = typed
-	} else {
-		page.Block.Typed = typed
+	for _, e := range []*entries{&page.Allow, &page.Block} {
+		if e.Kind == kind {
+			e.Typed, e.For = typed, v.field("for")
+		}
 	}
 	fault := Away
 	if lists := p.Users.Lists(); lists != nil {
-		page.Allow.Entries, page.Block.Entries, fault = lists.Of(v.r.Context(), v.address)
+		all, whole := p.addresses(v)
+		page.Part, fault = !whole, Fine
+		page.Allow.Addresses, page.Block.Addresses = all, all
+		for _, address := range all {
+			allow, block, f := lists.Of(v.r.Context(), address)
+			page.Allow.add(allow, address)
+			page.Block.add(block, address)
+			fault = max(fault, f)
+		}
 	}
 	if fault != Fine {
 		page.Away, page.Said, status = true, "", http.StatusServiceUnavailable
@@ -65,17 +83,24 @@ func (p *Portal) showLists(v *visit, status int, said, kind, typed string) {
 	v.page(status, "lists", page)
 }
 
+func (e *entries) add(senders []string, address string) {
+	for _, s := range senders {
+		e.Entries = append(e.Entries, listEntry{s, address})
+	}
+}
+
 // change does something to a list of who is logged in, and shows what came of it.
-func (p *Portal) change(v *visit, do func(l Lists, kind, sender string) Fault) {
+func (p *Portal) change(v *visit, do func(l Lists, address, kind, sender string) Fault) {
 	kind, sender := v.field("kind"), v.field("sender")
+	address, mine, known := p.chosen(v)
 	lists := p.Users.Lists()
-	if kind != "allow" && kind != "block" {
+	if kind != "allow" && kind != "block" || !mine && known {
 		http.Error(v.w, "not a form of ours", http.StatusBadRequest)
 		return
 	}
 	fault := Away
-	if lists != nil {
-		fault = do(lists, kind, sender)
+	if lists != nil && mine {
+		fault = do(lists, address, kind, sender)
 	}
 	switch fault {
 	case Fine:
@@ -89,9 +114,13 @@ func (p *Portal) change(v *visit, do func(l Lists, kind, sender string) Fault) {
 }
 
 func (p *Portal) addEntry(v *visit) {
-	p.change(v, func(l Lists, kind, sender string) Fault { return l.Put(v.r.Context(), v.address, kind, sender) })
+	p.change(v, func(l Lists, address, kind, sender string) Fault {
+		return l.Put(v.r.Context(), address, kind, sender)
+	})
 }
 
 func (p *Portal) removeEntry(v *visit) {
-	p.change(v, func(l Lists, kind, sender string) Fault { return l.Remove(v.r.Context(), v.address, kind, sender) })
+	p.change(v, func(l Lists, address, kind, sender string) Fault {
+		return l.Remove(v.r.Context(), address, kind, sender)
+	})
 }

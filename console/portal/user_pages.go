@@ -13,7 +13,12 @@ type userWords struct {
 	Empty, End, Older, Newest, Failed, Subject                                      string
 	Lists, Allowed, Blocked, AllowHint, BlockHint, Sender, Allow, Block, Remove     string
 	None, Saved, BadSender, SharedSender, Full, ListsAway                           string
+	For                                                                             string
+	link                                                                            linkWords
 }
+
+// Link are the words about linked addresses.
+func (w *userWords) Link() *linkWords { return &w.link }
 
 func userWordsOf(language string) *userWords {
 	if language == "de" {
@@ -27,7 +32,8 @@ func userWordsOf(language string) *userWords {
 			AllowHint: "Sie zählen nur, wenn bewiesen ist, dass die Nachricht wirklich von dort kommt, und nie für Schadprogramme, Anhänge und Fälschungen.",
 			BlockHint: "Ihre Nachrichten an Sie werden abgewiesen.", None: "Keine.", Saved: "Gespeichert.", BadSender: "Das ist keine Adresse und keine Domain.",
 			SharedSender: "Von dort kann jeder schreiben: Nennen Sie eine einzelne Adresse.", Full: "Die Liste ist voll.", ListsAway: "Ihre Listen können gerade nicht gelesen oder geändert werden. Was eingetragen ist, gilt weiter.",
-			Failed: "Die Quarantäne kann gerade nicht gelesen werden. Es geht nichts verloren; versuchen Sie es später noch einmal."}
+			Failed: "Die Quarantäne kann gerade nicht gelesen werden. Es geht nichts verloren; versuchen Sie es später noch einmal.",
+			For:    "An", link: linkWordsOf("de")}
 	}
 	return &userWords{Lang: "en", Title: "Your quarantine", Intro: "Here you see messages to you that were held back. Enter your address: a link will be sent to it.",
 		Address: "Mail address", Send: "Send a link", Asked: "If there is such a mailbox here, a link is on its way to it. It can be used for 15 minutes.",
@@ -39,7 +45,8 @@ func userWordsOf(language string) *userWords {
 		AllowHint: "They count only where it is proven that a message is really from there, and never for malware, attachments and forgeries.",
 		BlockHint: "Their messages to you are refused.", None: "None.", Saved: "Saved.", BadSender: "This is no address and no domain.",
 		SharedSender: "Everybody can write from there: name a single address.", Full: "The list is full.", ListsAway: "Your lists cannot be read or changed now. What is in them still counts.",
-		Failed: "The quarantine cannot be read now. Nothing is lost; try again later."}
+		Failed: "The quarantine cannot be read now. Nothing is lost; try again later.",
+		For:    "To", link: linkWordsOf("en")}
 }
 
 // userTemplates are the pages. html/template escapes by context; what strangers wrote has its own direction.
@@ -60,22 +67,24 @@ const userTemplates = `
 <form method="post" action="/session"><input type="hidden" name="link" value="{{.Body.Link}}"><button type="submit">{{.W.EnterButton}}</button></form>
 </main></body></html>
 {{end}}
-{{define "mine"}}{{template "head" .}}{{$w := .W}}<main><h1>{{.W.Title}}</h1>
-<form method="post" action="/logout"><p>{{.W.Mine}} <bdi>{{.Body.Address}}</bdi> <button type="submit">{{.W.Leave}}</button></p></form>
-<nav><p><a href="/lists">{{.W.Lists}}</a></p></nav>
-{{with .Body.Said}}<p role="status"><strong>{{.}}</strong></p>{{end}}
+{{define "part"}}{{if .Body.Part}}<p role="alert"><strong>{{.W.Link.Part}}</strong></p>
+{{end}}{{end}}
+{{define "mine"}}{{template "head" .}}{{$w := .W}}{{$many := gt (len .Body.Addresses) 1}}<main><h1>{{.W.Title}}</h1>
+<form method="post" action="/logout"><p>{{.W.Mine}} {{range $i, $a := .Body.Addresses}}{{if $i}}, {{end}}<bdi>{{$a}}</bdi>{{end}} <button type="submit">{{.W.Leave}}</button></p></form>
+<nav><p><a href="/lists">{{.W.Lists}}</a> <a href="/addresses">{{.W.Link.Title}}</a></p></nav>
+{{template "part" .}}{{with .Body.Said}}<p role="status"><strong>{{.}}</strong></p>{{end}}
 {{if .Body.Failed}}<p role="alert"><strong>{{.W.Failed}}</strong></p>{{else if .Body.Items}}{{range .Body.Items}}<section aria-label="{{.Reference}}"><h2><bdi>{{if .Subject}}{{.Subject}}{{else}}{{.Reference}}{{end}}</bdi></h2>
-<table><tr><th scope="row">{{$w.Arrived}}</th><td>{{.Arrived}}</td></tr><tr><th scope="row">{{$w.From}}</th><td><bdi>{{.From}}</bdi></td></tr><tr><th scope="row">{{$w.Author}}</th><td><bdi>{{.Author}}</bdi></td></tr><tr><th scope="row">{{$w.Why}}</th><td>{{.Why}}</td></tr></table>
-{{if eq .State 1}}<form method="post" action="/mine/release"><input type="hidden" name="reference" value="{{.Reference}}"><button type="submit">{{$w.Release}}</button></form>{{else}}<p>{{.Reference}}: {{if eq .State 2}}{{$w.Released}}{{else if eq .State 6}}{{$w.Busy}}{{else}}{{$w.AskAdmin}}{{end}}</p>{{end}}</section>
+<table>{{if $many}}<tr><th scope="row">{{$w.For}}</th><td><bdi>{{.For}}</bdi></td></tr>{{end}}<tr><th scope="row">{{$w.Arrived}}</th><td>{{.Arrived}}</td></tr><tr><th scope="row">{{$w.From}}</th><td><bdi>{{.From}}</bdi></td></tr><tr><th scope="row">{{$w.Author}}</th><td><bdi>{{.Author}}</bdi></td></tr><tr><th scope="row">{{$w.Why}}</th><td>{{.Why}}</td></tr></table>
+{{if eq .State 1}}<form method="post" action="/mine/release"><input type="hidden" name="reference" value="{{.Reference}}"><input type="hidden" name="for" value="{{.For}}"><button type="submit">{{$w.Release}}</button></form>{{else}}<p>{{.Reference}}: {{if eq .State 2}}{{$w.Released}}{{else if eq .State 6}}{{$w.Busy}}{{else}}{{$w.AskAdmin}}{{end}}</p>{{end}}</section>
 {{end}}{{else if .Body.Later}}<p>{{.W.End}}</p>{{else}}<p>{{.W.Empty}}</p>{{end}}
 {{if or .Body.Later .Body.Next}}<nav><p>{{if .Body.Later}}<a href="/mine">{{.W.Newest}}</a> {{end}}{{with .Body.Next}}<a href="/mine?before={{.}}">{{$w.Older}}</a>{{end}}</p></nav>{{end}}
 </main></body></html>
 {{end}}
-{{define "entries"}}{{$w := .W}}{{$kind := .Kind}}{{if .Entries}}<ul>{{range .Entries}}<li><form method="post" action="/lists/remove"><bdi>{{.}}</bdi> <input type="hidden" name="kind" value="{{$kind}}"><input type="hidden" name="sender" value="{{.}}"><button type="submit" aria-label="{{$w.Remove}} {{.}}">{{$w.Remove}}</button></form></li>{{end}}</ul>{{else}}<p>{{.W.None}}</p>{{end}}
-<form method="post" action="/lists/add"><input type="hidden" name="kind" value="{{.Kind}}"><p><label for="{{.Kind}}">{{.W.Sender}}</label><br><input id="{{.Kind}}" name="sender" maxlength="320" value="{{.Typed}}" required></p><p><button type="submit">{{.Button}}</button></p></form>{{end}}
+{{define "entries"}}{{$w := .W}}{{$kind := .Kind}}{{$for := .For}}{{$many := gt (len .Addresses) 1}}{{if .Entries}}<ul>{{range .Entries}}<li><form method="post" action="/lists/remove"><bdi>{{.Sender}}</bdi>{{if $many}} ({{$w.For}} <bdi>{{.For}}</bdi>){{end}} <input type="hidden" name="kind" value="{{$kind}}"><input type="hidden" name="sender" value="{{.Sender}}"><input type="hidden" name="for" value="{{.For}}"><button type="submit" aria-label="{{$w.Remove}} {{.Sender}}{{if $many}} ({{$w.For}} {{.For}}){{end}}">{{$w.Remove}}</button></form></li>{{end}}</ul>{{else}}<p>{{.W.None}}</p>{{end}}
+<form method="post" action="/lists/add"><input type="hidden" name="kind" value="{{.Kind}}"><p><label for="{{.Kind}}">{{.W.Sender}}</label><br><input id="{{.Kind}}" name="sender" maxlength="320" value="{{.Typed}}" required></p>{{if $many}}<p><label for="{{.Kind}}-for">{{.W.For}}</label><br><select id="{{.Kind}}-for" name="for">{{range .Addresses}}<option{{if eq . $for}} selected{{end}}>{{.}}</option>{{end}}</select></p>{{end}}<p><button type="submit">{{.Button}}</button></p></form>{{end}}
 {{define "lists"}}{{template "head" .}}<main><h1>{{.W.Lists}}</h1>
 <nav><p><a href="/mine">{{.W.Title}}</a></p></nav>
-{{with .Body.Said}}<p role="status"><strong>{{.}}</strong></p>{{end}}
+{{template "part" .}}{{with .Body.Said}}<p role="status"><strong>{{.}}</strong></p>{{end}}
 {{if .Body.Away}}<p role="alert"><strong>{{.W.ListsAway}}</strong></p>{{else}}
 <h2>{{.W.Allowed}}</h2><p>{{.W.AllowHint}}</p>{{template "entries" .Body.Allow}}
 <h2>{{.W.Blocked}}</h2><p>{{.W.BlockHint}}</p>{{template "entries" .Body.Block}}{{end}}
@@ -83,7 +92,9 @@ const userTemplates = `
 {{end}}`
 
 // pages parses the templates; they are ours, so that a fault is one of the build.
-func pages() *template.Template { return template.Must(template.New("portal").Parse(userTemplates)) }
+func pages() *template.Template {
+	return template.Must(template.New("portal").Parse(userTemplates + linkTemplates))
+}
 
 // page answers with one of the pages.
 func (v *visit) page(status int, name string, body any) {

@@ -11,6 +11,7 @@ import (
 // Item is a message of a user's own quarantine. All in it but its state is of strangers.
 type Item struct {
 	Reference string
+	For       string // the address of the user that it is kept for
 	Arrived   string
 	From      string // reverse-path
 	Author    string // of the field From
@@ -33,12 +34,14 @@ type Users interface {
 	Who(ctx context.Context, session string) (address string, ok bool)
 	// Leave ends a session.
 	Leave(ctx context.Context, session string)
-	// Mine lists what is kept for an address, the newest first, behind a reference ("": from the start). next is "" at the end.
-	Mine(ctx context.Context, address, before string) (items []Item, next string, err error)
+	// Mine lists what is kept for addresses, the newest first, behind a reference ("": from the start). next is "" at the end.
+	Mine(ctx context.Context, addresses []string, before string) (items []Item, next string, err error)
 	// Lists are a user's own allow and block list; none where they cannot be had.
 	Lists() Lists
-	// Let releases a message to an address and nobody else.
-	Let(ctx context.Context, address, reference string) Answer
+	// Links are further addresses of users; none where they cannot be had.
+	Links() Links
+	// Let releases a message to an address of a user and nobody else.
+	Let(ctx context.Context, user, address, reference string) Answer
 }
 
 // cookie holds the session. Its prefix has browsers take it over HTTPS, for this host and all of its pages alone.
@@ -56,6 +59,7 @@ func (p *Portal) userPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /lists", p.opened(pages, loggedIn(p.ownLists)))
 	mux.HandleFunc("POST /lists/add", p.opened(pages, loggedIn(p.addEntry)))
 	mux.HandleFunc("POST /lists/remove", p.opened(pages, loggedIn(p.removeEntry)))
+	p.linkPages(mux, pages)
 	mux.HandleFunc("POST /logout", p.opened(pages, p.leave))
 }
 
@@ -187,12 +191,13 @@ func (p *Portal) leave(v *visit) {
 
 // own is what the page of a user's quarantine shows.
 type own struct {
-	Address string
-	Items   []Item
-	Next    string
-	Later   bool // it is not the first page
-	Said    string
-	Failed  bool
+	Addresses []string // the first is who is logged in
+	Items     []Item
+	Next      string
+	Later     bool // it is not the first page
+	Said      string
+	Failed    bool
+	Part      bool // his further addresses are not known now
 }
 
 func (p *Portal) mine(v *visit) {
@@ -205,16 +210,26 @@ func (p *Portal) mine(v *visit) {
 
 // list shows the quarantine. Where it cannot be read the page says so, and not that it is empty.
 func (p *Portal) list(v *visit, status int, before, said string) {
-	o := own{Address: v.address, Later: before != "", Said: said}
+	o := own{Later: before != "", Said: said}
 	var err error
-	if o.Items, o.Next, err = p.Users.Mine(v.r.Context(), v.address, before); err != nil {
+	var whole bool
+	o.Addresses, whole = p.addresses(v)
+	o.Part = !whole
+	if o.Items, o.Next, err = p.Users.Mine(v.r.Context(), o.Addresses, before); err != nil {
 		o.Failed, status = true, http.StatusServiceUnavailable
 	}
 	v.page(status, "mine", o)
 }
 
 func (p *Portal) let(v *visit) {
-	a := p.Users.Let(v.r.Context(), v.address, v.field("reference"))
+	address, mine, known := p.chosen(v)
+	a := Answer{State: Gone}
+	switch {
+	case mine:
+		a = p.Users.Let(v.r.Context(), v.address, address, v.field("reference"))
+	case !known:
+		a.State = Failed
+	}
 	if a.State == Ready { // it is only shown
 		a.State = Failed
 	}

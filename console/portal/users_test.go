@@ -23,6 +23,15 @@ type users struct {
 	let      []string
 	state    State
 	lists    *lists
+	links    *userLinks
+	listed   []string
+}
+
+func (u *users) Links() Links {
+	if u.links == nil {
+		return nil
+	}
+	return u.links
 }
 
 func (u *users) Lists() Lists { return u.lists }
@@ -41,11 +50,12 @@ func (u *users) Who(_ context.Context, session string) (string, bool) {
 	return "bob@served.test", session == "session"
 }
 func (u *users) Leave(_ context.Context, session string) { u.left = append(u.left, session) }
-func (u *users) Mine(_ context.Context, _, before string) ([]Item, string, error) {
+func (u *users) Mine(_ context.Context, addresses []string, before string) ([]Item, string, error) {
+	u.listed = addresses
 	return u.items, "NEXT", u.err
 }
-func (u *users) Let(_ context.Context, address, reference string) Answer {
-	u.let = append(u.let, address+" "+reference)
+func (u *users) Let(_ context.Context, user, address, reference string) Answer {
+	u.let = append(u.let, user+" "+address+" "+reference)
 	return Answer{State: u.state}
 }
 
@@ -108,7 +118,7 @@ func TestUserPages(t *testing.T) {
 	if w := ask(h, "GET", "/", nil, "Cookie", as); w.Code != 303 || w.Header().Get("Location") != "/mine" {
 		t.Errorf("home of a user: %d", w.Code)
 	}
-	if w := ask(h, "POST", "/mine/release", url.Values{"reference": {"REF"}}, "Cookie", as); w.Code != 200 || len(u.let) != 1 || u.let[0] != "bob@served.test REF" || !strings.Contains(w.Body.String(), "has been released") {
+	if w := ask(h, "POST", "/mine/release", url.Values{"reference": {"REF"}}, "Cookie", as); w.Code != 200 || len(u.let) != 1 || u.let[0] != "bob@served.test bob@served.test REF" || !strings.Contains(w.Body.String(), "has been released") {
 		t.Errorf("release: %d, %v\n%s", w.Code, u.let, w.Body)
 	}
 	if w := ask(h, "POST", "/logout", url.Values{}, "Cookie", as); w.Code != 303 || !strings.Contains(w.Header().Get("Set-Cookie"), "Max-Age=0") || len(u.left) != 2 {

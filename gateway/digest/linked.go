@@ -2,6 +2,7 @@ package digest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -28,7 +29,7 @@ type LinkMail struct {
 	Date           time.Time
 	News           News
 	Owner, Address string        // who sees what is held back for the address
-	By             string        // who ended it
+	By             string        // who ended it; "" for an administrator
 	Link           string        // of LinkAsked; of the others the address of the pages
 	Valid          time.Duration // of the link
 }
@@ -54,8 +55,11 @@ func linkWords(language string) [LinkEnded + 1][2]string {
 
 // Make writes it, whole, with CRLF; see Mail.Make.
 func (m *LinkMail) Make() (text []byte, utf8 bool) {
-	words := linkWords(m.Language)[m.News]
-	body := fmt.Sprintf(words[1], m.Owner, m.Address, m.Link, int(m.Valid/time.Minute), m.By)
+	words, by := linkWords(m.Language)[m.News], m.By
+	if by == "" {
+		by = cmp.Or(map[string]string{"de": "Ihren Administrator"}[m.Language], "your administrator")
+	}
+	body := fmt.Sprintf(words[1], m.Owner, m.Address, m.Link, int(m.Valid/time.Minute), by)
 	return plainMail(m.Host, m.To, m.Date, words[0], "link", body)
 }
 
