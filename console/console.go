@@ -135,6 +135,7 @@ func (c *Console) Handler() http.Handler {
 	c.alarmPages(mux)
 	c.queuePages(mux)
 	c.senderPages(mux)
+	c.portalPages(mux)
 	c.auditPages(mux)
 	c.healthPages(mux)
 	mux.HandleFunc("/", c.nowhere)
@@ -157,6 +158,7 @@ func places() []place {
 		{"System", "TLS and DNS", "/tls", "cert", "", access.SystemRead, "tls status"},
 		{"System", "Alarms", "/alarms", "warn", "a", access.AlarmsRead, "alarm list"},
 		{"System", "Health", "/health", "node", "h", access.StatusRead, "status"},
+		{"System", "Users' portal", "/portal", "user", "", access.QuarantineRead, "portal links"},
 		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
 		{"System", "Audit log", "/audit", "audit", "", access.AuditRead, "audit list"},
 		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own, ""},

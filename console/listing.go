@@ -29,6 +29,7 @@ type section struct {
 	More         bool
 	List         bool   // there is one, be it empty
 	Verb, Field  string // of a button in each row, which posts the column Field
+	Does         string // what it says
 }
 
 type listedRow struct {
@@ -173,12 +174,12 @@ func (s *section) table(list []any) {
 }
 
 // button gives each row one, which posts a column of it.
-func (s *section) button(verb, field string) {
+func (s *section) button(verb, field, does string) {
 	at := slices.Index(s.Columns, field)
 	if at < 0 {
 		return
 	}
-	s.Verb, s.Field = verb, field
+	s.Verb, s.Field, s.Does = verb, field, does
 	for i := range s.Rows {
 		s.Rows[i].Value = s.Rows[i].Cells[at].Text
 	}
@@ -195,7 +196,7 @@ func valueOf(name string, v any) listed {
 		out.Text, out.Number = x.String(), true
 		if n, err := strconv.Atoi(x.String()); err == nil && name == "rest" { // a time, in nanoseconds
 			out.Text = tookText(time.Duration(n))
-		} else if err == nil {
+		} else if err == nil && name != "id" {
 			out.Text = countText(n)
 		}
 	case string:

@@ -24,7 +24,7 @@ func (c *Console) greylistPage(w http.ResponseWriter, r *http.Request) {
 	c.listedPage(w, r, l, func() (section, error) {
 		s, err := c.listSection(r, "Waiting", "Nobody waits.", "greylist list", values("limit", "500"))
 		if actor := access.Of(r.Context()); err == nil && actor.May(access.SendersChange) {
-			s.button("/greylist/release", "key")
+			s.button("/greylist/release", "key", "Let it pass")
 		}
 		return s, err
 	})

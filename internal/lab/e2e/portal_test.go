@@ -38,7 +38,7 @@ func (u *user) browse(method, path string, form url.Values) (int, string, string
 }
 
 // loginLink is what the newest mail that arrived leads to.
-func (w *world) loginLink(t *testing.T, to string) string {
+func (w *world) loginLink(t *testing.T, to, page string) string {
 	t.Helper()
 	all := w.hop(t).Accepted()
 	if len(all) == 0 {
@@ -52,7 +52,7 @@ func (w *world) loginLink(t *testing.T, to string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := regexp.MustCompile(regexp.QuoteMeta(portalURL) + `(/login/[\w-]+)`).FindStringSubmatch(string(text))
+	link := regexp.MustCompile(regexp.QuoteMeta(portalURL) + `(` + page + `[\w-]+)`).FindStringSubmatch(string(text))
 	if link == nil || m.Header.Get("To") != "<"+to+">" || m.Header.Get("Auto-Submitted") != "auto-generated" {
 		t.Fatalf("%v\n%s", m.Header, text)
 	}
@@ -60,7 +60,7 @@ func (w *world) loginLink(t *testing.T, to string) string {
 }
 
 // TestPortalLogin: a user asks for a link with his address, gets it by mail, logs in with it once, sees what is kept for him and
-// nothing of others, releases what he may, and logs out; strangers' addresses get nothing.
+// nothing of others, releases what he may, links a further address, and logs out; strangers' addresses get nothing.
 func TestPortalLogin(t *testing.T) {
 	t.Parallel()
 	w, u := digestWorld(t, "[portal]\nlogin = true\n")
@@ -81,7 +81,7 @@ func TestPortalLogin(t *testing.T) {
 	if err := eventually(labtest.Context(t), func() (string, bool) { return "no link arrived", len(w.hop(t).Accepted()) == 1 }); err != nil {
 		t.Fatal(err)
 	}
-	link := w.loginLink(t, "bob@served.test")
+	link := w.loginLink(t, "bob@served.test", "/login/")
 	for range 2 { // whoever looks at it uses none up
 		if status, _, text := u.browse("GET", link, nil); status != 200 || !strings.Contains(text, "bob@served.test") {
 			t.Fatalf("the link: %d\n%s", status, text)
@@ -109,6 +109,7 @@ func TestPortalLogin(t *testing.T) {
 		t.Errorf("the journal does not tell who released it: %v", err)
 	}
 	w.blocks(t, u)
+	w.linkedAddress(t, u, w.quarantined(t, "eve@served.test"))
 	held := jar.Cookies(&url.URL{Scheme: "https", Host: "quarantine.served.test:8444", Path: "/"})
 	if status, path, _ := u.browse("POST", "/logout", url.Values{}); status != 200 || path != "/" {
 		t.Errorf("logout: %d at %s", status, path)
@@ -146,5 +147,59 @@ func (w *world) blocks(t *testing.T, u *user) {
 	}
 	if status, _, text := u.browse("POST", "/lists/remove", url.Values{"kind": {"block"}, "sender": {"alice@example.org"}}); status != 200 || strings.Contains(text, "alice@example.org") {
 		t.Errorf("remove: %d\n%s", status, text)
+	}
+}
+
+// linkedAddress has bob, who is logged in, link eve's address by a mail to it: he sees and releases what is kept for her until an admin
+// takes it away, both are told, and the audit log has it all.
+func (w *world) linkedAddress(t *testing.T, u *user, hers string) {
+	t.Helper()
+	arrived := func(n int) {
+		t.Helper()
+		if err := eventually(labtest.Context(t), func() (string, bool) { return "no mail arrived", len(w.hop(t).Accepted()) >= n }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := len(w.hop(t).Accepted())
+	if status, path, text := u.browse("POST", "/addresses/add", url.Values{"address": {"eve@served.test"}}); status != 200 || path != "/addresses" || !strings.Contains(text, "a link is on its way") {
+		t.Fatalf("asked: %d at %s\n%s", status, path, text)
+	}
+	arrived(before + 1)
+	link := w.loginLink(t, "eve@served.test", "/link/")
+	for range 2 {
+		if status, _, text := u.browse("GET", link, nil); status != 200 || !strings.Contains(text, "eve@served.test") {
+			t.Fatalf("the link: %d\n%s", status, text)
+		}
+	}
+	proof := url.Values{"link": {strings.TrimPrefix(link, "/link/")}}
+	if status, path, text := u.browse("POST", "/addresses/link", proof); status != 200 || path != "/addresses" || !strings.Contains(text, "eve@served.test") {
+		t.Fatalf("linked: %d at %s\n%s", status, path, text)
+	}
+	if status, _, _ := u.browse("POST", "/addresses/link", proof); status != 422 {
+		t.Errorf("the link can be used again: %d", status)
+	}
+	arrived(before + 3) // both are told
+	if status, _, text := u.browse("GET", "/mine", nil); status != 200 || !strings.Contains(text, hers) || !strings.Contains(text, "<bdi>eve@served.test</bdi></td>") {
+		t.Errorf("hers is not there: %d\n%s", status, text)
+	}
+	if status, _, text := u.browse("POST", "/mine/release", url.Values{"reference": {hers}, "for": {"eve@served.test"}}); status != 200 || !strings.Contains(text, "has been released") {
+		t.Errorf("hers: %d\n%s", status, text)
+	}
+	arrived(before + 4)
+	out, _ := w.command(t, 0, "portal", "links")
+	number := regexp.MustCompile(`^(\d+) +bob@served\.test +sees +eve@served\.test `).FindStringSubmatch(out)
+	if number == nil {
+		t.Fatalf("the admin sees %q", out)
+	}
+	w.command(t, 0, "portal", "unlink", number[1])
+	if _, _, text := u.browse("GET", "/mine", nil); strings.Contains(text, "eve@served.test") {
+		t.Errorf("it is taken away, and still there:\n%s", text)
+	}
+	arrived(before + 6)
+	out, _ = w.command(t, 0, "audit", "list")
+	for _, want := range []string{"bob@served.test", "portal link", "portal unlink", "bob@served.test sees eve@served.test"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the audit log has not %q:\n%s", want, out)
+		}
 	}
 }
