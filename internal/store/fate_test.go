@@ -11,8 +11,10 @@ import (
 
 // TestFates shows that what becomes of a message in the spool, days after it came, is found with it, and by its reference
 // alone where its transaction is not there.
-func TestFates(t *testing.T) {
-	l := openLog(t, Options{})
+func TestFates(t *testing.T) { engines(t, testFates) }
+
+func testFates(t *testing.T, o Options) {
+	l := openLog(t, o)
 	g := new(ids)
 	now := time.Now().Truncate(time.Millisecond)
 	came := now.Add(-30 * time.Hour)
@@ -88,8 +90,10 @@ func TestFatesOfOldFiles(t *testing.T) {
 }
 
 // TestFatesOf shows what is counted of one kind in a time, over days, and which of it is listed.
-func TestFatesOf(t *testing.T) {
-	l := openLog(t, Options{})
+func TestFatesOf(t *testing.T) { engines(t, testFatesOf) }
+
+func testFatesOf(t *testing.T, o Options) {
+	l := openLog(t, o)
 	g := new(ids)
 	now := time.Now().Truncate(time.Millisecond)
 	since := now.Add(-72 * time.Hour)

@@ -27,7 +27,12 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		child(dir)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := stopServer(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 func child(dir string) {
@@ -90,7 +95,7 @@ func whole(t *testing.T, dir string, refs []string) {
 	gaps, err := r.walk(bounded30(t), "", "9999", false, func(ctx context.Context, v *view) error {
 		var verdict string
 		var events, stories int
-		if err := v.tx.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		if err := v.tx.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 			t.Errorf("integrity: %v %s", err, verdict)
 		}
 		all, err := v.refs(ctx, "1", nil, 0, math.MaxInt64, func(*columns) bool { return true })
@@ -100,7 +105,7 @@ func whole(t *testing.T, dir string, refs []string) {
 			}
 			events++
 		}
-		if bad := v.tx.QueryRow("SELECT (SELECT COUNT(*) FROM block) - (SELECT COUNT(*) FROM stories)").Scan(&stories); err != nil || bad != nil || events == 0 || stories > 0 {
+		if bad := v.tx.QueryRowContext(ctx, "SELECT (SELECT COUNT(*) FROM block) - (SELECT COUNT(*) FROM stories)").Scan(&stories); err != nil || bad != nil || events == 0 || stories > 0 {
 			t.Errorf("%v %v: %d events, %d more blocks than stories of blocks", err, bad, events, stories)
 		}
 		return nil

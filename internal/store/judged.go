@@ -37,8 +37,10 @@ func (r *Reader) Judged(ctx context.Context, w Window, see func(*Judged) error) 
 
 // judged gives those of one file. A block that does not read is left out, and is an error beside what the others gave.
 func (v *view) judged(ctx context.Context, low, high int64, see func(*Judged) error) error {
-	if err := v.judgedOld(ctx, low, high, see); err != nil || !v.blocks {
-		return err
+	if !v.shared {
+		if err := v.judgedOld(ctx, low, high, see); err != nil || !v.blocks {
+			return err
+		}
 	}
 	text := "SELECT s.seq, s.shape, j.low, j.high FROM stories s LEFT JOIN judging j ON j.seq = s.seq ORDER BY s.seq"
 	if !v.judging {

@@ -13,10 +13,12 @@ import (
 
 // TestNoneIsLost shows that 60,000 events, pushed as fast as the store has them turned into what it keeps, and far faster than
 // the 3,000 a second that a busy gateway has, are all in the file: the queue holds what the disk has not taken yet.
-func TestNoneIsLost(t *testing.T) {
+func TestNoneIsLost(t *testing.T) { engines(t, testNoneIsLost) }
+
+func testNoneIsLost(t *testing.T, o Options) {
 	var g ids
 	now := time.Now()
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	message, dropped := transaction(&g, now, "ann@sender.example", "bob@one.example"), connection(&g, now, "192.0.2.1", gateway.Drop)
 	const n = 60_000
 	for i := range n {
@@ -46,13 +48,16 @@ func TestNoneIsLost(t *testing.T) {
 
 // TestSlowDisk shows that nobody waits while the disk hangs for as long as it likes, that 40,000 events, thirteen
 // seconds' worth of 3,000 a second, have room meanwhile, and that all of them are written when it goes on.
-func TestSlowDisk(t *testing.T) {
+func TestSlowDisk(t *testing.T) { engines(t, testSlowDisk) }
+
+func testSlowDisk(t *testing.T, o Options) {
 	var g ids
 	now := time.Now()
 	hang, hanging := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	var free sync.Once
-	l := openLog(t, Options{stall: func() { once.Do(func() { close(hanging) }); <-hang }})
+	o.stall = func() { once.Do(func() { close(hanging) }); <-hang }
+	l := openLog(t, o)
 	defer free.Do(func() { close(hang) })
 	e := transaction(&g, now, "ann@sender.example", "bob@one.example")
 	for l.Write(e); ; l.Write(e) {
@@ -111,10 +116,12 @@ func largest(g *ids, now time.Time) *gateway.Event {
 
 // TestLargestEvents shows that 10,000 of the largest events cost bounded memory, that each is kept whole or counted, and that
 // one that is larger than all bounds is counted and harms no other.
-func TestLargestEvents(t *testing.T) {
+func TestLargestEvents(t *testing.T) { engines(t, testLargestEvents) }
+
+func testLargestEvents(t *testing.T, o Options) {
 	var g ids
 	now := time.Now()
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	e := largest(&g, now)
 	first := e.Record.ID
 	taken, most := int64(0), int64(0)

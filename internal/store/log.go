@@ -32,13 +32,14 @@ const (
 // ErrClosed says that the log was closed.
 var ErrClosed = errors.New("log: closed")
 
-// Options of a Log. Only Dir is required.
+// Options of a Log. Only Dir is required, or Shared.
 type Options struct {
 	Dir      string       // the folder of the day files; made with mode 0700 when it is not there
 	Queue    int          // events that may wait for the disk; 0: DefaultQueue. Their octets are bounded as well
 	Days     int          // no event older than this many days is kept; 0: DefaultDays
 	MaxBytes int64        // of all files together; the oldest day goes first; 0: DefaultMaxBytes
 	Log      *slog.Logger // of damage, and of failure and recovery, once each; nil: none
+	Shared   *Shared      // the log is in a PostgreSQL, in place of the folder; nil: it is not
 
 	// Of tests.
 	pragmas []string
@@ -63,7 +64,8 @@ type Stats struct {
 // directory.
 type Log struct {
 	o      Options
-	prefix []byte // the shape of stories
+	prefix []byte  // the shape of stories
+	shared *shared // the PostgreSQL; nil: day files
 	wake   chan struct{}
 	stop   context.CancelFunc
 	ctx    context.Context
@@ -87,24 +89,36 @@ type Log struct {
 	trouble                           atomic.Pointer[string]
 }
 
-// Open begins to write into the folder. It fails only when the folder cannot be made: a damaged file is set aside, and a
-// disk that takes nothing costs the events, which are counted.
+// Open begins to write into the folder, or into the PostgreSQL that nodes share. It fails only when the folder cannot be made, or
+// the server not be named: a damaged file is set aside, a disk that takes nothing costs the events, which are counted, and a server
+// that is away is tried again and again, while events wait as long as there is room.
 func Open(o Options) (*Log, error) {
 	l, err := prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{l: l, open: make(map[day]*dayFile)}
-	w.tick(time.Now())
-	c := &closer{l: l, done: make(map[day]stamp)}
+	write, tend := l.local()
+	if l.shared != nil {
+		write, tend = (&sharedWriter{l: l}).run, (&sharedKeeper{l: l}).run
+	}
 	var both sync.WaitGroup
-	both.Go(w.run)
-	both.Go(c.run)
+	both.Go(write)
+	both.Go(tend)
 	go func() {
 		both.Wait()
+		if l.shared != nil {
+			_ = l.shared.db.Close() // there is nothing that could be done about it
+		}
 		close(l.done)
 	}()
 	return l, nil
+}
+
+// local returns what writes day files, and what makes the index of days that are over.
+func (l *Log) local() (write, tend func()) {
+	w := &writer{l: l, open: make(map[day]*dayFile)}
+	w.tick(time.Now())
+	return w.run, (&closer{l: l, done: make(map[day]stamp)}).run
 }
 
 // prepare makes a Log that nobody writes yet.
@@ -124,14 +138,21 @@ func prepare(o Options) (*Log, error) {
 	if o.closing == 0 {
 		o.closing = closeAfter
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("log folder: %w", err)
+	var s *shared
+	var err error
+	if o.Shared != nil {
+		s, err = newShared(o.Shared)
+	} else if err = os.MkdirAll(o.Dir, 0o700); err != nil {
+		err = fmt.Errorf("log folder: %w", err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	n, err := newEncoder()
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{o: o, prefix: n.prefix, encoder: n, filling: make(map[day]*batch), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l := &Log{o: o, shared: s, prefix: n.prefix, encoder: n, filling: make(map[day]*batch), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	return l, nil
 }
@@ -313,12 +334,21 @@ func (l *Log) Health() (ok bool, detail string) {
 	case s.Dropped > 0 && time.Now().Unix()-l.lastDrop.Load() < 60:
 		return false, fmt.Sprintf("too slow: %d events were dropped", s.Dropped)
 	}
-	detail = fmt.Sprintf("%d events written, %d waiting, %d files, %d octets", s.Written, s.Queued, s.Files, s.Bytes)
+	what := "files"
+	if l.shared != nil {
+		what = "days in PostgreSQL"
+	}
+	detail = fmt.Sprintf("%d events written, %d waiting, %d %s, %d octets", s.Written, s.Queued, s.Files, what, s.Bytes)
 	if s.Damaged > 0 {
 		detail += fmt.Sprintf(", %d damaged files set aside", s.Damaged)
 	}
 	return true, detail
 }
 
-// Reader returns a reader of the same folder.
-func (l *Log) Reader() *Reader { return NewReader(l.o.Dir) }
+// Reader returns a reader of the same log. One of a shared log ends with the Log.
+func (l *Log) Reader() *Reader {
+	if l.shared != nil {
+		return &Reader{shared: l.shared}
+	}
+	return NewReader(l.o.Dir)
+}

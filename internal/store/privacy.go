@@ -47,19 +47,29 @@ func (l *Log) Erase(ctx context.Context, names *Names, address string) (Changed,
 	if err := l.Flush(ctx); err != nil {
 		return Changed{}, err
 	}
-	return l.change(ctx, m, m.may, func(file) bool { return true })
+	if l.shared != nil {
+		return l.shared.change(ctx, l, &edit{m: m, may: m.may}, func(sharedDay) bool { return true })
+	}
+	return l.change(ctx, &edit{m: m, may: m.may}, func(file) bool { return true })
 }
 
 // Pseudonymise puts pseudonyms in the place of all addresses of days that ended before a time, and networks in that of clients;
 // subjects and evidence go. Who knows an address finds its events still (Reader.Known).
 func (l *Log) Pseudonymise(ctx context.Context, names *Names, before time.Time) (Changed, error) {
-	return l.change(ctx, &mask{names: names}, nil, func(f file) bool {
-		return !f.day.end().After(before) && applicationID(ctx, f.path) != nameState
+	if l.shared != nil {
+		return l.shared.change(ctx, l, &edit{m: &mask{names: names}}, func(d sharedDay) bool { return !d.day.end().After(before) && !d.named })
+	}
+	return l.change(ctx, &edit{m: &mask{names: names}}, func(f file) bool {
+		if f.day.end().After(before) {
+			return false
+		}
+		at := applicationID(ctx, f.path)
+		return at != nameState && at != bothState
 	})
 }
 
 // change rewrites the files that are picked, one after the other, and takes most of a processor to nobody.
-func (l *Log) change(ctx context.Context, m *mask, may func([]byte) bool, pick func(file) bool) (c Changed, err error) {
+func (l *Log) change(ctx context.Context, e *edit, pick func(file) bool) (c Changed, err error) {
 	files, err := list(l.o.Dir)
 	if err != nil {
 		return c, fmt.Errorf("log: %w", err)
@@ -73,7 +83,7 @@ func (l *Log) change(ctx context.Context, m *mask, may func([]byte) bool, pick f
 		if !pick(f) {
 			continue
 		}
-		r := &rewriter{m: m, may: may}
+		r := &rewriter{edit: e}
 		if r.encoder, err = newEncoder(); err != nil {
 			return c, err
 		}
@@ -90,10 +100,10 @@ func (l *Log) change(ctx context.Context, m *mask, may func([]byte) bool, pick f
 		case r.bad > 0:
 			c.Gaps = append(c.Gaps, Gap{string(f.day), fmt.Sprintf("%d blocks are damaged, and stay as they are", r.bad)})
 		}
-		if r.events+r.fates == 0 && m.one != "" {
+		if r.events+r.fates == 0 && !e.all() {
 			continue
 		}
-		if err := finishFile(ctx, f, m.one == ""); err != nil {
+		if err := finishFile(ctx, f, e.state()); err != nil {
 			c.Gaps = append(c.Gaps, Gap{string(f.day), err.Error()})
 		}
 	}
@@ -102,7 +112,7 @@ func (l *Log) change(ctx context.Context, m *mask, may func([]byte) bool, pick f
 
 // finishFile makes a day that is closed anew without what was replaced, notes what it is now, and tells of events that no block has:
 // those of the first version.
-func finishFile(ctx context.Context, f file, all bool) error {
+func finishFile(ctx context.Context, f file, state int) error {
 	db, err := openWrite(ctx, f.path, "temp_store(FILE)") // as large as the day, for a moment
 	if err != nil {
 		return err
@@ -112,8 +122,8 @@ func finishFile(ctx context.Context, f file, all bool) error {
 	if err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM story), EXISTS (SELECT 1 FROM block)").Scan(&old, &open); err != nil {
 		return err
 	}
-	if all {
-		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", nameState)); err != nil {
+	if state != 0 {
+		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", stateWith(applicationID(ctx, f.path), state))); err != nil {
 			return err
 		}
 	}
@@ -151,7 +161,7 @@ func (r *Reader) About(ctx context.Context, names *Names, address string, see fu
 	}
 	var stop error
 	gaps, err := r.walk(ctx, "", "9999-12-31", true, func(ctx context.Context, v *view) error {
-		if !v.blocks {
+		if !v.blocks && !v.shared {
 			return errors.New("it is of the first version, and is not read for that")
 		}
 		if stop = v.about(ctx, m, see); stop == nil {

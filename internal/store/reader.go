@@ -14,18 +14,21 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Reader searches the day files, whether or not a Log writes them, in this process or another. It changes nothing. Its
-// zero value is of no use; its methods are safe for concurrent use.
+// Reader searches the day files, whether or not a Log writes them, in this process or another, or the log that nodes share in a
+// PostgreSQL. It changes nothing. Its zero value is of no use; its methods are safe for concurrent use.
 type Reader struct {
-	dir   string
-	names *Names // nil: what has pseudonyms is found by them only
+	dir    string
+	shared *shared // in place of the folder; nil: there is none
+	names  *Names  // nil: what has pseudonyms is found by them only
 }
 
 // NewReader returns a reader of a log folder. A folder that is not there is an empty log.
 func NewReader(dir string) *Reader { return &Reader{dir: dir} }
 
 // Known returns a reader that finds events of known addresses also where those have pseudonyms.
-func (r *Reader) Known(names *Names) *Reader { return &Reader{r.dir, names} }
+func (r *Reader) Known(names *Names) *Reader {
+	return &Reader{dir: r.dir, shared: r.shared, names: names}
+}
 
 // Gap is a day that could not be read.
 type Gap struct {
@@ -39,6 +42,9 @@ var errStop = errors.New("stop")
 // walk opens the day files between two days, the newest first (or the oldest, where forward), and gives each to see. A
 // file that cannot be read is a gap and never ends the walk; the end of ctx does.
 func (r *Reader) walk(ctx context.Context, from, to day, forward bool, see func(context.Context, *view) error) ([]Gap, error) {
+	if r.shared != nil {
+		return r.shared.walk(ctx, from, to, forward, see)
+	}
 	files, err := list(r.dir)
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
@@ -93,7 +99,7 @@ func (r *Reader) day(ctx context.Context, path string, see func(context.Context,
 	if err := tx.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return err
 	}
-	at.named = id == nameState
+	at.named = id == nameState || id == bothState
 	if at.parts {
 		var unparted bool
 		if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM unparted)").Scan(&unparted); err != nil {
@@ -133,6 +139,9 @@ func openRead(ctx context.Context, path string) (*sql.DB, int, error) {
 
 // Oldest returns the first moment of which the log may hold something; zero when it is empty.
 func (r *Reader) Oldest() (time.Time, error) {
+	if r.shared != nil {
+		return r.shared.oldest()
+	}
 	files, err := list(r.dir)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("log: %w", err)

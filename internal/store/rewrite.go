@@ -15,9 +15,7 @@ import (
 // rewriter changes what the files of days hold: block by block, each in one transaction, beside a Log that writes and readers. What
 // it replaced is overwritten. A process that ends in the middle has changed some blocks and left the others.
 type rewriter struct {
-	m *mask
-	// may reports whether the stories of a block may hold what is to be changed; nil: all do.
-	may     func(stories []byte) bool
+	*edit
 	encoder *encoder
 	packer  packer
 	batch   batch
@@ -27,8 +25,22 @@ type rewriter struct {
 	bad     int // blocks that do not read, and stay as they are
 }
 
-// nameState is the application_id of a file of which every event has pseudonyms.
-const nameState = 0x47505053
+// The application_id of a file tells what became of all of it.
+const (
+	nameState = 0x47505053 // every event has pseudonyms
+	trimState = 0x47505054 // those are gone of which no content came
+	bothState = 0x47505055
+)
+
+// stateWith is a state with another added.
+func stateWith(at, state int) int {
+	if at == nameState || at == trimState || at == bothState {
+		if at != state {
+			return bothState
+		}
+	}
+	return state
+}
 
 // file changes one file. rest is called after each block with what it took.
 func (r *rewriter) file(ctx context.Context, f file, rest func(context.Context, time.Duration) error) error {
@@ -52,7 +64,12 @@ func (r *rewriter) file(ctx context.Context, f file, rest func(context.Context, 
 			return err
 		}
 	}
-	if err := r.allFates(ctx, db); err != nil {
+	if r.m != nil {
+		err = r.allFates(ctx, db)
+	} else {
+		_, err = db.ExecContext(ctx, "DELETE FROM early")
+	}
+	if err != nil {
 		return err
 	}
 	if r.events+r.fates == before {
@@ -150,7 +167,8 @@ func (b *blockChange) event(e *gateway.Event, at int64) error {
 		old = columnsOf(e, at, nil)
 		old.joinRcpts()
 	}
-	if b.r.m.event(e) {
+	gone := b.r.drop != nil && b.r.drop(e)
+	if gone || b.r.m != nil && b.r.m.event(e) {
 		b.changed++
 		if b.touched == nil {
 			b.touched = make(map[int64]bool)
@@ -164,6 +182,12 @@ func (b *blockChange) event(e *gateway.Event, at int64) error {
 				b.w.run("INSERT INTO part (part, rowid, text) VALUES ('delete', ?, ?)", id, strings.Join([]string{old.from, old.header, old.rcpts, old.subject}, "\n"))
 			}
 		}
+	}
+	if gone {
+		if !b.open {
+			b.w.run("DELETE FROM event WHERE id = ?", id)
+		}
+		return b.w.err
 	}
 	return errors.Join(b.w.err, b.r.batch.add(b.r.encoder, e, &b.r.to))
 }

@@ -39,6 +39,7 @@ type Row struct {
 	End          string            `json:"end,omitempty"`
 	Transactions int               `json:"transactions"` // begun in its connection so far
 	Took         time.Duration     `json:"took"`
+	Node         string            `json:"node,omitempty"`  // whose it is, in a log that nodes share
 	Later        gateway.FateWord  `json:"later,omitempty"` // of mail that was in the spool: the last thing that became of it
 }
 
@@ -140,6 +141,9 @@ func merge(a, b []Row, most int) []Row {
 
 // searchIndex returns the newest rows of the table event.
 func (v *view) searchIndex(ctx context.Context, w *wanted, most int) ([]Row, error) {
+	if v.shared {
+		return v.searchShared(ctx, w, most)
+	}
 	c := w.where(v.parts)
 	rows, err := v.tx.QueryContext(ctx, rowColumns+c.tables+" WHERE "+strings.Join(c.terms, " AND ")+" ORDER BY "+c.order()+" DESC LIMIT ?",
 		append(c.args, most)...)
@@ -218,13 +222,14 @@ func newest(rows []Row, most int) []Row {
 	return rows[:min(len(rows), most)]
 }
 
-func scanRow(rows *sql.Rows) (Row, error) {
+// scanRow reads one row, and what else was asked for behind it.
+func scanRow(rows *sql.Rows, more ...any) (Row, error) {
 	var row Row
 	var id, session, ts, took int64
 	var client []byte
 	var listener, helo, from, header, rcpts, messageID, subject, reason, check, policy, reply, nextHop, end sql.NullString
-	err := rows.Scan(&id, &session, &ts, &row.Kind, &client, &listener, &helo, &from, &header, &rcpts, &row.Size, &messageID,
-		&subject, &row.Verdict, &reason, &check, &row.Score, &policy, &reply, &nextHop, &end, &row.Transactions, &took)
+	err := rows.Scan(append([]any{&id, &session, &ts, &row.Kind, &client, &listener, &helo, &from, &header, &rcpts, &row.Size, &messageID,
+		&subject, &row.Verdict, &reason, &check, &row.Score, &policy, &reply, &nextHop, &end, &row.Transactions, &took}, more...)...)
 	if err != nil {
 		return row, err
 	}

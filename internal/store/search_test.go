@@ -12,8 +12,9 @@ import (
 	"gatepost/gateway"
 )
 
-// states are the ways a day may be kept, all of which must give the same answers.
-func states(t *testing.T, test func(t *testing.T, settle func(l *Log, last bool))) {
+// states are the ways a day may be kept, all of which must give the same answers: in files, whose days are open, closed or both, and
+// in PostgreSQL.
+func states(t *testing.T, test func(t *testing.T, o Options, settle func(l *Log, last bool))) {
 	for name, settle := range map[string]func(t *testing.T, l *Log, last bool){
 		"open":   func(*testing.T, *Log, bool) {},
 		"closed": func(t *testing.T, l *Log, last bool) { closeDays(t, l) },
@@ -23,16 +24,17 @@ func states(t *testing.T, test func(t *testing.T, settle func(l *Log, last bool)
 			}
 		},
 	} {
-		t.Run(name, func(t *testing.T) { test(t, func(l *Log, last bool) { t.Helper(); settle(t, l, last) }) })
+		t.Run(name, func(t *testing.T) { test(t, Options{}, func(l *Log, last bool) { t.Helper(); settle(t, l, last) }) })
 	}
+	t.Run("postgres", func(t *testing.T) { test(t, Options{Shared: sharedLog(t)}, func(*Log, bool) {}) })
 }
 
 func TestSearch(t *testing.T) { states(t, testSearch) }
 
-func testSearch(t *testing.T, settle func(*Log, bool)) {
+func testSearch(t *testing.T, o Options, settle func(*Log, bool)) {
 	var g ids
 	noon := dayOf(time.Now()).start().Add(-12 * time.Hour) // yesterday's noon, so that nothing is of the future
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	names := map[gateway.ID]string{}
 	add := func(name string, e *gateway.Event, change func(*gateway.Event)) *gateway.Event {
 		if change != nil {
@@ -167,9 +169,11 @@ func TestNoLogAtAll(t *testing.T) {
 	}
 }
 
-func TestSearchOutOfTime(t *testing.T) {
+func TestSearchOutOfTime(t *testing.T) { engines(t, testSearchOutOfTime) }
+
+func testSearchOutOfTime(t *testing.T, o Options) {
 	var g ids
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	write(t, l, transaction(&g, time.Now(), "ann@sender.example", "bob@one.example"))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -180,9 +184,9 @@ func TestSearchOutOfTime(t *testing.T) {
 
 func TestTrace(t *testing.T) { states(t, testTrace) }
 
-func testTrace(t *testing.T, settle func(*Log, bool)) {
+func testTrace(t *testing.T, o Options, settle func(*Log, bool)) {
 	var g ids
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	late := dayOf(time.Now()).start().Add(-time.Second) // a session over midnight
 	c := connection(&g, late, "192.0.2.25", gateway.Accept)
 	first, second := transaction(&g, late, "a@sender.example", "bob@one.example"), transaction(&g, late.Add(2*time.Second), "b@sender.example", "bob@one.example")
@@ -225,9 +229,9 @@ func testTrace(t *testing.T, settle func(*Log, bool)) {
 // TestWrittenAgain shows that a later word on a transaction takes the place of the first.
 func TestWrittenAgain(t *testing.T) { states(t, testWrittenAgain) }
 
-func testWrittenAgain(t *testing.T, settle func(*Log, bool)) {
+func testWrittenAgain(t *testing.T, o Options, settle func(*Log, bool)) {
 	var g ids
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	e := transaction(&g, time.Now(), "a@sender.example", "bob@one.example")
 	write(t, l, e)
 	settle(l, false)
@@ -245,9 +249,11 @@ func testWrittenAgain(t *testing.T, settle func(*Log, bool)) {
 	}
 }
 
-func TestActivity(t *testing.T) {
+func TestActivity(t *testing.T) { engines(t, testActivity) }
+
+func testActivity(t *testing.T, o Options) {
 	var g ids
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	h := dayOf(time.Now()).start().Add(-5 * time.Hour)
 	write(t, l, connection(&g, h.Add(10*time.Minute), "192.0.2.1", gateway.Accept), connection(&g, h.Add(70*time.Minute), "192.0.2.1", gateway.Drop),
 		transaction(&g, h.Add(70*time.Minute), "a@b.example", "bob@one.example"))
@@ -280,8 +286,8 @@ func TestActivity(t *testing.T) {
 // the rejected, and not among the accepted.
 func TestSearchByWhatBecameOfIt(t *testing.T) { states(t, testSearchByWhatBecameOfIt) }
 
-func testSearchByWhatBecameOfIt(t *testing.T, settle func(*Log, bool)) {
-	l := openLog(t, Options{})
+func testSearchByWhatBecameOfIt(t *testing.T, o Options, settle func(*Log, bool)) {
+	l := openLog(t, o)
 	var g ids
 	now := time.Now()
 	for result, from := range map[gateway.RelayResult]string{gateway.Delivered: "taken@x.example", gateway.DeferredByHop: "later@x.example",

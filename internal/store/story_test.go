@@ -17,10 +17,10 @@ import (
 // TestEventSurvives shows that what was written reads back the same, and that its Record is judged the same.
 func TestEventSurvives(t *testing.T) { states(t, testEventSurvives) }
 
-func testEventSurvives(t *testing.T, settle func(*Log, bool)) {
+func testEventSurvives(t *testing.T, o Options, settle func(*Log, bool)) {
 	var g ids
 	now := time.Now()
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	events := []*gateway.Event{transaction(&g, now, "ann@sender.example", "bob@one.example"), transaction(&g, now, "", "postmaster"),
 		connection(&g, now, "2001:db8::7", gateway.Drop)}
 	rng := rand.New(rand.NewPCG(1, 2))

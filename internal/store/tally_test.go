@@ -16,9 +16,9 @@ import (
 // domains of recipients finds those and no others.
 func TestCount(t *testing.T) { states(t, testCount) }
 
-func testCount(t *testing.T, settle func(*Log, bool)) {
+func testCount(t *testing.T, o Options, settle func(*Log, bool)) {
 	var g ids
-	l := openLog(t, Options{})
+	l := openLog(t, o)
 	from := dayOf(time.Now()).start().Add(-36 * time.Hour)
 	domains := []string{"one.example", "sub.one.example", "one.example.net", "two.example"}
 	for i := range 60 {
@@ -80,6 +80,9 @@ func testCount(t *testing.T, settle func(*Log, bool)) {
 	}
 	e := transaction(&g, time.Now(), "Ann@Sender.example", "Bob@one.example")
 	row := RowOf(e)
+	if o.Shared != nil {
+		row.Node = o.Shared.Node
+	}
 	write(t, l, e)
 	if res, err := r.Search(context.Background(), Query{Window: Window{Since: time.Now().Add(-time.Hour)}, Client: "192.0.2.25", From: "ann@sender.example", To: "bob@one.example"}); err != nil || len(res.Rows) == 0 || fmt.Sprint(res.Rows[0]) != fmt.Sprint(row) {
 		t.Errorf("%v, %v, want %v", res, err, row)

@@ -10,9 +10,16 @@ import (
 	"gatepost/gateway"
 )
 
-// view is one day's file as a reader sees it, at one moment.
+// querier asks one day, in SQL that both engines take: a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// view is one day's file as a reader sees it, at one moment; or one day of a shared log.
 type view struct {
-	tx      *sql.Tx
+	tx      querier
+	shared  bool  // in PostgreSQL: all events have rows, and all stories are in blocks
 	blocks  bool  // it may have events without an index
 	fates   bool  // it has the table fate
 	parts   bool  // what has an index is in part as well
@@ -53,7 +60,7 @@ func (v *view) get(ctx context.Context, id gateway.ID) (*gateway.Event, error) {
 // have an id from low up to but without high, and that choose takes; nil for any, and otherwise only transactions.
 func (v *view) refs(ctx context.Context, where string, args []any, low, high int64, choose func(*columns) bool) ([]ref, error) {
 	text := "SELECT id, block, at FROM event WHERE "
-	if !v.blocks {
+	if !v.blocks && !v.shared {
 		text = "SELECT id, NULL, NULL FROM event WHERE "
 	}
 	rows, err := v.tx.QueryContext(ctx, text+where, args...)

@@ -18,8 +18,19 @@ type writer struct {
 	failing bool
 }
 
-// run writes each batch that is full, and what has come within batchWait of the first.
+// run writes until the Log is closed.
 func (w *writer) run() {
+	w.l.work(w.write, w.tick)
+	for d := range w.open {
+		w.close(d)
+	}
+}
+
+// drain writes the batches that wait, and reports whether another gathers.
+func (w *writer) drain(all bool) (more bool) { return w.l.drain(all, w.write) }
+
+// work writes each batch that is full, and what has come within batchWait of the first, until the Log is closed and nothing waits.
+func (l *Log) work(write func(*batch), tick func(time.Time)) {
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	wait := time.NewTimer(time.Hour)
@@ -28,29 +39,26 @@ func (w *writer) run() {
 	for {
 		all := false
 		select {
-		case <-w.l.wake:
+		case <-l.wake:
 		case <-wait.C:
 			all, waiting = true, false
 		case now := <-minute.C:
-			w.tick(now)
-		case <-w.l.ctx.Done():
-			w.drain(true)
-			for d := range w.open {
-				w.close(d)
-			}
+			tick(now)
+		case <-l.ctx.Done():
+			l.drain(true, write)
 			return
 		}
-		if w.drain(all) && !waiting {
+		if l.drain(all, write) && !waiting {
 			wait.Reset(batchWait)
 			waiting = true
 		}
 	}
 }
 
-// drain writes the batches that wait, and reports whether another gathers.
-func (w *writer) drain(all bool) (more bool) {
+// drain gives the batches that wait to write, and reports whether another gathers.
+func (l *Log) drain(all bool, write func(*batch)) (more bool) {
 	for {
-		b, more := w.l.next(all)
+		b, more := l.next(all)
 		switch {
 		case b == nil:
 			return more
@@ -58,11 +66,11 @@ func (w *writer) drain(all bool) (more bool) {
 			close(b.barrier)
 			continue
 		}
-		if w.l.o.stall != nil {
-			w.l.o.stall()
+		if l.o.stall != nil {
+			l.o.stall()
 		}
-		w.write(b)
-		w.l.release(b)
+		write(b)
+		l.release(b)
 	}
 }
 

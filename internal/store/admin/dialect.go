@@ -3,11 +3,7 @@ package admin
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
-	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -17,13 +13,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
+
+	"gatepost/internal/store/pg"
 )
 
-// How many connections there are at most, and how long one to PostgreSQL may take to be made.
+// How many connections there are at most.
 const (
 	fileConns     = 4
 	postgresConns = 8
-	dialTime      = 3 * time.Second
 )
 
 // dialect is what differs between the two.
@@ -49,11 +46,8 @@ func (d dialect) query(text string) string {
 // isAway reports whether an error of a statement is the store's and not the statement's: a connection that broke, a file that
 // stays locked, a deadline.
 func (d dialect) isAway(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, ErrAway) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, ErrAway) {
 		return true
-	}
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "53") || strings.HasPrefix(e.Code, "57") || strings.HasPrefix(e.Code, "58")
 	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() & 0xff { // https://sqlite.org/rescode.html
@@ -62,8 +56,7 @@ func (d dialect) isAway(err error) bool {
 		}
 		return false
 	}
-	_, network := errors.AsType[net.Error](err)
-	return network || pgconn.SafeToRetry(err)
+	return pg.Away(err)
 }
 
 // isBusy reports whether somebody else holds the file of SQLite.
@@ -95,18 +88,10 @@ func openFile(path string) (dialect, *sql.DB, error) {
 
 // openPostgres opens PostgreSQL, which need not answer yet.
 func openPostgres(o *Options) (dialect, *sql.DB, error) {
-	c, err := pgx.ParseConfig(o.URL)
+	c, err := pg.Config(pg.Options{Key: "store.url", URL: o.URL, Password: o.Password, Insecure: o.Insecure})
 	if err != nil {
-		return dialect{}, nil, errors.New("store.url cannot be read: it is postgres://user@host/database, with parameters as libpq has them") // pgx's words may hold the password
-	}
-	if o.Password != "" {
-		c.Password = o.Password
-	}
-	if err := safe(&c.Config); err != nil && !o.Insecure {
 		return dialect{}, nil, err
 	}
-	c.ConnectTimeout = dialTime
-	c.RuntimeParams["application_name"] = "gatepost"
 	// A server that keeps a transaction whose client is gone would hold its locks.
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt((2 * o.Time).Milliseconds(), 10)
 	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(migrateTime.Milliseconds(), 10)
@@ -116,19 +101,4 @@ func openPostgres(o *Options) (dialect, *sql.DB, error) {
 	db.SetMaxIdleConns(2)
 	db.SetConnMaxLifetime(30 * time.Minute) // so that a server which took over gets its share
 	return dialect{postgres: true}, db, nil
-}
-
-// safe refuses to speak, beyond this machine, in clear or to a server whose certificate nobody looks at.
-func safe(c *pgconn.Config) error {
-	places := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
-	for _, p := range append(places, c.Fallbacks...) {
-		ip, err := netip.ParseAddr(p.Host)
-		if strings.HasPrefix(p.Host, "/") || strings.HasPrefix(p.Host, "@") || p.Host == "localhost" || err == nil && ip.IsLoopback() {
-			continue
-		}
-		if p.TLSConfig == nil || p.TLSConfig.InsecureSkipVerify && p.TLSConfig.VerifyPeerCertificate == nil && p.TLSConfig.VerifyConnection == nil {
-			return fmt.Errorf("store.url: %s is not on this machine, and what is told there could be read and changed on the way: add sslmode=verify-full, or say store.insecure = true", p.Host)
-		}
-	}
-	return nil
 }
