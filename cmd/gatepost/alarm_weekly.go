@@ -21,7 +21,7 @@ import (
 
 // openWeekly makes what mails the report of the week.
 func (d *daemon) openWeekly() {
-	log := store.NewReader(logFolder(d.bootstrap))
+	log := d.readLog()
 	d.weekly = weekly.Post{File: filepath.Join(d.bootstrap.StateDir, "weekly.json"), Write: durable.WriteFile, Log: d.log, Plan: d.weeklyPlan,
 		Sources: &weekly.Sources{Node: d.bootstrap.Hostname, Mail: d.weeklyMail, Alarms: d.alarms, Bypasses: d.bypasses.List,
 			Released: func(ctx context.Context, w store.Window, most int) (int, []gateway.Fate, []store.Gap, error) {

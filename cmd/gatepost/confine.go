@@ -45,7 +45,6 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			}
 		}
 	}
-	named = append(named, b.Store.PasswordFile)
 	named = append(named, loginFiles(b)...)
 	named = append(named, b.Store.Files()...)
 	named = append(named, b.ICAP.CAFile, b.Rspamd.PasswordFile)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,10 +22,13 @@ func logReader(e cli.Env, configPath string) (*store.Reader, bool) {
 		cli.Tell(e, problems)
 		return nil, false
 	}
-	return theLog(c.Bootstrap), true
+	r, err := theLog(c.Bootstrap)
+	if err != nil {
+		fmt.Fprintf(e.Err, "gatepost: %v\n", err)
+		return nil, false
+	}
+	return r, true
 }
-
-func logFolder(b *config.Bootstrap) string { return filepath.Join(b.StateDir, "log") }
 
 func logSearch(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "log search")

@@ -42,11 +42,6 @@ func logNames(b *config.Bootstrap) *store.Names {
 	return store.NewNames(key)
 }
 
-// theLog is the message log for whoever searches it, by known addresses also where those have pseudonyms.
-func theLog(b *config.Bootstrap) *store.Reader {
-	return store.NewReader(logFolder(b)).Known(logNames(b))
-}
-
 // How often old days get pseudonyms, and how soon after the start.
 const (
 	pseudonymsSoon  = 5 * time.Minute
@@ -107,7 +102,7 @@ func (d *daemon) logPart() privacy.Part {
 		if err := d.settled(ctx); err != nil {
 			return err
 		}
-		gaps, err := theLog(d.bootstrap).About(ctx, names, address, func(e *gateway.Event) error { return add(e) }, func(f *gateway.Fate) error { return add(f) })
+		gaps, err := d.readLog().About(ctx, names, address, func(e *gateway.Event) error { return add(e) }, func(f *gateway.Fate) error { return add(f) })
 		return gapsError(gaps, err)
 	}, Erase: func(ctx context.Context, address string) (int, error) {
 		names := logNames(d.bootstrap)

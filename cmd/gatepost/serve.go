@@ -306,8 +306,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	if err := d.openACME(); err != nil {
 		return err
 	}
-	days := int(b.Log.Keep / (24 * time.Hour))
-	if d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: days, MaxBytes: int64(b.Log.KeepBytes), Log: d.log}); err != nil {
+	if err := d.openLog(); err != nil {
 		return err
 	}
 	if err := d.openData(); err != nil {
@@ -339,7 +338,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"control data", d.tendData},
 		loop{"policy versions", d.versions.Run},
 		loop{"audit log", d.runAudit},
-		loop{"pseudonyms", d.runPseudonyms},
+		loop{"pseudonyms", d.runPseudonyms}, loop{"retention", d.runRetention},
 		loop{"session tickets", d.edge.Run},
 		loop{"ledger", d.ledger.Run},
 		loop{"certificates", d.files.Run},

@@ -15,12 +15,11 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/replay"
-	"gatepost/internal/store"
 )
 
 // simulateOperations are those of what-if.
 func (d *daemon) simulateOperations() []control.Operation {
-	return whatif.New(whatif.Desk{Log: store.NewReader(logFolder(d.bootstrap)), Draft: d.draft, Version: func(ctx context.Context, number int64) ([]byte, error) {
+	return whatif.New(whatif.Desk{Log: d.readLog(), Draft: d.draft, Version: func(ctx context.Context, number int64) ([]byte, error) {
 		v, err := d.versions.desk.Version(ctx, number)
 		if err != nil {
 			return nil, err

@@ -27,7 +27,7 @@ func (d *daemon) operations() []control.Operation {
 		d.receivedDesk().Operations(),
 		d.tlsOperations(),
 		d.userOperations(),
-		maillog.New(theLog(d.bootstrap), d.tail).Operations(),
+		maillog.New(d.readLog(), d.tail).Operations(),
 		d.policyOperations(),
 		d.alarmOperations(),
 		d.simulateOperations(),

@@ -69,6 +69,7 @@ type LogRow struct {
 	NextHop    string            `json:"next_hop,omitempty"`
 	End        string            `json:"end,omitempty"`
 	Took       time.Duration     `json:"took"`            // nanoseconds
+	Node       string            `json:"node,omitempty"`  // whose it is, where nodes share one log
 	Later      gateway.FateWord  `json:"later,omitempty"` // of mail that was in the spool: the last thing that became of it
 }
 

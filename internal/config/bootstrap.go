@@ -33,7 +33,7 @@ type Bootstrap struct {
 	Milters      []Milter     `toml:"milter" doc:"Mail filters of Sendmail's and Postfix's kind. What their words do is said in the policy."`
 	Hooks        []Hook       `toml:"hook" doc:"Checks of the operator's own, over HTTP. What their words do is said in the policy."`
 	Redis        Redis        `toml:"redis" doc:"What all nodes share: limits, the greylist and reputations. Mail goes on without it."`
-	Store        Store        `toml:"store" doc:"Where control data is: versions of the policy, users, the audit log, alarms. Not set: a file of the state folder."`
+	Store        Store        `toml:"store" doc:"Where control data is, versions of the policy, users, the audit log, alarms; and the message log. Not set: files of the state folder."`
 	Log          Log          `toml:"log" doc:"The journal: one event for each connection and each message."`
 	Web          Web          `toml:"web" doc:"The web listeners: for monitoring, and for what strangers may read."`
 	Login        Login        `toml:"login" doc:"How people log in whom a directory or an issuer of OpenID Connect knows, besides the accounts of this gateway."`
@@ -106,6 +106,7 @@ type SpamAssassin struct {
 type Log struct {
 	Syslog            string        `toml:"syslog" format:"syslog" default:"none" example:"unix:/dev/log" rfc:"RFC 5424" doc:"Where events go beside stdout: none, unix:/dev/log, udp:host:port or tcp:host:port."`
 	Keep              time.Duration `toml:"keep" default:"21d" min:"1d" max:"3650d" doc:"How long the message log is kept. Older days go, day by day."`
+	KeepRefused       time.Duration `toml:"keep_refused" default:"0s" max:"3650d" doc:"How long the message log keeps that of which no content came: connections and transactions that were refused or ended before DATA, and the networks refused before the banner. Their counts stay. 0s: as long as all else; otherwise at least a day, and less than keep."`
 	KeepBytes         Size          `toml:"keep_bytes" default:"4G" min:"16M" doc:"How big the message log may become. The oldest days go first."`
 	KeepAudit         time.Duration `toml:"keep_audit" default:"365d" min:"30d" max:"3650d" doc:"How long the audit log says who did what. Older entries lose their text and keep their places in the chain."`
 	PseudonymiseAfter time.Duration `toml:"pseudonymise_after" default:"0s" max:"3650d" doc:"After how long the message log keeps pseudonyms in the place of addresses, and networks in that of clients; subjects and evidence go. Whoever knows an address finds its mail still. 0s: never; else at least a day, and less than keep."`
@@ -211,13 +212,19 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 	}
 }
 
-// Validate checks that pseudonyms come while there is something to give them to.
+// Validate checks that pseudonyms come, and refusals go, while there is something to give them to, and to take away.
 func (l *Log) Validate(report func(key, message, instead string)) {
 	switch after := l.PseudonymiseAfter; {
 	case after > 0 && after < 24*time.Hour:
 		report("pseudonymise_after", "is less than a day, which is not over then", `write for example "7d", or "0s" for never`)
 	case after > 0 && after >= l.Keep:
 		report("pseudonymise_after", "is not less than keep: what is that old is gone", "write less than keep")
+	}
+	switch after := l.KeepRefused; {
+	case after > 0 && after < 24*time.Hour:
+		report("keep_refused", "is less than a day, which is not over then", `write for example "3d", or "0s" for as long as all else`)
+	case after > 0 && after >= l.Keep:
+		report("keep_refused", "is not less than keep: what is that old is gone", `write less than keep, or "0s"`)
 	}
 }
 

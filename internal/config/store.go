@@ -8,11 +8,14 @@ import (
 	"strings"
 )
 
-// Store is where control data is: in a file of the state folder, or in a PostgreSQL that several nodes share.
+// Store is where control data and the message log are: in files of the state folder, or in a PostgreSQL that several nodes share.
 type Store struct {
-	URL          string `toml:"url" max:"1000" example:"postgres://gatepost@db.example.org/gatepost?sslmode=verify-full" doc:"A PostgreSQL that keeps control data, for several nodes: postgres://user@host/database, with the parameters host, sslmode, sslrootcert, sslcert and sslkey as libpq has them. A password does not stand here. Empty: the file admin.db of the state folder, which will do for one node. Mail does not wait for it and goes on without it."`
-	PasswordFile string `toml:"password_file" format:"path" example:"/etc/gatepost/postgres.password" doc:"The file whose first line is the password of the user in url. It is read at the start."`
-	Insecure     bool   `toml:"insecure" doc:"A PostgreSQL that is not on this machine may be spoken to in clear, or without looking at its certificate."`
+	URL             string `toml:"url" max:"1000" example:"postgres://gatepost@db.example.org/gatepost?sslmode=verify-full" doc:"A PostgreSQL that keeps control data, for several nodes: postgres://user@host/database, with the parameters host, sslmode, sslrootcert, sslcert and sslkey as libpq has them. A password does not stand here. Empty: the file admin.db of the state folder, which will do for one node. Mail does not wait for it and goes on without it."`
+	PasswordFile    string `toml:"password_file" format:"path" example:"/etc/gatepost/postgres.password" doc:"The file whose first line is the password of the user in url. It is read at the start."`
+	Log             string `toml:"log" max:"1000" example:"postgres://gatepost@db.example.org/gatepost?sslmode=verify-full" doc:"A PostgreSQL that keeps the message log, for several nodes, written as url is; it may be the same database. Empty: a file a day in the state folder. Mail does not wait for it: events wait in memory while it is away, and are counted once there is no room."`
+	LogPasswordFile string `toml:"log_password_file" format:"path" example:"/etc/gatepost/postgres-log.password" doc:"The file whose first line is the password of the user in log. Empty: that of password_file."`
+	Node            string `toml:"node" max:"64" example:"mx1" doc:"The name of this node in a message log that nodes share: each event says whose it is. Nodes need different ones. Empty: the host name."`
+	Insecure        bool   `toml:"insecure" doc:"A PostgreSQL that is not on this machine may be spoken to in clear, or without looking at its certificate."`
 }
 
 // Used reports whether control data is in a PostgreSQL.
@@ -24,51 +27,72 @@ func storeParameters() []string {
 	return []string{"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"}
 }
 
-// Files are those that the URL names.
+// Files are those that the URLs name, and those of passwords.
 func (s *Store) Files() (out []string) {
-	u, err := url.Parse(s.URL)
-	if err != nil {
-		return nil
-	}
-	for _, key := range [...]string{"sslrootcert", "sslcert", "sslkey"} {
-		if name := u.Query().Get(key); strings.HasPrefix(name, "/") {
+	for _, name := range [...]string{s.PasswordFile, s.LogPasswordFile} {
+		if name != "" {
 			out = append(out, name)
+		}
+	}
+	for _, text := range [...]string{s.URL, s.Log} {
+		u, err := url.Parse(text)
+		if err != nil {
+			continue
+		}
+		for _, key := range [...]string{"sslrootcert", "sslcert", "sslkey"} {
+			if name := u.Query().Get(key); strings.HasPrefix(name, "/") {
+				out = append(out, name)
+			}
 		}
 	}
 	return out
 }
 
-// Validate checks the URL without ever showing it: somebody may have written a password there.
+// Validate checks the URLs without ever showing them: somebody may have written a password there.
 func (s *Store) Validate(report func(key, message, instead string)) {
-	const example = `write for example "postgres://gatepost@db.example.org/gatepost?sslmode=verify-full"`
-	if !s.Used() {
-		if s.PasswordFile != "" {
-			report("password_file", "there is no PostgreSQL without url", example+" as url")
-		}
-		if s.Insecure {
-			report("insecure", "there is no PostgreSQL without url", example+" as url")
-		}
+	if !s.Used() && s.Log == "" && s.Insecure {
+		report("insecure", "there is no PostgreSQL without url", storeExample+" as url")
+	}
+	if s.Used() {
+		s.place("url", "password_file", s.URL, report)
+	} else if s.PasswordFile != "" && s.Log == "" {
+		report("password_file", "there is no PostgreSQL without url", storeExample+" as url")
+	}
+	if s.Log != "" {
+		s.place("log", "log_password_file", s.Log, report)
 		return
 	}
-	u, err := url.Parse(s.URL)
+	if s.LogPasswordFile != "" {
+		report("log_password_file", "there is no PostgreSQL without log", storeExample+" as log")
+	}
+	if s.Node != "" {
+		report("node", "no nodes share a message log without log", storeExample+" as log")
+	}
+}
+
+const storeExample = `write for example "postgres://gatepost@db.example.org/gatepost?sslmode=verify-full"`
+
+// place checks one URL.
+func (s *Store) place(at, password, text string, report func(key, message, instead string)) {
+	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || strings.Trim(u.Path, "/") == "" || u.User.Username() == "" {
-		report("url", "is no postgres://user@host/database", example)
+		report(at, "is no postgres://user@host/database", storeExample)
 		return
 	}
 	query := u.Query()
 	if _, has := u.User.Password(); has || query.Has("password") {
-		report("url", "has a password, which whoever reads this document would read too", "write it to a file, and the file's name as password_file")
+		report(at, "has a password, which whoever reads this document would read too", "write it to a file, and the file's name as "+password)
 		return
 	}
 	for key := range query {
 		if !slices.Contains(storeParameters(), key) {
-			report("url", "has a parameter that is not known here", "known are "+strings.Join(storeParameters(), ", "))
+			report(at, "has a parameter that is not known here", "known are "+strings.Join(storeParameters(), ", "))
 			return
 		}
 	}
 	for _, key := range [...]string{"sslrootcert", "sslcert", "sslkey"} {
 		if name := query.Get(key); name != "" && !strings.HasPrefix(name, "/") && name != "system" {
-			report("url", key+" is no absolute path", "write one that begins with /")
+			report(at, key+" is no absolute path", "write one that begins with /")
 		}
 	}
 	if s.Insecure {
@@ -77,7 +101,7 @@ func (s *Store) Validate(report func(key, message, instead string)) {
 	for _, host := range storeHosts(u) {
 		ip, err := netip.ParseAddr(host)
 		if !strings.HasPrefix(host, "/") && host != "localhost" && (err != nil || !ip.IsLoopback()) && query.Get("sslmode") != "verify-full" {
-			report("url", "leads beyond this machine, and what is told there could be read and changed on the way", "add sslmode=verify-full; insecure = true allows it as it is")
+			report(at, "leads beyond this machine, and what is told there could be read and changed on the way", "add sslmode=verify-full; insecure = true allows it as it is")
 			return
 		}
 	}

@@ -80,7 +80,7 @@ func gaps(all []store.Gap) (out []string) {
 func rowOf(r *store.Row) api.LogRow {
 	return api.LogRow{ID: r.ID, Session: r.Session, Time: r.Time, Kind: r.Kind, Class: api.ClassOf(r.Kind, r.Verdict, r.Transactions), Client: r.Client, Helo: r.Helo, From: r.From,
 		HeaderFrom: r.HeaderFrom, Rcpts: r.Rcpts, Size: r.Size, MessageID: r.MessageID, Subject: r.Subject, Verdict: r.Verdict, Reason: r.Reason, Check: r.Check,
-		Score: r.Score, Policy: r.Policy, Reply: r.Reply, NextHop: r.NextHop, End: r.End, Took: r.Took, Later: r.Later}
+		Score: r.Score, Policy: r.Policy, Reply: r.Reply, NextHop: r.NextHop, End: r.End, Took: r.Took, Node: r.Node, Later: r.Later}
 }
 
 // readID reads a reference that was typed.

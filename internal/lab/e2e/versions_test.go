@@ -119,14 +119,24 @@ func TestPolicyVersions(t *testing.T) {
 }
 
 // TestPolicyNodes: nodes with one PostgreSQL have the same version in force, whichever published it; one that starts while the server is
-// away starts with what was published last.
+// away starts with what was published last. What one wrote into the log that they share the other tells of, also after the server was away.
 func TestPolicyNodes(t *testing.T) {
 	t.Parallel()
 	p := labtest.Postgres(t)
 	url, err := p.Database(labtest.Context(t), "policy")
 	must(t, err)
-	s := setup{clamav: "off", spamd: "off", bootstrap: fmt.Sprintf("[store]\nurl = %q\n", url)}
-	a, b := begin(t, s), begin(t, s)
+	node := func(name string) setup {
+		return setup{clamav: "off", spamd: "off", bootstrap: fmt.Sprintf("[store]\nurl = %q\nlog = %q\nnode = %q\n", url, url, name)}
+	}
+	a, b := begin(t, node("mx1")), begin(t, node("mx2"))
+	told := func(from string) {
+		t.Helper()
+		if r := a.hello(t).deliverFrom(from, "bob@served.test", "who tells of it?"); !strings.HasPrefix(r.last(), "250") {
+			t.Fatalf("mail: %q", r.last())
+		}
+		b.awaitCommand(t, `"node":"mx1"`, "log", "search", "--json", "--from", from)
+	}
+	told("before@example.org")
 	a.awaitMetric(t, "gatepost_control_data_up", 1)
 	b.awaitMetric(t, "gatepost_control_data_up", 1)
 	a.command(t, 0, "policy", "apply", a.document(t, a.greets("two")))
@@ -143,7 +153,12 @@ func TestPolicyNodes(t *testing.T) {
 	if _, errOut := b.command(t, 1, "policy", "rollback"); !strings.Contains(errOut, "the store of the control data does not answer; mail goes on") {
 		t.Errorf("without a store: %s", errOut)
 	}
+	if r := a.hello(t).deliverFrom("meanwhile@example.org", "bob@served.test", "mail goes on"); !strings.HasPrefix(r.last(), "250") {
+		t.Errorf("mail: %q", r.last())
+	}
 	must(t, p.Restart(labtest.Context(t)))
+	b.awaitCommand(t, `"node":"mx1"`, "log", "search", "--json", "--from", "meanwhile@example.org")
+	told("after@example.org")
 	for deadline := time.Now().Add(clientTime); ; time.Sleep(50 * time.Millisecond) { // connections from before are broken
 		_, said, code, err := a.daemon.Command(t.Context(), "policy", "rollback", "1")
 		if err == nil && code == 0 {
