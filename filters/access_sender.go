@@ -149,11 +149,16 @@ func (rules senderRules) find(ctx context.Context, d *Deps, in *gateway.Input) g
 			}
 		}
 		if what != "" {
-			return gateway.Failed(gateway.AccessBlocked, what).With(gateway.Measure{Name: "block", Value: 1, Text: r.shown}).
-				Show("entry", r.entry.text(r.shown))
+			return r.blocks(what)
 		}
 	}
 	return unable
+}
+
+// blocks is the finding of an entry that matches; what says by what of the sender.
+func (r *senderRule) blocks(what string) gateway.Finding {
+	return gateway.Failed(gateway.AccessBlocked, what).With(gateway.Measure{Name: "block", Value: 1, Text: r.shown}).
+		Show("entry", r.entry.text(r.shown))
 }
 
 // nameMatches compares names without regard to case; a pattern with a leading dot stands for every name below it.

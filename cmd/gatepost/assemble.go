@@ -23,6 +23,7 @@ import (
 	"gatepost/internal/config"
 	"gatepost/internal/directory"
 	"gatepost/internal/dns"
+	"gatepost/internal/hits"
 	"gatepost/internal/limit"
 	"gatepost/internal/memory"
 	"gatepost/internal/ownlist"
@@ -50,6 +51,7 @@ type parts struct {
 	noticeHops *relay.Pools // that for failure notices
 	recipients *recipients.Cache
 	own        atomic.Pointer[ownlist.Book]  // users' own lists; nil until control data are there
+	hits       hits.Counter                  // of entries of allow and block lists
 	known      *memory.Known                 // of domains, paths and sealers
 	signatures atomic.Pointer[clamd.Version] // what clamd last said of its database; nil while it is not known
 	seals      filters.SealCounts

@@ -8,6 +8,7 @@ import (
 
 	auditing "gatepost/cmd/gatepost/audit"
 	examination "gatepost/cmd/gatepost/doctor"
+	"gatepost/cmd/gatepost/entries"
 	"gatepost/cmd/gatepost/links"
 	"gatepost/cmd/gatepost/policy"
 	"gatepost/cmd/gatepost/privacy"
@@ -73,6 +74,7 @@ func groups() []cli.Group {
 			{Words: "rbl test", Args: "ADDRESS|DOMAIN [--config PATH] [--json]", Doc: "ask all DNS lists of the policy, without the daemon, and show what each answers", Run: rblTest},
 			{Words: "limits top", Args: "[N] [--config PATH] [--json]", Doc: "show who is close to which rate limit now", Run: limitsTop},
 		}, histories.Commands())},
+		{Title: "Entries of allow and block lists", Commands: entries.Commands()},
 		{Title: "Seals and DMARC reports", Commands: append([]cli.Command{
 			{Words: "dkim key make", Args: "[--domain D] [--selector S] [--type rsa-2048|ed25519] [--config PATH] [--json]", Doc: "make a key that seals mail, and print the TXT record that publishes it", Run: dkimKeyMake},
 			{Words: "dkim key show", Args: "[--domain D] [--selector S] [--config PATH] [--json]", Doc: "print the TXT record of a key, and say whether DNS has it", Run: dkimKeyShow},

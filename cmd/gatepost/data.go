@@ -46,6 +46,7 @@ func (d *daemon) tendData(ctx context.Context) {
 	beside.Go(func() { d.tendUsers(ctx) })
 	beside.Go(func() { d.followOwnLists(ctx) })
 	beside.Go(func() { d.watchLogins(ctx) })
+	beside.Go(func() { d.runHits(ctx) })
 	d.data.Tend(ctx)
 	beside.Wait()
 }

@@ -31,6 +31,7 @@ func (l learner) Write(e *gateway.Event) {
 	l.d.parts.known.LearnContacts(filters.ContactLessons(e))
 	l.d.learnRates(e)
 	l.d.guests.Learn(e)
+	l.d.parts.hits.Learn(e)
 	if e.Kind == gateway.TransactionEvent && e.Relayed != nil {
 		learnRcpts(l.d.now.Load().rcpts, routeOf(e.Record), e.Record.From, e.Relayed)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gatepost/cmd/gatepost/whatif"
+	"gatepost/filters"
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
 	"gatepost/internal/config"
@@ -17,8 +18,14 @@ import (
 	"gatepost/internal/replay"
 )
 
-// simulateOperations are those of what-if.
+// simulateOperations are those of what-if, and of entries of lists, which are tried by it.
 func (d *daemon) simulateOperations() []control.Operation {
+	desk := d.whatIf()
+	return append(desk.Operations(), d.entryOperations(desk)...)
+}
+
+// whatIf is what judges recorded mail again.
+func (d *daemon) whatIf() *whatif.Desk {
 	return whatif.New(whatif.Desk{Log: d.readLog(), Draft: d.draft, Version: func(ctx context.Context, number int64) ([]byte, error) {
 		v, err := d.versions.desk.Version(ctx, number)
 		if err != nil {
@@ -30,7 +37,7 @@ func (d *daemon) simulateOperations() []control.Operation {
 			return nil, nil
 		}
 		return d.vault.Find(ctx, f)
-	}}).Operations()
+	}})
 }
 
 // draft builds a policy to judge recorded mail by, and puts nothing in force; without a text it is that in force. stale are the
@@ -40,6 +47,18 @@ func (d *daemon) draft(ctx context.Context, text []byte) (out *replay.Draft, sta
 	if text == nil {
 		return draftOf(now, d.now.Load().snapshot), nil, nil
 	}
+	c, out, err := d.drafted(ctx, now, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	lists := filters.ListsAgain(configured(now.Policy.Checks), configured(c.Policy.Checks))
+	out.Again = anew(lists)
+	stale = slices.DeleteFunc(staleKeys(now.Policy, c.Policy), func(key string) bool { return lists[strings.TrimPrefix(key, "checks.")] != nil })
+	return out, stale, nil
+}
+
+// drafted builds a document beside the one in force, and puts it not in force.
+func (d *daemon) drafted(ctx context.Context, now *config.Config, text []byte) (*config.Config, *replay.Draft, error) {
 	d.swapping.Lock()
 	defer d.swapping.Unlock()
 	c, problems := now.WithVersion(0, text, sections())
@@ -51,7 +70,7 @@ func (d *daemon) draft(ctx context.Context, text []byte) (out *replay.Draft, sta
 		return nil, nil, draftFault(wrongPolicy(c, outside(err)))
 	}
 	defer next.close()
-	return draftOf(c, next.snapshot), staleKeys(now.Policy, c.Policy), nil
+	return c, draftOf(c, next.snapshot), nil
 }
 
 // draftFault words what is wrong with a draft, the first few things of it.

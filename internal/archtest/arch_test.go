@@ -69,7 +69,7 @@ var arrows = map[string][]string{
 	"internal/cli":                  {"gateway", "internal/config", "internal/control"},
 	"internal/audit":                {"internal/access", "internal/control", "internal/cli", "internal/durable"},
 	"internal/versions":             {"internal/config", "internal/durable"},
-	"internal/store/admin":          {"internal/access", "internal/audit", "internal/versions", "internal/accounts", "internal/alarm", "internal/ownlist", "internal/store/pg"},
+	"internal/store/admin":          {"internal/access", "internal/audit", "internal/versions", "internal/accounts", "internal/alarm", "internal/ownlist", "internal/store/pg", "internal/hits"},
 	"internal/accounts":             {"internal/access"},
 	"internal/accounts/storetest":   {"internal/access", "internal/accounts"},
 	"internal/alarm":                {"gateway", "internal/hook"},

@@ -8,6 +8,7 @@ package ownlist
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -95,6 +96,14 @@ func (l *Lists) Len() int {
 		return 0
 	}
 	return len(l.by)
+}
+
+// Recipients are those who have entries, sorted.
+func (l *Lists) Recipients() []string {
+	if l == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(l.by))
 }
 
 // Of returns the entries of a recipient, sorted; they must not be changed.

@@ -60,7 +60,13 @@ func (r *run) see(j *store.Judged) {
 	if rec.Time.After(r.out.Last) {
 		r.out.Last = rec.Time
 	}
-	draft, missing := r.trial.Judge(rec, live, j.Policy)
+	r.judge(j, live, was)
+}
+
+// judge judges a message that is counted, and compares it with the verdict of j, whose outcome it is given. then is what was decided.
+func (r *run) judge(j *store.Judged, then *gateway.Verdict, was gateway.Outcome) {
+	rec, live := j.Record, &j.Verdict
+	draft, missing := r.trial.Judge(rec, then, j.Policy)
 	if len(missing) > 0 {
 		r.out.NotKnown++
 		r.lines[min(was, gateway.Drop)].NotKnown++

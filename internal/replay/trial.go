@@ -6,17 +6,6 @@ import (
 	"gatepost/gateway"
 )
 
-// Draft is a policy to judge by, or one that was judged by.
-type Draft struct {
-	Policy *gateway.Policy
-	// Pipeline says which checks there are, and in which order: those behind one that decides do not run.
-	Pipeline *gateway.Pipeline
-	// Spares are engines that are left out where nothing speaks against a message (when = "undecided").
-	Spares map[string]bool
-	// Waits are checks that let strangers wait from a certain suspicion on.
-	Waits map[string]bool
-}
-
 // Content stands among the checks for want of which it is not known what the draft would do: the message never came.
 const Content = "content"
 
@@ -34,6 +23,7 @@ type Trial struct {
 	record *gateway.Record
 	live   *gateway.Verdict
 	before *Draft         // under which it was judged; nil: not known
+	anew   gateway.Record // the record with what is found again; of no use without Again
 	sim    gateway.Record // as the draft sees it so far
 	away   bool           // the draft drops the connection before its banner
 	at     int            // where the next finding is looked for
@@ -107,7 +97,7 @@ func (t *Trial) plan(rows []gateway.Row) (out []step) {
 // Judge judges a message as the draft would have; live is what was decided, version that of the policy it was judged by. missing names the checks, or
 // Content, without whose answer it is not known; the verdict is then of what is known. The record is not changed.
 func (t *Trial) Judge(r *gateway.Record, live *gateway.Verdict, version string) (v gateway.Verdict, missing []string) {
-	t.record, t.live, t.before, t.open, t.tried = r, live, nil, t.open[:0], t.tried[:0]
+	t.record, t.live, t.before, t.open, t.tried = t.renewed(r), live, nil, t.open[:0], t.tried[:0]
 	if t.was != nil {
 		t.before = t.was(version)
 	}

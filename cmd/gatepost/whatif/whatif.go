@@ -56,7 +56,7 @@ func (d *Desk) Operations() []control.Operation {
 }
 
 func (d *Desk) simulate(ctx context.Context, in *api.SimulateAsk) (*api.Simulation, error) {
-	done, err := d.begin(ctx)
+	done, err := d.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +94,8 @@ func (d *Desk) simulate(ctx context.Context, in *api.SimulateAsk) (*api.Simulati
 	return out, nil
 }
 
-// begin waits for the turn: one simulation at a time, so that it costs a part of one processor and no more.
-func (d *Desk) begin(ctx context.Context) (done func(), err error) {
+// Begin waits for the turn: one simulation at a time, so that it costs a part of one processor and no more.
+func (d *Desk) Begin(ctx context.Context) (done func(), err error) {
 	select {
 	case d.waiting <- struct{}{}:
 	default:

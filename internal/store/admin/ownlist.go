@@ -99,6 +99,9 @@ func (o OwnLists) change(ctx context.Context, do func(tx *Tx) (int64, error)) er
 		if err != nil || n == 0 {
 			return err
 		}
+		if err := pruneOwn(tx); err != nil { // what was counted of an entry goes with it
+			return err
+		}
 		if n, err = tx.Exec("UPDATE own_list_revision SET number = number + 1 WHERE one = 1"); err == nil && n == 0 {
 			_, err = tx.Exec("INSERT INTO own_list_revision (one, number) VALUES (1, 1)")
 		}
