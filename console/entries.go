@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 )
@@ -18,11 +20,17 @@ type entryList struct {
 	Path, Title, Lead string
 	Fields            []entryField
 	Entries           []entry
+	Open              bool        // the form for a new one, with what was typed or is proposed
+	Tried             *triedEntry // what that would have done; nil where nobody asked
 }
+
+// Tries reports whether an entry of it can be tried on recorded mail.
+func (l entryList) Tries() bool { return l.checkOf() != "" }
 
 // entryField is a key of its entries.
 type entryField struct {
 	Name, Label, Example string
+	Value                string // that stands in the form
 	Words                []string
 	Required             bool
 }
@@ -30,9 +38,10 @@ type entryField struct {
 // entry is one of them.
 type entry struct {
 	config.Element
-	What    string // what it is about
-	Over    bool   // it does not count any more
-	Pattern string // the path that takes it away
+	What    string     // what it is about
+	Over    bool       // it does not count any more
+	Met     *api.Entry // how often; nil where it is not in force, or not counted
+	Pattern string     // the path that takes it away
 }
 
 // entryLists are the lists of exceptions, in their order.
@@ -80,6 +89,11 @@ type listsBody struct {
 	*policies
 	Lists   []entryList
 	Domains []domainKnobs
+	Counted bool         // hits are counted; then also:
+	Trouble string       // why they are not known, or not all of them
+	Own     *api.Entries // recipients' own lists
+	Note    string       // what cannot be filled in
+	From    string       // the message that led here
 }
 
 // listPage is a page of lists: its template, which is its path too, its title, and the lists on it.
@@ -122,6 +136,14 @@ func (c *Console) showLists(w http.ResponseWriter, r *http.Request, l listPage, 
 	}
 	if l.name == "domains" {
 		b.Domains = domainsOf(p)
+	} else if err := c.countHits(r, b); err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	if named := l.named(r.PostFormValue("list")); named != nil {
+		named.fillForm(r.PostForm)
+	} else if l.name == "lists" {
+		b.prefill(r.URL.Query(), access.Of(r.Context()).Name, time.Now())
 	}
 	if wrong != nil {
 		c.again(w, r, l.name, l.title, b, wrong)

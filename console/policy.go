@@ -28,6 +28,7 @@ func (c *Console) policyPages(mux *http.ServeMux) {
 	c.page(mux, "POST /policy/rollback", access.PolicyPublish, c.rollback)
 	c.page(mux, "GET /lists", access.PolicyRead, c.listsPage)
 	c.page(mux, "POST /lists", access.PolicyDraft, c.elementAdd)
+	c.page(mux, "POST /lists/try", access.PolicyDraft, c.entryTry)
 	c.page(mux, "POST /lists/remove", access.PolicyDraft, c.elementRemove)
 	c.page(mux, "GET /domains", access.PolicyRead, c.listsPage)
 	c.page(mux, "POST /domains", access.PolicyDraft, c.elementAdd)

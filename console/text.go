@@ -86,7 +86,7 @@ func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
 		"diff": diffLines,
 		"adder": func(v *view, l entryList, action string) map[string]any {
-			return map[string]any{"View": v, "List": l, "Action": action}
+			return map[string]any{"View": v, "List": l, "Action": action, "Tries": l.Tries()}
 		},
 		"words": func(s string) []string { return strings.Split(s, "|") }, "start": capital,
 		"label": func(s string) string { return plain(strings.ReplaceAll(s, "_", " ")) },

@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
+	"gatepost/internal/api"
 	"gatepost/internal/lab"
 	"gatepost/internal/lab/dnslab"
 	"gatepost/internal/lab/signer"
@@ -63,6 +66,9 @@ func TestAllowedAuthor(t *testing.T) {
 		t.Fatalf("release --allow: %s", out)
 	}
 	w.hop(t).Forget()
+	if tried := w.tried(t, 2, "author", "ceo@partner.example"); tried.Met != 1 || tried.Changed != 1 || tried.Milder != 1 {
+		t.Errorf("of two messages, of which one is forged, the entry would have met %d and changed %d", tried.Met, tried.Changed)
+	}
 	w.reload(t, w.policy+out[at:], "reload")
 
 	if reply, ref := send("allowed", "", true); !strings.HasPrefix(reply, "250 ") || arrivals() != 1 {
@@ -82,6 +88,14 @@ func TestAllowedAuthor(t *testing.T) {
 		t.Errorf("show: %s", out)
 	}
 
+	w.counted(t, 1)
+	// What the preview of an entry counts is what a simulation of the policy with it counts.
+	block := "[[checks.access.client.entry]]\nnetwork = \"198.51.100.20/32\"\nowner = \"anna\"\nreason = \"trial\"\nexpires = \"2999-01-31\"\n"
+	preview, whole := w.tried(t, 4, "client", "198.51.100.20"), w.simulated(t, 4, "--policy", w.document(t, w.policy+out[at:]+block))
+	if preview.Met != 4 || preview.Changed != whole.Changed || whole.Changed != 4 || whole.Harder != 4 || len(whole.Stale) != 0 || whole.NotKnown+preview.NotKnown != 0 {
+		t.Errorf("the preview counts %d met and %d changed, the simulation %d changed, %d of them harder; stale: %v", preview.Met, preview.Changed, whole.Changed, whole.Harder, whole.Stale)
+	}
+
 	part := "MIME-Version: 1.0\r\nContent-Type: application/octet-stream; name=\"a.exe\"\r\nContent-Disposition: attachment; filename=\"a.exe\"\r\n"
 	if _, ref = send("with a program", part, true); arrivals() != 0 {
 		t.Error("a program arrived")
@@ -96,5 +110,51 @@ func TestAllowedAuthor(t *testing.T) {
 	}
 	if reply := w.hands(t, listHost, "bounce@sends.example", string(infected)); !strings.HasPrefix(reply, "550 5.7.1 Message refused: malware") {
 		t.Errorf("infected: %q", reply)
+	}
+
+	// Counts outlive a restart, and an edit of who wanted the entry and why; they do not pass on to another one.
+	w.counted(t, 3)
+	w.policy += strings.Replace(out[at:], "reason = \"orders", "reason = \"bills", 1)
+	must(t, w.daemon.Stop())
+	w.start(t)
+	w.counted(t, 3)
+	if out, _ := w.command(t, 0, "entry", "list"); !strings.Contains(out, "reason bills") {
+		t.Errorf("entries: %s", out)
+	}
+	w.reload(t, strings.Replace(w.policy, "\"ceo@partner.example\"", "\"@partner.example\"", 1), "reload")
+	if out, _ := w.command(t, 0, "entry", "list"); !strings.Contains(out, "0 hits") || !strings.Contains(out, "never met") {
+		t.Errorf("of another entry: %s", out)
+	}
+}
+
+// tried tells what an entry would have met, once so many messages are in the log.
+func (w *world) tried(t *testing.T, messages int, args ...string) *api.EntryTried {
+	t.Helper()
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(50 * time.Millisecond) {
+		out, _ := w.command(t, 0, append([]string{"entry", "try", "--json"}, args...)...)
+		got := new(api.EntryTried)
+		must(t, json.Unmarshal([]byte(out), got))
+		if got.Messages == messages {
+			return got
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d messages are looked at", got.Messages, messages)
+		}
+	}
+}
+
+// counted waits until the one entry was met so often.
+func (w *world) counted(t *testing.T, hits int64) {
+	t.Helper()
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(50 * time.Millisecond) {
+		out, _ := w.command(t, 0, "entry", "list", "--json")
+		var got api.Entry
+		must(t, json.Unmarshal([]byte(out), &got))
+		if got.Hits == hits && !got.Last.IsZero() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d hits are told: %s", hits, out)
+		}
 	}
 }
