@@ -138,6 +138,7 @@ func (c *Console) Handler() http.Handler {
 	c.portalPages(mux)
 	c.auditPages(mux)
 	c.healthPages(mux)
+	c.nodePages(mux)
 	mux.HandleFunc("/", c.nowhere)
 	return c.guard(http.NewCrossOriginProtection().Handler(mux))
 }
@@ -159,6 +160,7 @@ func places() []place {
 		{"System", "Alarms", "/alarms", "warn", "a", access.AlarmsRead, "alarm list"},
 		{"System", "Health", "/health", "node", "h", access.StatusRead, "status"},
 		{"System", "Users' portal", "/portal", "user", "", access.QuarantineRead, "portal links"},
+		{"System", "Nodes", "/nodes", "node", "", access.SystemRead, "node list"},
 		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
 		{"System", "Audit log", "/audit", "audit", "", access.AuditRead, "audit list"},
 		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own, ""},

@@ -12,6 +12,7 @@ import (
 
 	"gatepost/cmd/gatepost/alarms"
 	"gatepost/cmd/gatepost/bypasses"
+	"gatepost/cmd/gatepost/nodes"
 	"gatepost/cmd/gatepost/weekly"
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
@@ -40,6 +41,7 @@ type alarming struct {
 	alarms   *alarm.Book
 	bypasses bypasses.Book
 	weekly   weekly.Post
+	nodes    *nodes.Desk // that share our control data
 }
 
 // runAlarms looks at the parts, tells people, ends bypasses that are over, and mails the report of the week, until ctx is done.

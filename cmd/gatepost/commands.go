@@ -10,6 +10,7 @@ import (
 	examination "gatepost/cmd/gatepost/doctor"
 	"gatepost/cmd/gatepost/entries"
 	"gatepost/cmd/gatepost/links"
+	"gatepost/cmd/gatepost/nodes"
 	"gatepost/cmd/gatepost/policy"
 	"gatepost/cmd/gatepost/privacy"
 	kept "gatepost/cmd/gatepost/quarantine"
@@ -84,6 +85,7 @@ func groups() []cli.Group {
 		{Title: "Who may log in to the console", Commands: userCommands()},
 		{Title: "Who did what (the audit log)", Commands: auditing.Commands()},
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
+		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},

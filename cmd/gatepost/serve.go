@@ -203,6 +203,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+len(sockets.portal)+len(sockets.console)+2)
 	serving, stopServing := context.WithCancel(background)
 	verbs := d.pulsed(socket)
+	running.start("nodes", func() { d.nodes.Run(background) })
 	running.start("control socket", func() { failed <- control.Serve(background, verbs, d.verbs()) })
 	d.startWeb(background, &running, &sockets, failed)
 	d.awaitPolicy(ctx)

@@ -30,6 +30,7 @@ func (d *daemon) operations() []control.Operation {
 		maillog.New(d.readLog(), d.tail).Operations(),
 		d.policyOperations(),
 		d.alarmOperations(),
+		d.nodeOperations(),
 		d.simulateOperations(),
 		d.routeOperations(),
 		d.doctorOperations(),

@@ -147,7 +147,9 @@ func TestPolicyNodes(t *testing.T) {
 	a.command(t, 0, "policy", "apply", a.document(t, a.greets("four")))
 	b.awaitGreeting(t, "four")
 	must(t, b.daemon.Kill())
+	a.awaitCommand(t, hostname, "node", "list")
 	must(t, p.Stop())
+	b.config = strings.Replace(b.config, hostname, "mx2.gatepost.test", 1) // each node needs a name of its own
 	b.start(t)
 	b.awaitGreeting(t, "four")
 	if _, errOut := b.command(t, 1, "policy", "rollback"); !strings.Contains(errOut, "the store of the control data does not answer; mail goes on") {
@@ -169,6 +171,10 @@ func TestPolicyNodes(t *testing.T) {
 		}
 	}
 	b.awaitGreeting(t, "")
+	a.awaitCommand(t, "mx2.gatepost.test", "node", "list")
+	if _, said := a.command(t, 1, "node", "remove", "mx2.gatepost.test"); !strings.Contains(said, "stop it first") {
+		t.Errorf("a node that is there: %s", said)
+	}
 }
 
 // TestConsolePolicy: an operator tunes a threshold and blocks a sender in the browser, looks at what differs, publishes it to be
@@ -193,7 +199,7 @@ func TestConsolePolicy(t *testing.T) {
 	if !strings.Contains(told, "thresholds.reject = 12.5") {
 		t.Errorf("draft: %q", told)
 	}
-	b.Step("policy.entry", map[string]any{"path": "/lists", "title": "Blocked senders", "fields": map[string]string{"address": "@example.org", "owner": "anna", "reason": "ticket 4711", "expires": "2099-01-01"}, "look": "lists"}, &told)
+	b.Step("policy.entry", map[string]any{"path": "/lists", "title": "Blocked senders", "fields": map[string]string{"address": "@example.org", "owner": "anna", "reason": "ticket 4711", "expires": "2099-01-01"}, "tries": "would have met 1 of 1 messages", "look": "lists"}, &told)
 	if !strings.Contains(told, "@example.org") {
 		t.Errorf("list: %q", told)
 	}
@@ -214,6 +220,7 @@ func TestConsolePolicy(t *testing.T) {
 	if r := send(); !strings.HasPrefix(r, "55") || !strings.Contains(r, "block list") {
 		t.Errorf("after: %q", r)
 	}
+	b.Step("policy.met", map[string]any{"entry": "@example.org", "hits": 1, "look": "lists-hits"}, nil)
 	b.Step("policy.confirm", nil, &told)
 	// Another publishes meanwhile.
 	b.Step("policy.tune", map[string]any{"name": "Tag", "value": 4}, nil)

@@ -63,16 +63,36 @@ export async function text(t, { replace, by, look }) {
   return (await page.locator(".probs").allInnerTexts()).join(" ");
 }
 
-// entry adds an entry to a list of the page of a path.
-export async function entry(t, { path, title, fields, look }) {
+// entry adds an entry to a list of the page of a path. With tries it is tried on recorded mail before, until that says so.
+export async function entry(t, { path, title, fields, tries, look }) {
   const { page } = t;
   await t.go(path);
   const card = page.locator("section.card").filter({ has: page.getByRole("heading", { name: title, exact: true }) });
   await card.locator("summary", { hasText: "Add" }).click();
   for (const [name, value] of Object.entries(fields)) await card.locator(`[name="f:${name}"]`).fill(value);
+  for (const end = Date.now() + t.patience; tries;) {
+    await Promise.all([page.waitForNavigation(), card.getByRole("button", { name: "Try it" }).click()]);
+    const said = await card.getByRole("status").innerText();
+    if (said.includes(tries)) break;
+    if (Date.now() > end) throw new Error(`the trial says ${said}`);
+  }
+  if (tries && look) await t.look(look + "-tried");
   await Promise.all([page.waitForNavigation(), card.getByRole("button", { name: "Add to the draft" }).click()]);
   if (look) await t.look(look);
   return card.innerText();
+}
+
+// met waits until an entry was met so often, as its line tells.
+export async function met(t, { entry, hits, look }) {
+  const row = t.page.locator("tr", { has: t.page.getByRole("rowheader", { name: entry }) });
+  for (const end = Date.now() + t.patience; ; ) {
+    await t.go("/lists");
+    const said = await row.locator("[data-h^=Hits] b").innerText().catch(() => "");
+    if (said === String(hits)) break;
+    if (Date.now() > end) throw new Error(`${entry} has ${said} hits, not ${hits}`);
+    await t.page.waitForTimeout(200);
+  }
+  if (look) await t.look(look);
 }
 
 // discard throws the draft away.
