@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -24,7 +25,7 @@ const clientTime = 30 * time.Second
 func (w *world) dial(t testing.TB) *client {
 	t.Helper()
 	c, banner := w.connect(t)
-	if !strings.HasPrefix(banner, "220 "+hostname+" ESMTP") {
+	if !strings.HasPrefix(banner, "220 "+cmp.Or(w.name, hostname)+" ESMTP") {
 		t.Fatalf("banner %q", banner)
 	}
 	return c

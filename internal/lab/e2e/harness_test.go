@@ -99,6 +99,7 @@ type world struct {
 	dns   *dnslab.Server
 
 	config, policy string // the documents
+	name           string // its hostname in config; "": hostname
 	offers         string
 	options        lab.GatepostOptions
 	journal        journal

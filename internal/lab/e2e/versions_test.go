@@ -149,7 +149,8 @@ func TestPolicyNodes(t *testing.T) {
 	must(t, b.daemon.Kill())
 	a.awaitCommand(t, hostname, "node", "list")
 	must(t, p.Stop())
-	b.config = strings.Replace(b.config, hostname, "mx2.gatepost.test", 1) // each node needs a name of its own
+	b.name = "mx2.gatepost.test"
+	b.config = strings.Replace(b.config, hostname, b.name, 1) // each node needs a name of its own
 	b.start(t)
 	b.awaitGreeting(t, "four")
 	if _, errOut := b.command(t, 1, "policy", "rollback"); !strings.Contains(errOut, "the store of the control data does not answer; mail goes on") {
@@ -171,8 +172,8 @@ func TestPolicyNodes(t *testing.T) {
 		}
 	}
 	b.awaitGreeting(t, "")
-	a.awaitCommand(t, "mx2.gatepost.test", "node", "list")
-	if _, said := a.command(t, 1, "node", "remove", "mx2.gatepost.test"); !strings.Contains(said, "stop it first") {
+	a.awaitCommand(t, b.name, "node", "list")
+	if _, said := a.command(t, 1, "node", "remove", b.name); !strings.Contains(said, "stop it first") {
 		t.Errorf("a node that is there: %s", said)
 	}
 }
@@ -217,9 +218,11 @@ func TestConsolePolicy(t *testing.T) {
 	if done.InForce != "version 2 is in force, by "+ownerName || !strings.Contains(done.Said, "goes by itself") {
 		t.Errorf("published: %+v", done)
 	}
-	if r := send(); !strings.HasPrefix(r, "55") || !strings.Contains(r, "block list") {
+	c := w.hello(t)
+	if r := c.deliverFrom("alice@example.org", "bob@served.test", "hello").last(); !strings.HasPrefix(r, "55") || !strings.Contains(r, "block list") {
 		t.Errorf("after: %q", r)
 	}
+	c.want("221", "QUIT") // a transaction that was refused is over, and counted, with what comes behind it
 	b.Step("policy.met", map[string]any{"entry": "@example.org", "hits": 1, "look": "lists-hits"}, nil)
 	b.Step("policy.confirm", nil, &told)
 	// Another publishes meanwhile.
