@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,7 @@ import (
 // needles are those of w.
 func (w *wanted) absent(b []byte, needles []string) bool {
 	for _, needle := range needles {
-		if len(needle) > 0 && !bytes.Contains(b, []byte(needle)) {
+		if !bytes.Contains(b, []byte(needle)) {
 			return true
 		}
 	}
@@ -68,7 +69,7 @@ func (w *wanted) needles() (out []string) {
 	if w.client && w.first == w.last {
 		out = append(out, string(netip.AddrFrom16(w.first).Unmap().AsSlice())) // the end of what stands for it in either form
 	}
-	return out
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
 }
 
 func foldedAt(b []byte, text string) bool {

@@ -222,19 +222,36 @@ func eachRow(block []byte, see func(*columns) bool) error {
 	if err != nil {
 		return err
 	}
-	return eachRowOf(b, see)
+	return eachRowOf(b, nil, see)
 }
 
-// eachRowOf is eachRow for what stands behind the checksum.
-func eachRowOf(b []byte, see func(*columns) bool) error {
-	r := cursor{s: string(b)}
+// eachRowOf is eachRow for what stands behind the checksum, and for those events of which may says so by their octets; nil: all.
+func eachRowOf(b []byte, may func([]byte) bool, see func(*columns) bool) error {
 	var c columns
-	for r.s != "" {
-		var n uint64
-		for i, octet := range []byte(r.take(4)) {
-			n |= uint64(octet) << (8 * i)
+	var all string
+	if may == nil {
+		all = string(b)
+	}
+	for at := 0; at < len(b); {
+		if len(b)-at < 4 {
+			return errBlock
 		}
-		if row := r.take(n); r.bad || !c.read(row) {
+		from := at + 4
+		n := int(binary.LittleEndian.Uint32(b[at:]))
+		if n > len(b)-from {
+			return errBlock
+		}
+		at = from + n
+		row := ""
+		switch {
+		case may == nil:
+			row = all[from:at]
+		case !may(b[from:at]):
+			continue
+		default:
+			row = string(b[from:at])
+		}
+		if !c.read(row) {
 			return errBlock
 		}
 		if !see(&c) {

@@ -21,8 +21,9 @@ type dayFile struct {
 	info  os.FileInfo // of the file as it was opened
 	db    *sql.DB
 	used  time.Time
-	shape int64        // of the stories that are written
-	top   int64        // greatest id of all blocks
+	shape int64 // of the stories that are written
+	top   int64 // greatest id of all blocks
+	loose loose
 	stmts [6]*sql.Stmt // of statements
 }
 
@@ -203,6 +204,9 @@ func (f *dayFile) write(ctx context.Context, b *batch, p *packer) error {
 	}
 	if err = tx.Commit(); err == nil {
 		f.top = top
+		if b.events > 0 {
+			f.loose.add(len(b.rows))
+		}
 	}
 	return err
 }

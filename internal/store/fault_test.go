@@ -98,7 +98,7 @@ func whole(t *testing.T, dir string, refs []string) {
 		if err := v.tx.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 			t.Errorf("integrity: %v %s", err, verdict)
 		}
-		all, err := v.refs(ctx, "1", nil, 0, math.MaxInt64, func(*columns) bool { return true })
+		all, err := v.refs(ctx, "1", nil, 0, math.MaxInt64, nil, func(*columns) bool { return true })
 		for _, at := range all {
 			if _, err := v.story(ctx, at); err != nil {
 				t.Errorf("%d: %v", at.id, err)

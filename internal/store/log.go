@@ -44,6 +44,7 @@ type Options struct {
 	// Of tests.
 	pragmas []string
 	stall   func()        // called before each batch is written: a disk that hangs
+	span    int           // octets of a span of a sieve; 0: spanOctets
 	closing time.Duration // how long after its end a day is closed; 0: closeAfter
 }
 

@@ -14,8 +14,8 @@ import (
 var migrations embed.FS
 
 // schema is the user_version of the files that are written. Those of 1, which have no blocks, of 2, which have no
-// fates, and of 3, which have no judging, are read as they are.
-const schema = 4
+// fates, of 3, which have no judging, and of 4, which have no sieves, are read as they are.
+const schema = 5
 
 // ErrNewer means that a file was written by a later version of the program.
 var ErrNewer = errors.New("log file: written by a newer version")

@@ -61,7 +61,7 @@ func (r *Reader) walk(ctx context.Context, from, to day, forward bool, see func(
 			gaps = append(gaps, Gap{string(f.day), "the file is damaged and was set aside"})
 			continue
 		}
-		err := r.day(ctx, f.path, see)
+		err := r.day(ctx, f, see)
 		switch {
 		case err == nil:
 		case errors.Is(err, errStop):
@@ -76,8 +76,12 @@ func (r *Reader) walk(ctx context.Context, from, to day, forward bool, see func(
 }
 
 // day opens one file for reading. A file that is being made has no schema yet and holds nothing.
-func (r *Reader) day(ctx context.Context, path string, see func(context.Context, *view) error) error {
-	db, v, err := openRead(ctx, path)
+func (r *Reader) day(ctx context.Context, f file, see func(context.Context, *view) error) error {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return err
+	}
+	db, v, err := openRead(ctx, f.path)
 	if err != nil {
 		return err
 	}
@@ -94,7 +98,7 @@ func (r *Reader) day(ctx context.Context, path string, see func(context.Context,
 		return err
 	}
 	defer tx.Rollback() // nothing was changed
-	at := &view{tx: tx, blocks: v >= 2, parts: v >= 2, fates: v >= 3, judging: v >= 4}
+	at := &view{tx: tx, file: viewed{f.day, info}, blocks: v >= 2, parts: v >= 2, fates: v >= 3, judging: v >= 4, sieves: v >= 5}
 	var id int
 	if err := tx.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return err

@@ -20,6 +20,8 @@ type rewriter struct {
 	packer  packer
 	batch   batch
 	to      []rcptColumns
+	maker   sieveMaker
+	sieves  []seqs // of the file at hand, which lost them since a block changed
 	events  int
 	fates   int
 	bad     int // blocks that do not read, and stay as they are
@@ -50,6 +52,7 @@ func (r *rewriter) file(ctx context.Context, f file, rest func(context.Context, 
 	}
 	defer db.Close()
 	before, closed := r.events+r.fates, false
+	r.sieves = r.sieves[:0]
 	for after := int64(-1); ; {
 		began := time.Now()
 		seq, indexed, err := r.next(ctx, db, f.day, after)
@@ -63,6 +66,9 @@ func (r *rewriter) file(ctx context.Context, f file, rest func(context.Context, 
 		if err := rest(ctx, time.Since(began)); err != nil {
 			return err
 		}
+	}
+	if err := r.sift(ctx, db); err != nil {
+		return err
 	}
 	if r.m != nil {
 		err = r.allFates(ctx, db)
@@ -113,6 +119,10 @@ func (r *rewriter) next(ctx context.Context, db *sql.DB, d day, after int64) (se
 	if err != nil {
 		return 0, false, err
 	}
+	sieve, err := r.sieveOf(ctx, tx, u.seq)
+	if err != nil {
+		return 0, false, err
+	}
 	b := &blockChange{r: r, w: inserter{ctx: ctx, tx: tx}, seq: u.seq, open: open}
 	r.batch.reset(d)
 	for at := 0; at < len(u.stories); {
@@ -136,7 +146,40 @@ func (r *rewriter) next(ctx context.Context, db *sql.DB, d day, after int64) (se
 		return 0, false, err
 	}
 	r.events += b.changed
+	if sieve.first > 0 {
+		r.sieves = append(r.sieves, sieve)
+	}
 	return u.seq, !open, nil
+}
+
+// sieveOf is the sieve that speaks of a block, if one does.
+func (r *rewriter) sieveOf(ctx context.Context, tx *sql.Tx, seq int64) (s seqs, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT first, last FROM sieve WHERE last >= ? AND first <= ? LIMIT 1", seq, seq).Scan(&s.first, &s.last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return seqs{}, nil
+	}
+	return s, err
+}
+
+// sift makes the sieves anew that went with what changed. Where that ends early, their blocks are read.
+func (r *rewriter) sift(ctx context.Context, db *sql.DB) error {
+	for _, s := range r.sieves {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		did, err := r.maker.make(ctx, tx, s.first-1, s.last, true)
+		if err != nil || !did {
+			if err = errors.Join(err, tx.Rollback()); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // blockChange is one block on its way.

@@ -170,35 +170,24 @@ func (c *condition) order() string {
 	return "e.id"
 }
 
-// searchBlocks returns the newest rows of events that have no index, by reading through the blocks, the newest first. When it
-// ends early it says below which id something may be missing.
+// searchBlocks returns the newest rows of events that have no index, by reading through the blocks that may hold one, the newest
+// first. When it ends early it says below which id something may be missing.
 func (v *view) searchBlocks(ctx context.Context, w *wanted, most int) (out []Row, least int64, err error) {
-	if !v.blocks {
-		return nil, 0, nil
-	}
-	rows, err := v.tx.QueryContext(ctx, "SELECT top, rows FROM block WHERE low < ? AND high >= ? ORDER BY seq DESC", w.high, w.low)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer rows.Close()
 	seen, needles := make(map[gateway.ID]bool), w.needles()
-	var block sql.RawBytes
-	sorted := 0
-	for least = math.MaxInt64; rows.Next(); {
-		var top int64
-		if err = rows.Scan(&top, &block); err != nil {
-			break
-		}
+	sorted, whole := 0, false
+	least = math.MaxInt64
+	err = v.eachBlock(ctx, w.low, w.high, w.keys(), func(b *blockRow) bool {
 		if len(out) >= most && len(out) != sorted {
 			out = newest(out, most)
 			sorted = most
 		}
-		if least = top + 1; sorted == most && int64(out[most-1].ID) > top {
-			return out, 0, nil // all others are older
+		if least = b.top + 1; sorted == most && int64(out[most-1].ID) > b.top {
+			whole = true // all others are older
+			return false
 		}
-		b, bad := unsealed(block)
-		if bad == nil && !w.absent(b, needles) {
-			bad = eachRowOf(b, func(c *columns) bool {
+		rows, bad := unsealed(b.rows)
+		if bad == nil && !w.absent(rows, needles) {
+			bad = eachRowOf(rows, func(row []byte) bool { return !w.absent(row, needles) }, func(c *columns) bool {
 				if (sorted < most || c.id > int64(out[most-1].ID)) && w.matches(c) && !seen[gateway.ID(c.id)] {
 					seen[gateway.ID(c.id)] = true // in a later block: that is its last word
 					out = append(out, c.row())
@@ -209,8 +198,12 @@ func (v *view) searchBlocks(ctx context.Context, w *wanted, most int) (out []Row
 		if bad != nil && v.bad == nil {
 			v.bad = bad
 		}
-	}
-	if err = errors.Join(err, rows.Err()); err == nil {
+		return true
+	})
+	switch {
+	case whole:
+		return out, 0, nil
+	case err == nil:
 		least, err = 0, v.bad
 	}
 	return newest(out, most), least, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"os"
 	"time"
 
 	"gatepost/gateway"
@@ -23,36 +25,73 @@ type Brief struct {
 	Transactions int // of a connection
 }
 
+// Mark is how far Count has read. The zero value has read nothing.
+type Mark struct{ files map[day]marked }
+
+// marked is how far a file was read.
+type marked struct {
+	file os.FileInfo
+	seq  int64 // of stories
+}
+
+// ErrMark says that a file is not the one that was read before: what was counted is to be counted anew.
+var ErrMark = errors.New("log: a file was replaced since it was counted")
+
 // Count gives each event of a time that Search lists to see, in no order, and each once. A million are read in a second while
 // their day lasts, and in two or three when it is over.
 func (r *Reader) Count(ctx context.Context, w Window, see func(*Brief)) ([]Gap, error) {
+	gaps, _, err := r.CountSince(ctx, w, Mark{}, see)
+	return gaps, err
+}
+
+// CountSince is Count for what was written since it gave a Mark for the same time, and gives the next. An event that is written again
+// is given again. Where it answers an error or gaps, what it gave to see is not all, and the Mark is of no use.
+func (r *Reader) CountSince(ctx context.Context, w Window, m Mark, see func(*Brief)) ([]Gap, Mark, error) {
 	low, high := w.ids()
-	return r.walk(ctx, w.first(), w.last(), false, func(ctx context.Context, v *view) error {
-		seen, err := v.countBlocks(ctx, low, high, see)
+	next := Mark{maps.Clone(m.files)}
+	if next.files == nil {
+		next.files = make(map[day]marked)
+	}
+	replaced := false
+	gaps, err := r.walk(ctx, w.first(), w.last(), false, func(ctx context.Context, v *view) error {
+		at, known := m.files[v.file.day]
+		now := marked{v.file.info, 0}
+		if replaced = known && !os.SameFile(at.file, now.file); replaced {
+			return errStop
+		}
+		if v.blocks {
+			if err := v.tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(seq), 0) FROM stories").Scan(&now.seq); err != nil {
+				return err
+			}
+		}
+		next.files[v.file.day] = now
+		if known && at.seq == now.seq {
+			return nil
+		}
+		after := int64(-1)
+		if known {
+			after = at.seq
+		}
+		seen, err := v.countBlocks(ctx, low, high, after, see)
 		if err != nil {
 			return err
 		}
-		return errors.Join(v.bad, v.countIndex(ctx, low, high, seen, see))
+		return errors.Join(v.bad, v.countIndex(ctx, low, high, after, seen, see))
 	})
+	if replaced {
+		err = ErrMark
+	}
+	return gaps, next, err
 }
 
 // countBlocks reads the blocks, the newest first: what they say of an event is the later word.
-func (v *view) countBlocks(ctx context.Context, low, high int64, see func(*Brief)) (map[int64]bool, error) {
-	if !v.blocks {
-		return nil, nil
-	}
-	rows, err := v.tx.QueryContext(ctx, "SELECT rows FROM block WHERE low < ? AND high >= ? ORDER BY seq DESC", high, low)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
+func (v *view) countBlocks(ctx context.Context, low, high, after int64, see func(*Brief)) (map[int64]bool, error) {
 	seen := map[int64]bool{}
-	var block sql.RawBytes
-	for rows.Next() {
-		if err := rows.Scan(&block); err != nil {
-			return seen, err
+	err := v.eachBlock(ctx, low, high, nil, func(b *blockRow) bool {
+		if b.seq <= after {
+			return false
 		}
-		if bad := eachRow(block, func(c *columns) bool {
+		if bad := eachRow(b.rows, func(c *columns) bool {
 			if c.id >= low && c.id < high && !seen[c.id] {
 				seen[c.id] = true
 				if c.kind == gateway.TransactionEvent || c.transactions == 0 || c.verdict >= gateway.Defer {
@@ -63,14 +102,20 @@ func (v *view) countBlocks(ctx context.Context, low, high int64, see func(*Brief
 		}); bad != nil && v.bad == nil {
 			v.bad = bad
 		}
-	}
-	return seen, rows.Err()
+		return true
+	})
+	return seen, err
 }
 
 // countIndex reads the table of days that are over.
-func (v *view) countIndex(ctx context.Context, low, high int64, seen map[int64]bool, see func(*Brief)) error {
-	rows, err := v.tx.QueryContext(ctx, `SELECT id, ts, kind, verdict, reason, deciding, took, rcpts, transactions FROM event
- WHERE id >= ? AND id < ? AND (kind = 1 OR transactions = 0 OR verdict >= ?)`, low, high, int(gateway.Defer))
+func (v *view) countIndex(ctx context.Context, low, high, after int64, seen map[int64]bool, see func(*Brief)) error {
+	text := `SELECT id, ts, kind, verdict, reason, deciding, took, rcpts, transactions FROM event
+ WHERE id >= ? AND id < ? AND (kind = 1 OR transactions = 0 OR verdict >= ?)`
+	args := []any{low, high, int(gateway.Defer)}
+	if after >= 0 {
+		text, args = text+" AND block > ?", append(args, after)
+	}
+	rows, err := v.tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}

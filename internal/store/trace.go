@@ -83,7 +83,7 @@ func (r *Reader) get(ctx context.Context, id gateway.ID) (*gateway.Event, []Gap,
 func (r *Reader) transactions(ctx context.Context, session gateway.ID, s *Story) error {
 	d := dayOf(session.Time())
 	gaps, err := r.walk(ctx, d, d.add(1), true, func(ctx context.Context, v *view) error {
-		all, err := v.refs(ctx, "session = ? AND kind = 1", []any{int64(session)}, int64(session), math.MaxInt64, func(c *columns) bool {
+		all, err := v.refs(ctx, "session = ? AND kind = 1", []any{int64(session)}, int64(session), math.MaxInt64, [][]uint64{{keyOf(keySession, number64(int64(session)))}}, func(c *columns) bool {
 			return c.session == int64(session)
 		})
 		for _, at := range all {
@@ -109,7 +109,7 @@ func (r *Reader) Events(ctx context.Context, w Window, see func(*gateway.Event) 
 	var stop error
 	low, high := w.ids()
 	gaps, err := r.walk(ctx, w.first(), w.last(), true, func(ctx context.Context, v *view) error {
-		all, bad := v.refs(ctx, "id >= ? AND id < ? AND kind = 1", []any{low, high}, low, high, func(c *columns) bool { return true })
+		all, bad := v.refs(ctx, "id >= ? AND id < ? AND kind = 1", []any{low, high}, low, high, nil, func(c *columns) bool { return true })
 		for _, at := range all {
 			e, err := v.story(ctx, at)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"slices"
 
 	"gatepost/gateway"
@@ -19,16 +20,24 @@ type querier interface {
 // view is one day's file as a reader sees it, at one moment; or one day of a shared log.
 type view struct {
 	tx      querier
+	file    viewed
 	shared  bool  // in PostgreSQL: all events have rows, and all stories are in blocks
 	blocks  bool  // it may have events without an index
 	fates   bool  // it has the table fate
 	parts   bool  // what has an index is in part as well
 	judging bool  // it has the table judging
+	sieves  bool  // it has the tables sieve and sieve_part
 	named   bool  // its addresses are pseudonyms
 	bad     error // of a block that does not read
 
 	decoders map[int64]*decoder // by shape
 	unpacked []unpacked         // of the last blocks
+}
+
+// viewed is the file of a view, as it was just before it was opened.
+type viewed struct {
+	day  day
+	info os.FileInfo
 }
 
 // unpacked are the stories of a block.
@@ -49,7 +58,7 @@ type ref struct {
 
 // get returns an event, or nil.
 func (v *view) get(ctx context.Context, id gateway.ID) (*gateway.Event, error) {
-	all, err := v.refs(ctx, "id = ?", []any{int64(id)}, int64(id), int64(id)+1, nil)
+	all, err := v.refs(ctx, "id = ?", []any{int64(id)}, int64(id), int64(id)+1, nil, nil)
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
@@ -57,8 +66,9 @@ func (v *view) get(ctx context.Context, id gateway.ID) (*gateway.Event, error) {
 }
 
 // refs finds stories, in the order of their ids: those of the table event that a condition chooses, and those of blocks that
-// have an id from low up to but without high, and that choose takes; nil for any, and otherwise only transactions.
-func (v *view) refs(ctx context.Context, where string, args []any, low, high int64, choose func(*columns) bool) ([]ref, error) {
+// have an id from low up to but without high, and of each group of keys one, and that choose takes; nil for any, and otherwise only
+// transactions.
+func (v *view) refs(ctx context.Context, where string, args []any, low, high int64, keys [][]uint64, choose func(*columns) bool) ([]ref, error) {
 	text := "SELECT id, block, at FROM event WHERE "
 	if !v.blocks && !v.shared {
 		text = "SELECT id, NULL, NULL FROM event WHERE "
@@ -83,39 +93,27 @@ func (v *view) refs(ctx context.Context, where string, args []any, low, high int
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	fresh, bad := v.blockRefs(ctx, low, high, choose)
+	fresh, bad := v.blockRefs(ctx, low, high, keys, choose)
 	out = append(out, fresh...)
 	slices.SortFunc(out, func(a, b ref) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(b.seq, a.seq)) })
 	return slices.CompactFunc(out, func(a, b ref) bool { return a.id == b.id }), bad // the last word on an event is of the latest block
 }
 
 // blockRefs is refs for blocks. A block that does not read is an error beside what the others gave.
-func (v *view) blockRefs(ctx context.Context, low, high int64, choose func(*columns) bool) (out []ref, err error) {
-	if !v.blocks {
-		return nil, nil
-	}
-	rows, err := v.tx.QueryContext(ctx, "SELECT seq, rows FROM block WHERE low < ? AND high >= ?", high, low)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
+func (v *view) blockRefs(ctx context.Context, low, high int64, keys [][]uint64, choose func(*columns) bool) (out []ref, err error) {
 	var bad error
-	for rows.Next() {
-		var seq int64
-		var block sql.RawBytes
-		if err := rows.Scan(&seq, &block); err != nil {
-			return nil, err
-		}
-		if err := eachRow(block, func(c *columns) bool {
+	err = v.eachBlock(ctx, low, high, keys, func(b *blockRow) bool {
+		if err := eachRow(b.rows, func(c *columns) bool {
 			if c.id >= low && c.id < high && (choose == nil || c.kind == gateway.TransactionEvent && choose(c)) {
-				out = append(out, ref{id: c.id, at: c.at, seq: seq})
+				out = append(out, ref{id: c.id, at: c.at, seq: b.seq})
 			}
 			return true
 		}); err != nil {
 			bad = err
 		}
-	}
-	return out, errors.Join(bad, rows.Err())
+		return true
+	})
+	return out, errors.Join(bad, err)
 }
 
 // story reads an event.

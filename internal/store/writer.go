@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -98,6 +99,11 @@ func (w *writer) write(b *batch) {
 		return
 	}
 	w.l.written.Add(int64(b.events))
+	if f := w.open[d]; f != nil {
+		if err := f.loose.sift(ctx, f.db); err != nil {
+			w.l.o.Log.Warn("some blocks of the message log have no sieve; a search reads them", "file", f.path, "error", err)
+		}
+	}
 	if w.failing {
 		w.failing = false
 		w.l.trouble.Store(nil)
@@ -140,6 +146,10 @@ func (w *writer) file(ctx context.Context, d day) (*dayFile, error) {
 	f, err := openDay(ctx, w.l.o.Dir, d, w.l.prefix, w.l.o.pragmas...)
 	if err != nil {
 		return nil, err
+	}
+	f.loose.maker.octets = w.l.o.span
+	if err := f.loose.find(ctx, f.db); err != nil {
+		return nil, errors.Join(err, f.close(false))
 	}
 	w.open[d] = f
 	return f, nil

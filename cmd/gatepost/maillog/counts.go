@@ -3,6 +3,7 @@ package maillog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -39,6 +40,7 @@ type cell struct {
 	at      time.Time // when it was counted
 	good    time.Time // until when that is good enough; zero: for ever
 	gaps    []string
+	mark    store.Mark // how far the log was read
 }
 
 // why is what mail is stopped for.
@@ -111,6 +113,13 @@ func (c *counts) of(ctx context.Context, r *store.Reader, domains []string, sinc
 			hour--
 			continue
 		}
+		if done, err := c.renew(ctx, r, domains, hourKey{seen, hour}); done {
+			t.hours[hour] = c.hours[hourKey{seen, hour}]
+			hour--
+			continue
+		} else if err != nil {
+			return nil, err
+		}
 		from := hour
 		for n := 1; n < hourRun && from > first && c.hours[hourKey{seen, from - 1}] == nil && (from-1)/24 == hour/24; n++ {
 			from--
@@ -131,36 +140,66 @@ func (c *counts) of(ctx context.Context, r *store.Reader, domains []string, sinc
 	return t, nil
 }
 
+// renew counts what came to an hour since it was counted, and reports whether it could: otherwise it is to be counted anew.
+func (c *counts) renew(ctx context.Context, r *store.Reader, domains []string, key hourKey) (bool, error) {
+	old := c.hours[key]
+	if old == nil || len(old.gaps) > 0 {
+		return false, nil
+	}
+	x := *old // others may look at the old one
+	x.whys = maps.Clone(old.whys)
+	err := c.count(ctx, r, domains, old.mark, key.hour, []*cell{&x})
+	if err != nil || len(x.gaps) > 0 {
+		if errors.Is(err, store.ErrMark) || ctx.Err() != nil {
+			err = nil // the end of the time is met again where it is counted anew
+		}
+		return false, err
+	}
+	c.hours[key] = &x
+	return true, nil
+}
+
 // read counts some hours anew.
 func (c *counts) read(ctx context.Context, r *store.Reader, domains []string, seen string, from, to int64) error {
-	began := time.Now()
 	fresh := make([]*cell, to-from+1)
 	for i := range fresh {
-		fresh[i] = &cell{whys: map[why]int{}, at: began}
+		fresh[i] = &cell{whys: map[why]int{}}
 	}
+	if err := c.count(ctx, r, domains, store.Mark{}, from, fresh); err != nil {
+		return err
+	}
+	for i, x := range fresh {
+		c.hours[hourKey{seen, from + int64(i)}] = x
+	}
+	return nil
+}
+
+// count adds to some hours, from one on, what came behind a mark.
+func (c *counts) count(ctx context.Context, r *store.Reader, domains []string, m store.Mark, from int64, into []*cell) error {
+	began := time.Now()
 	mine := make([]string, len(domains))
 	for i, d := range domains {
 		mine[i] = "@" + d + " "
 	}
-	missing, err := r.Count(ctx, store.Window{Since: time.Unix(from*3600, 0), Until: time.Unix((to+1)*3600, 0)}, func(b *store.Brief) {
+	to := from + int64(len(into))
+	missing, mark, err := r.CountSince(ctx, store.Window{Since: time.Unix(from*3600, 0), Until: time.Unix(to*3600, 0)}, m, func(b *store.Brief) {
 		if len(mine) > 0 && !slices.ContainsFunc(mine, func(d string) bool { return strings.Contains(b.Rcpts, d) }) {
 			return
 		}
 		at := b.ID.Time() // by which it is in the window
-		if hour := at.Unix()/3600 - from; hour >= 0 && hour < int64(len(fresh)) {
-			fresh[hour].add(b, at)
+		if hour := at.Unix()/3600 - from; hour >= 0 && hour < int64(len(into)) {
+			into[hour].add(b, at)
 		}
 	})
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	for i, x := range fresh {
-		hour := from + int64(i)
-		if x.gaps = gaps(missing); now.Before(time.Unix((hour+1)*3600, 0).Add(settled)) || len(missing) > 0 {
+	for i, x := range into {
+		x.at, x.mark, x.gaps, x.good = began, mark, gaps(missing), time.Time{}
+		if now.Before(time.Unix((from+int64(i)+1)*3600, 0).Add(settled)) || len(missing) > 0 {
 			x.good = now.Add(min(costs*now.Sub(began), maxFresh))
 		}
-		c.hours[hourKey{seen, hour}] = x
 	}
 	return nil
 }
