@@ -106,6 +106,7 @@ var owners = map[string][]string{
 	"github.com/coreos/go-systemd":        {"internal/systemd"},
 	"github.com/landlock-lsm/go-landlock": {"internal/sandbox"},
 	"github.com/gabriel-vasile/mimetype":  {"internal/filetype"},
+	"github.com/cespare/xxhash":           {"internal/store"},
 	"github.com/klauspost/compress":       {"internal/unpack/archive", "gateway/quarantine", "internal/store"},
 	"github.com/bodgit/sevenzip":          {"internal/unpack/archive"},
 	"github.com/nwaples/rardecode":        {"internal/unpack/archive"},

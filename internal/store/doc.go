@@ -8,7 +8,7 @@
 //
 // While a day lasts, its events go into blocks, up to 500 at once: their searchable columns one behind the other, and their
 // stories (Record, verdict, the rest, evidence) packed beside them. No index is kept: a search reads through the columns, about a
-// million a second. When the day is over, a goroutine that leaves most of a processor to others turns the blocks into rows of
+// million a second, and leaves out the blocks of which a sieve says that they do not hold what it looks for. When the day is over, a goroutine that leaves most of a processor to others turns the blocks into rows of
 // a table with indexes, of trigrams too; the stories stay where they are. The answers are the same before, after and between.
 // A story reads back as the gateway.Event that was written, and its Record can be judged again. An event is written once;
 // where one is written again, the later is traced and listed.
