@@ -50,7 +50,9 @@ type Result struct {
 	// Partial says that the time to answer was over before all was read; Reached is how far back it came.
 	Partial bool      `json:"partial,omitempty"`
 	Reached time.Time `json:"reached,omitzero"`
-	Gaps    []Gap     `json:"gaps,omitempty"` // days that could not be read
+	// Next is the Before of the question that goes on with a partial answer, whether or not that has rows; 0 where nothing was read.
+	Next gateway.ID `json:"-"`
+	Gaps []Gap      `json:"gaps,omitempty"` // days that could not be read
 }
 
 const rowColumns = `SELECT e.id, e.session, e.ts, e.kind, e.client, e.listener, e.helo, e.mail_from, e.header_from, e.rcpts,
@@ -77,16 +79,26 @@ func (r *Reader) Search(ctx context.Context, q Query) (*Result, error) {
 	res := &Result{Rows: []Row{}}
 	named := w.named(r.names)
 	res.Gaps, err = r.walk(ctx, q.first(), last, false, func(ctx context.Context, v *view) error {
+		w := w
 		if v.named {
-			return res.gather(ctx, v, named, limit)
+			w = named
 		}
-		return res.gather(ctx, v, w, limit)
+		err := res.gather(ctx, v, w, limit)
+		if err == nil {
+			res.Next = gateway.ID(min(idAt(v.file.day.start()), w.high))
+		}
+		return err
 	})
 	if err == nil {
 		err = r.fated(ctx, res.Rows)
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		res.Partial, err = true, nil
+		if at := res.Next.Time(); res.Next != 0 && (res.Reached.IsZero() || at.Before(res.Reached)) {
+			res.Reached = at.UTC()
+		}
+	} else {
+		res.Next = 0
 	}
 	return res, err
 }
@@ -116,6 +128,9 @@ func (res *Result) gather(ctx context.Context, v *view, w *wanted, limit int) er
 		}
 		res.Rows = append(res.Rows, row)
 		res.Reached = row.Time
+	}
+	if floor > 0 && floor < w.high {
+		res.Next = gateway.ID(floor)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -315,5 +316,62 @@ func TestCountSince(t *testing.T) {
 	put(t, w, transaction(&g, now, "ann@sender.example", "bob@one.example"))
 	if _, _, err := l.Reader().CountSince(bounded30(t), Window{}, m, func(*Brief) {}); err != ErrMark {
 		t.Errorf("%v", err)
+	}
+}
+
+// spent is a context that ends when it was looked at so many times.
+type spent struct {
+	context.Context
+	end  context.CancelFunc
+	left atomic.Int64
+}
+
+func (s *spent) Done() <-chan struct{} {
+	if s.left.Add(-1) == 0 {
+		s.end()
+	}
+	return s.Context.Done()
+}
+
+// TestPartial shows that a search whose time is over says where to go on, also when it found nothing, and that what it found and what
+// is found from there on are all that there is, each once.
+func TestPartial(t *testing.T) {
+	l, _, _ := sieved(t)
+	full := Query{From: "@d7.example", Limit: MaxLimit}
+	all, err := l.Reader().Search(bounded30(t), full)
+	if err != nil || len(all.Rows) < 5 {
+		t.Fatal(all, err)
+	}
+	partial, empty := 0, 0
+	for k := int64(1); ; k++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &spent{Context: ctx, end: cancel}
+		s.left.Store(k)
+		res, err := l.Reader().Search(s, full)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !res.Partial {
+			break
+		}
+		if res.Next == 0 { // nothing was read: the same question is asked again
+			if len(res.Rows) > 0 {
+				t.Fatalf("%d rows, and nowhere to go on", len(res.Rows))
+			}
+			continue
+		}
+		if partial++; len(res.Rows) == 0 {
+			empty++
+		}
+		on := full
+		on.Before = res.Next
+		rest, err := l.Reader().Search(bounded30(t), on)
+		if err != nil || !reflect.DeepEqual(append(res.Rows, rest.Rows...), all.Rows) || res.Reached.After(res.Next.Time().Add(time.Millisecond)) {
+			t.Fatalf("after %d looks: %d rows and %d, want %d; %v", k, len(res.Rows), len(rest.Rows), len(all.Rows), err)
+		}
+	}
+	if partial == 0 || empty == 0 {
+		t.Errorf("%d partial answers, %d of them without a row", partial, empty)
 	}
 }

@@ -19,8 +19,6 @@ func (l *Log) search(ctx context.Context, in *api.LogSearch) (*api.LogPage, erro
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, searchTime)
-	defer cancel()
 	actor := access.Of(ctx)
 	f.query.Domains = actor.Domains
 	out := &api.LogPage{Rows: []api.LogRow{}, Since: f.since, Until: f.until, Columns: spans(f.since, f.until, columns)}
@@ -56,6 +54,8 @@ func (l *Log) search(ctx context.Context, in *api.LogSearch) (*api.LogPage, erro
 	switch {
 	case more:
 		out.Next = out.Rows[len(out.Rows)-1].ID.String()
+	case res.Partial && res.Next != 0: // that may be of an event, or of none
+		out.Next = res.Next.String()
 	case (res.More || res.Partial) && last != 0:
 		out.Next = last.String()
 	}
@@ -93,6 +93,9 @@ func (l *Log) recent(ctx context.Context, actor *access.Actor, f *filter, out *a
 				return nil
 			}
 			out.Rows = append(out.Rows, row)
+		}
+		if res.Partial && res.Next != 0 {
+			f.query.Before = res.Next
 		}
 		if res.Partial && f.query.Before != 0 {
 			out.Next = f.query.Before.String()
