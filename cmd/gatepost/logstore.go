@@ -38,7 +38,7 @@ func (d *daemon) openLog() error {
 	if shared != nil {
 		d.ids.Node = nodeNumber(shared.Node)
 	}
-	d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: int(b.Log.Keep / (24 * time.Hour)), MaxBytes: int64(b.Log.KeepBytes), Log: d.log, Shared: shared})
+	d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: int(b.Log.Keep / (24 * time.Hour)), MaxBytes: int64(b.Log.KeepBytes), Queue: b.Log.Queue, Log: d.log, Shared: shared})
 	return err
 }
 

@@ -87,6 +87,7 @@ type Log struct {
 	files, bytes                      atomic.Int64
 	full                              atomic.Bool
 	lastDrop                          atomic.Int64 // Unix seconds
+	asked                             atomic.Int64 // Unix seconds since when the disk is asked to take a batch; 0: it is not
 	trouble                           atomic.Pointer[string]
 }
 
@@ -323,8 +324,11 @@ func (l *Log) Stats() Stats {
 		Damaged: l.damaged.Load(), Files: int(l.files.Load()), Bytes: l.bytes.Load()}
 }
 
-// Health reports whether events are being kept: false while the last batch was refused, while the log is full, and for a
-// minute after an event found no room. The text says what is wrong, or how much was kept.
+// stalled is after how long a disk that takes nothing is told of. A lock that another process holds is waited for less.
+const stalled = 15 * time.Second
+
+// Health reports whether events are being kept: false while the last batch was refused, while the log is full, while the disk does
+// not answer, and for a minute after an event found no room. The text says what is wrong, or how much was kept.
 func (l *Log) Health() (ok bool, detail string) {
 	s := l.Stats()
 	switch t := l.trouble.Load(); {
@@ -332,6 +336,8 @@ func (l *Log) Health() (ok bool, detail string) {
 		return false, *t
 	case l.full.Load():
 		return false, fmt.Sprintf("full: today's file alone is over the limit of %d octets; events are dropped", l.o.MaxBytes)
+	case l.waits() >= stalled:
+		return false, fmt.Sprintf("%s has not answered for %v: %d events wait, and %d found no room", l.where(), l.waits(), s.Queued, s.Dropped)
 	case s.Dropped > 0 && time.Now().Unix()-l.lastDrop.Load() < 60:
 		return false, fmt.Sprintf("too slow: %d events were dropped", s.Dropped)
 	}
@@ -344,6 +350,22 @@ func (l *Log) Health() (ok bool, detail string) {
 		detail += fmt.Sprintf(", %d damaged files set aside", s.Damaged)
 	}
 	return true, detail
+}
+
+// where is what keeps the log, in a word.
+func (l *Log) where() string {
+	if l.shared != nil {
+		return "PostgreSQL"
+	}
+	return "the disk"
+}
+
+// waits is for how long the disk has not answered.
+func (l *Log) waits() time.Duration {
+	if at := l.asked.Load(); at > 0 {
+		return time.Since(time.Unix(at, 0)).Truncate(time.Second)
+	}
+	return 0
 }
 
 // Reader returns a reader of the same log. One of a shared log ends with the Log.

@@ -67,10 +67,12 @@ func (l *Log) drain(all bool, write func(*batch)) (more bool) {
 			close(b.barrier)
 			continue
 		}
+		l.asked.Store(time.Now().Unix())
 		if l.o.stall != nil {
 			l.o.stall()
 		}
 		write(b)
+		l.asked.Store(0)
 		l.release(b)
 	}
 }

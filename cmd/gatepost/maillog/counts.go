@@ -299,8 +299,6 @@ func step(r string) time.Duration {
 }
 
 func (l *Log) summary(ctx context.Context, in *api.SummaryAsk) (*api.Summary, error) {
-	ctx, cancel := context.WithTimeout(ctx, searchTime)
-	defer cancel()
 	actor, now := access.Of(ctx), time.Now().UTC()
 	length, long := step(in.Range), api.LogRanges()[in.Range]
 	until := now.Truncate(length).Add(length)

@@ -24,10 +24,13 @@ type Log struct {
 	Reader *store.Reader
 	Tail   *Tail
 	counts counts
+	room   chan struct{} // of questions that are being answered
 }
 
 // New makes what is asked of a log that is read by r and told by t.
-func New(r *store.Reader, t *Tail) *Log { return &Log{Reader: r, Tail: t} }
+func New(r *store.Reader, t *Tail) *Log {
+	return &Log{Reader: r, Tail: t, room: make(chan struct{}, maxQuestions)}
+}
 
 func question(name, path, doc string) control.Operation {
 	return control.Operation{Name: name, Method: http.MethodGet, Path: path, Doc: doc, Right: access.LogRead}
@@ -54,10 +57,10 @@ func Summary() control.Operation {
 // Operations are all that can be asked of the log.
 func (l *Log) Operations() []control.Operation {
 	return []control.Operation{
-		control.Define(Search(), l.search),
-		control.Define(Trace(), l.story),
+		control.Define(Search(), within(l, l.search, nil)),
+		control.Define(Trace(), within(l, l.story, nil)),
 		control.DefineStream(Follow(), l.follow),
-		control.Define(Summary(), l.summary),
+		control.Define(Summary(), within(l, l.summary, unsummed)),
 	}
 }
 

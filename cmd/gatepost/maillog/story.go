@@ -19,8 +19,6 @@ func (l *Log) story(ctx context.Context, in *api.LogReference) (*api.LogStory, e
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, searchTime)
-	defer cancel()
 	s, err := l.Reader.Trace(ctx, id)
 	actor := access.Of(ctx)
 	if err == nil {

@@ -65,6 +65,7 @@ func faultMatrix() []fault {
 		{name: "room of `body.max_disk` taken", sender: "`452 4.3.1`", kept: senderKeeps, back: byItself, says: "`body_disk_octets`", shown: "TestNoRoom"},
 		{name: "a body cannot be read again", sender: "`451`", kept: "the sender keeps it; the next hop never sees its end", back: byItself, says: "`relay` in the journal", run: bodyGone},
 		{name: "disk full under the message log", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `log`; `log_failed_total`", run: logFull},
+		{name: "disk hung under the message log", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `log`, and the overview of the console; `log_dropped_total` once the queue is full", run: logHung},
 		{name: "file of the message log locked by another process", sender: "nothing", kept: delivered1, back: byItself, says: "alarm `log`; `log_failed_total`", run: logLocked},
 		{name: "disk full under `clients.db`, `known.db`, `greylist.db` and `reputation.db`", sender: "nothing", kept: delivered1, back: byItself, says: "stderr: `... cannot be saved; a restart would forget`", run: memoryFull},
 		{name: "`clients.db`, `known.db`, `greylist.db` or `reputation.db` damaged or unusable", sender: "nothing", kept: delivered1, back: "all is learned anew", says: "stderr: `set aside`, or `a restart will forget`", shown: "TestKnownKept TestClientsDamaged TestKnownDamaged TestGreylistHostile TestReputationFile"},
@@ -144,9 +145,15 @@ func resolverRow(breaks, mends func(*process)) func(*testing.T) {
 	}
 }
 
-// onDisk is a daemon for which a folder is a small file system of its own. It is mounted where only the daemon sees it, so
-// that it goes with it.
+// onDisk is a daemon for which a folder is a small file system of its own, in memory.
 func onDisk(t *testing.T, s setup, folder func(dir string) string, options string) (w *world, path string, remount func(options string)) {
+	t.Helper()
+	return mounted(t, s, folder, "-t tmpfs -o "+options+" none")
+}
+
+// mounted is a daemon for which something is mounted on a folder, as the words of mount say, where only the daemon sees it, so that it
+// goes with it.
+func mounted(t *testing.T, s setup, folder func(dir string) string, what string) (w *world, path string, remount func(options string)) {
 	t.Helper()
 	binary, err := lab.Build(t.Context())
 	if err != nil {
@@ -159,7 +166,7 @@ func onDisk(t *testing.T, s setup, folder func(dir string) string, options strin
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("#!/bin/sh\nexec unshare -m sh -c 'mount -t tmpfs -o %s none %s && exec \"$0\" \"$@\"' %s \"$@\"\n", options, path, binary)
+	script := fmt.Sprintf("#!/bin/sh\nexec unshare -m sh -c 'mount %s %s && exec \"$0\" \"$@\"' %s \"$@\"\n", what, path, binary)
 	// What another test starts at this moment would hold the script open for writing, and then it cannot be run.
 	syscall.ForkLock.RLock()
 	err = os.WriteFile(start, []byte(script), 0o755)

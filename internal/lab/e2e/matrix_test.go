@@ -83,12 +83,13 @@ func TestFaultTable(t *testing.T) {
 type broken struct {
 	w             *world
 	breaks, mends func(t *testing.T)
-	told          string // how a sender's last reply begins meanwhile
-	mark          string // X-Gatepost-Unscanned of what is delivered meanwhile
-	lines         int    // of each message
-	part          string // whose alarm comes and goes in the journal
-	metric        string // that rises meanwhile
-	fresh         bool   // each sender has a domain that was not looked up before
+	meanwhile     func(t *testing.T) // what else is asked of a daemon that tells; nil: nothing
+	told          string             // how a sender's last reply begins meanwhile
+	mark          string             // X-Gatepost-Unscanned of what is delivered meanwhile
+	lines         int                // of each message
+	part          string             // whose alarm comes and goes in the journal
+	metric        string             // that rises meanwhile
+	fresh         bool               // each sender has a domain that was not looked up before
 }
 
 // endure runs a daemon through a fault: before, meanwhile until it tells, and after it until all is well again.
@@ -134,6 +135,9 @@ func (b *broken) endure(t *testing.T) {
 		r := send()
 		return fmt.Sprintf("%q", r), false
 	})
+	if b.meanwhile != nil {
+		b.meanwhile(t)
+	}
 	b.mends(t)
 	b.until(t, "mail passes again", func() (string, bool) {
 		r := send()
