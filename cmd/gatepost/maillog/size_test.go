@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,6 +28,7 @@ import (
 var (
 	sizeRows  = flag.Int("rows", 200_000, "events in the log at size")
 	sizeTimes = flag.Int("times", 1, "how often each question is asked")
+	sizeAsk   = flag.String("ask", ".", "which questions are asked of the log at size: a pattern of their names")
 	sizeDir   = flag.String("dir", "", "where the log at size is kept; one that is there already is asked as it is")
 )
 
@@ -108,6 +110,7 @@ func TestLogAtSize(t *testing.T) {
 		t.Fatalf("%+v", last)
 	}
 	newest = last[0].Time // of a log that was there already
+	asked := regexp.MustCompile(*sizeAsk)
 	some := func(k int) *gateway.Event { return sizeMail(k*7919%n, n, newest) }
 	questions := []struct {
 		name string
@@ -128,17 +131,21 @@ func TestLogAtSize(t *testing.T) {
 		{"a part that is not there", func(int) store.Query { return store.Query{From: "nowher"} }, func(_ *gateway.Event, rows []store.Row) bool { return len(rows) == 0 }},
 	}
 	for _, q := range questions {
-		var times took
+		if !asked.MatchString("search, " + q.name) {
+			continue
+		}
+		var times, cpu took
 		for k := range *sizeTimes {
-			began := time.Now()
+			began, spent := time.Now(), used(t)
 			rows := ask(q.ask(k))
+			cpu = append(cpu, used(t)-spent)
 			if times = append(times, time.Since(began)); !q.good(some(k), rows) {
 				t.Errorf("%s: %+v of %+v", q.name, rows, some(k).Record)
 			}
 		}
-		t.Logf("| search, %s | %v | %v |", q.name, times.at(50), times.at(95))
+		t.Logf("| search, %s | %v | %v | %v | %v |", q.name, times.at(50), times.at(95), cpu.at(50), cpu.at(95))
 	}
-	askPages(t, reader, some)
+	askPages(t, reader, some, asked)
 }
 
 // isOf wants at least one row, and each to be one.
@@ -188,7 +195,7 @@ func used(t *testing.T) time.Duration {
 }
 
 // askPages asks the console, as a browser does.
-func askPages(t *testing.T, reader *store.Reader, some func(int) *gateway.Event) {
+func askPages(t *testing.T, reader *store.Reader, some func(int) *gateway.Event, asked *regexp.Regexp) {
 	t.Helper()
 	c, err := console.New(console.Options{Accounts: anyone{}, Frame: func() console.Frame { return console.Frame{Host: "mx.one.example"} },
 		Thresholds: func(string) (gateway.Thresholds, string) {
@@ -210,23 +217,26 @@ func askPages(t *testing.T, reader *store.Reader, some func(int) *gateway.Event)
 		{"message log, not accepted", func(int) string { return "/log?verdict=stopped" }, func(*gateway.Event) string { return "Rejected" }},
 		{"why", func(k int) string { return "/log/m/" + some(k).Record.ID.String() }, func(e *gateway.Event) string { return e.Subject }},
 	} {
-		var times took
+		if !asked.MatchString("page, " + page.name) {
+			continue
+		}
+		var times, cpu took
 		var first time.Duration
 		for k := range *sizeTimes + 1 {
 			r := httptest.NewRequest("GET", "https://mx.one.example"+page.path(k), nil)
 			r.AddCookie(&http.Cookie{Name: "__Host-gatepost", Value: "anna"})
 			w := httptest.NewRecorder()
-			began := time.Now()
+			began, spent := time.Now(), used(t)
 			h.ServeHTTP(w, r)
 			if took := time.Since(began); k == 0 {
 				first = took
 			} else {
-				times = append(times, took)
+				times, cpu = append(times, took), append(cpu, used(t)-spent)
 			}
 			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), page.want(some(k))) {
 				t.Errorf("%s: %d, no %q in the page", page.path(k), w.Code, page.want(some(k)))
 			}
 		}
-		t.Logf("| page, %s | %v | %v | the first %v |", page.name, times.at(50), times.at(95), first.Round(time.Millisecond))
+		t.Logf("| page, %s | %v | %v | %v | %v | the first %v |", page.name, times.at(50), times.at(95), cpu.at(50), cpu.at(95), first.Round(time.Millisecond))
 	}
 }
