@@ -121,5 +121,5 @@ func (c *Console) bypassEnd(w http.ResponseWriter, r *http.Request) {
 		c.alarmsAgain(w, r, err)
 		return
 	}
-	c.done(w, r, "/alarms", r.PostFormValue("check")+" counts again.")
+	c.done(w, r, back(r, "/alarms"), r.PostFormValue("check")+" counts again.")
 }

@@ -83,6 +83,7 @@ type Console struct {
 	assets    *assets
 	streams   chan struct{} // a place for each live view
 	settled   atomic.Bool   // there is a user
+	board     board
 }
 
 // How many live views there may be at once.

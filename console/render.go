@@ -99,7 +99,9 @@ type view struct {
 	Fault                    *control.Fault // of the form that is shown again
 	Now                      time.Time
 	at                       string // path without the query
+	simulates                bool   // recorded mail can be judged again
 	Frame                    Frame
+	Notices                  notices
 	Actor                    access.Actor
 	Groups                   []group
 	Body                     any
@@ -165,9 +167,12 @@ func (v *view) ModeText() string {
 	return ""
 }
 
+// MayEnforce reports whether somebody can be shown what enforce would have done.
+func (v *view) MayEnforce() bool { return v.May(access.PolicyDraft) && v.simulates }
+
 // view is what all pages have in common.
 func (c *Console) view(r *http.Request, title string, body any) *view {
-	v := &view{Title: title, Path: r.URL.RequestURI(), Actor: access.Of(r.Context()), Body: body, Now: time.Now(), at: r.URL.Path}
+	v := &view{Title: title, Path: r.URL.RequestURI(), Actor: access.Of(r.Context()), Body: body, Now: time.Now(), at: r.URL.Path, simulates: c.offers("policy simulate")}
 	if c.Frame != nil {
 		v.Frame = c.Options.Frame()
 	}
@@ -180,7 +185,9 @@ func (c *Console) view(r *http.Request, title string, body any) *view {
 	if token, ok := r.Context().Value(tokenKey{}).(string); ok {
 		v.Form = formToken(token)
 	}
-	v.Alone = v.Form == ""
+	if v.Alone = v.Form == ""; !v.Alone {
+		v.Notices = c.notices(&v.Actor)
+	}
 	for _, p := range places() {
 		if !v.Actor.May(p.right) || p.operation != "" && !c.offers(p.operation) {
 			continue
@@ -202,7 +209,7 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name,
 // sendView sends a page; to a script that shows it already only what stands between its frame.
 func (c *Console) sendView(w http.ResponseWriter, r *http.Request, status int, name string, v *view) {
 	if r.Header.Get("X-Partial") == "main" {
-		c.send(w, r, status, name, "inner", v)
+		c.send(w, r, status, name, "partial", v)
 		return
 	}
 	v.Flash = flash(w, r)

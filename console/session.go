@@ -142,6 +142,7 @@ func (c *Console) page(mux *http.ServeMux, pattern string, right access.Right, s
 			if r, ok = c.proved(w, r); !ok {
 				return
 			}
+			defer c.board.forget()
 		}
 		show(w, r)
 	})

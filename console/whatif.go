@@ -13,6 +13,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
+	"gatepost/internal/config"
 	"gatepost/internal/control"
 )
 
@@ -33,13 +34,15 @@ type whatIfView struct {
 	*api.Simulation
 	Problem string // why there is no answer
 	Drafted bool   // there is a draft; else it is what is in force
-	Days    int
-	Tiles   []whatIfTile
-	Rows    []whatIfRow
-	Bars    []whatIfBar
-	Then    string // the outline of the scores as they were, as a path
-	Most    int    // messages that stand for the height of the plot
-	Changes []whatIfChange
+	// Enforced says that it is judged as if the mode were enforce.
+	Enforced bool
+	Days     int
+	Tiles    []whatIfTile
+	Rows     []whatIfRow
+	Bars     []whatIfBar
+	Then     string // the outline of the scores as they were, as a path
+	Most     int    // messages that stand for the height of the plot
+	Changes  []whatIfChange
 }
 
 // Time is how long it took.
@@ -139,7 +142,7 @@ func (c *Console) whatIf(w http.ResponseWriter, r *http.Request) {
 		days = whatIfDays
 	}
 	fields := url.Values{"days": {strconv.Itoa(days)}, "limit": {strconv.Itoa(whatIfList)}}
-	drafted := false
+	drafted, enforced := false, r.URL.Query().Get("mode") == "enforce"
 	if actor := access.Of(r.Context()); actor.May(access.PolicyDraft) && c.offers("policy draft") {
 		d, err := ask[*api.Draft](c, r, "policy draft", nil)
 		if err != nil {
@@ -148,6 +151,12 @@ func (c *Console) whatIf(w http.ResponseWriter, r *http.Request) {
 		}
 		if drafted = d.Exists; drafted {
 			fields.Set("text", d.Text)
+		}
+	}
+	if enforced {
+		if err := c.enforced(r, fields); err != nil {
+			c.failed(w, r, err)
+			return
 		}
 	}
 	sim, err := ask[*api.Simulation](c, r, "policy simulate", fields)
@@ -161,12 +170,30 @@ func (c *Console) whatIf(w http.ResponseWriter, r *http.Request) {
 		c.failed(w, r, err)
 		return
 	}
-	v.Drafted, v.Days = drafted, days
+	v.Drafted, v.Days, v.Enforced = drafted, days, enforced
 	if r.Header.Get("X-Partial") == "part" {
 		c.send(w, r, http.StatusOK, "whatif", "whatif", v)
 		return
 	}
 	c.show(w, r, http.StatusOK, "whatif", "What if", v)
+}
+
+// enforced makes the document that is tried one whose mode is enforce: what modes that are milder let pass shows so.
+func (c *Console) enforced(r *http.Request, fields url.Values) error {
+	text := fields.Get("text")
+	if text == "" {
+		now, err := ask[*api.Policy](c, r, "policy show", nil)
+		if err != nil {
+			return err
+		}
+		text = now.Text
+	}
+	changed, err := config.Edit([]byte(text), []config.Change{{Key: "mode", Value: "enforce"}})
+	if err != nil {
+		return &control.Fault{Status: http.StatusConflict, Message: "the mode cannot be changed in the document: " + err.Error()}
+	}
+	fields.Set("text", string(changed))
+	return nil
 }
 
 // whatIfOf lays a simulation out.

@@ -80,7 +80,7 @@ async function again() {
   if (document.hidden || !$("[data-refresh]")) return;
   try {
     const t = document.createElement("template"); setHTML(t, await partial(location.href, "main"));
-    for (const el of parts) { const now = t.content.getElementById(el.id); if (now && getSelection().isCollapsed) el.replaceWith(now); }
+    for (const el of [...parts, ...$$("#bell, #strips").filter(el => !el.matches(":focus-within"))]) { const now = t.content.getElementById(el.id); if (now && getSelection().isCollapsed) el.replaceWith(now); }
     missed.n = 0; asOf.setTime(Date.now());
   } catch { missed.n++; }
   for (const u of $$(".upd")) { u.classList.toggle("stale", missed.n > 2); if (missed.n > 2) u.textContent = `Data from ${asOf.toTimeString().slice(0, 8)}, the gateway does not answer`; else if (!missed.n && $("time", u)) $("time", u).textContent = asOf.toTimeString().slice(0, 8); }
