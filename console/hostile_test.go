@@ -58,7 +58,7 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%d: a long text is not cut", i)
 		}
 		row := rowOf(e)
-		text, err := s.rowText(&row, thresholds{})
+		text, err := s.rowText(rowView{Row: &row, may: true})
 		if err != nil || strings.ContainsAny(string(text), "\r\n") {
 			t.Errorf("%d: a live row has lines: %v", i, err)
 		}

@@ -106,9 +106,9 @@ func (c *Console) countHits(r *http.Request, b *listsBody) (err error) {
 	return err
 }
 
-// prefill fills the form of a list as a row of the log wants it: ?action=allow|block&kind=…&value=…&from=REFERENCE.
+// prefill fills the form of a list as a row of the log wants it, and puts the list first: ?action=allow|block&kind=…&value=…&from=REFERENCE.
 func (b *listsBody) prefill(q url.Values, actor string, now time.Time) {
-	action, kind, value := q.Get("action"), q.Get("kind"), strings.TrimSpace(q.Get("value"))
+	action, kind, value := q.Get("action"), q.Get("kind"), strings.TrimSpace(visible(q.Get("value")))
 	if action == "" || value == "" || len(value) > 320 {
 		return
 	}
@@ -139,7 +139,9 @@ func (b *listsBody) prefill(q url.Values, actor string, now time.Time) {
 	default:
 		fields.Set("f:address", value)
 	}
-	b.Lists[i].fillForm(fields)
+	l := b.Lists[i]
+	l.fillForm(fields)
+	b.Lists = slices.Insert(slices.Delete(b.Lists, i, i+1), 0, l)
 }
 
 // fillForm puts what was typed, or is proposed, into the form of the list.

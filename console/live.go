@@ -20,7 +20,7 @@ func (c *Console) liveLog(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	f, ticks := readFilter(r.URL.Query()), c.ticks()
+	f, ticks, may := readFilter(r.URL.Query()), c.ticks(), c.mayAct(r)
 	out, err := control.OpenStream(r.Context(), w, func() bool {
 		_, _, err := c.who(r)
 		return err == nil
@@ -32,7 +32,7 @@ func (c *Console) liveLog(w http.ResponseWriter, r *http.Request) {
 	err = c.Surface.Follow(out.Context(), "log follow", values("q", f.Text, "verdict", f.Verdict, "Last-Event-ID", r.Header.Get("Last-Event-ID")), func(id, event string, data any) error {
 		switch x := data.(type) {
 		case api.LogRow:
-			text, err := c.rowText(&Row{x}, ticks)
+			text, err := c.rowText(rowView{&Row{x}, ticks, may})
 			if err != nil {
 				return err
 			}
@@ -48,9 +48,9 @@ func (c *Console) liveLog(w http.ResponseWriter, r *http.Request) {
 }
 
 // rowText is a row of the table, as a string of JSON: in one line.
-func (c *Console) rowText(r *Row, t thresholds) ([]byte, error) {
+func (c *Console) rowText(r rowView) ([]byte, error) {
 	var b bytes.Buffer
-	if err := c.templates["log"].ExecuteTemplate(&b, "tablerow", rowView{r, t}); err != nil {
+	if err := c.templates["log"].ExecuteTemplate(&b, "tablerow", r); err != nil {
 		return nil, err
 	}
 	return json.Marshal(b.String())
@@ -60,13 +60,19 @@ func (c *Console) rowText(r *Row, t thresholds) ([]byte, error) {
 type rowView struct {
 	*Row
 	Ticks thresholds
+	may   bool // list what it shows
+}
+
+// Menu is what can be done about it.
+func (r rowView) Menu() *actMenu {
+	return menuOf(r.may, "act-"+r.ID.String(), r.ID, r.Client, r.From, r.HeaderFrom)
 }
 
 // Views are the rows of the table.
 func (v *logView) Views() []rowView {
 	out := make([]rowView, len(v.Found.Rows))
 	for i := range out {
-		out[i] = rowView{&Row{v.Found.Rows[i]}, v.Ticks}
+		out[i] = rowView{&Row{v.Found.Rows[i]}, v.Ticks, v.may}
 	}
 	return out
 }

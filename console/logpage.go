@@ -27,6 +27,7 @@ type logView struct {
 	Clear   string
 	Now     time.Time
 	Message *message // in the drawer
+	may     bool     // list what is seen
 }
 
 // quick is one of the quick filters.
@@ -52,7 +53,7 @@ func (c *Console) ticks() thresholds {
 
 // logView searches for a request.
 func (c *Console) logView(r *http.Request) (*logView, error) {
-	v := &logView{Now: time.Now(), Ticks: c.ticks(), Clear: "/log", Filter: readFilter(r.URL.Query())}
+	v := &logView{Now: time.Now(), may: c.mayAct(r), Ticks: c.ticks(), Clear: "/log", Filter: readFilter(r.URL.Query())}
 	f := v.Filter
 	var err error
 	v.Found, err = ask[*api.LogPage](c, r, "log search", values("q", visible(r.URL.Query().Get("q")), "verdict", f.Verdict, "range", f.Range, "cursor", f.Cursor, "limit", strconv.Itoa(pageRows)))

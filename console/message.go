@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/control"
 )
@@ -35,6 +36,8 @@ type message struct {
 	Similar  string
 	Tell     string // what a help desk can write to the sender
 	Gaps     []string
+	Menu     *actMenu
+	Form     string // the token of the session's forms, where whoever looks may release and report; else ""
 }
 
 // Later reports whether the spool has it.
@@ -82,7 +85,14 @@ func (c *Console) message(r *http.Request, id gateway.ID) (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.tell(e, s), nil
+	m := c.tell(e, s)
+	m.Menu = menuOf(c.mayAct(r), "do-"+id.String(), e.Record.ID, e.Record.Client, e.Record.From.Text, e.Record.HeaderFrom)
+	if token, ok := r.Context().Value(tokenKey{}).(string); ok && e.Outcome() == gateway.Quarantine && c.offers("quarantine release") {
+		if actor := access.Of(r.Context()); actor.May(access.QuarantineChange) {
+			m.Form = formToken(token)
+		}
+	}
+	return m, nil
 }
 
 // tell makes a story ready to be shown.

@@ -111,7 +111,7 @@ document.addEventListener("click", e => {
   const b = e.target.closest("[data-act]"); if (b) return acts[b.dataset.act]?.(e, b);
   const t = e.target.closest("[role=tab]"); if (t) return tab(t);
   const tr = e.target.closest("tr[data-href]");
-  if (tr && split && !e.ctrlKey && !e.metaKey && !e.shiftKey && getSelection().isCollapsed && !e.target.closest("a[data-out]")) { e.preventDefault(); openMsg(tr); }
+  if (tr && split && !e.ctrlKey && !e.metaKey && !e.shiftKey && getSelection().isCollapsed && !e.target.closest("[data-out]")) { e.preventDefault(); openMsg(tr); }
 });
 function tab(t) { for (const o of $$("[role=tab]", t.parentElement)) { const on = o === t; o.setAttribute("aria-selected", String(on)); o.tabIndex = on ? 0 : -1; document.getElementById(o.getAttribute("aria-controls")).hidden = !on; } t.focus(); }
 

@@ -167,7 +167,7 @@ func (s *shared) read(ctx context.Context, d day, see func(context.Context, *vie
 	if err != nil {
 		return err
 	}
-	return see(ctx, &view{tx: numbered{tx}, shared: true, fates: true, judging: true, named: at.named})
+	return see(ctx, &view{tx: placed{tx}, shared: true, fates: true, judging: true, named: at.named})
 }
 
 // sharedDay is what a day says of itself.
@@ -198,21 +198,21 @@ func isGone(err error) bool {
 	return ok && (e.Code == "42P01" || e.Code == "3F000") // undefined_table, invalid_schema_name
 }
 
-// numbered is a transaction that takes parameters as question marks, and texts as strangers send them.
-type numbered struct{ tx *sql.Tx }
+// placed is a transaction that takes parameters as question marks, and texts as strangers send them.
+type placed struct{ tx *sql.Tx }
 
 // QueryContext implements querier.
-func (n numbered) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (n placed) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	return n.tx.QueryContext(ctx, placeholders(query), cleanArgs(args)...)
 }
 
 // QueryRowContext implements querier.
-func (n numbered) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+func (n placed) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	return n.tx.QueryRowContext(ctx, placeholders(query), cleanArgs(args)...)
 }
 
 // PrepareContext implements querier.
-func (n numbered) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+func (n placed) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	return n.tx.PrepareContext(ctx, placeholders(query))
 }
 

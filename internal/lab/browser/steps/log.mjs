@@ -1,4 +1,5 @@
 // Steps of the log and of why this became of a message.
+import { tried } from "./policy.mjs";
 
 const drawer = t => t.page.locator("#drawer");
 const headline = async t => { const h = drawer(t).locator("h2.why"); await h.waitFor(); return h.innerText(); };
@@ -154,4 +155,23 @@ export async function plain(t, { query, verdict, id }) {
   await page.locator(`#row-${id} a`).first().click();
   await page.waitForURL(u => u.pathname === "/log/m/" + id);
   return story(t);
+}
+
+// act opens the menu of the first row that a query finds, follows an item of it to the form that is filled in, and adds the entry to the
+// draft. It returns what the form was filled with.
+export async function act(t, { query, item, tries, look }) {
+  const { page } = t;
+  await t.go("/log?q=" + encodeURIComponent(query));
+  await page.locator("#rows tr").first().getByRole("button", { name: "Allow or block" }).click();
+  const choice = page.getByRole("link", { name: item, exact: true });
+  await choice.waitFor();
+  if (look) await t.look(look, { full: false });
+  await choice.click();
+  await page.waitForURL(u => u.pathname === "/lists" && u.searchParams.has("action"));
+  const form = page.locator("#adder form");
+  const filled = await form.evaluate(f => Object.fromEntries([...new FormData(f)].filter(([k]) => k !== "form")));
+  if (look) await t.look(look + "-form");
+  await tried(t, page.locator("section.card", { has: page.locator("#adder") }), tries, look);
+  await Promise.all([page.waitForNavigation(), form.getByRole("button", { name: /^Add to/ }).click()]);
+  return filled;
 }

@@ -63,6 +63,17 @@ export async function text(t, { replace, by, look }) {
   return (await page.locator(".probs").allInnerTexts()).join(" ");
 }
 
+// tried has the entry in an open form tried on recorded mail until that says so.
+export async function tried(t, card, tries, look) {
+  for (const end = Date.now() + t.patience; tries;) {
+    await Promise.all([t.page.waitForNavigation(), card.getByRole("button", { name: "Try it" }).click()]);
+    const said = await card.getByRole("status").innerText();
+    if (said.includes(tries)) break;
+    if (Date.now() > end) throw new Error(`the trial says ${said}`);
+  }
+  if (tries && look) await t.look(look + "-tried");
+}
+
 // entry adds an entry to a list of the page of a path. With tries it is tried on recorded mail before, until that says so.
 export async function entry(t, { path, title, fields, tries, look }) {
   const { page } = t;
@@ -70,13 +81,7 @@ export async function entry(t, { path, title, fields, tries, look }) {
   const card = page.locator("section.card").filter({ has: page.getByRole("heading", { name: title, exact: true }) });
   await card.locator("summary", { hasText: "Add" }).click();
   for (const [name, value] of Object.entries(fields)) await card.locator(`[name="f:${name}"]`).fill(value);
-  for (const end = Date.now() + t.patience; tries;) {
-    await Promise.all([page.waitForNavigation(), card.getByRole("button", { name: "Try it" }).click()]);
-    const said = await card.getByRole("status").innerText();
-    if (said.includes(tries)) break;
-    if (Date.now() > end) throw new Error(`the trial says ${said}`);
-  }
-  if (tries && look) await t.look(look + "-tried");
+  await tried(t, card, tries, look);
   await Promise.all([page.waitForNavigation(), card.getByRole("button", { name: "Add to the draft" }).click()]);
   if (look) await t.look(look);
   return card.innerText();
