@@ -132,6 +132,7 @@ func (c *Console) Handler() http.Handler {
 	c.page(mux, "GET /account", access.Own, c.accountPage)
 	c.securityPages(mux)
 	c.policyPages(mux)
+	c.rulePages(mux)
 	c.quarantinePages(mux)
 	c.alarmPages(mux)
 	c.queuePages(mux)

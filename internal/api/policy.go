@@ -103,3 +103,35 @@ type Changed struct {
 	Before string `json:"before,omitempty"` // as it is written; "" where the key is not there, and its default holds
 	After  string `json:"after,omitempty"`
 }
+
+// ConditionAsk is a condition of a rule that is tried.
+type ConditionAsk struct {
+	When  string `json:"when" required:"true" doc:"The condition, as in when of a rule"`
+	Check bool   `json:"check,omitempty" doc:"The rule names checks, so that there is no score"`
+}
+
+// ConditionChecked says what is wrong with a condition; nothing where it can be worked out.
+type ConditionChecked struct {
+	Mistakes []Mistake `json:"mistakes"`
+}
+
+// Mistake is a place in a condition, from 1, the column in characters, and what is wrong there.
+type Mistake struct {
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
+// Facts are what a condition can ask.
+type Facts struct {
+	Facts     []Fact `json:"facts"`
+	Functions []Fact `json:"functions"` // of what the checks found
+}
+
+// Fact is one of them.
+type Fact struct {
+	Name string `json:"name"`
+	Type string `json:"type,omitempty"`
+	From string `json:"from,omitempty"` // the stage from which on it is known; before it a condition that asks it is not true
+	Doc  string `json:"doc"`
+}

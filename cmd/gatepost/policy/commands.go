@@ -18,7 +18,7 @@ import (
 
 // Commands are those of the noun, but for "policy default", which asks no daemon.
 func Commands() []cli.Command {
-	return []cli.Command{
+	return append([]cli.Command{
 		{Words: "policy show", Args: "[VERSION] [--config PATH] [--json]", Doc: "say which version of the policy is in force, since when and by whom, or tell of another", Run: show},
 		{Words: "policy versions", Args: "[--limit N] [--config PATH] [--json]", Doc: "list the versions of the policy, the newest first", Run: list},
 		{Words: "policy export", Args: "[VERSION] [--config PATH]", Doc: "print the policy in force, or one of its versions, as a document", Run: export},
@@ -27,7 +27,7 @@ func Commands() []cli.Command {
 		{Words: "policy apply", Args: "FILE [--comment TEXT] [--confirm 10m] [--expect VERSION] [--config PATH] [--json]", Doc: "publish a file as the policy of all nodes; --confirm: it is undone unless confirmed in that time; --expect: only while that version is in force", Run: apply},
 		{Words: "policy confirm", Args: "[VERSION] [--config PATH] [--json]", Doc: "say that a version which waits for it may stay", Run: confirm},
 		{Words: "policy rollback", Args: "[VERSION] [--comment TEXT] [--confirm 10m] [--config PATH] [--json]", Doc: "publish an earlier version again; without a number, the one before", Run: rollback},
-	}
+	}, conditionCommands()...)
 }
 
 // version reads the number of a version; 0 for none.

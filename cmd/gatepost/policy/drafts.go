@@ -100,7 +100,34 @@ func (d *Desk) edit(ctx context.Context, in *Edit) (*api.Draft, error) {
 	if err != nil {
 		return nil, &control.Fault{Status: http.StatusUnprocessableEntity, Message: err.Error(), Hint: "nothing was changed", Field: "set"}
 	}
+	if text, err = move(text, in.Move); err != nil {
+		return nil, err
+	}
 	return d.keep(ctx, draft, now, text)
+}
+
+// mostMoves bounds those of one edit.
+const mostMoves = 20
+
+// move gives elements other places.
+func move(text []byte, moves []string) ([]byte, error) {
+	wrong := func(message string) error {
+		return &control.Fault{Status: http.StatusUnprocessableEntity, Message: message, Hint: "nothing was changed", Field: "move"}
+	}
+	if len(moves) > mostMoves {
+		return nil, wrong(fmt.Sprintf("move: are %d, at most %d", len(moves), mostMoves))
+	}
+	for _, m := range moves {
+		key, value, ok := cutSet(m)
+		to, err := strconv.Atoi(value)
+		if !ok || err != nil {
+			return nil, wrong(fmt.Sprintf("move: %q is not KEY=NUMBER", short(m)))
+		}
+		if text, err = config.Move(text, key, to); err != nil {
+			return nil, wrong(err.Error())
+		}
+	}
+	return text, nil
 }
 
 func short(text string) string {

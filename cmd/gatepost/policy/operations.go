@@ -31,7 +31,7 @@ type Desk struct {
 
 // Operations are those of the noun. desk is asked at each call.
 func Operations(desk func() *Desk) []control.Operation {
-	return append(draftOperations(desk),
+	return append(append(draftOperations(desk), conditionOperations(desk)...),
 		control.Define(showQuestion(), func(ctx context.Context, in *Some) (*api.Policy, error) { return desk().show(ctx, in) }),
 		control.Define(exportQuestion(), func(ctx context.Context, in *Some) (*control.File, error) { return desk().export(ctx, in) }),
 		control.Define(versionsQuestion(), func(ctx context.Context, in *Page) (*api.Versions, error) { return desk().list(ctx, in) }),
