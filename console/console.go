@@ -133,6 +133,7 @@ func (c *Console) Handler() http.Handler {
 	c.securityPages(mux)
 	c.policyPages(mux)
 	c.rulePages(mux)
+	c.shadowPages(mux)
 	c.quarantinePages(mux)
 	c.alarmPages(mux)
 	c.queuePages(mux)

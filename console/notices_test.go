@@ -67,7 +67,7 @@ func TestNotices(t *testing.T) {
 	s.Options.Frame = func() Frame { return Frame{Mode: gateway.ObserveOnly} }
 	for range 3 {
 		has(t, s.ask("anna", "GET", "/log", nil), 200, `href="/alarms" aria-label="Alarms: 2, the worst warning"`, `class="pill warn" aria-hidden="true">2<`,
-			"rbl.client is left out until", "&lt;b&gt;list", `action="/bypasses/end"`, "!spf is left out", "Observe mode", "!What enforce would have done")
+			"rbl.client is left out until", "&lt;b&gt;list", `action="/bypasses/end"`, "!spf is left out", "Observe mode", "!What enforce would have done", `<use href="#i-bell"/>`, `<symbol id="i-bell"`)
 	}
 	if n := s.asked.Load(); n != 1 {
 		t.Errorf("%d questions for three pages", n)

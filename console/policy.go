@@ -127,6 +127,7 @@ type policyBody struct {
 	Rules      []config.Element
 	Recent     []api.Version
 	WhatIf     bool
+	Shadow     *api.Shadow // nil: there is no such thing here
 }
 
 func (c *Console) policyPage(w http.ResponseWriter, r *http.Request) {
@@ -143,6 +144,9 @@ func (c *Console) policyBody(r *http.Request, p *policies) *policyBody {
 	if p.text != nil {
 		b.Plain, b.Thresholds, b.Checks = plainKnobs(p.text, p.live), thresholdKnobs(p.text, p.live), checksOf(c.sections(), p.text, p.live)
 		b.Rules, _ = config.Elements([]byte(p.Draft.Text), "rule")
+	}
+	if c.offers("policy shadow show") {
+		b.Shadow, _ = ask[*api.Shadow](c, r, "policy shadow show", nil) // it waits for nothing
 	}
 	if list, err := ask[*api.Versions](c, r, "policy versions", url.Values{"limit": {"5"}}); err == nil { // without a store there is no list
 		b.Recent = list.Versions

@@ -65,7 +65,7 @@ import (
 
 // parse reads every template at the start, so that a mistake in one ends it and no request.
 func (c *Console) parse() (map[string]*template.Template, error) {
-	base, err := template.New("layout.html").Funcs(functions(c.assets)).ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/people.html")
+	base, err := template.New("layout.html").Funcs(functions(c.assets)).ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/people.html", "pages/parts_whatif.html")
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
@@ -76,7 +76,7 @@ func (c *Console) parse() (map[string]*template.Template, error) {
 	out := map[string]*template.Template{}
 	for _, name := range names {
 		key := strings.TrimSuffix(path.Base(name), ".html")
-		if key == "layout" || key == "parts" || key == "people" {
+		if key == "layout" || key == "people" || strings.HasPrefix(key, "parts") {
 			continue
 		}
 		t, err := base.Clone()

@@ -32,6 +32,7 @@ const (
 // whatIfView is what a draft would have done, as the panel shows it.
 type whatIfView struct {
 	*api.Simulation
+	Head    string // in place of what was asked for
 	Problem string // why there is no answer
 	Drafted bool   // there is a draft; else it is what is in force
 	// Enforced says that it is judged as if the mode were enforce.

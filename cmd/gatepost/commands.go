@@ -19,6 +19,7 @@ import (
 	rcpts "gatepost/cmd/gatepost/recipients"
 	histories "gatepost/cmd/gatepost/reputation"
 	nexthop "gatepost/cmd/gatepost/route"
+	"gatepost/cmd/gatepost/shadow"
 	"gatepost/cmd/gatepost/strangers"
 	"gatepost/cmd/gatepost/whatif"
 	"gatepost/internal/cli"
@@ -39,7 +40,7 @@ func groups() []cli.Group {
 		{Title: "Its two documents, and versions of the policy", Commands: slices.Concat([]cli.Command{
 			{Words: "config default", Doc: "print a commented gatepost.toml with every default", Run: configDefault},
 			{Words: "policy default", Doc: "print a commented policy.toml with every default", Run: policyDefault},
-		}, policy.Commands(), whatif.Commands(), []cli.Command{
+		}, policy.Commands(), whatif.Commands(), shadow.Commands(), []cli.Command{
 			{Words: "explain", Args: "NAME", Doc: "say what a key, a table or a check does, its default and its RFC", Run: explain},
 		})},
 		{Title: "Coming from another gateway", Commands: []cli.Command{

@@ -19,7 +19,7 @@ import (
 
 // openJournal makes the journal with its sinks: stdout, and syslog where the document names it.
 func openJournal(d *daemon) (*journal.Journal, error) {
-	d.tail = maillog.NewTail(d.store)
+	d.tail = maillog.NewTail(d.versions.shadow.Before(d.store))
 	sinks := []journal.Sink{journal.NewWriter("stdout", d.e.Out, 0)}
 	if where := d.bootstrap.Log.Syslog; where != "" && where != "none" {
 		network, address, _ := strings.Cut(where, ":")

@@ -9,35 +9,46 @@ import (
 	"slices"
 	"strings"
 
+	"gatepost/cmd/gatepost/shadow"
 	"gatepost/cmd/gatepost/whatif"
 	"gatepost/filters"
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
+	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/replay"
 )
 
-// simulateOperations are those of what-if, and of entries of lists, which are tried by it.
+// simulateOperations are those of what-if, of drafts that run in the shadow, and of entries of lists, which are tried by it.
 func (d *daemon) simulateOperations() []control.Operation {
+	d.versions.shadow.Ended = func(s *api.Shadow) {
+		if note := d.noting(); note != nil {
+			note(context.Background(), control.Entry{Actor: access.Actor{Name: "gatepost", Via: access.BySelf}, Operation: "policy shadow stop", Change: shadow.Change(s)})
+		}
+	}
 	desk := d.whatIf()
-	return append(desk.Operations(), d.entryOperations(desk)...)
+	return slices.Concat(desk.Operations(), d.entryOperations(desk), shadow.Operations(&shadow.Desk{Runner: &d.versions.shadow, Draft: d.draft, Version: d.versionText}))
 }
 
 // whatIf is what judges recorded mail again.
 func (d *daemon) whatIf() *whatif.Desk {
-	return whatif.New(whatif.Desk{Log: d.readLog(), Draft: d.draft, Version: func(ctx context.Context, number int64) ([]byte, error) {
-		v, err := d.versions.desk.Version(ctx, number)
-		if err != nil {
-			return nil, err
-		}
-		return v.Text, nil
-	}, Marks: func(ctx context.Context, f *quarantine.Filter) ([]quarantine.Row, error) {
+	return whatif.New(whatif.Desk{Log: d.readLog(), Draft: d.draft, Version: d.versionText, Marks: func(ctx context.Context, f *quarantine.Filter) ([]quarantine.Row, error) {
 		if d.vault == nil {
 			return nil, nil
 		}
 		return d.vault.Find(ctx, f)
 	}})
+}
+
+// versionText is the document of a version.
+func (d *daemon) versionText(ctx context.Context, number int64) ([]byte, error) {
+	v, err := d.versions.desk.Version(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	return v.Text, nil
 }
 
 // draft builds a policy to judge recorded mail by, and puts nothing in force; without a text it is that in force. stale are the

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatepost/cmd/gatepost/policy"
+	"gatepost/cmd/gatepost/shadow"
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
 	"gatepost/internal/access"
@@ -20,8 +21,9 @@ import (
 // policyVersions is what publishes and follows versions of the policy.
 type policyVersions struct {
 	*versions.Keeper
-	desk  *policy.Desk
-	meter *versions.Meter // of what becomes of mail
+	desk   *policy.Desk
+	meter  *versions.Meter // of what becomes of mail
+	shadow shadow.Runner   // a draft that judges beside what is in force
 }
 
 // openVersions makes what publishes and follows versions of the policy. c is what the daemon was started with: where that is a

@@ -114,3 +114,37 @@ export async function pictures(t, { path, look }) {
   await t.go(path);
   await t.look(look);
 }
+
+// rule writes a rule that counts, and returns what is wrong with its condition, and the rules of the draft where nothing is.
+export async function rule(t, { fields, look }) {
+  const { page } = t;
+  await t.go("/policy/rules/new");
+  for (const [name, value] of Object.entries(fields)) await page.locator(`[name="f:${name}"]`).fill(value);
+  await page.locator("[name='f:observe']").uncheck();
+  t.allow(/status of 422/);
+  await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Save in the draft" }).click()]);
+  if (look) await t.look(look);
+  return { wrong: await page.locator("#mistakes").innerText({ timeout: 1 }).catch(() => ""), rules: await page.locator(".tbl tbody tr th").allInnerTexts() };
+}
+
+// shadow lets the draft run in the shadow. counted waits until so many messages are counted, and stops it.
+export async function shadow(t) {
+  const { page } = t;
+  await t.go("/policy/shadow");
+  await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Let it run" }).click()]);
+  return page.locator("main").innerText();
+}
+export async function counted(t, { text, look }) {
+  const { page } = t, end = Date.now() + t.patience;
+  for (;;) {
+    await t.go("/policy/shadow");
+    if ((await page.locator("main").innerText()).includes(text)) break;
+    t.is(Date.now() < end, `the shadow run does not say ${text}`);
+    await page.waitForTimeout(200);
+  }
+  if (look) await t.look(look);
+  const said = await page.locator("main").innerText();
+  await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Stop it now" }).click()]);
+  await page.getByRole("heading", { name: "The last one" }).waitFor();
+  return said;
+}
