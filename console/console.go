@@ -74,6 +74,7 @@ type Options struct {
 	Thresholds func(rcpt string) (gateway.Thresholds, string)
 	Logger     *slog.Logger
 	Sections   func() config.Sections // the tables of the policy that checks describe; nil: none
+	Served     func() bool            // whether mail is accepted for some domain; nil: it is
 }
 
 // Console answers browsers and programs.
@@ -142,6 +143,7 @@ func (c *Console) Handler() http.Handler {
 	c.auditPages(mux)
 	c.healthPages(mux)
 	c.nodePages(mux)
+	c.beginPages(mux)
 	mux.HandleFunc("/", c.nowhere)
 	return c.guard(http.NewCrossOriginProtection().Handler(mux))
 }

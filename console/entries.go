@@ -94,6 +94,8 @@ type listsBody struct {
 	Own     *api.Entries // recipients' own lists
 	Note    string       // what cannot be filled in
 	From    string       // the message that led here
+	Form    *serverForm      // a domain with its server
+	Tested  *api.RouteTested // of a route of the draft
 }
 
 // listPage is a page of lists: its template, which is its path too, its title, and the lists on it.
@@ -125,26 +127,39 @@ func (c *Console) listsPage(w http.ResponseWriter, r *http.Request) {
 
 // showLists shows a page of lists, or shows it again with what was wrong.
 func (c *Console) showLists(w http.ResponseWriter, r *http.Request, l listPage, wrong error) {
-	p, err := c.policies(r)
+	b, err := c.listsBody(r, l)
 	if err != nil {
 		c.failed(w, r, err)
 		return
+	}
+	c.sendLists(w, r, l, b, wrong)
+}
+
+// listsBody gathers what a page of lists shows.
+func (c *Console) listsBody(r *http.Request, l listPage) (*listsBody, error) {
+	p, err := c.policies(r)
+	if err != nil {
+		return nil, err
 	}
 	b := &listsBody{policies: p, Lists: l.lists}
 	for i := range b.Lists {
 		b.Lists[i].fill(p.Draft.Text, time.Now())
 	}
 	if l.name == "domains" {
-		b.Domains = domainsOf(p)
+		b.Domains, b.Form = domainsOf(p), serverFormOf(r, "/domains/server", "Save in the draft")
 	} else if err := c.countHits(r, b); err != nil {
-		c.failed(w, r, err)
-		return
+		return nil, err
 	}
 	if named := l.named(r.PostFormValue("list")); named != nil {
 		named.fillForm(r.PostForm)
 	} else if l.name == "lists" {
 		b.prefill(r.URL.Query(), access.Of(r.Context()).Name, time.Now())
 	}
+	return b, nil
+}
+
+// sendLists shows what was gathered.
+func (c *Console) sendLists(w http.ResponseWriter, r *http.Request, l listPage, b *listsBody, wrong error) {
 	if wrong != nil {
 		c.again(w, r, l.name, l.title, b, wrong)
 		return

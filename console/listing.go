@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatepost/internal/access"
+	"gatepost/internal/api"
 )
 
 // Bounds of what is listed of an operation's answer.
@@ -58,6 +59,7 @@ type listing struct {
 	Title, Note string
 	Sections    []section
 	Ask         *asking
+	Doctor      *api.DoctorLook // nil on all pages but that of TLS and DNS
 }
 
 // asking is a form of one field above the sections.

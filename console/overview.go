@@ -25,6 +25,7 @@ type overviewView struct {
 	Status *api.Status // nil for whoever may not see it
 	Away   string      // why it is not shown
 	Now    time.Time
+	Begin  bool // nothing is accepted yet, and who looks may set it up
 }
 
 // tile is a number with its share.
@@ -66,6 +67,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 			v.Away = "The state of servers and parts cannot be asked now. The log of the daemon tells why under " + c.logged(r, err) + "."
 		}
 	}
+	v.Begin = !c.setUp() && actor.May(access.PolicyPublish)
 	c.show(w, r, http.StatusOK, "overview", "Overview", v)
 }
 

@@ -34,6 +34,8 @@ func (c *Console) policyPages(mux *http.ServeMux) {
 	c.page(mux, "POST /domains", access.PolicyDraft, c.elementAdd)
 	c.page(mux, "POST /domains/edit", access.PolicyDraft, c.policyEdit)
 	c.page(mux, "POST /domains/remove", access.PolicyDraft, c.elementRemove)
+	c.page(mux, "POST /domains/test", access.PolicyDraft, c.domainTest)
+	c.page(mux, "POST /domains/server", access.PolicyDraft, c.domainServer)
 }
 
 // policies is the state that all these pages begin with.

@@ -69,7 +69,7 @@ func (d decoding) Prepare(_ context.Context, _ int64, text []byte) (versions.Pre
 	_ = p
 	return decoded{d, string(text)}, problems, nil
 }
-func (d decoding) File() []byte          { return []byte(policyFile) }
+func (d decoding) File() []byte          { return []byte(*d.in) }
 func (d decoding) Guard() versions.Guard { return versions.Guard{} }
 
 type decoded struct {

@@ -2,8 +2,10 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 
 	"gatepost/internal/access"
+	"gatepost/internal/api"
 )
 
 // senderPages are those of strangers, of what is known of senders, of reports that others sent, and of TLS and DNS.
@@ -13,6 +15,7 @@ func (c *Console) senderPages(mux *http.ServeMux) {
 	c.page(mux, "GET /senders", access.SendersRead, c.sendersPage)
 	c.page(mux, "GET /reports", access.ReportsRead, c.reportsPage)
 	c.page(mux, "GET /tls", access.SystemRead, c.tlsPage)
+	c.page(mux, "POST /tls/check", access.SystemChange, c.tlsCheck)
 }
 
 func (c *Console) greylistPage(w http.ResponseWriter, r *http.Request) {
@@ -56,7 +59,16 @@ func (c *Console) reportsPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) tlsPage(w http.ResponseWriter, r *http.Request) {
-	l := &listing{Title: "TLS and DNS", Note: "What senders see of us. gatepost doctor looks at it from outside, and tells records to paste."}
+	l := &listing{Title: "TLS and DNS", Note: "What senders see of us.", Doctor: c.lookOf(r, "dns.", "domain.", "host.", "listener.", "web.")}
 	c.listedPage(w, r, l, c.sectionOf(r, access.SystemRead, "Certificates", "There is none.", "tls status", nil), c.sectionOf(r, access.SystemRead, "TLSA records", "None is published.", "tls tlsa", nil),
 		c.sectionOf(r, access.SystemRead, "MTA-STS policies", "None is published or known.", "mta-sts show", nil), c.sectionOf(r, access.SystemRead, "DNS lists", "None is asked.", "rbl status", nil))
+}
+
+// tlsCheck has the doctor look at what senders see.
+func (c *Console) tlsCheck(w http.ResponseWriter, r *http.Request) {
+	if _, err := ask[*api.DoctorLook](c, r, "doctor run", url.Values{"only": {"dns", "domain", "host", "listener", "web"}}); err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	c.done(w, r, "/tls", "It is being looked at. What is found stands here in a minute at most.")
 }

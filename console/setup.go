@@ -121,7 +121,11 @@ func (c *Console) enterBy(w http.ResponseWriter, r *http.Request, f setupForm) {
 		c.show(w, r, http.StatusOK, "login", "Sign in", loginForm{To: "/", Token: in.Token, More: true, Passkey: in.Passkey, NoCode: in.NoCode})
 	case err == nil:
 		c.letIn(w, r, in.Token)
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		to := "/"
+		if !f.Redeem && !c.setUp() {
+			to = "/begin"
+		}
+		http.Redirect(w, r, to, http.StatusSeeOther)
 	case told:
 		f.Problem = sentence(fault.Error())
 		fault.TellRetry(w.Header())

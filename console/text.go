@@ -84,7 +84,7 @@ func longText(s string) long {
 // functions are what templates call.
 func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
-		"diff": diffLines,
+		"diff": diffLines, "add": func(a, b int) int { return a + b }, "stepword": stepWord, "ago": func(now, then time.Time) string { return agoText(now.Sub(then)) },
 		"adder": func(v *view, l entryList, action string) map[string]any {
 			return map[string]any{"View": v, "List": l, "Action": action, "Tries": l.Tries()}
 		},
@@ -204,4 +204,19 @@ func capital(s string) string {
 		return ""
 	}
 	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+// agoText is how long ago something was, in the unit that people would say.
+func agoText(d time.Duration) string {
+	for _, u := range [...]struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		if n := int(d / u.of); n > 1 {
+			return strconv.Itoa(n) + " " + u.name + "s"
+		} else if n == 1 {
+			return "1 " + u.name
+		}
+	}
+	return "a moment"
 }

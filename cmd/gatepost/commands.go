@@ -57,7 +57,7 @@ func groups() []cli.Group {
 			{Words: "auth", Args: "FILE.eml --ip ADDR --helo NAME --from ADDRESS [--to ADDRESS] [--dns SERVER] [--config PATH] [--json]", Doc: "tell what sender authentication says of a message, and why; - is the standard input", Run: auth},
 			{Words: "mime", Args: "FILE.eml [--json]", Doc: "print what a message is made of, and where mail clients would read it differently; - is the standard input", Run: mimeTree},
 		}},
-		{Title: "Where mail goes, and who exists", Commands: slices.Concat(nexthop.Commands(), []cli.Command{
+		{Title: "Where mail goes, and who exists", Commands: slices.Concat(nexthop.Commands(), nexthop.RecordCommands(), []cli.Command{
 			{Words: "route", Args: "ADDRESS... [--config PATH] [--json]", Doc: "tell where the mail of an address goes, by which route and by which lines of the configuration", Run: route},
 		}, rcpts.Commands())},
 		{Title: "Mail that waits for its route (the spool)", Commands: queue.Commands()},

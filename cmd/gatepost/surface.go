@@ -35,6 +35,7 @@ func (d *daemon) operations() []control.Operation {
 		d.routeOperations(),
 		d.doctorOperations(),
 		d.linkOperations(),
+		d.recordOperations(),
 	)
 }
 

@@ -48,3 +48,26 @@ type RouteTryStep struct {
 	Fix     []string `json:"fix,omitempty"`   // what to do, a line each
 	Took    float64  `json:"ms"`
 }
+
+// RecordsAsk names a domain whose records in DNS are told.
+type RecordsAsk struct {
+	Domain string `json:"domain" required:"true" doc:"The domain; it need not be served yet"`
+}
+
+// DomainRecords are the records of a domain whose mail comes in here, to paste into its zone.
+type DomainRecords struct {
+	Domain  string      `json:"domain"`
+	Host    string      `json:"host"` // this gateway
+	Records []DNSRecord `json:"records"`
+}
+
+// DNSRecord is one of them.
+type DNSRecord struct {
+	Kind   string   `json:"kind"`   // MX, TXT, A, AAAA, TLSA
+	About  string   `json:"about"`  // MX, address, SPF, DMARC, TLS reports, MTA-STS, TLSA
+	Line   string   `json:"line"`   // as zone files have it
+	Why    string   `json:"why"`    // what it is for
+	Needed bool     `json:"needed"` // without it no mail comes in
+	State  string   `json:"state"`  // published; other: something else is, see found; missing; unknown: DNS does not tell, or it is not looked for
+	Found  []string `json:"found,omitempty"`
+}

@@ -1,0 +1,251 @@
+package console
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gatepost/internal/api"
+	"gatepost/internal/config"
+	"gatepost/internal/control"
+)
+
+// serverForm is a domain and the server behind it, as a form has them.
+type serverForm struct {
+	Domain, Host, Port, TLS, ServerName, Pins string
+	Action                                    string // where the form is sent
+	Next                                      string // the button that saves it
+	Tested                                    *api.RouteTested
+}
+
+// TLSModes are the words of tls of a route, as people read them.
+func (f *serverForm) TLSModes() []pair {
+	return []pair{{"required", "Required, and the name is checked"}, {"fingerprint", "Required, one certificate only"}, {"opportunistic", "If it is offered"}, {"dane", "As its TLSA records say"}, {"none", "None"}}
+}
+
+func serverFormOf(r *http.Request, action, next string) *serverForm {
+	f := &serverForm{Action: action, Next: next, Domain: "", Port: "25", TLS: "opportunistic"}
+	if r.Method != http.MethodPost {
+		return f
+	}
+	v := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+	f.Domain, f.Host, f.Port, f.TLS, f.ServerName, f.Pins = strings.ToLower(v("domain")), v("host"), v("port"), v("tls"), v("server_name"), v("fingerprints")
+	f.Port, f.TLS = cmp.Or(f.Port, "25"), cmp.Or(f.TLS, "opportunistic")
+	return f
+}
+
+// server is a server as route test takes one: its own name, or an address, with a port.
+func (f *serverForm) fields() url.Values {
+	return values("host", f.Host, "port", f.Port, "tls", f.TLS, "server_name", f.ServerName, "fingerprints", f.Pins, "domain", f.Domain)
+}
+
+// check finds what the form lacks.
+func (f *serverForm) check() error {
+	for _, x := range [...]pair{{"domain", f.Domain}, {"host", f.Host}} {
+		if x.Value == "" {
+			return &control.Fault{Status: http.StatusBadRequest, Field: x.Name, Message: map[string]string{"domain": "the domain is needed", "host": "the server is needed"}[x.Name]}
+		}
+	}
+	if n, err := strconv.Atoi(f.Port); err != nil || n < 1 || n > 65535 {
+		return &control.Fault{Status: http.StatusBadRequest, Field: "port", Message: "the port is a number from 1 to 65535"}
+	}
+	return nil
+}
+
+// tryServer tries the server of a form. An error is of the form, or of the gateway.
+func (c *Console) tryServer(r *http.Request, f *serverForm) (*api.RouteTested, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	return ask[*api.RouteTested](c, r, "route test", f.fields())
+}
+
+// errTried says that a server does not take mail: it is not saved.
+func errTried() error {
+	return &control.Fault{Status: http.StatusUnprocessableEntity, Message: "the server was tried and does not take mail: nothing was saved", Hint: "what to do stands at the step that failed"}
+}
+
+// edit is how the draft says what the form says: the domain with a route of its own, or with one that leads there already. What the draft
+// said of the domain before goes.
+func (f *serverForm) edit(p *policies) url.Values {
+	var set, remove []string
+	keep := "" // the route of before, where others use it
+	if p.text != nil {
+		for i := range p.text.Domains {
+			d := &p.text.Domains[i]
+			if !strings.EqualFold(d.Name, f.Domain) {
+				continue
+			}
+			remove = append(remove, "domain["+strconv.Itoa(i+1)+"]")
+			if f.used(p, d.Route) > 1 {
+				keep = d.Route
+				continue
+			}
+			for j := range p.text.Routes {
+				if p.text.Routes[j].Name == d.Route {
+					remove = append(remove, "route["+strconv.Itoa(j+1)+"]")
+				}
+			}
+		}
+	}
+	name := f.routeName(p, keep)
+	hop := "host = " + tomlText(f.Host)
+	if _, err := netip.ParseAddr(f.Host); err != nil {
+		for _, way := range [...]string{"mx", "srv"} {
+			if of, ok := strings.CutPrefix(f.Host, way+":"); ok {
+				hop = way + " = " + tomlText(of)
+			}
+		}
+	}
+	route := []string{"name = " + tomlText(name), "tls = " + tomlText(f.TLS), "next_hop = [{ " + hop + ", port = " + f.Port + " }]"}
+	if f.ServerName != "" && f.TLS == "required" { // else nobody looks at the name, and the policy refuses it
+		route = append(route, "server_name = "+tomlText(f.ServerName))
+	}
+	if pins := strings.FieldsFunc(f.Pins, func(c rune) bool { return c == ',' || c == ' ' }); len(pins) > 0 && f.TLS == "fingerprint" {
+		for i := range pins {
+			pins[i] = tomlText(pins[i])
+		}
+		route = append(route, "fingerprints = ["+strings.Join(pins, ", ")+"]")
+	}
+	set = append(set, "route[]={ "+strings.Join(route, ", ")+" }", "domain[]={ name = "+tomlText(f.Domain)+", route = "+tomlText(name)+" }")
+	return url.Values{"set": set, "remove": remove}
+}
+
+// used is how many domains of a draft take a route.
+func (f *serverForm) used(p *policies, route string) (n int) {
+	for i := range p.text.Domains {
+		if p.text.Domains[i].Route == route {
+			n++
+		}
+	}
+	for i := range p.text.Recipients {
+		if p.text.Recipients[i].Route == route {
+			n++
+		}
+	}
+	return n
+}
+
+// routeName is a name for the route that the draft does not have yet, or has for this domain alone.
+func (f *serverForm) routeName(p *policies, keep string) string {
+	taken := func(name string) bool {
+		return name == keep || p.text != nil && slices.ContainsFunc(p.text.Routes, func(x config.Route) bool { return x.Name == name }) && !f.only(p, name)
+	}
+	name := "internal"
+	for i := 1; taken(name); i++ {
+		name = strings.Map(func(c rune) rune {
+			if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' {
+				return c
+			}
+			return '-'
+		}, f.Domain)
+		if i > 1 {
+			name += "-" + strconv.Itoa(i)
+		}
+	}
+	return name
+}
+
+// only reports whether a route of the draft is that of the form's domain and of no other, and goes with it.
+func (f *serverForm) only(p *policies, route string) bool {
+	return f.used(p, route) == 1 && slices.ContainsFunc(p.text.Domains, func(d config.Domain) bool { return strings.EqualFold(d.Name, f.Domain) && d.Route == route })
+}
+
+// saveServer saves what a form says in the draft, where the draft can be published then. The error of a draft that another changed
+// meanwhile is a fault.
+func (c *Console) saveServer(r *http.Request, f *serverForm, p *policies) error {
+	fields := f.edit(p)
+	if err := c.wouldBe(p.Draft.Text, fields); err != nil {
+		return err
+	}
+	if len(fields["remove"]) == 0 {
+		delete(fields, "remove")
+	}
+	if tag := r.PostFormValue(etagField); tag != "" {
+		fields.Set("If-Match", tag)
+	}
+	_, err := ask[*api.Draft](c, r, "policy edit", fields)
+	return err
+}
+
+// wouldBe finds why a draft could not be published after a change.
+func (c *Console) wouldBe(text string, fields url.Values) error {
+	var changes []config.Change
+	for _, set := range fields["set"] {
+		key, value, _ := strings.Cut(set, "[]=")
+		changes = append(changes, config.Change{Key: key + "[]", Value: config.ElementOf(value)})
+	}
+	for _, key := range fields["remove"] {
+		changes = append(changes, config.Change{Key: key, Remove: true})
+	}
+	edited, err := config.Edit([]byte(text), changes)
+	if err != nil {
+		return &control.Fault{Status: http.StatusUnprocessableEntity, Message: "nothing was saved: " + err.Error()}
+	}
+	_, problems := config.DecodePolicy(config.PolicyFile, edited, c.sections())
+	for _, x := range problems {
+		if !x.Warning {
+			return &control.Fault{Status: http.StatusUnprocessableEntity, Message: "nothing was saved: " + x.Key + " " + x.Message, Hint: x.Instead}
+		}
+	}
+	return nil
+}
+
+// fault is an error as a page tells it; nil where it is none that whoever asks can do something about.
+func fault(err error) *control.Fault {
+	f, _ := errors.AsType[*control.Fault](err)
+	return f
+}
+
+// stepWord is what a step of a try of a route is about.
+func stepWord(step string) string {
+	if w, ok := map[string]string{"find": "Find the server:", "policy": "What its domain publishes:", "connect": "Connect", "banner": "It greets:", "ehlo": "EHLO:", "tls": "Encryption:", "certificate": "Certificate:", "login": "Log in", "size": "Size:",
+		"takes": "Takes", "refuses": "Refuses who cannot exist:"}[step]; ok {
+		return w
+	}
+	return step
+}
+
+// domainTest tries the way of a domain or of a route of the draft.
+func (c *Console) domainTest(w http.ResponseWriter, r *http.Request) {
+	page := listPageOf(r)
+	b, err := c.listsBody(r, page)
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	b.Form = &serverForm{Action: b.Form.Action, Next: b.Form.Next, Port: "25", TLS: "opportunistic"} // it was not sent
+	fields := with(posted(r, "domain", "route"), "draft", "true")
+	b.Tested, err = ask[*api.RouteTested](c, r, "route test", fields)
+	c.sendLists(w, r, page, b, err)
+}
+
+// domainServer tries the server of a new domain, and saves both in the draft where it takes mail: with warnings too, with errors not.
+func (c *Console) domainServer(w http.ResponseWriter, r *http.Request) {
+	page := listPageOf(r)
+	b, err := c.listsBody(r, page)
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	b.Form.Tested, err = c.tryServer(r, b.Form)
+	if err == nil && r.PostFormValue("do") == "save" {
+		if err = errTried(); b.Form.Tested.Verdict != api.RouteFail {
+			err = c.saveServer(r, b.Form, b.policies)
+		}
+		if err == nil {
+			text := b.Form.Domain + " was saved in the draft. Nothing is in force until it is published."
+			if b.Form.Tested.Verdict == api.RouteWarn {
+				text = b.Form.Domain + " was saved in the draft. Its server takes mail, with warnings: test it to see them."
+			}
+			c.done(w, r, "/domains", text)
+			return
+		}
+	}
+	c.sendLists(w, r, page, b, err)
+}
