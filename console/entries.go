@@ -89,11 +89,11 @@ type listsBody struct {
 	*policies
 	Lists   []entryList
 	Domains []domainKnobs
-	Counted bool         // hits are counted; then also:
-	Trouble string       // why they are not known, or not all of them
-	Own     *api.Entries // recipients' own lists
-	Note    string       // what cannot be filled in
-	From    string       // the message that led here
+	Counted bool             // hits are counted; then also:
+	Trouble string           // why they are not known, or not all of them
+	Own     *api.Entries     // recipients' own lists
+	Note    string           // what cannot be filled in
+	From    string           // the message that led here
 	Form    *serverForm      // a domain with its server
 	Tested  *api.RouteTested // of a route of the draft
 }

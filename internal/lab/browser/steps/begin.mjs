@@ -1,0 +1,64 @@
+// Steps of the first run, behind the first owner's sign-in.
+
+// first becomes the owner and comes to the wizard, whatever page was asked for.
+export async function first(t, { code, name, password }) {
+  const { page } = t;
+  await t.go("/log");
+  for (const [label, text] of [["Code", code], ["Your name", name], ["Password", password], ["The same password again", password]])
+    await page.getByLabel(label, { exact: label === "Password" }).first().fill(text);
+  await page.getByRole("button", { name: "Begin" }).click();
+  await page.getByRole("heading", { level: 1, name: "Set up Gatepost" }).waitFor();
+  t.same(new URL(page.url()).pathname, "/begin", "where the owner is led");
+}
+
+// host has the name of the host looked at, and waits for what is found.
+export async function host(t) {
+  const { page } = t;
+  await page.getByRole("button", { name: "Check the name" }).click();
+  await page.locator("#begin .probe li").first().waitFor();
+  await t.look("begin-host");
+  const found = await page.locator("#begin .probe").innerText();
+  await page.getByRole("link", { name: "Next: your mail server" }).click();
+  await page.getByRole("heading", { name: "Where does accepted mail go?" }).waitFor();
+  return found;
+}
+
+// server fills in the form and sends it by a button; it returns what the live test says, or where the page went on.
+export async function server(t, { domain, host, port, tls, do: button, look, refused }) {
+  const { page } = t;
+  const form = page.locator("form", { has: page.locator("input[name=host]") });
+  await form.getByLabel("Domain").fill(domain);
+  await form.getByLabel("Your mail server").fill(host);
+  await form.getByLabel("Port").fill(port);
+  await form.getByLabel("TLS to this server").selectOption(tls);
+  if (refused) t.allow(/status of 422/);
+  await Promise.all([page.waitForEvent("load"), page.getByRole("button", { name: button, exact: true }).click()]);
+  if (look) await t.look(look);
+  const tested = page.locator("#tested");
+  if (await tested.count() === 0) return new URL(page.url()).search;
+  return await tested.innerText();
+}
+
+// dns looks at the lines to paste, loads the page again, and goes on.
+export async function dns(t) {
+  const { page } = t;
+  await t.go("/begin");
+  t.is(/corp\.test\. 3600 IN MX 10 /.test(await page.locator("#begin").innerText()), "the MX line is not there");
+  await t.look("begin-dns");
+  const lines = await page.locator("#begin code").allInnerTexts();
+  await page.getByRole("link", { name: "Next: go live" }).click();
+  await page.getByRole("heading", { name: /Accept mail for/ }).waitFor();
+  await t.look("begin-live");
+  return lines;
+}
+
+// live goes live; afterwards there is no such page.
+export async function live(t) {
+  const { page } = t;
+  await page.getByRole("button", { name: "Go live" }).click();
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  const said = await page.getByRole("status").first().innerText();
+  for (const path of ["/setup", "/begin"])
+    t.same((await t.context.request.get(new URL(path, t.base).href)).status(), 404, `the status of ${path} afterwards`);
+  return said;
+}

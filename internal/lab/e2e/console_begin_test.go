@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"gatepost/internal/lab"
+	"gatepost/internal/lab/dnslab"
+	"gatepost/internal/lab/labtest"
+)
+
+// TestConsoleFirstRun goes from a gateway that nobody has set up to the first mail at a real Postfix, in the browser: the server is
+// tried while it is stopped, with a certificate that nobody vouches for, and well; each failure names cause and fix and saves nothing,
+// no mail is accepted before the last step, and what was typed is there after a reload.
+func TestConsoleFirstRun(t *testing.T) {
+	t.Parallel()
+	inner := labtest.Postfix(t, lab.PostfixOptions{Name: "inner.corp.test", TLS: true, Mailboxes: []string{"bob@corp.test", "postmaster@corp.test"}})
+	host, port, err := net.SplitHostPort(inner.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stopped, err := net.SplitHostPort(labtest.ClosedAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, setup{console: "127.0.0.1:0", offers: "-", dns: dnslab.New(t, zones).Addr()})
+	w.policy = "[limits]\n" + noWaits + noGreylist + noRates() // it serves nobody
+	w.start(t)
+	rcpt := func(want string) *client {
+		t.Helper()
+		c := w.hello(t)
+		c.want("250", "MAIL FROM:<alice@example.org>")
+		c.want(want, "RCPT TO:<bob@corp.test>")
+		return c
+	}
+	rcpt("550 5.7.1")
+	b := w.browse(t, lab.BrowserOptions{})
+	b.Step("begin.first", map[string]any{"code": w.setupCode(t), "name": ownerName, "password": operatorPassword}, nil)
+	var found string
+	b.Step("begin.host", nil, &found)
+	if !strings.Contains(found, "host.name") {
+		t.Errorf("of the host: %q", found)
+	}
+	var said string
+	try := func(port, tls, button, look string, refused bool) string {
+		t.Helper()
+		b.Step("begin.server", map[string]any{"domain": "corp.test", "host": host, "port": port, "tls": tls, "do": button, "look": look, "refused": refused}, &said)
+		return said
+	}
+	if got := try(stopped, "opportunistic", "Test", "", false); !strings.Contains(got, "takes no mail") || !strings.Contains(got, "Nobody listens there") || !strings.Contains(got, "Start the mail server") {
+		t.Errorf("stopped: %q", got)
+	}
+	if got := try(port, "required", "Next: DNS", "begin-certificate", true); !strings.Contains(got, "takes no mail") || !strings.Contains(got, "Nobody whom this gateway trusts") || !strings.Contains(got, "ca_file") {
+		t.Errorf("a certificate that nobody vouches for: %q", got)
+	}
+	if got := try(port, "opportunistic", "Test", "", false); !strings.Contains(got, "takes mail") || !strings.Contains(got, "postmaster@corp.test") {
+		t.Errorf("well: %q", got)
+	}
+	if got := try(port, "opportunistic", "Next: DNS", "", false); got != "?step=dns" {
+		t.Errorf("saved: %q", got)
+	}
+	var lines []string
+	b.Step("begin.dns", nil, &lines)
+	if all := strings.Join(lines, "\n"); !strings.Contains(all, "corp.test. 3600 IN MX 10 "+hostname+".") || !strings.Contains(all, "v=spf1") {
+		t.Errorf("lines: %q", lines)
+	}
+	rcpt("550 5.7.1")
+	b.Step("begin.live", nil, &said)
+	if !strings.Contains(said, "corp.test") {
+		t.Errorf("live: %q", said)
+	}
+	c := rcpt("250")
+	c.want("354", "DATA")
+	c.send(plainMail("alice@example.org", "the first", "hello") + ".\r\n")
+	if reply := c.reply(); !strings.HasPrefix(reply, "250 ") {
+		t.Fatal(reply)
+	}
+	if _, err := inner.Maildir("bob@corp.test").Await(labtest.Context(t), 1); err != nil {
+		t.Error(err)
+	}
+}
