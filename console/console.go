@@ -67,6 +67,7 @@ type Frame struct {
 // Options are what a Console is made of.
 type Options struct {
 	Accounts Accounts         // nil: nobody is let in
+	Outside  Outside          // nil: there are accounts of ours only
 	Own      Own              // nil: nobody changes what proves him here
 	Surface  *control.Surface // its Who is set by the console
 	Frame    func() Frame
@@ -110,6 +111,8 @@ func (c *Console) Handler() http.Handler {
 	mux.HandleFunc("GET /login", c.loginPage)
 	mux.HandleFunc("POST /login", c.login)
 	mux.HandleFunc("POST /logout", c.logout)
+	mux.HandleFunc("GET "+issuerPath, c.toIssuer)
+	mux.HandleFunc("GET "+issuerBack, c.fromIssuer)
 	mux.HandleFunc("GET /setup", c.setupPage)
 	mux.HandleFunc("POST /setup", c.setup)
 	mux.HandleFunc("GET /redeem", c.redeemPage)

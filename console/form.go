@@ -122,6 +122,12 @@ type asked struct {
 	Fields       []pair
 	Proof        bool   // asks for the password or a code
 	Problem      string // of the proof
+	Issuer       string // by which somebody proves himself who has no password here; "" for none
+}
+
+// Again leads to the issuer, which is to ask anew, and back.
+func (a *asked) Again() string {
+	return issuerPath + "?" + url.Values{"again": {"1"}, "to": {a.Back}}.Encode()
 }
 
 type pair struct{ Name, Value string }
@@ -163,7 +169,7 @@ func repeated(r *http.Request, without ...string) (out []pair) {
 // askProof asks whoever wants something that matters for his password or a code again; what he gives comes with the same form.
 func (c *Console) askProof(w http.ResponseWriter, r *http.Request, status int, problem string) {
 	q := question{Head: "Confirm that it is you", Text: "Changes of users, tokens and keys want your password again, or a code of your authenticator where you have one.", Button: "Confirm"}
-	c.show(w, r, status, "confirm", q.Head, &asked{question: q, Action: r.URL.RequestURI(), Back: back(r, backOf(r)), Fields: repeated(r), Proof: true, Problem: problem})
+	c.show(w, r, status, "confirm", q.Head, &asked{question: q, Action: r.URL.RequestURI(), Back: back(r, backOf(r)), Fields: repeated(r), Proof: true, Problem: problem, Issuer: c.doors().Issuer})
 }
 
 // proved takes a proof that came with a form. The session goes on under another token.

@@ -33,7 +33,12 @@ type loginForm struct {
 	More                     bool
 	Passkey                  *Ceremony
 	NoCode                   bool
+	In                       bool // somebody is let in, and goes on to To
+	Doors                    Doors
 }
+
+// Link leads to the issuer, and back to where somebody wanted to.
+func (f loginForm) Link() string { return issuerPath + "?" + url.Values{"to": {f.To}}.Encode() }
 
 func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
 	if c.toSetup(w, r) {
@@ -44,7 +49,7 @@ func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	}
-	f := loginForm{To: to}
+	f := loginForm{To: to, Doors: c.doors()}
 	if c.Accounts == nil {
 		f.Problem = "There are no accounts yet on this host."
 	}
@@ -59,7 +64,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := r.PostForm
-	f := loginForm{Name: p.Get("name"), To: ours(p.Get("to"))}
+	f := loginForm{Name: p.Get("name"), To: ours(p.Get("to")), Doors: c.doors()}
 	a := &Attempt{Name: f.Name, Password: p.Get("password"), Code: p.Get("code"), Token: p.Get("token"), Ticket: p.Get("ticket"), Answer: p.Get("answer"), Address: clientOf(r), Agent: cutText(r.UserAgent(), maxAgent)}
 	if c.Accounts == nil || len(a.Name) > maxName || len(a.Password) > maxPassword || len(a.Code) > maxCode || len(a.Token) > maxToken {
 		f.Name, f.Problem = "", "Name or password is wrong."

@@ -103,7 +103,7 @@ func functions(a *assets) template.FuncMap {
 		"when":  func(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"until": func(t time.Time) string { return untilText(time.Until(t)) },
-		"took":  tookText, "points": pointsText, "score": number, "size": sizeText, "count": countText, "initials": initials, "f1": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
+		"took":  tookText, "points": pointsText, "score": number, "size": sizeText, "count": countText, "initials": initials, "source": sourceText, "f1": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
 		"today": func(t time.Time) bool {
 			y, m, d := t.Local().Date()
 			Y, M, D := time.Now().Date()
@@ -219,4 +219,15 @@ func agoText(d time.Duration) string {
 		}
 	}
 	return "a moment"
+}
+
+// sourceText names where an account comes from.
+func sourceText(source string) string {
+	switch source {
+	case "ldap":
+		return "directory"
+	case "oidc":
+		return "issuer"
+	}
+	return "this host"
 }

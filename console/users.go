@@ -138,6 +138,10 @@ func (c *Console) userDo(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		out, failed := ask[*api.Invited](c, r, "user reset", values("name", name, "second", r.PostFormValue("second")))
+		if failed == nil && out.Code == "" {
+			c.done(w, r, to, name+" has no second factor any more.")
+			return
+		}
 		if failed == nil {
 			c.invited(w, r, out, "needs a new password")
 			return

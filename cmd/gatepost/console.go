@@ -8,7 +8,7 @@ import (
 
 // newConsole makes the operators' pages, over what the daemon knows.
 func (d *daemon) newConsole() (*console.Server, error) {
-	c, err := console.New(console.Options{Accounts: consoleAccounts{d.users.Accounts}, Own: consoleOwn{d.users.Accounts}, Frame: d.consoleFrame, Thresholds: d.consoleThresholds, Logger: d.log, Sections: sections, Served: func() bool { return len(d.document.Load().Policy.Domains) > 0 }})
+	c, err := console.New(console.Options{Accounts: consoleAccounts{d.users.Accounts}, Outside: consoleOutside{d, consoleAccounts{d.users.Accounts}}, Own: consoleOwn{d.users.Accounts}, Frame: d.consoleFrame, Thresholds: d.consoleThresholds, Logger: d.log, Sections: sections, Served: func() bool { return len(d.document.Load().Policy.Domains) > 0 }})
 	if err != nil {
 		return nil, err
 	}

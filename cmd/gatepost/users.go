@@ -44,7 +44,8 @@ func (d *daemon) openUsers() error {
 	if d.users.logins, err = makeLogins(d.bootstrap, key, d.log); err != nil {
 		return err
 	}
-	d.users.Accounts, err = accounts.New(accounts.Options{Store: d.data.Accounts(), Key: key, Issuer: "Gatepost " + d.bootstrap.Hostname, Site: d.consoleSite, Notice: d.noticeLogin})
+	d.users.Accounts, err = accounts.New(accounts.Options{Store: d.data.Accounts(), Key: key, Issuer: "Gatepost " + d.bootstrap.Hostname, Site: d.consoleSite, Notice: d.noticeLogin,
+		Outside: d.users.logins.outside(&d.bootstrap.Login)})
 	return err
 }
 

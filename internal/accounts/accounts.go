@@ -36,13 +36,15 @@ type Options struct {
 	Site func() Site
 	// Params of passwords; the zero value: DefaultParams.
 	Params Params
+	// Outside proves people who have no password here.
+	Outside Outside
 	// Notice is told of logins and of failures, for the audit log. It waits for nothing.
 	Notice func(context.Context, Event)
 }
 
 // Event is something about logins that is worth keeping.
 type Event struct {
-	What    string // "login", "login failed", "logout", "first owner", "code used", "confirmed", "passkey added", "passkey removed"
+	What    string // "login", "login failed", "logout", "first owner", "code used", "confirmed", "passkey added", "passkey removed", or what became of an account by its groups
 	User    string // name; "" of a name that nobody has, which may be a password in the wrong field
 	Address netip.Addr
 	How     string // of a login
@@ -64,6 +66,7 @@ type Accounts struct {
 	setup    setup
 	issuer   string
 	site     func() Site
+	outside  Outside
 	notice   func(context.Context, Event)
 }
 
@@ -82,7 +85,7 @@ func New(o Options) (*Accounts, error) {
 	if o.Notice == nil {
 		o.Notice = func(context.Context, Event) {}
 	}
-	return &Accounts{store: o.Store, hasher: newHasher(o.Params), sealer: s, throttle: newThrottle(), issuer: o.Issuer, site: o.Site, notice: o.Notice}, nil
+	return &Accounts{store: o.Store, hasher: newHasher(o.Params), sealer: s, throttle: newThrottle(), issuer: o.Issuer, site: o.Site, outside: o.Outside, notice: o.Notice}, nil
 }
 
 // Sweep removes what is over. It is called now and then.
@@ -110,7 +113,7 @@ func Name(text string) string {
 // named finds the user behind an actor who came by a session or a token.
 func (a *Accounts) named(ctx context.Context, who access.Actor) (User, error) {
 	u, err := a.store.User(ctx, who.Name)
-	if errors.Is(err, ErrNone) || err == nil && u.Disabled {
+	if errors.Is(err, ErrNone) || err == nil && u.out() {
 		return u, &Refusal{Kind: Missing, Message: "there is no such user"}
 	}
 	return u, err
@@ -130,7 +133,7 @@ func (a *Accounts) inSession(ctx context.Context, who access.Actor) (u User, s S
 		return u, s, err
 	}
 	for _, s = range all {
-		if s.ID == who.Session && s.Epoch == u.Epoch && live(s, clock()) {
+		if s.ID == who.Session && s.Epoch == u.Epoch && a.live(s, clock()) {
 			return u, s, nil
 		}
 	}

@@ -3,7 +3,9 @@ package accounts
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -31,7 +33,7 @@ func (a *Accounts) Begin(ctx context.Context, name, password string, from Client
 	if err != nil && !errors.Is(err, ErrNone) {
 		return Step{}, err
 	}
-	now := clock()
+	began, now := time.Now(), clock()
 	if wait := a.throttle.take(name, from.Address, found && from.Address.IsValid() && u.LoginFrom == from.Address.String(), now); wait > 0 {
 		return Step{}, waiting(wait)
 	}
@@ -45,11 +47,20 @@ func (a *Accounts) Begin(ctx context.Context, name, password string, from Client
 		a.throttle.forgive(name, from.Address, false, now)
 		return Step{}, err
 	}
-	if !ok || !found || u.Disabled {
+	var step Step
+	switch asked := a.outside.Directory != nil && name != "" && (!found || u.Source == FromDir); {
+	case asked: // the name of an account of ours never gets there, and no password of one
+		step, err = a.byDirectory(ctx, name, password, from)
+	case !ok || !found || u.out() || u.Source != Local:
 		a.notice(ctx, Event{What: "login failed", User: u.Name, Address: from.Address, Error: "password"})
-		return Step{}, wrong(a.throttle.next(name, from.Address, clock()))
+		err = wrong(a.throttle.next(name, from.Address, clock()))
+	default:
+		return a.passed(ctx, u, from, "password")
 	}
-	return a.passed(ctx, u, from, "password")
+	if err != nil {
+		a.settle(ctx, began)
+	}
+	return step, err
 }
 
 // secrets are those of a user, or of nobody by the same question.
@@ -103,8 +114,13 @@ func (a *Accounts) passed(ctx context.Context, u User, from Client, how string) 
 
 // enter ends a login: it makes the session, under a token that nobody has seen before.
 func (a *Accounts) enter(ctx context.Context, u User, from Client, how string, left int) (Step, error) {
+	return a.enterAt(ctx, u, a.newSession(u, "", from, how), from.Address, left)
+}
+
+// enterAt is enter with a session that is made but for its token.
+func (a *Accounts) enterAt(ctx context.Context, u User, s Session, from netip.Addr, left int) (Step, error) {
 	token := newToken()
-	s := a.newSession(u, token, from, how)
+	s.Digest = digestOf("session", token)
 	if err := a.store.PutSession(ctx, s); err != nil {
 		return Step{}, err
 	}
@@ -114,15 +130,15 @@ func (a *Accounts) enter(ctx context.Context, u User, from Client, how string, l
 	if err := a.trim(ctx, u); err != nil {
 		return Step{}, err
 	}
-	a.throttle.forgive(u.Name, from.Address, true, clock())
-	a.notice(ctx, Event{What: "login", User: u.Name, Address: from.Address, How: how})
+	a.throttle.forgive(u.Name, from, true, clock())
+	a.notice(ctx, Event{What: "login", User: u.Name, Address: from, How: s.How})
 	return Step{Token: token, User: u, Left: left}, nil
 }
 
 // pendingOf finds a login that waits for its second factor.
 func (a *Accounts) pendingOf(ctx context.Context, pending string) (Session, User, error) {
 	s, u, err := a.store.Session(ctx, digestOf("session", clipToken(pending)))
-	if errors.Is(err, ErrNone) || err == nil && (!s.Pending || u.Disabled || s.Epoch != u.Epoch || clock().Sub(s.Created) >= PendingTime) {
+	if errors.Is(err, ErrNone) || err == nil && (!s.Pending || u.out() || s.Epoch != u.Epoch || clock().Sub(s.Created) >= PendingTime) {
 		return s, u, ended()
 	}
 	return s, u, err
@@ -213,7 +229,7 @@ func (a *Accounts) Redeem(ctx context.Context, code, password string, from Clien
 	if err == nil {
 		u, err = a.store.UserByID(ctx, id)
 	}
-	if errors.Is(err, ErrNone) || err == nil && u.Disabled {
+	if errors.Is(err, ErrNone) || err == nil && (u.out() || u.Source != Local) {
 		a.notice(ctx, Event{What: "login failed", Address: from.Address, Error: "code to set a password"})
 		return Step{}, wrongCode(a.throttle.next("", from.Address, now))
 	}

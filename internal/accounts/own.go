@@ -14,6 +14,9 @@ func (a *Accounts) SetPassword(ctx context.Context, who access.Actor, proof, pas
 	if err != nil {
 		return "", err
 	}
+	if err := elsewhere(u, "the password"); err != nil {
+		return "", err
+	}
 	if err := a.proof(ctx, u, who.Address, proof); err != nil {
 		return "", err
 	}

@@ -11,12 +11,12 @@ import (
 
 func (a *Accounts) newSession(u User, token string, from Client, how string) Session {
 	now := clock()
-	return Session{Digest: digestOf("session", token), ID: newID(), User: u.ID, Epoch: u.Epoch, Created: now, Seen: now, Proved: now, Address: addressText(from.Address), Agent: agent(from.Agent), How: how}
+	return Session{Digest: digestOf("session", token), ID: newID(), User: u.ID, Epoch: u.Epoch, Created: now, Seen: now, Proved: now, Address: addressText(from.Address), Agent: agent(from.Agent), Source: u.Source, How: how}
 }
 
 // live reports whether a session has not run out.
-func live(s Session, now time.Time) bool {
-	return !s.Pending && now.Sub(s.Seen) < IdleTime && now.Sub(s.Created) < LongestTime
+func (a *Accounts) live(s Session, now time.Time) bool {
+	return !s.Pending && now.Sub(s.Seen) < IdleTime && now.Sub(s.Created) < a.longest(s.Source)
 }
 
 // trim ends the oldest sessions of a user who has too many.
@@ -41,7 +41,7 @@ func (a *Accounts) FromSession(ctx context.Context, token string, address netip.
 	}
 	s, u, err := a.store.Session(ctx, digestOf("session", token))
 	now := clock()
-	if errors.Is(err, ErrNone) || err == nil && (!live(s, now) || u.Disabled || s.Epoch != u.Epoch) {
+	if errors.Is(err, ErrNone) || err == nil && (!a.live(s, now) || u.out() || s.Epoch != u.Epoch) {
 		return access.Actor{}, Session{}, ended()
 	}
 	if err != nil {
@@ -94,7 +94,7 @@ func (a *Accounts) Sessions(ctx context.Context, name string) ([]Session, error)
 	now := clock()
 	out := all[:0]
 	for _, s := range all {
-		if epoch, there := epochs[s.User]; there && live(s, now) && s.Epoch == epoch {
+		if epoch, there := epochs[s.User]; there && a.live(s, now) && s.Epoch == epoch {
 			out = append(out, s)
 		}
 	}
@@ -164,9 +164,15 @@ func (a *Accounts) proof(ctx context.Context, u User, from netip.Addr, proof str
 		_, _, err := a.code(ctx, u, proof)
 		return err
 	}
+	if u.Source == FromIss {
+		return &Refusal{Kind: Wrong, Message: "the issuer has the password of this account", Hint: "sign in there again", Field: "proof"}
+	}
 	now := clock()
 	if wait := a.throttle.take(u.Name, from, true, now); wait > 0 {
 		return waiting(wait)
+	}
+	if u.Source == FromDir {
+		return a.proofOutside(ctx, u, from, proof)
 	}
 	secrets, err := a.secrets(ctx, u)
 	if err == nil {
@@ -177,6 +183,23 @@ func (a *Accounts) proof(ctx context.Context, u User, from netip.Addr, proof str
 	}
 	a.throttle.forgive(u.Name, from, err == nil, now)
 	return err
+}
+
+// proofOutside checks the password of a user whom a directory knows. A try was counted.
+func (a *Accounts) proofOutside(ctx context.Context, u User, from netip.Addr, proof string) error {
+	p, err := Person{}, ErrNone
+	if a.outside.Directory != nil {
+		p, err = a.outside.Directory(ctx, u.Name, proof)
+	}
+	switch {
+	case errors.Is(err, ErrNone) || err == nil && p.Subject != u.Subject:
+		return &Refusal{Kind: Wrong, Message: "the password is wrong", Field: "proof", Wait: a.throttle.next(u.Name, from, clock())}
+	case err != nil:
+		a.throttle.forgive(u.Name, from, false, clock())
+		return &Refusal{Kind: Busy, Message: "the directory does not answer", Hint: "repeat it later", Wait: time.Minute}
+	}
+	a.throttle.forgive(u.Name, from, true, clock())
+	return nil
 }
 
 // renew puts a session that was proved just now under a new token in place of another, with the user's epoch of now, and returns its

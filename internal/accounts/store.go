@@ -3,6 +3,8 @@ package accounts
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
+	"strings"
 	"time"
 
 	"gatepost/internal/access"
@@ -20,7 +22,10 @@ type User struct {
 	Role      access.Role
 	Domains   []string // lower-case A-labels; none: all
 	Disabled  bool
-	Epoch     int64 // grows when password, second factor, role, domains or Disabled change: older sessions are over
+	Source    string // where he comes from: Local, FromDir or FromIss
+	Subject   string // who he is at the source; "" of Local
+	Lapsed    bool   // the source gave him nothing when he was last there: he is let in no more until it does
+	Epoch     int64  // grows when password, second factor, role, domains, Disabled or Lapsed change: older sessions are over
 	Created   time.Time
 	Login     time.Time // the last; zero for none
 	LoginFrom string    // its address
@@ -31,6 +36,25 @@ type User struct {
 
 // Second reports whether a second factor is asked of him.
 func (u *User) Second() bool { return u.TOTP || u.Passkeys > 0 }
+
+// out reports whether he is let in no more.
+func (u *User) out() bool { return u.Disabled || u.Lapsed }
+
+// grants words what he may.
+func (u *User) grants() string {
+	switch {
+	case u.Lapsed:
+		return "nothing any more"
+	case len(u.Domains) == 0:
+		return string(u.Role)
+	}
+	return string(u.Role) + " of " + strings.Join(u.Domains, ", ")
+}
+
+// written is all that ChangeUsers writes of him.
+func (u *User) written() string {
+	return fmt.Sprintf("%q %q %q %q %q %q %v %q %q %v %d", u.ID, u.Name, u.Display, u.Mail, u.Role, u.Domains, u.Disabled, u.Source, u.Subject, u.Lapsed, u.Epoch)
+}
 
 // Secrets are what proves a user.
 type Secrets struct {
@@ -51,6 +75,7 @@ type Session struct {
 	Proved  time.Time // when password or code was last given
 	Address string    // where it began
 	Agent   string    // what the browser said it is, cut
+	Source  string    // that of the user
 	How     string    // "password", "password and code", "password and recovery code", "passkey", ...
 	Pending bool
 	Data    []byte // what a pending one needs to go on; at most 4 KiB

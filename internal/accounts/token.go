@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -90,7 +91,7 @@ func (a *Accounts) FromToken(ctx context.Context, header string, address netip.A
 	}
 	t, u, err := a.store.Token(ctx, digestOf("token", text))
 	now := clock()
-	if errors.Is(err, ErrNone) || err == nil && (u.Disabled || !now.Before(t.Expires)) {
+	if errors.Is(err, ErrNone) || err == nil && (u.out() || !now.Before(t.Expires) || a.stale(u, now)) {
 		return no()
 	}
 	if err != nil {
@@ -106,6 +107,11 @@ func (a *Accounts) FromToken(ctx context.Context, header string, address netip.A
 		}
 	}
 	return who, nil
+}
+
+// stale reports whether a user from outside was not there for so long that nobody knows whether he still may what he could.
+func (a *Accounts) stale(u User, now time.Time) bool {
+	return u.Source != Local && now.Sub(u.Login) >= cmp.Or(a.outside.Tokens, DefaultTokens)
 }
 
 // both are the domains that stand in both lists, of which an empty one is all.

@@ -122,6 +122,9 @@ func (a *Accounts) Change(ctx context.Context, who access.Actor, name, match str
 		if match != "" && match != u.Version() {
 			return u, &Refusal{Kind: Stale, Message: "the user was changed meanwhile", Hint: "look at him again"}
 		}
+		if err := elsewhere(u, "what may be changed"); err != nil {
+			return u, err
+		}
 		p, err := edit(Profile{Name: u.Name, Display: u.Display, Mail: u.Mail, Role: u.Role, Domains: slices.Clone(u.Domains)})
 		if err != nil {
 			return u, err
@@ -180,9 +183,11 @@ func (a *Accounts) change(ctx context.Context, who access.Actor, name string, ed
 	return before, after, err
 }
 
-// ownerLeft refuses what would leave nobody who may make users. Of no users at all it says nothing.
+// ownerLeft refuses what would leave nobody of our own who may make users: a directory may be away.
 func ownerLeft(all []User) error {
-	if slices.ContainsFunc(all, func(u User) bool { return u.Role == access.Owner && len(u.Domains) == 0 && !u.Disabled }) {
+	if slices.ContainsFunc(all, func(u User) bool {
+		return u.Source == Local && u.Role == access.Owner && len(u.Domains) == 0 && !u.Disabled
+	}) {
 		return nil
 	}
 	return &Refusal{Kind: Conflict, Message: "nobody would be left who is an owner", Hint: "make another user an owner first"}
@@ -213,7 +218,7 @@ func (a *Accounts) Remove(ctx context.Context, who access.Actor, name string) (U
 }
 
 // Reset takes away a user's password and, if second is set, his second factors; it ends his sessions, and returns a code by which he
-// sets a password within CodeTime.
+// sets a password within CodeTime. Of who has no password here only the second factors go, and the code is "".
 func (a *Accounts) Reset(ctx context.Context, who access.Actor, name string, second bool) (User, string, error) {
 	u, err := a.find(ctx, name)
 	if err != nil {
@@ -221,6 +226,9 @@ func (a *Accounts) Reset(ctx context.Context, who access.Actor, name string, sec
 	}
 	if err := errors.Join(over(who, u), a.Fresh(ctx, who)); err != nil {
 		return u, "", err
+	}
+	if u.Source != Local {
+		return u, "", a.resetOutside(ctx, u, second)
 	}
 	if _, err := a.store.SetPassword(ctx, u.ID, ""); err != nil {
 		return u, "", err
@@ -235,6 +243,18 @@ func (a *Accounts) Reset(ctx context.Context, who access.Actor, name string, sec
 	}
 	code, err := a.invite(ctx, u)
 	return u, code, err
+}
+
+// resetOutside is Reset for a user who has no password here: his second factors can go, and there is no code.
+func (a *Accounts) resetOutside(ctx context.Context, u User, second bool) error {
+	if !second {
+		return elsewhere(u, "the password")
+	}
+	if err := a.dropSecond(ctx, u); err != nil {
+		return err
+	}
+	_, err := a.store.EndSessions(ctx, u.ID, "")
+	return err
 }
 
 // dropSecond takes away TOTP, recovery codes and passkeys.

@@ -14,7 +14,9 @@ type User struct {
 	Role      access.Role `json:"role"`
 	Domains   []string    `json:"domains,omitempty"` // none: all
 	Disabled  bool        `json:"disabled,omitempty"`
-	Password  bool        `json:"password"` // he has set one
+	Source    string      `json:"source,omitempty"` // ldap or oidc: a directory or an issuer knows him; none: an account of the gateway
+	Lapsed    bool        `json:"lapsed,omitempty"` // no group of his may log in any more
+	Password  bool        `json:"password"`         // he has set one
 	TOTP      bool        `json:"totp"`
 	Passkeys  int         `json:"passkeys"`
 	Recovery  int         `json:"recovery_codes"` // that are left
@@ -36,8 +38,8 @@ type Users struct {
 // Invited is a user with the code by which he sets a password.
 type Invited struct {
 	User  User      `json:"user"`
-	Code  string    `json:"code"` // it is shown once
-	Until time.Time `json:"until"`
+	Code  string    `json:"code"` // it is shown once; "" of a user whose password is not kept here
+	Until time.Time `json:"until,omitzero"`
 }
 
 // SetupCode is the code by which the first owner comes in.
@@ -79,7 +81,8 @@ type Session struct {
 	Address string    `json:"address,omitempty"`
 	Agent   string    `json:"agent,omitempty"` // what the browser says it is
 	How     string    `json:"how"`
-	Mine    bool      `json:"mine,omitempty"` // of whoever asks
+	Source  string    `json:"source,omitempty"` // that of the user
+	Mine    bool      `json:"mine,omitempty"`   // of whoever asks
 }
 
 // Sessions is a page of a list.

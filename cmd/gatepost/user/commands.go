@@ -158,6 +158,10 @@ func state(u *api.User) string {
 	switch {
 	case u.Disabled:
 		return "disabled"
+	case u.Lapsed:
+		return "in no group that may log in"
+	case u.Source != "":
+		return "of " + u.Source
 	case !u.Password && u.Passkeys == 0:
 		return "no password yet"
 	}
@@ -190,6 +194,10 @@ func (t *Terminal) add(ctx context.Context, e cli.Env, args []string) int {
 // invited prints a code: on Out alone, so that a script has it.
 func invited(e cli.Env) func(*api.Invited) {
 	return func(in *api.Invited) {
+		if in.Code == "" {
+			fmt.Fprintf(e.Err, "%s has no second factor any more; the password is not kept here\n", cli.Shown(in.User.Name, 64))
+			return
+		}
 		fmt.Fprintf(e.Err, "%s sets a password by this code at /redeem of the console, until %s:\n", cli.Shown(in.User.Name, 64), cli.Stamp(in.Until))
 		fmt.Fprintln(e.Out, in.Code)
 	}

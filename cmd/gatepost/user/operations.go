@@ -142,7 +142,7 @@ func (d *Desk) Operations() []control.Operation {
 
 // shown is a user as an admin sees him.
 func shown(u accounts.User) *api.User {
-	return &api.User{Name: u.Name, Display: u.Display, Mail: u.Mail, Role: u.Role, Domains: u.Domains, Disabled: u.Disabled, Password: u.Password, TOTP: u.TOTP,
+	return &api.User{Name: u.Name, Display: u.Display, Mail: u.Mail, Role: u.Role, Domains: u.Domains, Disabled: u.Disabled, Source: u.Source, Lapsed: u.Lapsed, Password: u.Password, TOTP: u.TOTP,
 		Passkeys: u.Passkeys, Created: u.Created, Login: u.Login, LoginFrom: u.LoginFrom, Version: u.Version()}
 }
 
@@ -242,7 +242,11 @@ func (d *Desk) reset(ctx context.Context, in *resetIn) (*api.Invited, error) {
 	if u, err = d.Accounts.User(ctx, in.Name); err != nil {
 		return nil, d.fault(err)
 	}
-	return &api.Invited{User: *shown(u), Code: code, Until: time.Now().Add(accounts.CodeTime)}, nil
+	out := &api.Invited{User: *shown(u), Code: code, Until: time.Now().Add(accounts.CodeTime)}
+	if code == "" { // his password is elsewhere
+		out.Until = time.Time{}
+	}
+	return out, nil
 }
 
 func (d *Desk) setupCode(ctx context.Context, _ *struct{}) (*api.SetupCode, error) {

@@ -190,7 +190,7 @@ func (d *Desk) sessions(ctx context.Context, in *whose) (*api.Sessions, error) {
 	all, next := pageOf(all, in.page, func(s accounts.Session) string { return newest(s.Created, s.ID) })
 	out := &api.Sessions{Sessions: []api.Session{}, Next: next}
 	for _, s := range all {
-		out.Sessions = append(out.Sessions, api.Session{ID: s.ID, User: names[s.User], Created: s.Created, Seen: s.Seen, Address: s.Address, Agent: s.Agent, How: s.How,
+		out.Sessions = append(out.Sessions, api.Session{ID: s.ID, User: names[s.User], Created: s.Created, Seen: s.Seen, Address: s.Address, Agent: s.Agent, How: s.How, Source: s.Source,
 			Mine: who.Session != "" && s.ID == who.Session})
 	}
 	return out, nil

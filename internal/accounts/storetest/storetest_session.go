@@ -10,7 +10,7 @@ import (
 
 func session(n int, user string, minute int) accounts.Session {
 	return accounts.Session{Digest: digest(n), ID: fmt.Sprint("s", n), User: user, Epoch: 2, Created: at(minute), Seen: at(minute + 1), Proved: at(minute + 2),
-		Address: "2001:db8::1", Agent: "a browser", How: "password and code"}
+		Address: "2001:db8::1", Agent: "a browser", Source: accounts.FromDir, How: "password and code"}
 }
 
 func sessions(t *testing.T, s accounts.Store) {

@@ -47,24 +47,25 @@ func (a *Accounts) exec(ctx context.Context, query string, args ...any) (bool, e
 }
 
 // userColumns are those of an accounts.User, of the table under the name a.
-const userColumns = `a.id, a.name, a.display, a.mail, a.role, a.domains, a.disabled, a.epoch, a.created, a.login, a.login_from,
+const userColumns = `a.id, a.name, a.display, a.mail, a.role, a.domains, a.disabled, a.epoch, a.created, a.login, a.login_from, a.source, a.subject, a.lapsed,
 	CASE WHEN a.password = '' THEN 0 ELSE 1 END, CASE WHEN a.totp IS NULL THEN 0 ELSE 1 END, (SELECT count(*) FROM account_passkey p WHERE p.account = a.id)`
 
 // userRow is what userColumns are read into.
 type userRow struct {
-	u                        accounts.User
-	domains                  string
-	disabled, password, totp int64
-	created, login           int64
+	u                accounts.User
+	domains          string
+	disabled, lapsed int64
+	password, totp   int64
+	created, login   int64
 }
 
 func (r *userRow) into() []any {
-	return []any{&r.u.ID, &r.u.Name, &r.u.Display, &r.u.Mail, &r.u.Role, &r.domains, &r.disabled, &r.u.Epoch, &r.created, &r.login, &r.u.LoginFrom,
+	return []any{&r.u.ID, &r.u.Name, &r.u.Display, &r.u.Mail, &r.u.Role, &r.domains, &r.disabled, &r.u.Epoch, &r.created, &r.login, &r.u.LoginFrom, &r.u.Source, &r.u.Subject, &r.lapsed,
 		&r.password, &r.totp, &r.u.Passkeys}
 }
 
 func (r *userRow) user() (accounts.User, error) {
-	r.u.Disabled, r.u.Password, r.u.TOTP = r.disabled != 0, r.password != 0, r.totp != 0
+	r.u.Disabled, r.u.Lapsed, r.u.Password, r.u.TOTP = r.disabled != 0, r.lapsed != 0, r.password != 0, r.totp != 0
 	r.u.Created, r.u.Login = Time(r.created), Time(r.login)
 	return r.u, unpackWords(r.domains, &r.u.Domains)
 }
@@ -153,13 +154,14 @@ func (a *Accounts) userBy(ctx context.Context, where, what string) (u accounts.U
 }
 
 // putUser writes what ChangeUsers may write of a user.
-const putUser = `INSERT INTO account (id, name, display, mail, role, domains, disabled, epoch, created, login, login_from, password, totp, step)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?, NULL, 0)
+const putUser = `INSERT INTO account (id, name, display, mail, role, domains, disabled, epoch, created, login, login_from, password, totp, step, source, subject, lapsed)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?, NULL, 0, ?, ?, ?)
 	ON CONFLICT (id) DO UPDATE SET name = excluded.name, display = excluded.display, mail = excluded.mail, role = excluded.role,
-	domains = excluded.domains, disabled = excluded.disabled, epoch = excluded.epoch`
+	domains = excluded.domains, disabled = excluded.disabled, epoch = excluded.epoch,
+	source = excluded.source, subject = excluded.subject, lapsed = excluded.lapsed`
 
 func putUserArgs(u accounts.User, phc string) []any {
-	return []any{u.ID, u.Name, u.Display, u.Mail, string(u.Role), packWords(u.Domains), truth(u.Disabled), u.Epoch, Micros(u.Created), phc}
+	return []any{u.ID, u.Name, u.Display, u.Mail, string(u.Role), packWords(u.Domains), truth(u.Disabled), u.Epoch, Micros(u.Created), phc, u.Source, u.Subject, truth(u.Lapsed)}
 }
 
 // ChangeUsers implements accounts.Store.

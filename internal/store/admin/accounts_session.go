@@ -8,7 +8,7 @@ import (
 )
 
 // sessionColumns are those of an accounts.Session, of the table under the name s.
-const sessionColumns = "s.digest, s.id, s.account, s.epoch, s.created, s.seen, s.proved, s.address, s.agent, s.how, s.pending, s.data"
+const sessionColumns = "s.digest, s.id, s.account, s.epoch, s.created, s.seen, s.proved, s.address, s.agent, s.how, s.pending, s.data, s.source"
 
 // sessionRow is what sessionColumns are read into.
 type sessionRow struct {
@@ -18,7 +18,7 @@ type sessionRow struct {
 }
 
 func (r *sessionRow) into() []any {
-	return []any{&r.digest, &r.s.ID, &r.s.User, &r.s.Epoch, &r.created, &r.seen, &r.proved, &r.s.Address, &r.s.Agent, &r.s.How, &r.pending, &r.s.Data}
+	return []any{&r.digest, &r.s.ID, &r.s.User, &r.s.Epoch, &r.created, &r.seen, &r.proved, &r.s.Address, &r.s.Agent, &r.s.How, &r.pending, &r.s.Data, &r.s.Source}
 }
 
 func (r *sessionRow) session() accounts.Session {
@@ -28,8 +28,8 @@ func (r *sessionRow) session() accounts.Session {
 }
 
 func putSession(tx *Tx, s accounts.Session) error {
-	_, err := tx.Exec("INSERT INTO account_session (digest, id, account, epoch, created, seen, proved, address, agent, how, pending, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		s.Digest[:], s.ID, s.User, s.Epoch, Micros(s.Created), Micros(s.Seen), Micros(s.Proved), s.Address, s.Agent, s.How, truth(s.Pending), octets(s.Data))
+	_, err := tx.Exec("INSERT INTO account_session (digest, id, account, epoch, created, seen, proved, address, agent, how, pending, data, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		s.Digest[:], s.ID, s.User, s.Epoch, Micros(s.Created), Micros(s.Seen), Micros(s.Proved), s.Address, s.Agent, s.How, truth(s.Pending), octets(s.Data), s.Source)
 	return err
 }
 
