@@ -119,11 +119,7 @@ func (d *daemon) instruments() {
 	}
 	h.Watch("dns", d.parts.dnsHealth)
 	h.Watch("lists", d.listHealth)
-	h.Watch("directories", d.directoryHealth)
-	h.Watch("recipients", d.canaryHealth)
-	if b := d.bootstrap; b.Login.LDAP.Used() || b.Login.OIDC.Used() {
-		h.Watch("login", d.loginHealth)
-	}
+	d.watchPeople(h)
 	d.recipientInstruments(m)
 	h.Watch("sandbox", d.sandboxHealth)
 	h.Watch("unpack", d.parts.unpackHealth)

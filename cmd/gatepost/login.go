@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/gateway/journal"
 	"gatepost/internal/config"
 	"gatepost/internal/ldapdir"
 	"gatepost/internal/oidc"
@@ -156,6 +157,15 @@ func (d *daemon) loginErrors() (directory, issuer error) {
 		_, issuer = d.users.logins.oidc.State()
 	}
 	return directory, issuer
+}
+
+// watchPeople has health tell of those who know people: recipients, and who logs in.
+func (d *daemon) watchPeople(h *journal.Health) {
+	h.Watch("directories", d.directoryHealth)
+	h.Watch("recipients", d.canaryHealth)
+	if l := &d.users.logins; l.ldap != nil || l.oidc != nil {
+		h.Watch("login", d.loginHealth)
+	}
 }
 
 // loginHealth is the part "login" of health: whether those answer who prove people for the console and the portal.

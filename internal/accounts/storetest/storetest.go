@@ -18,7 +18,7 @@ import (
 // Run runs all cases, each on a store that is empty.
 func Run(t *testing.T, open func(t *testing.T) accounts.Store) {
 	for name, test := range map[string]func(*testing.T, accounts.Store){
-		"users": users, "first": first, "secrets": secrets, "sessions": sessions, "tokens": tokens, "codes": codes, "passkeys": passkeys,
+		"users": users, "from outside": outside, "first": first, "secrets": secrets, "sessions": sessions, "tokens": tokens, "codes": codes, "passkeys": passkeys,
 		"removal": removal, "nobody": nobody, "sweep": sweep, "at once": atOnce, "hostile text": hostile,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
@@ -68,11 +68,6 @@ func bert() accounts.User {
 	return accounts.User{ID: "b1", Name: "bert", Role: access.HelpDesk, Domains: []string{"example.org", "xn--bcher-kva.example"}, Disabled: true, Epoch: 7, Created: at(1)}
 }
 
-// carl is of a directory, whose groups let him in no more.
-func carl() accounts.User {
-	return accounts.User{ID: "c1", Name: "carl", Role: access.Auditor, Source: accounts.FromDir, Subject: "cn=Carl Ä.,dc=example", Lapsed: true, Created: at(2)}
-}
-
 func users(t *testing.T, s accounts.Store) {
 	ctx := t.Context()
 	all, err := s.Users(ctx)
@@ -111,16 +106,6 @@ func users(t *testing.T, s accounts.Store) {
 	if err == nil {
 		t.Fatal("two users of one name")
 	}
-	put(t, s, carl())
-	u, err = s.User(ctx, "carl")
-	ok(t, err)
-	equal(t, u, carl())
-	back := carl()
-	back.Name, back.Lapsed, back.Source, back.Subject = "charles", false, accounts.FromIss, "s"
-	put(t, s, back)
-	u, err = s.UserByID(ctx, "c1")
-	ok(t, err)
-	equal(t, u, back)
 }
 
 // first shows that one user is the first, with his password, of however many try at once.
