@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatepost/internal/access"
 	"gatepost/internal/control"
 )
 
@@ -90,6 +91,19 @@ func TestIssuer(t *testing.T) {
 	if strings.Contains(strings.Join(more.Header().Values("Set-Cookie"), " "), sessionCookie+"=") {
 		t.Error("a session before the second factor")
 	}
+}
+
+// TestIssuerAgain shows that whoever has no password here is shown how he proves himself, and is offered none to change.
+func TestIssuerAgain(t *testing.T) {
+	s, _ := pageSite(t)
+	s.Accounts = proving{users{"anna": {Name: "anna", Role: access.Owner}}}
+	fields := []string{"id", "a", "word", "stay", "etag", "7", "confirm", "yes"}
+	has(t, s.ask("anna", "POST", "/thing/do", formOf("anna", fields...)), 403, "Confirm that it is you", "!again=1")
+	s.Outside = &issuer{doors: Doors{Issuer: "Example"}}
+	has(t, s.ask("anna", "POST", "/thing/do", formOf("anna", fields...)), 403, "Confirm that it is you", `href="/login/oidc?again=1&amp;to=%2Fthing"`, "sign in with Example again")
+	s.Own = &own{kept: Proofs{}}
+	s.handler = s.Handler()
+	has(t, s.ask("anna", "GET", "/account/security", nil), 200, "Your password is not kept here", `!name="present_password"`)
 }
 
 // TestIssuerRefuses shows what a login at an issuer says that does not come to its end, and that nobody is sent elsewhere by it.

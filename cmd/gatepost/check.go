@@ -65,6 +65,9 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 	if err == nil {
 		_, err = newIssuing(c.Bootstrap, p.resolver, slog.New(slog.DiscardHandler))
 	}
+	if err == nil {
+		_, err = makeLogins(c.Bootstrap, nil, slog.New(slog.DiscardHandler))
+	}
 	if err != nil {
 		if several, ok := errors.AsType[config.Problems](err); ok {
 			show(e, several)

@@ -105,7 +105,7 @@ type places struct {
 // inBootstrap are the first words of keys of gatepost.toml.
 func inBootstrap() []string {
 	return []string{"hostname", "state_dir", "listener", "tls", "acme", "dns", "clamav", "spamassassin", "rspamd", "icap", "milter", "hook", "redis", "store", "log", "web", "control",
-		"sandbox", "shutdown", "body", "spool", "unpack"}
+		"login", "sandbox", "shutdown", "body", "spool", "unpack"}
 }
 
 // at is "/etc/gatepost/gatepost.toml:12" for a key that is there or for the named table that it belongs in, else the file.

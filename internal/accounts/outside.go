@@ -57,6 +57,9 @@ const DefaultTokens = 30 * 24 * time.Hour
 // with one that it is not, so that nobody learns which accounts are of this host.
 const FailTime = 1500 * time.Millisecond
 
+// longestSubject is how many characters may name somebody at a source.
+const longestSubject = 1000
+
 // granted is what groups may together. ok is false where they may nothing.
 func (o *Outside) granted(groups []string) (role access.Role, domains []string, ok bool) {
 	everywhere := false
@@ -213,7 +216,7 @@ func (a *Accounts) admission(all []User, p Person) (before, after User, refused 
 	}
 	role, domains, may := a.outside.granted(p.Groups)
 	switch {
-	case name == "" || p.Subject == "":
+	case name == "" || p.Subject == "" || !plainText(p.Subject, longestSubject):
 		return before, before, &Refusal{Kind: Conflict, Message: "the name " + sourceWord(p.Source) + " gives cannot be one here", Hint: "an admin writes another attribute or claim as name of [login]"}
 	case slices.ContainsFunc(all, func(u User) bool { return u.Name == name && !mine(u) }):
 		return before, before, &Refusal{Kind: Conflict, Message: "the name is that of another account here", Hint: "an owner removes or renames one of them"}

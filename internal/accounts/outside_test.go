@@ -237,7 +237,7 @@ func TestNames(t *testing.T) {
 		}
 		_, err = w.Begin(t.Context(), "frida.new", good, here) // whom the directory does not know
 		w.refused(err, accounts.Wrong)
-		for _, p := range []accounts.Person{{Subject: "s3", Name: "Two Words", Groups: []string{"audit"}}, {Subject: "", Name: "gert", Groups: []string{"audit"}}, {Subject: "s3", Name: strings.Repeat("x", 300), Groups: []string{"audit"}}} {
+		for _, p := range []accounts.Person{{Subject: "s3", Name: "Two Words", Groups: []string{"audit"}}, {Subject: "", Name: "gert", Groups: []string{"audit"}}, {Subject: "a\x00b", Name: "gert", Groups: []string{"audit"}}, {Subject: "s3", Name: strings.Repeat("x", 300), Groups: []string{"audit"}}} {
 			_, err = w.issued(p)
 			w.refused(err, accounts.Conflict)
 		}

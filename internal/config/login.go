@@ -85,6 +85,9 @@ func (l *Login) Validate(report func(key, message, instead string)) {
 		if g.Role == "owner" && !l.AllowOwner {
 			report(at+"role", "would have whoever rules over groups elsewhere rule over this gateway", "write allow_owner = true in [login] if that is meant, or another role")
 		}
+		if g.Group != "" && !strings.Contains(g.Group, "=") && l.LDAP.Used() && !l.OIDC.Used() {
+			report(at+"group", shown(g.Group)+" is no whole name (DN), and would match none of the directory's groups", `write for example "cn=postmasters,ou=groups,dc=example,dc=org"`)
+		}
 		if g.Role == "owner" && len(g.Domains) > 0 {
 			report(at+"domains", "an owner has all domains", `remove it, or write role = "domain-admin"`)
 		}
