@@ -109,7 +109,7 @@ func TestPortalLogin(t *testing.T) {
 		t.Errorf("the journal does not tell who released it: %v", err)
 	}
 	w.blocks(t, u)
-	w.linkedAddress(t, u, w.quarantined(t, "eve@served.test"))
+	w.linkedAddress(t, u, other)
 	held := jar.Cookies(&url.URL{Scheme: "https", Host: "quarantine.served.test:8444", Path: "/"})
 	if status, path, _ := u.browse("POST", "/logout", url.Values{}); status != 200 || path != "/" {
 		t.Errorf("logout: %d at %s", status, path)
