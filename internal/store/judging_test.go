@@ -82,11 +82,14 @@ func same(a, b Judged) bool {
 
 // TestJudged shows that what is judged again is what was judged: whatever an event holds, before its day has an index and
 // after, of files that have the judging apart and of those that have only stories.
-func TestJudged(t *testing.T) {
+func TestJudged(t *testing.T) { engines(t, testJudged) }
+
+func testJudged(t *testing.T, o Options) {
 	var g ids
 	r := rand.New(rand.NewPCG(1, 2))
 	dir, now := t.TempDir(), time.Now()
-	l := openLog(t, Options{Dir: dir})
+	o.Dir = dir
+	l := openLog(t, o)
 	want := map[gateway.ID]Judged{}
 	for i := range 1200 {
 		e := odd(r, &g, now)
@@ -116,6 +119,9 @@ func TestJudged(t *testing.T) {
 		}
 	}
 	check("open day")
+	if o.Shared != nil {
+		return
+	}
 	closeDays(t, l)
 	check("with an index")
 	enough, n := errors.New("enough"), 0

@@ -20,7 +20,10 @@ func testNoneIsLost(t *testing.T, o Options) {
 	now := time.Now()
 	l := openLog(t, o)
 	message, dropped := transaction(&g, now, "ann@sender.example", "bob@one.example"), connection(&g, now, "192.0.2.1", gateway.Drop)
-	const n = 60_000
+	n := 60_000
+	if o.Shared != nil {
+		n = 20_000 // a test's server shares the processor
+	}
 	for i := range n {
 		e, r := *message, *message.Record
 		if i%2 == 1 {
@@ -33,7 +36,7 @@ func testNoneIsLost(t *testing.T, o Options) {
 		}
 	}
 	flush(t, l)
-	if st := l.Stats(); st.Written != n || st.Dropped+st.Failed != 0 || st.Queued != 0 {
+	if st := l.Stats(); st.Written != int64(n) || st.Dropped+st.Failed != 0 || st.Queued != 0 {
 		t.Errorf("%+v", st)
 	}
 	seen := 0
@@ -41,7 +44,7 @@ func testNoneIsLost(t *testing.T, o Options) {
 		t.Errorf("%d transactions, %v", seen, err)
 	}
 	a, err := l.Reader().Activity(bounded30(t), Window{})
-	if total := a.Total(); err != nil || total.Connections != n/2 || total.Transactions != n/2 {
+	if total := a.Total(); err != nil || total.Connections != int64(n/2) || total.Transactions != int64(n/2) {
 		t.Errorf("%+v %v", total, err)
 	}
 }

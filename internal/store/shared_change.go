@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,8 +28,19 @@ type sharedChange struct {
 	bad     int // blocks that do not read, and stay as they are
 }
 
-// change edits the days that are picked.
+// change edits the days that are picked. Nodes do so one after the other, so that none does again what another has done.
 func (s *shared) change(ctx context.Context, l *Log, e *edit, pick func(sharedDay) bool) (c Changed, err error) {
+	turn, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return c, fmt.Errorf("log: %w", err)
+	}
+	defer turn.Rollback() // it holds nothing but the lock
+	for _, statement := range [...]string{"SET LOCAL idle_in_transaction_session_timeout = 0", "SET LOCAL statement_timeout = 0",
+		fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", int64(sharedLock+1))} {
+		if _, err := turn.ExecContext(ctx, statement); err != nil {
+			return c, fmt.Errorf("log: %w", err)
+		}
+	}
 	all, err := s.days(ctx)
 	if err != nil {
 		return c, err
@@ -37,6 +49,7 @@ func (s *shared) change(ctx context.Context, l *Log, e *edit, pick func(sharedDa
 	if err != nil {
 		return c, err
 	}
+	config.RuntimeParams["lock_timeout"] = strconv.FormatInt(sharedLook.Milliseconds(), 10)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return c, fmt.Errorf("log: %w", err)
@@ -120,9 +133,6 @@ func (w *sharedChange) finish(ctx context.Context) error {
 	}
 	if w.events+w.fates == 0 {
 		return nil
-	}
-	if _, err := w.c.Exec(ctx, "SET lock_timeout = '5s'"); err != nil {
-		return err
 	}
 	for _, table := range [...]string{"event", "rcpt", "stories", "judging", "fate", "early_of"} {
 		if _, err := w.c.Exec(ctx, "VACUUM (FULL, ANALYZE) "+w.schema+"."+table); err != nil {

@@ -373,8 +373,12 @@ func BenchmarkShared(b *testing.B) {
 		})
 	}
 	b.Run("trace", func(b *testing.B) {
+		rows, err := r.Search(b.Context(), Query{To: some.Record.Rcpts[0].To.Text})
+		if err != nil {
+			b.Fatal(err)
+		}
 		for b.Loop() {
-			if _, err := r.Trace(b.Context(), stock.events[100].Record.ID); err != nil && !errors.Is(err, ErrNotFound) {
+			if _, err := r.Trace(b.Context(), rows.Rows[0].ID); err != nil {
 				b.Fatal(err)
 			}
 		}
