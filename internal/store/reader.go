@@ -98,7 +98,7 @@ func (r *Reader) day(ctx context.Context, f file, see func(context.Context, *vie
 		return err
 	}
 	defer tx.Rollback() // nothing was changed
-	at := &view{tx: tx, file: viewed{f.day, info}, blocks: v >= 2, parts: v >= 2, fates: v >= 3, judging: v >= 4, sieves: v >= 5}
+	at := &view{tx: tx, file: viewed{f.day, info, tx}, blocks: v >= 2, parts: v >= 2, fates: v >= 3, judging: v >= 4, sieves: v >= 5}
 	var id int
 	if err := tx.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return err

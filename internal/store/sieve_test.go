@@ -56,7 +56,7 @@ func inDay(t *testing.T, l *Log, see func(context.Context, *view)) {
 func rowsIn(t *testing.T, l *Log, table string) (n int) {
 	t.Helper()
 	inDay(t, l, func(_ context.Context, v *view) {
-		if err := v.tx.QueryRow("SELECT COUNT(*) FROM " + table).Scan(&n); err != nil {
+		if err := v.file.tx.QueryRow("SELECT COUNT(*) FROM " + table).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -226,7 +226,7 @@ func TestSievesOfOldFile(t *testing.T) {
 func stored(t *testing.T, l *Log) (out [][]byte) {
 	t.Helper()
 	inDay(t, l, func(_ context.Context, v *view) {
-		rows, err := v.tx.Query("SELECT body FROM sieve UNION ALL SELECT body FROM sieve_part")
+		rows, err := v.file.tx.Query("SELECT body FROM sieve UNION ALL SELECT body FROM sieve_part")
 		if err != nil {
 			t.Fatal(err)
 		}

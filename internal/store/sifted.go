@@ -94,7 +94,7 @@ func (v *view) allSieves(ctx context.Context, low, high int64) (all []sifted, er
 
 // ask leaves of the spans those that may hold one of some keys.
 func (v *view) ask(ctx context.Context, all []sifted, keys []uint64) error {
-	st, err := v.tx.PrepareContext(ctx, "SELECT body FROM sieve_part WHERE id = ?")
+	st, err := v.file.tx.PrepareContext(ctx, "SELECT body FROM sieve_part WHERE id = ?")
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (v *view) eachBlock(ctx context.Context, low, high int64, keys [][]uint64, 
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	st, err := v.tx.PrepareContext(ctx, "SELECT seq, top, rows FROM block WHERE seq BETWEEN ? AND ? AND low < ? AND high >= ? ORDER BY seq DESC")
+	st, err := v.file.tx.PrepareContext(ctx, "SELECT seq, top, rows FROM block WHERE seq BETWEEN ? AND ? AND low < ? AND high >= ? ORDER BY seq DESC")
 	if err != nil {
 		return err
 	}

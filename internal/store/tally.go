@@ -26,10 +26,10 @@ type Brief struct {
 }
 
 // Mark is how far Count has read. The zero value has read nothing.
-type Mark struct{ files map[day]marked }
+type Mark struct{ files map[day]readTo }
 
-// marked is how far a file was read.
-type marked struct {
+// readTo is how far a file was read.
+type readTo struct {
 	file os.FileInfo
 	seq  int64 // of stories
 }
@@ -50,12 +50,12 @@ func (r *Reader) CountSince(ctx context.Context, w Window, m Mark, see func(*Bri
 	low, high := w.ids()
 	next := Mark{maps.Clone(m.files)}
 	if next.files == nil {
-		next.files = make(map[day]marked)
+		next.files = make(map[day]readTo)
 	}
 	replaced := false
 	gaps, err := r.walk(ctx, w.first(), w.last(), false, func(ctx context.Context, v *view) error {
 		at, known := m.files[v.file.day]
-		now := marked{v.file.info, 0}
+		now := readTo{v.file.info, 0}
 		if replaced = known && !os.SameFile(at.file, now.file); replaced {
 			return errStop
 		}

@@ -39,6 +39,7 @@ type view struct {
 type viewed struct {
 	day  day
 	info os.FileInfo
+	tx   *sql.Tx // the view's
 }
 
 // unpacked are the stories of a block.
