@@ -27,7 +27,7 @@ const (
 	maxFresh  = 10 * time.Second
 	costs     = 20 // an hour that is not over is counted again after so many times what that takes
 	maxWhys   = 200
-	hourRun   = 6 // hours that are read at once
+	hourRun   = 2 // hours that are read at once: what does not fit into the time of a question is read again by the next
 	stepRatio = 1.15
 )
 

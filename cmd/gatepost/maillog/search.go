@@ -62,14 +62,24 @@ func (l *Log) search(ctx context.Context, in *api.LogSearch) (*api.LogPage, erro
 	return out, nil
 }
 
-// recent answers a question for a class and a time only: the rows of a page are all that is read, and the counts are at hand.
+// recent answers a question for a class and a time only: the rows of a page are all that is read, and the counts are at hand. Where they
+// are not yet, the rows are there before them.
 func (l *Log) recent(ctx context.Context, actor *access.Actor, f *filter, out *api.LogPage) error {
+	if err := l.newest(ctx, actor, f, out); err != nil {
+		return err
+	}
 	tally, err := l.counts.of(ctx, l.Reader, actor.Domains, f.since, f.until)
 	if err != nil {
 		return err
 	}
-	out.Counts, out.Complete, out.Reached, out.Gaps = tally.total.LogCounts, tally.complete, tally.reached, tally.gaps
+	out.Counts, out.Complete, out.Reached = tally.total.LogCounts, tally.complete, tally.reached
+	out.Gaps = append(tally.gaps, slices.DeleteFunc(out.Gaps, func(g string) bool { return slices.Contains(tally.gaps, g) })...)
 	tally.into(out.Columns)
+	return nil
+}
+
+// newest finds the rows of a page.
+func (l *Log) newest(ctx context.Context, actor *access.Actor, f *filter, out *api.LogPage) error {
 	for _, c := range api.Classes() {
 		if c.Picks(f.Verdict) && f.Verdict != "" {
 			f.query.Verdicts = append(f.query.Verdicts, c.Outcomes()...)
