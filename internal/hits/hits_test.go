@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +67,7 @@ func TestBounded(t *testing.T) {
 
 // shelf is a store in memory, which may be away.
 type shelf struct {
+	mu            sync.Mutex
 	noted, pruned int
 	entries       []Entry
 	hits          map[key]int64
@@ -72,6 +75,8 @@ type shelf struct {
 }
 
 func (s *shelf) Note(_ context.Context, _ string, entries []Entry, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.err == nil {
 		s.noted, s.entries = s.noted+1, entries
 	}
@@ -79,6 +84,8 @@ func (s *shelf) Note(_ context.Context, _ string, entries []Entry, _ time.Time) 
 }
 
 func (s *shelf) Add(_ context.Context, _ string, all []Hit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, h := range all {
 		if s.err == nil {
 			s.hits[key{h.Entry, h.Day}] += h.N
@@ -88,33 +95,44 @@ func (s *shelf) Add(_ context.Context, _ string, all []Hit) error {
 }
 
 func (s *shelf) Counts(context.Context, int64, []string) ([]Count, error) { return nil, s.err }
-func (s *shelf) Prune(context.Context, int64, time.Time) error            { s.pruned++; return s.err }
+func (s *shelf) Prune(context.Context, int64, time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pruned++
+	return s.err
+}
 
 // TestKeeper: entries are noted where the policy is another; what a store that is away did not take is brought later, once; and a
 // stop brings the rest.
 func TestKeeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		version, s := 1, &shelf{hits: map[key]int64{}}
+		s := &shelf{hits: map[key]int64{}}
 		var c Counter
-		k := &Keeper{Counter: &c, Store: s, Node: "mx1", Log: slog.New(slog.DiscardHandler), Entries: func() ([]Entry, any) { return []Entry{{Value: "x"}}, version }}
+		var version atomic.Int64
+		k := &Keeper{Counter: &c, Store: s, Node: "mx1", Log: slog.New(slog.DiscardHandler), Entries: func() ([]Entry, any) { return []Entry{{Value: "x"}}, version.Load() }}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { k.Run(ctx); close(ended) }()
 		time.Sleep(every + 2*time.Second)
+		s.mu.Lock()
 		if s.noted != 1 || s.pruned != 1 || len(s.entries) != 1 {
-			t.Fatalf("%+v", s)
+			t.Errorf("%+v", s)
 		}
 		at := time.Now()
 		s.err = errors.New("away")
+		s.mu.Unlock()
 		c.Learn(met(at))
-		version = 2
+		version.Store(2)
 		time.Sleep(2 * every)
+		s.mu.Lock()
 		if len(c.Pending()) != 2 || s.noted != 1 {
 			t.Errorf("while the store is away: %v", c.Pending())
 		}
 		s.err = nil
+		s.mu.Unlock()
 		c.Learn(met(at))
 		time.Sleep(2 * every)
+		s.mu.Lock()
 		for x, n := range s.hits {
 			if n != 2 || x.day != Day(at) {
 				t.Errorf("%v: %d", x, n)
@@ -123,6 +141,7 @@ func TestKeeper(t *testing.T) {
 		if len(s.hits) != 2 || s.noted != 2 || len(c.Pending()) != 0 {
 			t.Errorf("after it: %+v", s)
 		}
+		s.mu.Unlock()
 		c.Learn(met(at))
 		stop()
 		<-ended

@@ -77,11 +77,9 @@ func (m *meeting) see(j *store.Judged) {
 		return
 	}
 	m.out.Met++
-	before, missing := m.without.Judge(rec, &j.Verdict, j.Policy)
-	if len(missing) == 0 {
+	before := j.Verdict // where what would become of it is not known, what became of it is
+	if _, missing := m.without.Judge(rec, &j.Verdict, j.Policy); len(missing) == 0 {
 		before = m.without.Told()
-	} else {
-		before = j.Verdict // what would become of it is not known, and what became of it is
 	}
 	m.run.judge(&store.Judged{Record: rec, Verdict: before, Policy: j.Policy}, &j.Verdict, before.Outcome)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 // shelf is a store in memory.
 type shelf struct {
+	mu      sync.Mutex
 	rows    map[string]admin.Node
 	beats   int
 	removed string
@@ -27,6 +29,8 @@ type shelf struct {
 }
 
 func (s *shelf) Beat(_ context.Context, name, body string) (time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.beats++
 	if s.err == nil {
 		s.rows[name] = admin.Node{Name: name, Body: body}
@@ -121,14 +125,18 @@ func TestRun(t *testing.T) {
 		d := desk(s)
 		go func() { d.Run(ctx); close(ended) }()
 		synctest.Wait()
+		s.mu.Lock()
 		if s.beats != 1 || len(s.rows) != 0 || d.here().Clock != nil {
 			t.Errorf("%d times, %v", s.beats, s.rows)
 		}
 		s.err = nil
+		s.mu.Unlock()
 		time.Sleep(2*Every + time.Second)
+		s.mu.Lock()
 		if s.beats != 3 || len(s.rows) != 1 || d.here().Clock == nil {
 			t.Errorf("%d times, %v", s.beats, s.rows)
 		}
+		s.mu.Unlock()
 		stop()
 		<-ended
 	})
