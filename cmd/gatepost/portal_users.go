@@ -10,6 +10,7 @@ import (
 	"gatepost/console/portal"
 	"gatepost/gateway"
 	"gatepost/gateway/digest"
+	"gatepost/internal/accounts"
 	"gatepost/internal/cli"
 	"gatepost/internal/routing"
 )
@@ -30,6 +31,8 @@ type portalUsers struct {
 	told chan portalMail // that tell of what was done
 	most int             // messages on a page
 
+	guesses *accounts.Guesses // at passwords of the directory
+
 	using sync.Mutex // a link is used
 
 	mu   sync.Mutex
@@ -47,7 +50,7 @@ type portalMail struct {
 var _ portal.Users = (*portalUsers)(nil)
 
 func newPortalUsers(d *daemon) *portalUsers {
-	return &portalUsers{d: d, asks: make(chan portalMail, loginsAtOnce), told: make(chan portalMail, loginsAtOnce), most: pageOfUser, sent: map[string]int{}}
+	return &portalUsers{d: d, asks: make(chan portalMail, loginsAtOnce), told: make(chan portalMail, loginsAtOnce), most: pageOfUser, guesses: accounts.NewGuesses(), sent: map[string]int{}}
 }
 
 // Open is that of portal.Users.
@@ -190,12 +193,18 @@ func (u *portalUsers) Enter(ctx context.Context, link string) (string, time.Time
 }
 
 // Who is that of portal.Users.
-func (u *portalUsers) Who(ctx context.Context, session string) (string, bool) {
+func (u *portalUsers) Who(ctx context.Context, session string) (addresses []string, ok bool) {
 	t := u.read(ctx, session, digest.Session)
 	if t == nil {
-		return "", false
+		return nil, false
 	}
-	return t.Rcpt, true
+	addresses = []string{t.Rcpt}
+	for _, text := range digest.SplitFurther(t.Further) {
+		if _, a, ok := u.served(text); ok {
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses, true
 }
 
 // Leave is that of portal.Users.

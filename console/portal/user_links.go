@@ -80,13 +80,18 @@ func (p *Portal) linkPages(mux *http.ServeMux, pages *template.Template) {
 
 // addresses are those of who is logged in, his own first; whole is false where the further ones are not known now.
 func (p *Portal) addresses(v *visit) (all []string, whole bool) {
-	all = []string{v.address}
+	all = append([]string{v.address}, v.proved...)
 	links := p.Users.Links()
 	if links == nil {
 		return all, false
 	}
 	further, _, fault := links.Of(v.r.Context(), v.address)
-	return append(all, further...), fault == Fine
+	for _, a := range further {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all, fault == Fine
 }
 
 // chosen is the address that a form is about: the user's own where it names none. mine is false for one that is not his, be it that

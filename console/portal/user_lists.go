@@ -20,6 +20,8 @@ const (
 	Often            // he asked for too many links lately
 	BadLink          // used, expired, or none
 	NotYours         // only somebody else may use it
+	Wrong            // name or password, or nobody was proved
+	NoMailbox        // who was proved has no address here
 )
 
 // Lists are users' own allow and block lists. A kind is "allow" or "block".

@@ -15,6 +15,7 @@ type userWords struct {
 	None, Saved, BadSender, SharedSender, Full, ListsAway                           string
 	For                                                                             string
 	link                                                                            linkWords
+	Out                                                                             outsideWords
 }
 
 // Link are the words about linked addresses.
@@ -33,7 +34,7 @@ func userWordsOf(language string) *userWords {
 			BlockHint: "Ihre Nachrichten an Sie werden abgewiesen.", None: "Keine.", Saved: "Gespeichert.", BadSender: "Das ist keine Adresse und keine Domain.",
 			SharedSender: "Von dort kann jeder schreiben: Nennen Sie eine einzelne Adresse.", Full: "Die Liste ist voll.", ListsAway: "Ihre Listen können gerade nicht gelesen oder geändert werden. Was eingetragen ist, gilt weiter.",
 			Failed: "Die Quarantäne kann gerade nicht gelesen werden. Es geht nichts verloren; versuchen Sie es später noch einmal.",
-			For:    "An", link: linkWordsOf("de")}
+			For:    "An", link: linkWordsOf("de"), Out: outsideWordsOf("de")}
 	}
 	return &userWords{Lang: "en", Title: "Your quarantine", Intro: "Here you see messages to you that were held back. Enter your address: a link will be sent to it.",
 		Address: "Mail address", Send: "Send a link", Asked: "If there is such a mailbox here, a link is on its way to it. It can be used for 15 minutes.",
@@ -46,7 +47,7 @@ func userWordsOf(language string) *userWords {
 		BlockHint: "Their messages to you are refused.", None: "None.", Saved: "Saved.", BadSender: "This is no address and no domain.",
 		SharedSender: "Everybody can write from there: name a single address.", Full: "The list is full.", ListsAway: "Your lists cannot be read or changed now. What is in them still counts.",
 		Failed: "The quarantine cannot be read now. Nothing is lost; try again later.",
-		For:    "To", link: linkWordsOf("en")}
+		For:    "To", link: linkWordsOf("en"), Out: outsideWordsOf("en")}
 }
 
 // userTemplates are the pages. html/template escapes by context; what strangers wrote has its own direction.
@@ -55,10 +56,15 @@ const userTemplates = `
 <html lang="{{.W.Lang}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{.W.Title}}</title><style>{{.Style}}</style></head><body>
 {{end}}
 {{define "login"}}{{template "head" .}}<main><h1>{{.W.Title}}</h1>
-{{with .Body}}<p role="alert"><strong>{{.}}</strong></p>{{end}}
+{{with .Body.Said}}<p role="alert"><strong>{{.}}</strong></p>{{end}}
 <p>{{.W.Intro}}</p>
 <form method="post" action="/login"><p><label for="address">{{.W.Address}}</label><br><input id="address" name="address" type="email" autocomplete="email" maxlength="320" required></p><p><button type="submit">{{.W.Send}}</button></p></form>
+{{if .Body.Directory}}<h2>{{.W.Out.Directory}}</h2>
+<form method="post" action="/login/password"><p><label for="name">{{.W.Out.Name}}</label><br><input id="name" name="name" autocomplete="username" maxlength="256" value="{{.Body.Name}}" required></p><p><label for="password">{{.W.Out.Password}}</label><br><input id="password" name="password" type="password" autocomplete="current-password" maxlength="256" required></p><p><button type="submit">{{.W.EnterButton}}</button></p></form>{{end}}
+{{with .Body.Issuer}}<h2>{{.}}</h2><p><a href="/issuer">{{$.W.Out.Issuer}} {{.}}</a></p>{{end}}
 </main></body></html>
+{{end}}
+{{define "arrived"}}{{template "head" .}}<main><h1>{{.W.Title}}</h1><p role="status">{{.W.Out.Arrived}}</p><p><a href="/mine">{{.W.Out.Go}}</a></p></main></body></html>
 {{end}}
 {{define "asked"}}{{template "head" .}}<main><h1>{{.W.Title}}</h1><p role="status">{{.W.Asked}}</p></main></body></html>
 {{end}}

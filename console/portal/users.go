@@ -30,8 +30,10 @@ type Users interface {
 	Enter(ctx context.Context, link string) (session string, ends time.Time, ok bool)
 	// May says whose link it is, without using it.
 	May(ctx context.Context, link string) (address string, ok bool)
-	// Who is whose session it is.
-	Who(ctx context.Context, session string) (address string, ok bool)
+	// Who is whose session it is: his address, and others that were proved when he logged in.
+	Who(ctx context.Context, session string) (addresses []string, ok bool)
+	// Outside proves users by a directory or an issuer; nil: nothing does.
+	Outside() Outside
 	// Leave ends a session.
 	Leave(ctx context.Context, session string)
 	// Mine lists what is kept for addresses, the newest first, behind a reference ("": from the start). next is "" at the end.
@@ -54,6 +56,7 @@ func (p *Portal) userPages(mux *http.ServeMux) {
 	mux.HandleFunc("POST /login", p.opened(pages, p.ask))
 	mux.HandleFunc("GET /login/{link}", p.opened(pages, p.link))
 	mux.HandleFunc("POST /session", p.opened(pages, p.enter))
+	p.outsidePages(mux, pages)
 	mux.HandleFunc("GET /mine", p.opened(pages, loggedIn(p.mine)))
 	mux.HandleFunc("POST /mine/release", p.opened(pages, loggedIn(p.let)))
 	mux.HandleFunc("GET /lists", p.opened(pages, loggedIn(p.ownLists)))
@@ -68,7 +71,8 @@ type visit struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	words   *userWords
-	address string // who is logged in; "" for nobody
+	address string   // who is logged in; "" for nobody
+	proved  []string // other addresses that were proved when he logged in
 	session string
 	pages   *template.Template
 }
@@ -93,9 +97,9 @@ func (p *Portal) opened(pages *template.Template, next func(*visit)) http.Handle
 			}
 		}
 		v := &visit{w: w, r: r, words: userWordsOf(language), pages: pages}
-		if c, err := r.Cookie(cookie); err == nil && len(c.Value) <= maxToken {
-			if address, ok := p.Users.Who(r.Context(), c.Value); ok {
-				v.address, v.session = address, c.Value
+		if c, err := r.Cookie(cookie); err == nil && len(c.Value) <= maxSession {
+			if addresses, ok := p.Users.Who(r.Context(), c.Value); ok && len(addresses) > 0 {
+				v.address, v.proved, v.session = addresses[0], addresses[1:], c.Value
 			}
 		}
 		next(v)
@@ -139,14 +143,14 @@ func (p *Portal) home(v *visit) {
 		v.to("/mine")
 		return
 	}
-	v.page(http.StatusOK, "login", nil)
+	p.showLogin(v, http.StatusOK, "")
 }
 
 // ask says the same whoever is asked for, at once: it tells nobody which mailboxes there are.
 func (p *Portal) ask(v *visit) {
 	address := v.field("address")
 	if address == "" || !strings.Contains(address, "@") {
-		v.page(http.StatusUnprocessableEntity, "login", v.words.NoAddress)
+		p.showLogin(v, http.StatusUnprocessableEntity, v.words.NoAddress)
 		return
 	}
 	p.Users.Ask(address)
@@ -161,7 +165,7 @@ func (p *Portal) link(v *visit) {
 		address, ok = p.Users.May(v.r.Context(), link)
 	}
 	if !ok {
-		v.page(http.StatusNotFound, "login", v.words.NoLink)
+		p.showLogin(v, http.StatusNotFound, v.words.NoLink)
 		return
 	}
 	v.page(http.StatusOK, "enter", map[string]string{"Link": link, "Address": address})
@@ -171,14 +175,19 @@ func (p *Portal) link(v *visit) {
 func (p *Portal) enter(v *visit) {
 	session, ends, ok := p.Users.Enter(v.r.Context(), v.field("link"))
 	if !ok {
-		v.page(http.StatusNotFound, "login", v.words.NoLink)
+		p.showLogin(v, http.StatusNotFound, v.words.NoLink)
 		return
 	}
+	p.begin(v, session, ends)
+	v.to("/mine")
+}
+
+// begin keeps a session in the browser, and ends what it held before.
+func (p *Portal) begin(v *visit, session string, ends time.Time) {
 	if v.session != "" {
 		p.Users.Leave(v.r.Context(), v.session)
 	}
 	v.keep(session, ends)
-	v.to("/mine")
 }
 
 func (p *Portal) leave(v *visit) {

@@ -25,7 +25,11 @@ type users struct {
 	lists    *lists
 	links    *userLinks
 	listed   []string
+	proved   []string
+	outside  Outside
 }
+
+func (u *users) Outside() Outside { return u.outside }
 
 func (u *users) Links() Links {
 	if u.links == nil {
@@ -46,8 +50,8 @@ func (u *users) Enter(_ context.Context, link string) (string, time.Time, bool) 
 	u.used = u.used || ok
 	return "session", time.Now().Add(time.Hour), ok
 }
-func (u *users) Who(_ context.Context, session string) (string, bool) {
-	return "bob@served.test", session == "session"
+func (u *users) Who(_ context.Context, session string) ([]string, bool) {
+	return append([]string{"bob@served.test"}, u.proved...), session == "session"
 }
 func (u *users) Leave(_ context.Context, session string) { u.left = append(u.left, session) }
 func (u *users) Mine(_ context.Context, addresses []string, before string) ([]Item, string, error) {

@@ -73,3 +73,33 @@ func TestLinkMail(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionFurther: a session comes back with the further addresses that there is room for, and no other token has any.
+func TestSessionFurther(t *testing.T) {
+	var many []string
+	for i := range MaxFurther + 3 {
+		many = append(many, strings.Repeat("x", i)+"y@served.test")
+	}
+	long := strings.Repeat("z", maxRcpt)
+	for _, c := range []struct {
+		in   []string
+		held int
+	}{{nil, 0}, {many[:1], 1}, {many, MaxFurther}, {[]string{long, long, long, long, "a@served.test"}, 3}} {
+		further, n := JoinFurther(c.in)
+		want := &Token{ID: 7, Rcpt: long, Further: further, Action: Session, Expires: now().Add(time.Hour)}
+		text := Make(testKey(1), want)
+		got, err := Read(testKey(1), text, Session, now())
+		if err != nil || *got != *want || n != c.held || len(SplitFurther(got.Further)) != n || len(text) > 2560 {
+			t.Errorf("%d of %d, %d octets, %v", n, len(c.in), len(text), err)
+		}
+		for i, a := range SplitFurther(further) {
+			if a != c.in[i] {
+				t.Errorf("%q, want %q", a, c.in[i])
+			}
+		}
+	}
+	login := &Token{ID: 7, Rcpt: "a@served.test", Further: "b@served.test", Action: Login, Expires: now().Add(time.Hour)}
+	if got, err := Read(testKey(1), Make(testKey(1), login), Login, now()); err != nil || got.Further != "" || got.Rcpt != "a@served.test" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

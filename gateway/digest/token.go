@@ -29,6 +29,7 @@ type Token struct {
 	ID      gateway.ID // of the message; for all but Release a random number
 	Rcpt    string     // the recipient, as the quarantine names him
 	Owner   string     // of a Link: the user who asked for it; "" for all others
+	Further string     // of a Session: other addresses that were proved at the login, with a NUL between each two; "" for none
 	Action  Action
 	Expires time.Time // to the second
 }
@@ -40,13 +41,42 @@ var (
 )
 
 // A token is, in base64 for addresses of pages (RFC 4648 section 5): version, action, id, expiry in Unix seconds, recipient,
-// and the HMAC-SHA256 of all before it. Behind the recipient of a Link there is a NUL and its owner.
+// and the HMAC-SHA256 of all before it. Behind the recipient of a Link there is a NUL and its owner, behind that of
+// a Session a NUL and further addresses where there are any.
 const (
 	tokenVersion = 1
 	tokenFixed   = 1 + 1 + 8 + 8
 	maxRcpt      = 320
-	maxToken     = (tokenFixed + 2*maxRcpt + 1 + sha256.Size + 2) / 3 * 4
+	maxFurther   = MaxFurther * (maxRcpt/4 + 1)
+	maxToken     = (tokenFixed + maxRcpt + 1 + maxFurther + sha256.Size + 2) / 3 * 4
 )
+
+// MaxFurther is how many further addresses a Session has room for, if they are not uncommonly long: see JoinFurther.
+const MaxFurther = 15
+
+// JoinFurther writes further addresses for a Session, as many from the first on as there is room for, and says how many those are.
+func JoinFurther(addresses []string) (further string, n int) {
+	for n < min(len(addresses), MaxFurther) {
+		next := addresses[n]
+		if n > 0 {
+			next = "\x00" + next
+		}
+		if len(further)+len(next) > maxFurther {
+			break
+		}
+		further += next
+		n++
+	}
+	return further, n
+}
+
+// SplitFurther is the opposite of JoinFurther.
+func SplitFurther(further string) []string {
+	if further == "" {
+		return nil
+	}
+	return strings.Split(further, "\x00")
+}
 
 // KeySize is how long a key is, in octets.
 const KeySize = 32
@@ -60,6 +90,9 @@ func Make(key []byte, t *Token) string {
 	b = append(b, t.Rcpt...)
 	if t.Action == Link {
 		b = append(append(b, 0), t.Owner...)
+	}
+	if t.Action == Session && t.Further != "" {
+		b = append(append(b, 0), t.Further...)
 	}
 	return base64.RawURLEncoding.EncodeToString(append(b, sign(key, b)...))
 }
@@ -80,10 +113,13 @@ func Read(key []byte, text string, want Action, now time.Time) (*Token, error) {
 	}
 	t := &Token{Action: Action(said[1]), ID: gateway.ID(binary.BigEndian.Uint64(said[2:])), Rcpt: string(said[tokenFixed:]),
 		Expires: time.Unix(int64(binary.BigEndian.Uint64(said[10:])), 0).UTC()}
-	if t.Action == Link {
+	switch t.Action {
+	case Link:
 		t.Rcpt, t.Owner, _ = strings.Cut(t.Rcpt, "\x00")
+	case Session:
+		t.Rcpt, t.Further, _ = strings.Cut(t.Rcpt, "\x00")
 	}
-	if len(t.Rcpt) > maxRcpt || len(t.Owner) > maxRcpt || (t.Owner != "") != (t.Action == Link) || !utf8.ValidString(t.Owner) || !utf8.ValidString(t.Rcpt) {
+	if len(t.Rcpt) > maxRcpt || len(t.Further) > maxFurther || len(t.Owner) > maxRcpt || (t.Owner != "") != (t.Action == Link) || !utf8.ValidString(t.Owner) || !utf8.ValidString(t.Rcpt) {
 		return nil, ErrForged
 	}
 	if !now.Before(t.Expires) {

@@ -28,7 +28,9 @@ type DigestRules struct {
 // PortalRules are what users may do for themselves.
 type PortalRules struct {
 	Login   bool          `toml:"login" doc:"Whether users see what is kept for them at web.portal: whoever asks with an address of a domain that is served gets a link by mail, and with it his own quarantine. He may release what a link of a digest would."`
-	Session time.Duration `toml:"session" default:"8h" min:"5m" max:"30d" doc:"How long a login lasts."`
+	LDAP    bool          `toml:"ldap" doc:"Whether they also log in with name and password of the directory of [login.ldap] in gatepost.toml. It says which addresses are theirs."`
+	OIDC    bool          `toml:"oidc" doc:"Whether they also log in by the issuer of [login.oidc] in gatepost.toml, with the mail address that it verified."`
+	Session time.Duration `toml:"session" default:"8h" min:"5m" max:"30d" doc:"How long a login lasts; by a directory or an issuer no longer than session of [login] in gatepost.toml."`
 }
 
 // DigestAt is when recipients of a domain are told: as it says itself, or else as all.
@@ -59,6 +61,19 @@ func (c *Config) linkless(policy string) (out Problems) {
 		p.Message = "there is no page at which users could log in"
 		p.Instead = `write portal = ["0.0.0.0:8444", "[::]:8444"] and portal_url = "https://quarantine.example.org:8444" in [web] of gatepost.toml`
 		out = append(out, p)
+	}
+	for _, way := range [...]struct {
+		key, table, example string
+		on, has             bool
+	}{
+		{"portal.ldap", "[login.ldap]", `servers = ["ldaps://dc1.example.org"]`, c.Policy.Portal.LDAP, c.Bootstrap.Login.LDAP.Used()},
+		{"portal.oidc", "[login.oidc]", `issuer = "https://id.example.org"`, c.Policy.Portal.OIDC, c.Bootstrap.Login.OIDC.Used()},
+	} {
+		if way.on && !way.has {
+			p := at(way.key)
+			p.Message, p.Instead = "nothing is there that could prove users", "write "+way.example+" in "+way.table+" of gatepost.toml, or remove the key"
+			out = append(out, p)
+		}
 	}
 	if on && q.Links && (c.Bootstrap.Web.PortalURL == "" || len(c.Bootstrap.Web.Portal) == 0) {
 		p := at("quarantine.digest.links")
