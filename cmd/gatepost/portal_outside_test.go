@@ -158,3 +158,17 @@ func TestPortalByIssuer(t *testing.T) {
 		t.Errorf("what is no address: %d", fault)
 	}
 }
+
+// TestPortalWays: a way in that nothing stands behind is refused, with what to write.
+func TestPortalWays(t *testing.T) {
+	_, problems := config.Load(documents(t, "", servesOne+"[portal]\nldap = true\noidc = true\n"), sections())
+	var got []string
+	for _, p := range problems {
+		if !p.Warning {
+			got = append(got, p.Key+" "+p.Instead)
+		}
+	}
+	if len(got) != 2 || !strings.HasPrefix(got[0], "portal.ldap write servers") || !strings.HasPrefix(got[1], "portal.oidc write issuer") {
+		t.Errorf("%q", got)
+	}
+}
