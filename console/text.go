@@ -135,7 +135,7 @@ func untilText(d time.Duration) string {
 	case s < 120:
 		return "in " + strconv.Itoa(s) + " s"
 	case s < 7200:
-		return "in " + strconv.Itoa((s+30)/60) + " min"
+		return "in " + strconv.Itoa(s/60) + " min " + strconv.Itoa(s%60) + " s"
 	default:
 		return "in " + strconv.Itoa((s+1800)/3600) + " h"
 	}

@@ -105,6 +105,9 @@ func (p *portalDesk) Look(ctx context.Context, text string) portal.Answer {
 // link good again; it outlives the message.
 func (p *portalDesk) Release(ctx context.Context, text string) portal.Answer {
 	a, t := p.look(ctx, text)
+	if t != nil && a.State == portal.Forbidden {
+		p.d.noteLink(ctx, t, a.State)
+	}
 	if t == nil || a.State != portal.Ready {
 		return a
 	}
@@ -113,6 +116,7 @@ func (p *portalDesk) Release(ctx context.Context, text string) portal.Answer {
 			p.d.log.Warn("portal: a link was used, and that could not be noted; the quarantine knows it", "error", err)
 		}
 	}
+	p.d.noteLink(ctx, t, a.State)
 	return a
 }
 

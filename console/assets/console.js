@@ -86,7 +86,7 @@ async function again() {
   for (const u of $$(".upd")) { u.classList.toggle("stale", missed.n > 2); if (missed.n > 2) u.textContent = `Data from ${asOf.toTimeString().slice(0, 8)}, the gateway does not answer`; else if (!missed.n && $("time", u)) $("time", u).textContent = asOf.toTimeString().slice(0, 8); }
 }
 // Clocks differ: what is left until something is counted down by the gateway's.
-const ahead = Date.now() - new Date($(".upd time")?.dateTime ?? Date.now()), left = s => s < 1 ? "now" : s < 120 ? `in ${s} s` : s < 7200 ? `in ${Math.round(s / 60)} min` : `in ${Math.round(s / 3600)} h`;
+const ahead = Date.now() - new Date($(".upd time")?.dateTime ?? Date.now()), left = s => s < 1 ? "now" : s < 120 ? `in ${s} s` : s < 7200 ? `in ${Math.floor(s / 60)} min ${s % 60} s` : `in ${Math.round(s / 3600)} h`;
 setInterval(() => { for (const el of $$("[data-until]")) el.textContent = left(Math.round((new Date(el.dateTime) - Date.now() + ahead) / 1000)); }, 1000);
 const every = Math.min(...$$("[data-refresh]").map(el => +el.dataset.refresh));
 if (Number.isFinite(every)) setInterval(again, Math.max(every, 2) * 1000);

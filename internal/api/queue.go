@@ -38,6 +38,20 @@ type QueueList struct {
 	Damaged  []spool.Damaged `json:"damaged,omitempty"`
 }
 
+// NextTry is when a message is tried again at the latest: when it is due, or when its route is tried again that is away. It is zero where
+// it waits for a person.
+func (l *QueueList) NextTry(m spool.Listed) time.Time {
+	if l.Totals == nil || m.State > spool.Delivering {
+		return m.Next
+	}
+	for i := range l.Totals.Routes {
+		if r := &l.Totals.Routes[i]; r.Route == m.Route && r.Retry.After(m.Next) {
+			return r.Retry
+		}
+	}
+	return m.Next
+}
+
 // QueueLane is what lies in the spool for a route, summed up.
 type QueueLane struct {
 	spool.RouteTotals

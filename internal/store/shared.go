@@ -167,7 +167,7 @@ func (s *shared) read(ctx context.Context, d day, see func(context.Context, *vie
 	if err != nil {
 		return err
 	}
-	return see(ctx, &view{tx: placed{tx}, shared: true, fates: true, judging: true, named: at.named})
+	return see(ctx, &view{tx: placed{tx}, file: viewed{day: d}, shared: true, fates: true, judging: true, named: at.named})
 }
 
 // sharedDay is what a day says of itself.

@@ -56,7 +56,8 @@ func (r *Reader) CountSince(ctx context.Context, w Window, m Mark, see func(*Bri
 	gaps, err := r.walk(ctx, w.first(), w.last(), false, func(ctx context.Context, v *view) error {
 		at, known := m.files[v.file.day]
 		now := readTo{v.file.info, 0}
-		if replaced = known && !os.SameFile(at.file, now.file); replaced {
+		// What nodes share has no one order: it is counted anew.
+		if replaced = known && (v.shared || !os.SameFile(at.file, now.file)); replaced {
 			return errStop
 		}
 		if v.blocks {

@@ -104,7 +104,8 @@ func TestConsolePeople(t *testing.T) {
 	}
 }
 
-// TestConsoleNoScript: without script in the browser, a refused message is found and explained, and filters work.
+// TestConsoleNoScript: without script in the browser, a refused message is found and explained, filters work, a message that was kept is
+// released, and a policy is published and confirmed.
 func TestConsoleNoScript(t *testing.T) {
 	t.Parallel()
 	w := begin(t, consoleSetup(dnslab.New(t, dnslab.Text(consoleZones))))
@@ -117,5 +118,28 @@ func TestConsoleNoScript(t *testing.T) {
 	b.Step("log.plain", map[string]any{"query": "ip:198.51.100.9", "verdict": "Rejected", "id": ref}, &s)
 	if s.Reply != said || s.decided() != "rbl.client" {
 		t.Errorf("decided %q, reply %q, the client got %q", s.decided(), s.Reply, said)
+	}
+	before := len(w.hop(t).Accepted())
+	_, kept := w.mail(t, "198.51.100.20", "mx.good.example", "a@good.example", "bob@served.test",
+		"From: a@good.example\r\nDate: Fri, 27 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@good.example>\r\nSubject: the tool\r\n"+
+			"MIME-Version: 1.0\r\nContent-Type: application/x-msdownload; name=\"run.exe\"\r\n\r\nMZ\r\n")
+	var done struct{ Read, Said string }
+	b.Step("quarantine.release", map[string]any{"id": kept, "subject": "the tool", "why": "Bob asked for it"}, &done)
+	if all, err := w.hop(t).AwaitAccepted(t.Context(), before+1); err != nil || len(all) != before+1 || !strings.Contains(done.Read, "MZ") {
+		t.Errorf("%d arrived, %v; the page says %q", len(all)-before, err, done.Said)
+	}
+	var told string
+	b.Step("policy.number", map[string]any{"name": "Reject", "value": 12.5}, &told)
+	if !strings.Contains(told, "thresholds.reject = 12.5") {
+		t.Errorf("draft: %q", told)
+	}
+	var published struct{ InForce, Said, Alert string }
+	b.Step("policy.publish", map[string]any{"comment": "less", "wait": "10m"}, &published)
+	if !strings.HasPrefix(published.InForce, "version 2 is in force") || !strings.Contains(published.Said, "goes by itself") {
+		t.Errorf("published: %+v", published)
+	}
+	b.Step("policy.confirm", nil, &told)
+	if out, _ := w.command(t, 0, "policy", "show"); !strings.Contains(out, "version 2") || strings.Contains(out, "confirm") {
+		t.Errorf("confirmed: %s", out)
 	}
 }

@@ -178,6 +178,7 @@ func TestDigest(t *testing.T) {
 	}
 	w.release(t, ref, 3)
 	w.awaitCommand(t, "released by bob@served.test (by a link)", "trace", ref)
+	w.awaitCommand(t, `"object":"`+ref+`","domain":"served.test"`, "audit", "list", "--json", "--actor", "bob@served.test")
 	if err := w.daemon.Kill(); err != nil {
 		t.Fatal(err)
 	}

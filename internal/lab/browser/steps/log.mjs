@@ -122,6 +122,15 @@ export async function fresh(t, { text }) {
   await page.close();
 }
 
+// resumes waits in the live view until it shows each text again after its connection was cut, and returns how often it shows each.
+export async function resumes(t, { texts }) {
+  const page = t.tail;
+  t.allow(/ERR_CONNECTION|ERR_EMPTY|ERR_INCOMPLETE|ERR_HTTP2|ERR_NETWORK|ERR_FAILED/);
+  for (const text of texts) await page.locator("#rows tr", { hasText: text }).first().waitFor();
+  await page.waitForFunction(() => !document.querySelector("[data-act=live]").classList.contains("lost"));
+  return page.locator("#rows tr").evaluateAll((all, texts) => texts.map(x => all.filter(r => r.textContent.includes(x)).length), texts);
+}
+
 // theme turns the page dark and light again by its key; the choice outlives a reload.
 export async function theme(t) {
   const { page } = t, now = () => page.evaluate(() => [document.documentElement.dataset.theme ?? "", getComputedStyle(document.documentElement).backgroundColor]);

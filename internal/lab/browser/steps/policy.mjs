@@ -148,3 +148,40 @@ export async function counted(t, { text, look }) {
   await page.getByRole("heading", { name: "The last one" }).waitFor();
   return said;
 }
+
+// number writes a threshold into its field and saves it, by the form alone.
+export async function number(t, { name, value }) {
+  const { page } = t;
+  await t.go("/policy");
+  await page.locator(".thnums label", { hasText: name }).locator("input").fill(String(value));
+  await Promise.all([page.waitForNavigation(), page.locator(".thr button").click()]);
+  return page.locator("#publish .pl").innerText();
+}
+
+// conflict looks at a draft while another has published, and at what is said where it is published all the same; it begins anew then.
+export async function conflict(t, { look }) {
+  const { page } = t, out = {};
+  await t.go("/policy");
+  out.notes = await page.locator(".msg.warn").allInnerTexts();
+  if (look) await t.look(look);
+  await t.go("/policy/publish");
+  out.differs = await page.locator(".diff").innerText();
+  await page.locator("input[name=comment]").fill("over what another did");
+  t.allow(/status of 412/);
+  await Promise.all([page.waitForNavigation(), page.locator("form.card button").click()]);
+  out.said = await page.locator("main").innerText();
+  if (look) await t.look(look + "-refused");
+  await t.go("/policy");
+  await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Begin anew" }).click()]);
+  if (await page.getByRole("button", { name: "Discard the draft" }).count())
+    await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Discard the draft" }).click()]);
+  out.left = await page.locator("#publish").count();
+  return out;
+}
+
+// versions reads the list of versions, the newest first.
+export async function versions(t, { look }) {
+  await t.go("/policy/history");
+  if (look) await t.look(look);
+  return t.page.locator("tbody tr").evaluateAll(all => all.map(e => e.textContent.replace(/\s+/g, " ").trim()));
+}
