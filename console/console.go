@@ -147,6 +147,7 @@ func (c *Console) Handler() http.Handler {
 	c.healthPages(mux)
 	c.nodePages(mux)
 	c.beginPages(mux)
+	c.page(mux, "GET /settings", access.SystemRead, c.settingsPage)
 	mux.HandleFunc("/", c.nowhere)
 	return c.guard(http.NewCrossOriginProtection().Handler(mux))
 }
@@ -169,6 +170,7 @@ func places() []place {
 		{"System", "Health", "/health", "node", "h", access.StatusRead, "status"},
 		{"System", "Users' portal", "/portal", "user", "", access.QuarantineRead, "portal links"},
 		{"System", "Nodes", "/nodes", "node", "", access.SystemRead, "node list"},
+		{"System", "Settings", "/settings", "policy", "", access.SystemRead, "settings"},
 		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
 		{"System", "Audit log", "/audit", "audit", "", access.AuditRead, "audit list"},
 		{"System", "API", "/api/v1/openapi.json", "audit", "", access.Own, ""},

@@ -41,6 +41,8 @@ func groups() []cli.Group {
 			{Words: "config default", Doc: "print a commented gatepost.toml with every default", Run: configDefault},
 			{Words: "policy default", Doc: "print a commented policy.toml with every default", Run: policyDefault},
 		}, policy.Commands(), whatif.Commands(), shadow.Commands(), []cli.Command{
+		}, policy.Commands(), whatif.Commands(), []cli.Command{
+			{Words: "settings", Args: "[--all] [--config PATH] [--json]", Doc: "show what the documents in force say, key by key, with places and defaults; --all: also what has its default", Run: settings},
 			{Words: "explain", Args: "NAME", Doc: "say what a key, a table or a check does, its default and its RFC", Run: explain},
 		})},
 		{Title: "Coming from another gateway", Commands: []cli.Command{

@@ -36,6 +36,7 @@ func (d *daemon) operations() []control.Operation {
 		d.doctorOperations(),
 		d.linkOperations(),
 		d.recordOperations(),
+		d.settingsOperations(),
 	)
 }
 
