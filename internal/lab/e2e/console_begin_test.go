@@ -12,7 +12,7 @@ import (
 
 // TestConsoleFirstRun goes from a gateway that nobody has set up to the first mail at a real Postfix, in the browser: the server is
 // tried while it is stopped, with a certificate that nobody vouches for, and well; each failure names cause and fix and saves nothing,
-// no mail is accepted before the last step, and what was typed is there after a reload.
+// no mail is accepted before the last step, and what was typed is there after a reload. Then a second domain: a wrong port is not saved.
 func TestConsoleFirstRun(t *testing.T) {
 	t.Parallel()
 	inner := labtest.Postfix(t, lab.PostfixOptions{Name: "inner.corp.test", TLS: true, Mailboxes: []string{"bob@corp.test", "postmaster@corp.test"}})
@@ -78,5 +78,19 @@ func TestConsoleFirstRun(t *testing.T) {
 	}
 	if _, err := inner.Maildir("bob@corp.test").Await(labtest.Context(t), 1); err != nil {
 		t.Error(err)
+	}
+	// A second domain (flow 12).
+	var more struct{ Said, Page string }
+	b.Step("begin.domains", map[string]any{"domain": "more.test", "host": host, "port": stopped, "tls": "opportunistic", "refused": true}, &more)
+	if !strings.Contains(more.Said, "takes no mail") || !strings.Contains(more.Page, "nothing was saved") {
+		t.Errorf("a wrong port: %+v", more)
+	}
+	b.Step("begin.domains", map[string]any{"domain": "more.test", "host": host, "port": port, "tls": "opportunistic", "refused": true}, &more)
+	if !strings.Contains(more.Said, "takes no mail") || !strings.Contains(more.Said, "more.test") {
+		t.Errorf("a domain that the server does not take: %+v", more)
+	}
+	b.Step("begin.tests", map[string]any{"domain": "corp.test"}, &said)
+	if !strings.Contains(said, "takes mail") {
+		t.Errorf("the way of the first domain: %q", said)
 	}
 }

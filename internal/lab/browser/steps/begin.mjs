@@ -32,7 +32,7 @@ export async function server(t, { domain, host, port, tls, do: button, look, ref
   await form.getByLabel("Port").fill(port);
   await form.getByLabel("TLS to this server").selectOption(tls);
   if (refused) t.allow(/status of 422/);
-  await Promise.all([page.waitForEvent("load"), page.getByRole("button", { name: button, exact: true }).click()]);
+  await Promise.all([page.waitForEvent("load"), form.getByRole("button", { name: button, exact: true }).click()]);
   if (look) await t.look(look);
   const tested = page.locator("#tested");
   if (await tested.count() === 0) return new URL(page.url()).search;
@@ -61,4 +61,21 @@ export async function live(t) {
   for (const path of ["/setup", "/begin"])
     t.same((await t.context.request.get(new URL(path, t.base).href)).status(), 404, `the status of ${path} afterwards`);
   return said;
+}
+
+// domains adds a domain with its server to the draft, as flow 12 has it.
+export async function domains(t, { domain, host, port, tls, refused }) {
+  const { page } = t;
+  await t.go("/domains");
+  await page.locator("summary", { hasText: "Add one" }).first().click();
+  const said = await server(t, { domain, host, port, tls, do: "Save in the draft", refused, look: refused ? "domains-refused" : "" });
+  return { said, page: await page.locator("#main").innerText() };
+}
+
+// tests tries the way of a domain of the draft.
+export async function tests(t, { domain }) {
+  const { page } = t;
+  await t.go("/domains");
+  await Promise.all([page.waitForEvent("load"), page.getByRole("button", { name: `Test ${domain}`, exact: true }).click()]);
+  return await page.locator("#tested").innerText();
 }
