@@ -13,7 +13,7 @@ import (
 )
 
 func settingsQuestion() control.Operation {
-	return look("settings", "/settings", "Show what the documents say, key by key, with places and defaults", access.SystemRead)
+	return control.Look("settings", "/settings", "Show what the documents say, key by key, with places and defaults", access.SystemRead)
 }
 
 // settingsOperations are those about the documents in force.
