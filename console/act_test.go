@@ -66,7 +66,7 @@ func TestActOn(t *testing.T) {
 	has(t, s.ask("anna", "GET", "/lists?action=allow&kind=author&value=%40example.org", nil), 200, `name="f:address" value="@example.org"`, `!value="message `)
 	has(t, s.ask("anna", "GET", "/lists?action=block&kind=sender&value=%3Cscript%3E%22%00", nil), 200, `value="&lt;script&gt;&#34;"`, "!<script>")
 	for _, query := range []string{"action=burn&kind=sender&value=a.test", "action=block&kind=author&value=a.test", "action=block&kind=host&value=a.test", "action=block&kind=sender", "action=block&kind=sender&value=" + strings.Repeat("a", 400)} {
-		has(t, s.ask("anna", "GET", "/lists?"+query, nil), 200, `!class="adder" open`)
+		has(t, s.ask("anna", "GET", "/lists?"+query, nil), 200, `!id="adder" open`)
 	}
 	has(t, s.ask("helper", "GET", "/log", nil), 200, "list@", "!popovertarget")
 }

@@ -81,16 +81,16 @@ func TestListForm(t *testing.T) {
 		action, kind, value, from string
 		want                      []string
 	}{
-		{"block", "client", "192.0.2.7", id, []string{`name="f:network" value="192.0.2.7/32"`, "<option selected>block", `name="f:owner" value="anna"`, "message " + id, "/log/m/" + id, "<details class=\"adder\" open>", day(30)}},
+		{"block", "client", "192.0.2.7", id, []string{`name="f:network" value="192.0.2.7/32"`, "<option selected>block", `name="f:owner" value="anna"`, "message " + id, "/log/m/" + id, "<details class=\"adder\" id=\"adder\" open>", day(30)}},
 		{"allow", "client", "2001:db8::/32", "", []string{`name="f:network" value="2001:db8::/32"`, "<option selected>allow", day(90), "!/log/m/"}},
 		{"allow", "author", "\"><script>@x.example", "<script>", []string{`name="f:address" value="&#34;&gt;&lt;script&gt;@x.example"`, "!<script>@", "!/log/m/"}},
 		{"block", "sender", "@spam.example", "", []string{`name="f:address" value="@spam.example"`}},
 		{"block", "helo", "bad.example", "", []string{`name="f:helo" value="bad.example"`}},
 		{"block", "reverse", ".dyn.example", "", []string{`name="f:reverse" value=".dyn.example"`}},
-		{"allow", "sender", "@spam.example", "", []string{"There is no such entry", "!<details class=\"adder\" open>"}},
+		{"allow", "sender", "@spam.example", "", []string{"There is no such entry", "!<details class=\"adder\" id=\"adder\" open>"}},
 		{"block", "author", "@spam.example", "", []string{"There is no such entry"}},
 		{"drop", "x", "y", "", []string{"There is no such entry"}},
-		{"block", "client", "", "", []string{"!There is no such entry", "!<details class=\"adder\" open>"}},
+		{"block", "client", "", "", []string{"!There is no such entry", "!<details class=\"adder\" id=\"adder\" open>"}},
 	} {
 		has(t, s.ask("anna", "GET", "/lists?"+url.Values{"action": {c.action}, "kind": {c.kind}, "value": {c.value}, "from": {c.from}}.Encode(), nil), 200, c.want...)
 	}

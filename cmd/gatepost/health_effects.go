@@ -56,6 +56,7 @@ var effects = map[string]string{
 	"clients":         "None. Limits of clients that came long ago may be forgotten.",
 	"control_data":    "None. Logins, the audit log and new versions of the policy wait.",
 	"policy_versions": "None: the policy in force stays. This node may miss a newer version.",
+	"login":           "None. Whom the directory or the issuer knows cannot log in; users of this host can.",
 	"audit":           "None. Entries of the audit log wait on disk.",
 	"log":             "None. The message log lacks what came meanwhile.",
 	"journal":         "None. Lines of the journal are lost.",
