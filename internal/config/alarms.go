@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,7 +19,7 @@ type Alarms struct {
 
 // AlarmMail is how notices are mailed.
 type AlarmMail struct {
-	To         []string `toml:"to" format:"mailbox" max:"20" example:"admin@example.net" doc:"Who gets them; best in a domain whose mail does not come through this gateway. Not set: nobody."`
+	To         []string `toml:"to" format:"mailbox" example:"admin@example.net" doc:"Who gets them, 20 at most; best in a domain whose mail does not come through this gateway. Not set: nobody."`
 	From       string   `toml:"from" format:"mailbox" example:"gatepost@example.org" doc:"Their sender. Not set: gatepost at the hostname."`
 	Smarthost  string   `toml:"smarthost" format:"host" example:"smtp.example.net" doc:"The server that takes them: a name or an address."`
 	Port       int      `toml:"port" default:"587" min:"1" max:"65535" rfc:"RFC 6409" doc:"Its port."`
@@ -53,7 +54,7 @@ func (s *AlarmSyslog) Used() bool { return s.Server != "" && s.Server != "none" 
 type Weekly struct {
 	Day string   `toml:"day" enum:"off,monday,tuesday,wednesday,thursday,friday,saturday,sunday" default:"monday" doc:"The day on which it is mailed, where alarms.mail has somebody to mail it to; off: never. gatepost report weekly --print shows it."`
 	At  string   `toml:"at" format:"clock" default:"07:00" doc:"The time of day, of the zone of the machine."`
-	To  []string `toml:"to" format:"mailbox" max:"20" example:"boss@example.net" doc:"Who gets it. Not set: those of alarms.mail."`
+	To  []string `toml:"to" format:"mailbox" example:"boss@example.net" doc:"Who gets it, 20 at most. Not set: those of alarms.mail."`
 }
 
 // Validate checks that what is said of a path goes together, and that no secret goes in clear.
@@ -64,6 +65,7 @@ func (m *AlarmMail) Validate(report func(key, message, instead string)) {
 		}
 		return
 	}
+	tooMany(report, m.To)
 	if m.Smarthost == "" {
 		report("smarthost", "is missing, so no notice could be mailed", `write the server that takes them, for example "smtp.example.net"`)
 	}
@@ -77,6 +79,15 @@ func (m *AlarmMail) Validate(report func(key, message, instead string)) {
 		report("ca_file", "nobody looks at the certificate", `write tls = "required", or remove ca_file`)
 	case m.ServerName != "" && !verified:
 		report("server_name", "nobody looks at the certificate", `write tls = "required", or remove server_name`)
+	}
+}
+
+// mostNotified is how many people one mail of ours goes to.
+const mostNotified = 20
+
+func tooMany(report func(key, message, instead string), to []string) {
+	if len(to) > mostNotified {
+		report("to", "has "+strconv.Itoa(len(to))+" addresses, which is more than "+strconv.Itoa(mostNotified), "let a list server do that")
 	}
 }
 
@@ -109,6 +120,7 @@ func thisMachine(host string) bool {
 
 // Validate refuses a report that nobody can get.
 func (a *Alarms) Validate(report func(key, message, instead string)) {
+	tooMany(func(_, message, instead string) { report("weekly.to", message, instead) }, a.Weekly.To)
 	if len(a.Weekly.To) > 0 && !a.Mail.Used() {
 		report("weekly.to", "the report goes by the smarthost of notices, and there is none", "write alarms.mail.to and alarms.mail.smarthost too")
 	}
