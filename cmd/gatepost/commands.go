@@ -40,7 +40,7 @@ func groups() []cli.Group {
 		{Title: "Its two documents, and versions of the policy", Commands: slices.Concat([]cli.Command{
 			{Words: "config default", Doc: "print a commented gatepost.toml with every default", Run: configDefault},
 			{Words: "policy default", Doc: "print a commented policy.toml with every default", Run: policyDefault},
-		}, policy.Commands(), whatif.Commands(), shadow.Commands(), []cli.Command{}, policy.Commands(), whatif.Commands(), []cli.Command{
+		}, policy.Commands(), whatif.Commands(), shadow.Commands(), []cli.Command{
 			{Words: "settings", Args: "[--all] [--config PATH] [--json]", Doc: "show what the documents in force say, key by key, with places and defaults; --all: also what has its default", Run: settings},
 			{Words: "explain", Args: "NAME", Doc: "say what a key, a table or a check does, its default and its RFC", Run: explain},
 		})},

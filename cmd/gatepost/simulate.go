@@ -14,8 +14,6 @@ import (
 	"gatepost/filters"
 	"gatepost/gateway"
 	"gatepost/gateway/quarantine"
-	"gatepost/internal/access"
-	"gatepost/internal/api"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/replay"
@@ -23,11 +21,6 @@ import (
 
 // simulateOperations are those of what-if, of drafts that run in the shadow, and of entries of lists, which are tried by it.
 func (d *daemon) simulateOperations() []control.Operation {
-	d.versions.shadow.Ended = func(s *api.Shadow) {
-		if note := d.noting(); note != nil {
-			note(context.Background(), control.Entry{Actor: access.Actor{Name: "gatepost", Via: access.BySelf}, Operation: "policy shadow stop", Change: shadow.Change(s)})
-		}
-	}
 	desk := d.whatIf()
 	return slices.Concat(desk.Operations(), d.entryOperations(desk), shadow.Operations(&shadow.Desk{Runner: &d.versions.shadow, Draft: d.draft, Version: d.versionText}))
 }

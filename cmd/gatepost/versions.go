@@ -12,6 +12,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/journal"
 	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/store/admin"
@@ -35,10 +36,18 @@ func (d *daemon) openVersions(c *config.Config) {
 	}
 	target, held := policyTarget{d}, admin.NewVersions(d.data)
 	d.versions.meter = new(versions.Meter)
+	d.versions.shadow.Ended = d.shadowEnded
 	d.versions.Keeper = versions.New(versions.Options{Store: held, Target: target, Dir: d.bootstrap.StateDir, Copy: began, Meter: d.versions.meter, Tell: d.tellVersion, Log: d.log})
 	d.versions.desk = &policy.Desk{Keeper: d.versions.Keeper, Store: held, Target: target, Log: d.log, Sections: sections,
 		Source: func() string { return d.document.Load().PolicyPath },
 		Usual:  func() time.Duration { return d.document.Load().Policy.Publish.Confirm }}
+}
+
+// shadowEnded audits that a draft in the shadow ended by itself.
+func (d *daemon) shadowEnded(s *api.Shadow) {
+	if note := d.noting(); note != nil {
+		note(context.Background(), control.Entry{Actor: access.Actor{Name: "gatepost", Via: access.BySelf}, Operation: "policy shadow stop", Change: shadow.Change(s)})
+	}
 }
 
 // policyTime bounds how long a node that knows no policy waits for what others have published.
