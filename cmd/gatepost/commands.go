@@ -28,10 +28,11 @@ import (
 // groups is the table that main and the help read.
 func groups() []cli.Group {
 	return []cli.Group{
-		{Title: "The daemon", Commands: slices.Concat(examination.Commands(), []cli.Command{
+		{Title: "The daemon", Commands: slices.Concat([]cli.Command{
 			{Words: "serve", Args: "[--config PATH]", Doc: "run the gateway", Run: serve},
 			{Words: "check", Args: "[--config PATH] [--live] [--json]", Doc: "say whether the configuration can be used, and what is wrong", Run: check},
 			{Words: "doctor", Args: "[--all] [--only GROUP,...] [--domain D] [--listener HOST:PORT] [--dns SERVER] [--others HOST,...] [--config PATH] [--json]", Doc: "look at everything from outside in, with what exactly to do about what is not well", Run: examine, Note: doctorNote()},
+		}, examination.Commands(), []cli.Command{
 			{Words: "status", Args: "[--config PATH] [--json]", Doc: "show the running daemon: listeners, scanners, next hops, policy", Run: status},
 			{Words: "reload", Args: "[--config PATH]", Doc: "have the running daemon read its configuration again, as SIGHUP does", Run: reload},
 			{Words: "drain", Args: "[--after 30s] [--config PATH]", Doc: "have the balancer send clients elsewhere, and refuse new ones after a while", Run: drain},

@@ -237,6 +237,17 @@ func TestHelpTellsTheOptionsThatThereAre(t *testing.T) {
 	}
 }
 
+// TestCommandsStandOnce shows that help lists each command once.
+func TestCommandsStandOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range commands() {
+		if seen[c.Words] {
+			t.Errorf("gatepost %s stands twice", c.Words)
+		}
+		seen[c.Words] = true
+	}
+}
+
 // TestHelpFindsCommands shows that a person who knows only a part of a command finds it.
 func TestHelpFindsCommands(t *testing.T) {
 	for _, c := range []struct {
