@@ -53,7 +53,7 @@ func run(ctx context.Context, e cli.Env, args []string) int {
 // tell shows a look, what is not well first.
 func tell(e cli.Env, f *cli.Flags, what string, out *api.DoctorLook, err error) int {
 	code := cli.Reply(e, f, what, out, err, func(l *api.DoctorLook) { show(e, l) })
-	if code == cli.Done && out.Count("fail")+out.Count("unknown") > 0 {
+	if code == cli.Done && (out.Error != "" || out.Count("fail")+out.Count("unknown") > 0) {
 		return cli.Found
 	}
 	return code

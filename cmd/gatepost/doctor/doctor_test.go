@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"os/exec"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"gatepost/internal/access"
 	"gatepost/internal/api"
+	"gatepost/internal/cli"
 	"gatepost/internal/control"
 	"gatepost/internal/control/controltest"
 )
@@ -116,5 +118,24 @@ func TestOneLook(t *testing.T) {
 	}
 	if _, err := controltest.Ask[*api.DoctorLook](t.Context(), s, auditor, "doctor last", &struct{}{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTell shows that a look which found something, or did not come to its end, is told by the exit code as well.
+func TestTell(t *testing.T) {
+	for name, c := range map[string]struct {
+		look api.DoctorLook
+		code int
+	}{
+		"none yet":      {api.DoctorLook{}, cli.Done},
+		"all well":      {api.DoctorLook{Began: time.Unix(1, 0), Ended: time.Unix(2, 0), Lines: []api.DoctorLine{{ID: "a.b", Verdict: "ok"}, {ID: "a.c", Verdict: "warn"}}}, cli.Done},
+		"one fails":     {api.DoctorLook{Began: time.Unix(1, 0), Ended: time.Unix(2, 0), Lines: []api.DoctorLine{{ID: "a.b", Verdict: "fail"}}}, cli.Found},
+		"cannot be run": {api.DoctorLook{Began: time.Unix(1, 0), Ended: time.Unix(2, 0), Error: "it cannot be run"}, cli.Found},
+	} {
+		var out bytes.Buffer
+		e := cli.Env{Out: &out, Err: &out}
+		if code := tell(e, cli.NewFlags(e, "doctor last"), "doctor last", &c.look, nil); code != c.code {
+			t.Errorf("%s: exit %d\n%s", name, code, &out)
+		}
 	}
 }
