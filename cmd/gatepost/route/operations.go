@@ -68,6 +68,9 @@ func (d *Desk) test(ctx context.Context, in *api.RouteAsk) (*api.RouteTested, er
 	if err != nil {
 		return nil, err
 	}
+	if actor := access.Of(ctx); in.Draft && showsSecrets(r) && !actor.May(access.PolicyPublish) {
+		return nil, &control.Fault{Status: http.StatusForbidden, Field: "draft", Message: "the route of your draft shows its next hop a password or a certificate of this host", Hint: "who may publish can try it"}
+	}
 	one, policy := *c, *c.Policy
 	policy.Routes, one.Policy = []config.Route{*r}, &policy
 	made, err := d.Routes(&one)
@@ -92,6 +95,10 @@ func (d *Desk) test(ctx context.Context, in *api.RouteAsk) (*api.RouteTested, er
 	out.Verdict, out.Took = whole(out.Hops), ms(time.Since(began))
 	return out, nil
 }
+
+// showsSecrets reports whether a next hop of the route is shown what files of this host hold. A draft names the next hop and the files: who
+// may write one, and put none in force, would have any of them sent wherever he likes.
+func showsSecrets(r *config.Route) bool { return r.Auth.Used() || r.ClientCert != "" }
 
 // whole is the verdict about a route: where one of its next hops works, mail goes on.
 func whole(hops []api.RouteTryHop) string {

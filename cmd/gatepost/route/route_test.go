@@ -144,6 +144,32 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestDraftSecrets shows that a draft which names a password or a key of this host is tried only for who may publish: the next hop of a
+// draft is whoever its author likes.
+func TestDraftSecrets(t *testing.T) {
+	writer := access.Actor{Name: "otto", Role: access.Operator, Rights: []access.Right{access.PolicyDraft}}
+	for name, c := range map[string]struct {
+		route config.Route
+		draft bool
+		who   access.Actor
+		code  int // 400: it is tried, and has no next hop
+	}{
+		"a password":              {config.Route{Auth: config.Auth{User: "u", PasswordFile: "/etc/gatepost/other.password"}}, true, writer, 403},
+		"a certificate":           {config.Route{ClientCert: "/etc/gatepost/client.pem"}, true, writer, 403},
+		"neither":                 {config.Route{}, true, writer, 400},
+		"in force":                {config.Route{Auth: config.Auth{User: "u"}}, false, writer, 400},
+		"by who could publish it": {config.Route{Auth: config.Auth{User: "u"}}, true, access.Actor{Name: "otto", Role: access.Operator}, 400},
+	} {
+		held := document()
+		c.route.Name = "internal"
+		held.Policy.Routes[0] = c.route
+		s := &control.Surface{Operations: desk(held).Operations()}
+		if _, err := controltest.Ask[*api.RouteTested](t.Context(), s, c.who, "route test", &api.RouteAsk{Route: "internal", Draft: c.draft, Port: 25}); controltest.Status(err) != c.code {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestNamed tells a domain from a server, as people type them.
 func TestNamed(t *testing.T) {
 	for text, want := range map[string]api.RouteAsk{"example.org": {Domain: "example.org"}, "mail.example.org:26": {Host: "mail.example.org", Port: 26}, "[::1]:25": {Host: "::1", Port: 25},
