@@ -95,22 +95,24 @@ func (d *Desk) start(ctx context.Context, in *api.ShadowStart) (*api.Shadow, err
 }
 
 func (d *Desk) show(ctx context.Context, _ *struct{}) (*api.Shadow, error) {
-	out := d.Runner.show()
+	return visible(ctx, d.Runner.show()), nil
+}
+
+// visible is a run as whoever asks may see it.
+func visible(ctx context.Context, out *api.Shadow) *api.Shadow {
 	if actor := access.Of(ctx); out.Result != nil && !actor.May(access.LogRead) { // numbers tell of nobody
 		out.Result.More, out.Result.List = out.Result.More+len(out.Result.List), []api.SimChange{}
 	}
-	return out, nil
+	return out
 }
 
 func (d *Desk) stop(ctx context.Context, _ *struct{}) (*api.Shadow, error) {
-	if !d.Runner.end() {
+	out := d.Runner.end()
+	if out == nil {
 		return nil, &control.Fault{Status: http.StatusNotFound, Message: "no draft runs in the shadow", Hint: "gatepost policy shadow start FILE --for 24h starts one"}
 	}
-	out, err := d.show(ctx, nil)
-	if err == nil {
-		control.Changed(ctx, Change(out))
-	}
-	return out, err
+	control.Changed(ctx, Change(out))
+	return visible(ctx, out), nil
 }
 
 // Change is what the audit log is told of the end of a run.

@@ -105,7 +105,7 @@ func (r *Runner) work(n *run) {
 	r.mu.Unlock()
 	close(n.over)
 	if !stopped && r.Ended != nil {
-		r.Ended(r.show())
+		r.Ended(r.told(n))
 	}
 }
 
@@ -120,8 +120,8 @@ func (n *run) see(e *gateway.Event) (trouble string) {
 	return ""
 }
 
-// end stops the run and waits for its end; false where there is none.
-func (r *Runner) end() bool {
+// end stops the run, waits for its end, and returns it; nil where there is none.
+func (r *Runner) end() *api.Shadow {
 	r.mu.Lock()
 	n := r.last
 	running := n != nil && n.about.Running
@@ -133,20 +133,27 @@ func (r *Runner) end() bool {
 		}
 	}
 	r.mu.Unlock()
-	if running {
-		<-n.over
+	if !running {
+		return nil
 	}
-	return running
+	<-n.over
+	return r.told(n)
 }
 
 // show is the run, or the last one.
 func (r *Runner) show() *api.Shadow {
 	r.mu.Lock()
 	n := r.last
+	r.mu.Unlock()
 	if n == nil {
-		r.mu.Unlock()
 		return &api.Shadow{}
 	}
+	return r.told(n)
+}
+
+// told is one run, as it is now, also where another began since.
+func (r *Runner) told(n *run) *api.Shadow {
+	r.mu.Lock()
 	out := n.about
 	r.mu.Unlock()
 	out.Skipped, out.Result = int(n.skipped.Load()), n.live.Result()
