@@ -220,15 +220,11 @@ func (b *ruleBody) changes(form url.Values) (set, remove []string) {
 	return set, remove
 }
 
-// tried says what would be wrong with a draft after a change, where nothing was before; nil for nothing.
+// tried says why a draft could not be published after a change; nil where it could.
 func (c *Console) tried(text string, set, remove []string) []api.Problem {
 	var changes []config.Change
 	for _, s := range set {
-		key, value, _ := strings.Cut(s, "=")
-		x := config.Change{Key: key, Value: config.LiteralOf(value)}
-		if strings.HasSuffix(key, "[]") {
-			x.Value = config.ElementOf(value)
-		}
+		x, _ := config.ChangeOf(s)
 		changes = append(changes, x)
 	}
 	for _, key := range remove {

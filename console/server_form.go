@@ -160,8 +160,8 @@ func (f *serverForm) only(p *policies, route string) bool {
 // meanwhile is a fault.
 func (c *Console) saveServer(r *http.Request, f *serverForm, p *policies) error {
 	fields := f.edit(p)
-	if err := c.wouldBe(p.Draft.Text, fields); err != nil {
-		return err
+	if wrong := c.tried(p.Draft.Text, fields["set"], fields["remove"]); wrong != nil {
+		return &control.Fault{Status: http.StatusUnprocessableEntity, Message: "nothing was saved: " + strings.TrimSpace(wrong[0].Key+" "+wrong[0].Message), Hint: wrong[0].Instead}
 	}
 	if len(fields["remove"]) == 0 {
 		delete(fields, "remove")
@@ -171,29 +171,6 @@ func (c *Console) saveServer(r *http.Request, f *serverForm, p *policies) error 
 	}
 	_, err := ask[*api.Draft](c, r, "policy edit", fields)
 	return err
-}
-
-// wouldBe finds why a draft could not be published after a change.
-func (c *Console) wouldBe(text string, fields url.Values) error {
-	var changes []config.Change
-	for _, set := range fields["set"] {
-		key, value, _ := strings.Cut(set, "[]=")
-		changes = append(changes, config.Change{Key: key + "[]", Value: config.ElementOf(value)})
-	}
-	for _, key := range fields["remove"] {
-		changes = append(changes, config.Change{Key: key, Remove: true})
-	}
-	edited, err := config.Edit([]byte(text), changes)
-	if err != nil {
-		return &control.Fault{Status: http.StatusUnprocessableEntity, Message: "nothing was saved: " + err.Error()}
-	}
-	_, problems := config.DecodePolicy(config.PolicyFile, edited, c.sections())
-	for _, x := range problems {
-		if !x.Warning {
-			return &control.Fault{Status: http.StatusUnprocessableEntity, Message: "nothing was saved: " + x.Key + " " + x.Message, Hint: x.Instead}
-		}
-	}
-	return nil
 }
 
 // fault is an error as a page tells it; nil where it is none that whoever asks can do something about.

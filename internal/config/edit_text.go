@@ -194,3 +194,34 @@ func LiteralOf(text string) any {
 	}
 	return text
 }
+
+// ChangeOf is a change as somebody wrote it: KEY=VALUE. ok is false where it has no equals sign.
+func ChangeOf(set string) (c Change, ok bool) {
+	key, value, ok := CutSet(set)
+	if !ok {
+		return Change{}, false
+	}
+	if strings.HasSuffix(key, "[]") {
+		return Change{Key: key, Value: ElementOf(value)}, true
+	}
+	return Change{Key: key, Value: LiteralOf(value)}, true
+}
+
+// CutSet cuts KEY=VALUE at the first equals sign that is in no quotes and no brackets of the key.
+func CutSet(text string) (key, value string, ok bool) {
+	quoted, depth := false, 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' && (i == 0 || text[i-1] != '\\'):
+			quoted = !quoted
+		case quoted:
+		case c == '[':
+			depth++
+		case c == ']':
+			depth--
+		case c == '=' && depth == 0:
+			return strings.TrimSpace(text[:i]), strings.TrimSpace(text[i+1:]), true
+		}
+	}
+	return "", "", false
+}

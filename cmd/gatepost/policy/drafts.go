@@ -83,13 +83,9 @@ func (d *Desk) edit(ctx context.Context, in *Edit) (*api.Draft, error) {
 	}
 	var changes []config.Change
 	for _, set := range in.Set {
-		key, value, ok := cutSet(set)
+		c, ok := config.ChangeOf(set)
 		if !ok {
 			return nil, &control.Fault{Status: http.StatusBadRequest, Message: fmt.Sprintf("set: %q has no equals sign; it is KEY=VALUE", short(set)), Field: "set"}
-		}
-		c := config.Change{Key: key, Value: config.LiteralOf(value)}
-		if strings.HasSuffix(key, "[]") {
-			c.Value = config.ElementOf(value)
 		}
 		changes = append(changes, c)
 	}
@@ -118,7 +114,7 @@ func move(text []byte, moves []string) ([]byte, error) {
 		return nil, wrong(fmt.Sprintf("move: are %d, at most %d", len(moves), mostMoves))
 	}
 	for _, m := range moves {
-		key, value, ok := cutSet(m)
+		key, value, ok := config.CutSet(m)
 		to, err := strconv.Atoi(value)
 		if !ok || err != nil {
 			return nil, wrong(fmt.Sprintf("move: %q is not KEY=NUMBER", short(m)))
@@ -135,25 +131,6 @@ func short(text string) string {
 		return text[:100] + "..."
 	}
 	return text
-}
-
-// cutSet cuts KEY=VALUE at the first equals sign that is in no quotes and no brackets of the key.
-func cutSet(text string) (key, value string, ok bool) {
-	quoted, depth := false, 0
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"' && (i == 0 || text[i-1] != '\\'):
-			quoted = !quoted
-		case quoted:
-		case c == '[':
-			depth++
-		case c == ']':
-			depth--
-		case c == '=' && depth == 0:
-			return strings.TrimSpace(text[:i]), strings.TrimSpace(text[i+1:]), true
-		}
-	}
-	return "", "", false
 }
 
 func (d *Desk) save(ctx context.Context, in *Text) (*api.Draft, error) {
