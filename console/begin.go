@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gatepost/internal/access"
 	"gatepost/internal/api"
@@ -122,15 +123,26 @@ func (c *Console) beginBody(r *http.Request, step string) (*beginBody, error) {
 	case stepHost:
 		b.Doctor = c.lookOf(r, "host.")
 	case stepDNS:
-		for _, d := range b.Served() {
-			if records, err := ask[*api.DomainRecords](c, r, "domain records", url.Values{"domain": {strings.TrimPrefix(d, "*.")}}); err == nil {
-				b.Records = append(b.Records, records)
-			}
-		}
+		b.Records = c.recordsOf(r, b.Served())
 	case stepLive:
 		b.Checked, err = ask[*api.Checked](c, r, "policy check", url.Values{"text": {p.Draft.Text}})
 	}
 	return b, err
+}
+
+// recordsOf are the records of domains, of those that can be told. All are asked for at once: DNS that does not answer takes as long as one.
+func (c *Console) recordsOf(r *http.Request, domains []string) []*api.DomainRecords {
+	out := make([]*api.DomainRecords, len(domains))
+	var all sync.WaitGroup
+	for i, d := range domains {
+		all.Go(func() {
+			if x, err := ask[*api.DomainRecords](c, r, "domain records", url.Values{"domain": {strings.TrimPrefix(d, "*.")}}); err == nil {
+				out[i] = x
+			}
+		})
+	}
+	all.Wait()
+	return slices.DeleteFunc(out, func(x *api.DomainRecords) bool { return x == nil })
 }
 
 // fill shows what the draft says of its first domain.
@@ -169,11 +181,8 @@ func (c *Console) lookOf(r *http.Request, ids ...string) *api.DoctorLook {
 	out := *look
 	out.Lines = nil
 	for _, l := range look.Lines {
-		for _, id := range ids {
-			if strings.HasPrefix(l.ID, id) {
-				out.Lines = append(out.Lines, l)
-				break
-			}
+		if slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(l.ID, id) }) {
+			out.Lines = append(out.Lines, l)
 		}
 	}
 	rank := map[string]int{"fail": 1, "warn": 2, "unknown": 3, "ok": 4}

@@ -168,7 +168,10 @@ func (c *Console) entryTry(w http.ResponseWriter, r *http.Request) {
 		c.failed(w, r, &control.Fault{Status: http.StatusBadRequest, Message: "there is no such list"})
 		return
 	}
-	field := map[string]string{"client": "network"}[l.checkOf()]
+	field := "address"
+	if l.checkOf() == "client" {
+		field = "network"
+	}
 	fields := values("list", l.checkOf(), "days", strconv.Itoa(triedDays), "limit", strconv.Itoa(triedList))
 	if kind := r.PostFormValue("f:list"); kind != "" {
 		fields.Set("kind", kind)

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,11 +40,7 @@ func (n nodeView) Lines() (out []api.Part) {
 		}
 	}
 	for _, p := range n.Parts {
-		known := false
-		for _, name := range shownParts() {
-			known = known || name == p.Part
-		}
-		if !known && !p.OK {
+		if !p.OK && !slices.Contains(shownParts(), p.Part) {
 			out = append(out, p)
 		}
 	}
