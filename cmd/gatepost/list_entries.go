@@ -14,7 +14,6 @@ import (
 	"gatepost/internal/hits"
 	"gatepost/internal/ownlist"
 	"gatepost/internal/replay"
-	"gatepost/internal/store"
 )
 
 // listed are the entries of allow and block lists in force.
@@ -46,7 +45,7 @@ func (d *daemon) entryOperations(turn *whatif.Desk) []control.Operation {
 			}
 			return d.data.ListHits().Counts(ctx, since, rcpts)
 		},
-		Try: &entries.Trier{Log: store.NewReader(logFolder(d.bootstrap)), Begin: turn.Begin, Draft: d.entryDraft}})
+		Try: &entries.Trier{Log: turn.Log, Begin: turn.Begin, Draft: d.entryDraft}})
 }
 
 // entryDraft is what is in force with an entry that is not written yet, and without it.
