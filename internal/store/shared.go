@@ -211,11 +211,6 @@ func (n placed) QueryRowContext(ctx context.Context, query string, args ...any) 
 	return n.tx.QueryRowContext(ctx, placeholders(query), cleanArgs(args)...)
 }
 
-// PrepareContext implements querier.
-func (n placed) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	return n.tx.PrepareContext(ctx, placeholders(query))
-}
-
 // placeholders numbers parameters from $1. No question mark stands in a text in quotes.
 func placeholders(text string) string {
 	var b strings.Builder

@@ -236,7 +236,7 @@ func (w *sharedChange) edited(stories, prefix []byte, node string, last map[int6
 			continue
 		}
 		old := columnsOf(e, began, w.to)
-		for _, row := range old.sharedRcpts(node, nil) {
+		for _, row := range old.sharedRcpts(node) {
 			gone.keys, gone.ids = append(gone.keys, row[0].(string)), append(gone.ids, id)
 		}
 		w.to = old.to

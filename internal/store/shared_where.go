@@ -139,7 +139,7 @@ func sharedColumns() []string {
 }
 
 // sharedRcpts are the rows of the recipients of an event, each once.
-func (c *columns) sharedRcpts(node string, out [][]any) [][]any {
+func (c *columns) sharedRcpts(node string) (out [][]any) {
 	keys := make([]string, len(c.to))
 	for i := range c.to {
 		keys[i] = indexed(c.to[i].key)

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -225,7 +223,7 @@ func copyEvents(ctx context.Context, tx pgx.Tx, schema, node string, seq int64, 
 	var rows, rcpts [][]any
 	var of [][][]any // recipients, by rows
 	if err := eachRow(block, func(c *columns) bool {
-		row, to := c.sharedRow(node, seq), c.sharedRcpts(node, nil)
+		row, to := c.sharedRow(node, seq), c.sharedRcpts(node)
 		if i, twice := at[c.id]; twice {
 			rows[i], of[i] = row, to
 			return true
@@ -278,8 +276,8 @@ func (w *sharedWriter) counts(ctx context.Context, tx pgx.Tx, b *batch) error {
 	}
 	var minutes, n []int64
 	var nets, reasons []string
-	for _, r := range slices.Collect(maps.Keys(sums)) {
-		minutes, nets, reasons, n = append(minutes, r.minute), append(nets, clean(r.net)), append(reasons, clean(r.reason)), append(n, sums[r])
+	for r, k := range sums {
+		minutes, nets, reasons, n = append(minutes, r.minute), append(nets, clean(r.net)), append(reasons, clean(r.reason)), append(n, k)
 	}
 	_, err := tx.Exec(ctx, "INSERT INTO "+schema+".early_of AS e (minute, net, reason, node, n) SELECT a, b, c, $5, d FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) AS x(a, b, c, d)"+
 		" ON CONFLICT (minute, net, reason, node) DO UPDATE SET n = e.n + excluded.n", minutes, nets, reasons, n, w.l.shared.o.Node)

@@ -15,7 +15,6 @@ import (
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
 // view is one day's file as a reader sees it, at one moment; or one day of a shared log.
@@ -39,7 +38,7 @@ type view struct {
 type viewed struct {
 	day  day
 	info os.FileInfo
-	tx   *sql.Tx // the view's
+	tx   *sql.Tx // the view's; statements are prepared on it
 }
 
 // unpacked are the stories of a block.
