@@ -28,10 +28,8 @@ func (d *daemon) listed() []filters.Listed {
 // runHits brings what was counted of entries to the control data.
 func (d *daemon) runHits(ctx context.Context) {
 	k := &hits.Keeper{Counter: &d.parts.hits, Store: d.data.ListHits(), Node: d.bootstrap.Hostname, Log: d.log,
-		Entries: func() ([]hits.Entry, any) {
-			c := d.document.Load()
-			return entries.Keys(filters.ListedIn(configured(c.Policy.Checks))), c
-		}}
+		Version: func() any { return d.document.Load() },
+		Entries: func() []hits.Entry { return entries.Keys(d.listed()) }}
 	k.Run(ctx)
 }
 

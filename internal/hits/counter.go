@@ -195,8 +195,10 @@ type Keeper struct {
 	Counter *Counter
 	Store   Store
 	Node    string
-	// Entries are those of the policy in force, and what tells whether they are others than before: a version, or an address.
-	Entries func() (entries []Entry, version any)
+	// Version tells whether Entries are others than before: a version, or an address. It is asked often.
+	Version func() any
+	// Entries are those of the policy in force.
+	Entries func() []Entry
 	Log     *slog.Logger
 
 	noted   any
@@ -238,10 +240,10 @@ func (k *Keeper) Bring(ctx context.Context) error {
 
 func (k *Keeper) bring(ctx context.Context) error {
 	now := time.Now()
-	entries, version := k.Entries()
+	version := k.Version() // before the entries: where they change between, they are noted again
 	due := now.Sub(k.tidied) >= tidy
 	if version != k.noted || due {
-		if err := k.Store.Note(ctx, k.Node, entries, now); err != nil {
+		if err := k.Store.Note(ctx, k.Node, k.Entries(), now); err != nil {
 			return err
 		}
 		k.noted = version

@@ -109,7 +109,7 @@ func TestKeeper(t *testing.T) {
 		s := &shelf{hits: map[key]int64{}}
 		var c Counter
 		var version atomic.Int64
-		k := &Keeper{Counter: &c, Store: s, Node: "mx1", Log: slog.New(slog.DiscardHandler), Entries: func() ([]Entry, any) { return []Entry{{Value: "x"}}, version.Load() }}
+		k := &Keeper{Counter: &c, Store: s, Node: "mx1", Log: slog.New(slog.DiscardHandler), Version: func() any { return version.Load() }, Entries: func() []Entry { return []Entry{{Value: "x"}} }}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { k.Run(ctx); close(ended) }()

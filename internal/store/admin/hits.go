@@ -125,7 +125,7 @@ func (h ListHits) Prune(ctx context.Context, before int64, silent time.Time) err
 	return h.db.Write(ctx, func(tx *Tx) error {
 		_, err := tx.Exec("DELETE FROM list_hit WHERE day < ?", before)
 		if err == nil {
-			err = pruneOwn(tx)
+			_, err = tx.Exec(ownGone, ownList)
 		}
 		if err == nil {
 			_, err = tx.Exec("DELETE FROM list_entry WHERE seen < ?", Micros(silent))
@@ -134,8 +134,5 @@ func (h ListHits) Prune(ctx context.Context, before int64, silent time.Time) err
 	})
 }
 
-// pruneOwn takes away what was counted of entries of own lists that are no more.
-func pruneOwn(tx *Tx) error {
-	_, err := tx.Exec("DELETE FROM list_entry WHERE list = ? AND NOT EXISTS (SELECT 1 FROM own_list o WHERE o.rcpt = list_entry.rcpt AND o.sender = list_entry.value AND o.kind = list_entry.kind)", ownList)
-	return err
-}
+// ownGone takes away what was counted of entries of own lists that are no more.
+const ownGone = "DELETE FROM list_entry WHERE list = ? AND NOT EXISTS (SELECT 1 FROM own_list o WHERE o.rcpt = list_entry.rcpt AND o.sender = list_entry.value AND o.kind = list_entry.kind)"

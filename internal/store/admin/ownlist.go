@@ -67,7 +67,7 @@ func ownEntries(tx *Tx, where string, args ...any) (all []ownlist.Entry, err err
 
 // Put implements ownlist.Store.
 func (o OwnLists) Put(ctx context.Context, e ownlist.Entry) error {
-	return o.change(ctx, func(tx *Tx) (int64, error) {
+	return o.change(ctx, e.Rcpt, func(tx *Tx) (int64, error) {
 		if _, err := tx.Exec("DELETE FROM own_list WHERE rcpt = ? AND sender = ?", e.Rcpt, e.Sender); err != nil {
 			return 0, err
 		}
@@ -84,13 +84,13 @@ func (o OwnLists) Put(ctx context.Context, e ownlist.Entry) error {
 
 // Remove implements ownlist.Store.
 func (o OwnLists) Remove(ctx context.Context, rcpt string, kind ownlist.Kind, sender string) error {
-	return o.change(ctx, func(tx *Tx) (int64, error) {
+	return o.change(ctx, rcpt, func(tx *Tx) (int64, error) {
 		return tx.Exec("DELETE FROM own_list WHERE rcpt = ? AND kind = ? AND sender = ?", rcpt, string(kind), sender)
 	})
 }
 
-// change changes rows, and the revision where it did.
-func (o OwnLists) change(ctx context.Context, do func(tx *Tx) (int64, error)) error {
+// change changes rows of a recipient, and the revision where it did.
+func (o OwnLists) change(ctx context.Context, rcpt string, do func(tx *Tx) (int64, error)) error {
 	return o.db.Write(ctx, func(tx *Tx) error {
 		if err := tx.Lock(topicOwnList); err != nil {
 			return err
@@ -99,7 +99,7 @@ func (o OwnLists) change(ctx context.Context, do func(tx *Tx) (int64, error)) er
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := pruneOwn(tx); err != nil { // what was counted of an entry goes with it
+		if _, err := tx.Exec(ownGone+" AND rcpt = ?", ownList, rcpt); err != nil { // what was counted of an entry goes with it
 			return err
 		}
 		if n, err = tx.Exec("UPDATE own_list_revision SET number = number + 1 WHERE one = 1"); err == nil && n == 0 {

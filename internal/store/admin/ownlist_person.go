@@ -17,7 +17,7 @@ func (o OwnLists) Naming(ctx context.Context, sender string) (all []ownlist.Entr
 
 // Forget removes all entries of a recipient, in lower case, and returns how many.
 func (o OwnLists) Forget(ctx context.Context, rcpt string) (n int64, err error) {
-	err = o.change(ctx, func(tx *Tx) (int64, error) {
+	err = o.change(ctx, rcpt, func(tx *Tx) (int64, error) {
 		n, err = tx.Exec("DELETE FROM own_list WHERE rcpt = ?", rcpt)
 		return n, err
 	})
