@@ -23,6 +23,7 @@ type sharedChange struct {
 	packer  packer
 	batch   batch
 	to      []rcptColumns
+	blocks  int // that were made anew
 	events  int
 	fates   int
 	bad     int // blocks that do not read, and stay as they are
@@ -131,7 +132,7 @@ func (w *sharedChange) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	if w.events+w.fates == 0 {
+	if w.blocks+w.fates == 0 {
 		return nil
 	}
 	for _, table := range [...]string{"event", "rcpt", "stories", "judging", "fate", "early_of"} {
@@ -169,12 +170,12 @@ func (w *sharedChange) next(ctx context.Context, d day, after int64) (seq int64,
 		return 0, err
 	}
 	w.batch.reset(d)
-	changed, gone, err := w.edited(stories, prefix, node, last)
+	changed, stale, gone, err := w.edited(stories, prefix, node, last)
 	if errors.Is(err, errBlock) {
 		w.bad++
 		return seq, nil
 	}
-	if err != nil || changed == 0 {
+	if err != nil || changed+stale == 0 {
 		return seq, err
 	}
 	if _, err := tx.Exec(ctx, "DELETE FROM "+w.schema+".event WHERE id BETWEEN $1 AND $2 AND block = $3", low, high, seq); err != nil {
@@ -193,6 +194,7 @@ func (w *sharedChange) next(ctx context.Context, d day, after int64) (seq int64,
 	if err := tx.Commit(ctx); err != nil {
 		return 0, err
 	}
+	w.blocks++
 	w.events += changed
 	return seq, nil
 }
@@ -219,20 +221,21 @@ type goneRcpts struct {
 }
 
 // edited makes the block anew, and returns how many of its events are changed. Of an event of which a later block has the last word
-// nothing stays.
-func (w *sharedChange) edited(stories, prefix []byte, node string, last map[int64]int64) (changed int, gone goneRcpts, err error) {
+// nothing stays, for it may hold what is to go: stale is how many of these there are.
+func (w *sharedChange) edited(stories, prefix []byte, node string, last map[int64]int64) (changed, stale int, gone goneRcpts, err error) {
 	dec, err := newDecoder(prefix)
 	if err != nil {
-		return 0, gone, err
+		return 0, 0, gone, err
 	}
 	for at := 0; at < len(stories); {
 		e, err := dec.event(stories[at:])
 		if err != nil {
-			return 0, gone, errBlock
+			return 0, 0, gone, errBlock
 		}
 		id, began := int64(e.Record.ID), int64(at)
 		at = len(stories) - dec.in.Len()
 		if where, is := last[id]; !is || where != began {
+			stale++
 			continue
 		}
 		old := columnsOf(e, began, w.to)
@@ -248,10 +251,10 @@ func (w *sharedChange) edited(stories, prefix []byte, node string, last map[int6
 			changed++
 		}
 		if err := w.batch.add(w.encoder, e, &w.to); err != nil {
-			return 0, gone, err
+			return 0, 0, gone, err
 		}
 	}
-	return changed, gone, nil
+	return changed, stale, gone, nil
 }
 
 // put stores the block that was made, in the place of what was there; one without events goes.
