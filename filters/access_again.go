@@ -28,43 +28,30 @@ func ListsAgain(now, next map[string]Configured) map[string]Again {
 	return out
 }
 
-func clientEntries(c map[string]Configured) *ClientEntries {
-	if o, ok := c["access.client"].Options.(*ClientEntries); ok {
-		return o
-	}
-	return new(ClientEntries)
-}
-
-func senderEntries(c map[string]Configured) *SenderEntries {
-	if o, ok := c["access.sender"].Options.(*SenderEntries); ok {
-		return o
-	}
-	return new(SenderEntries)
-}
-
-func authorEntries(c map[string]Configured) *AuthorEntries {
-	if o, ok := c["access.author"].Options.(*AuthorEntries); ok {
-		return o
-	}
-	return new(AuthorEntries)
-}
-
 // ListedAgain is what the list of a check finds that has no other entry than one, as ListedIn names it; nil where a policy has no
 // such entry, or a record never tells: verified reverse names are in none.
 func ListedAgain(configured map[string]Configured, x Listed) Again {
-	for _, e := range clientEntries(configured).Entries {
-		if only := (&ClientEntries{Entries: []ClientEntry{e}}); x.Check == "access.client" && slices.ContainsFunc(ListedIn(map[string]Configured{x.Check: {Options: only}}), x.same) {
-			return only.again
-		}
+	has := func(only any) bool {
+		return slices.ContainsFunc(ListedIn(map[string]Configured{x.Check: {Options: only}}), x.same)
 	}
-	for _, e := range senderEntries(configured).Entries {
-		if only := (&SenderEntries{Entries: []SenderEntry{e}}); x.Check == "access.sender" && e.Reverse == "" && slices.ContainsFunc(ListedIn(map[string]Configured{x.Check: {Options: only}}), x.same) {
-			return only.compile().again
+	switch x.Check {
+	case "access.client":
+		for _, e := range clientEntries(configured).Entries {
+			if only := (&ClientEntries{Entries: []ClientEntry{e}}); has(only) {
+				return only.again
+			}
 		}
-	}
-	for _, e := range authorEntries(configured).Entries {
-		if only := (&AuthorEntries{Entries: []AuthorEntry{e}}); x.Check == "access.author" && slices.ContainsFunc(ListedIn(map[string]Configured{x.Check: {Options: only}}), x.same) {
-			return only.compile().again
+	case "access.sender":
+		for _, e := range senderEntries(configured).Entries {
+			if only := (&SenderEntries{Entries: []SenderEntry{e}}); e.Reverse == "" && has(only) {
+				return only.compile().again
+			}
+		}
+	case "access.author":
+		for _, e := range authorEntries(configured).Entries {
+			if only := (&AuthorEntries{Entries: []AuthorEntry{e}}); has(only) {
+				return only.compile().again
+			}
 		}
 	}
 	return nil
@@ -128,9 +115,9 @@ func (rules authorRules) again(r *gateway.Record) (gateway.Finding, bool) {
 	for _, f := range r.Find(gateway.DMARCCheck) {
 		switch {
 		case f.Proves != "":
-			return gateway.Passed(gateway.Measure{Name: gateway.AllowMeasure, Value: 1, Text: hit.entry.Address}), true
+			return hit.allows(), true
 		case f.Result == gateway.Pass, f.Result == gateway.Fail, f.Result == gateway.NotRun && f.Reason == gateway.LeftOff:
-			return gateway.Failed(gateway.AccessUnproven, gateway.CleanText(hit.entry.Address, 320)).With(gateway.Yes("unproven")), true
+			return hit.unproven(), true
 		}
 	}
 	return gateway.Passed(), false

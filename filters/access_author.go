@@ -136,7 +136,7 @@ func (rules authorRules) find(ctx context.Context, d *Deps, e *gateway.Envelope)
 	case over:
 		return gateway.Passed().Show(unused, "it is over").Show("entry", entry)
 	case d.dmarc == nil:
-		return hit.unproven("checks.dmarc is off").Show("entry", entry)
+		return hit.unproven().Show(unused, "not authenticated: checks.dmarc is off").Show("entry", entry)
 	}
 	a := d.dmarcShared(ctx, e)
 	if a.asked == nil {
@@ -145,15 +145,19 @@ func (rules authorRules) find(ctx context.Context, d *Deps, e *gateway.Envelope)
 	proven, why := a.proven(from)
 	switch {
 	case proven != "":
-		return gateway.Passed(gateway.Measure{Name: gateway.AllowMeasure, Value: 1, Text: hit.entry.Address}).Show("entry", entry).Show("proven", proven)
+		return hit.allows().Show("entry", entry).Show("proven", proven)
 	case a.Outcome != nil && a.Result == dmarc.TempError:
 		return gateway.CouldNotTell(gateway.DNSFailed, from.Domain).Show(unused, "not authenticated: "+why).Show("entry", entry)
 	}
-	return hit.unproven(why).Show("entry", entry)
+	return hit.unproven().Show(unused, "not authenticated: "+why).Show("entry", entry)
 }
 
 // unproven is the finding that anybody may have written that author's name into From.
-func (r *authorRule) unproven(why string) gateway.Finding {
-	return gateway.Failed(gateway.AccessUnproven, gateway.CleanText(r.entry.Address, 320)).With(gateway.Yes("unproven")).
-		Show(unused, "not authenticated: "+why)
+func (r *authorRule) unproven() gateway.Finding {
+	return gateway.Failed(gateway.AccessUnproven, gateway.CleanText(r.entry.Address, 320)).With(gateway.Yes("unproven"))
+}
+
+// allows is the finding that it is he.
+func (r *authorRule) allows() gateway.Finding {
+	return gateway.Passed(gateway.Measure{Name: gateway.AllowMeasure, Value: 1, Text: r.entry.Address})
 }

@@ -17,7 +17,7 @@ import (
 
 // noChecks are the files that hold no check.
 var noChecks = []string{"define.go", "dkim_evidence.go", "arc_vouch.go", "dmarc_ask.go", "dmarc_path.go", "dmarc_tell.go", "doc.go", "facts.go", "known.go", "lookup.go", "plan.go", "rcpt_targets.go", "rbl_ask.go", "rbl_held.go", "rbl_tell.go", "rate.go", "rate_count.go", "rate_lesson.go", "seal.go", "standing.go", "step.go",
-	"instances.go", "verdict_cache.go", "greylist_guest.go", "greylist_name.go", "reputation_learn.go", "impersonation_names.go", "tree.go", "links.go", "urls_text.go", "rbl_url.go", "unpacked.go", "attachments.go", "clamav_unseen.go", "expiring.go"}
+	"instances.go", "verdict_cache.go", "greylist_guest.go", "greylist_name.go", "reputation_learn.go", "impersonation_names.go", "tree.go", "links.go", "urls_text.go", "rbl_url.go", "unpacked.go", "attachments.go", "clamav_unseen.go", "expiring.go", "access_listed.go", "access_again.go"}
 
 // sources are the parsed files of this folder, without tests.
 func sources(t *testing.T) map[string]*ast.File {
