@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -71,18 +70,19 @@ func (p *Pools) Probe(ctx context.Context, r Route, q *Question) ([]Probed, erro
 	r.Timeouts = r.Timeouts.withDefaults()
 	r.Timeouts.Connect, r.Timeouts.Command = min(r.Timeouts.Connect, probeTime), min(r.Timeouts.Command, probeTime)
 	var out []*walk
-	for _, h := range r.Hops {
-		out = append(out, own.found(ctx, &r, h, q)...)
+	for i := 0; i < len(r.Hops) && len(out) < probeHops; i++ {
+		out = append(out, own.found(ctx, &r, r.Hops[i], q)...)
 	}
+	out = out[:min(len(out), probeHops)]
 	var all sync.WaitGroup
-	for _, w := range out[:min(len(out), probeHops)] {
+	for _, w := range out {
 		if w.hop != nil {
 			all.Go(func() { w.through(ctx) })
 		}
 	}
 	all.Wait()
 	var said []Probed
-	for _, w := range out[:min(len(out), probeHops)] {
+	for _, w := range out {
 		said = append(said, w.Probed)
 	}
 	return said, nil
@@ -293,5 +293,5 @@ func (o offer) words() string {
 	if len(out) == 0 {
 		return "it offers nothing"
 	}
-	return "it offers " + strings.Join(slices.Clip(out), ", ")
+	return "it offers " + strings.Join(out, ", ")
 }

@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"crypto/cipher"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -118,7 +119,7 @@ func (c *Client) Start(ctx context.Context, r Request) (address, ticket string, 
 	if err != nil {
 		return "", "", err
 	}
-	a := attempt{State: random(), Nonce: random(), Verifier: oauth2.GenerateVerifier(), Redirect: r.Redirect, Carry: r.Carry, Again: r.Again, Began: time.Now().Unix()}
+	a := attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Redirect: r.Redirect, Carry: r.Carry, Again: r.Again, Began: time.Now().Unix()}
 	if ticket, err = c.seal(a); err != nil {
 		return "", "", err
 	}

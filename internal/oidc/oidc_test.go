@@ -3,6 +3,7 @@ package oidc
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/url"
@@ -298,7 +299,7 @@ func TestUsed(t *testing.T) {
 	var u used
 	now := time.Now()
 	for i := range mostUsed {
-		if !u.take(string(rune('a'+i%26))+random(), now) {
+		if !u.take(string(rune('a'+i%26))+rand.Text(), now) {
 			t.Fatal("there is room")
 		}
 	}
