@@ -56,7 +56,7 @@ func (c *Console) logView(r *http.Request) (*logView, error) {
 	v := &logView{Now: time.Now(), may: c.mayAct(r), Ticks: c.ticks(), Clear: "/log", Filter: readFilter(r.URL.Query())}
 	f := v.Filter
 	var err error
-	v.Found, err = ask[*api.LogPage](c, r, "log search", values("q", visible(r.URL.Query().Get("q")), "verdict", f.Verdict, "range", f.Range, "cursor", f.Cursor, "limit", strconv.Itoa(pageRows)))
+	v.Found, err = ask[*api.LogPage](c, r, "log search", values("q", visible(r.URL.Query().Get("q")), "verdict", f.Verdict, "range", f.Range, "cursor", f.Cursor, "limit", strconv.Itoa(pageRows), "hurry", "true"))
 	if v.Took = time.Since(v.Now); v.Found == nil {
 		v.Found = &api.LogPage{Complete: true, Since: v.Now.Add(-api.LogRanges()[f.Range]), Until: v.Now}
 	}

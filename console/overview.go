@@ -47,7 +47,7 @@ type reasonCount struct {
 func (v *overviewView) Mail() int { return v.Counts.Total() - v.Counts.Connections }
 
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
-	sum, err := ask[*api.Summary](c, r, "log summary", nil)
+	sum, err := ask[*api.Summary](c, r, "log summary", values("hurry", "true"))
 	if err != nil {
 		c.failed(w, r, err)
 		return

@@ -32,14 +32,23 @@ func (d *daemon) openWeekly() {
 			}}}
 }
 
+// weeklyAsks is how often the mail of a week is asked for while it is being counted.
+const weeklyAsks = 40
+
 // weeklyMail counts the mail of a week, as whoever may see all of it would be told.
 func (d *daemon) weeklyMail(ctx context.Context) (*api.Summary, error) {
 	ctx = access.With(ctx, access.Actor{Name: "gatepost", Role: access.Owner, Via: access.BySelf})
-	out, err := d.surface.Call(ctx, "log summary", &api.SummaryAsk{Range: "7d"})
-	if err != nil {
-		return nil, err
+	var sum *api.Summary
+	for range weeklyAsks { // each waits some seconds for what is being counted
+		out, err := d.surface.Call(ctx, "log summary", &api.SummaryAsk{Range: "7d"})
+		if err != nil {
+			return nil, err
+		}
+		if sum = out.(*api.Summary); sum.Complete || !sum.Counting {
+			break
+		}
 	}
-	return out.(*api.Summary), nil
+	return sum, nil
 }
 
 // weeklyPlan is when the report is mailed, and to whom, as the policy in force says; nil: to nobody.

@@ -63,6 +63,7 @@ type daemon struct {
 	audit       *audit.Log
 	life        context.Context // of what runs beside the sessions
 	store       *store.Log
+	mail        *maillog.Log    // what is asked of the message log
 	tail        *maillog.Tail   // shows to followers what store gets
 	clients     *store.Clients  // nil where its file cannot be used
 	knownFile   *store.Known    // nil where its file cannot be used
@@ -338,7 +339,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 	for _, l := range append(d.parts.loops(),
 		loop{"control data", d.tendData},
 		loop{"policy versions", d.versions.Run},
-		loop{"audit log", d.runAudit},
+		loop{"audit log", d.runAudit}, loop{"counts", d.questions().Run},
 		loop{"pseudonyms", d.runPseudonyms}, loop{"retention", d.runRetention},
 		loop{"session tickets", d.edge.Run},
 		loop{"ledger", d.ledger.Run},

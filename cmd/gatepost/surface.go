@@ -27,7 +27,7 @@ func (d *daemon) operations() []control.Operation {
 		d.receivedDesk().Operations(),
 		d.tlsOperations(),
 		d.userOperations(),
-		maillog.New(d.readLog(), d.tail).Operations(),
+		d.questions().Operations(),
 		d.policyOperations(),
 		d.alarmOperations(),
 		d.nodeOperations(),
@@ -38,6 +38,14 @@ func (d *daemon) operations() []control.Operation {
 		d.recordOperations(),
 		d.settingsOperations(),
 	)
+}
+
+// questions are what the message log is asked. They are made once: what was counted for one is at hand for all.
+func (d *daemon) questions() *maillog.Log {
+	if d.mail == nil {
+		d.mail = maillog.New(d.readLog(), d.tail)
+	}
+	return d.mail
 }
 
 // openSurface makes what the socket serves, and the console below its own prefix. Whoever serves it elsewhere copies it, and

@@ -25,6 +25,7 @@ type LogSearch struct {
 	Until     time.Time         `json:"until" doc:"Up to when, exclusively"`
 	Cursor    string            `json:"cursor" doc:"Where to go on: next of the page before"`
 	Limit     int               `json:"limit" min:"1" max:"500" default:"50" doc:"How many rows"`
+	Hurry     bool              `json:"hurry" doc:"Do not wait for counts that are still being made"`
 }
 
 // LogRanges are the words of Range.
@@ -38,11 +39,12 @@ type LogPage struct {
 	Next     string    `json:"next,omitempty"` // cursor of the next page; "" on the last
 	Since    time.Time `json:"since"`
 	Until    time.Time `json:"until"`
-	Counts   LogCounts `json:"counts"`           // of all that matches, whatever verdict is asked for, as far as Complete says
-	Columns  []LogSpan `json:"columns"`          // Counts over the time
-	Complete bool      `json:"complete"`         // whether Counts are of all of the time; else of what was read back to Reached
-	Reached  time.Time `json:"reached,omitzero"` // how far back it came
-	Gaps     []string  `json:"gaps,omitempty"`   // days that could not be read, and why
+	Counts   LogCounts `json:"counts"`             // of all that matches, whatever verdict is asked for, as far as Complete says
+	Columns  []LogSpan `json:"columns"`            // Counts over the time
+	Counting bool      `json:"counting,omitempty"` // the counts are being made, and are more, or newer, when they are asked for again
+	Complete bool      `json:"complete"`           // whether Counts are of all of the time; else of what was read back to Reached
+	Reached  time.Time `json:"reached,omitzero"`   // how far back it came
+	Gaps     []string  `json:"gaps,omitempty"`     // days that could not be read, and why
 }
 
 // LogRow is one event in a list.
@@ -203,6 +205,7 @@ func Domain(address string) string { return address[strings.LastIndexByte(addres
 // SummaryAsk is what a summary is about.
 type SummaryAsk struct {
 	Range string `json:"range" enum:"1h|24h|7d|30d" default:"24h" doc:"How far back from now"`
+	Hurry bool   `json:"hurry" doc:"Do not wait for counts that are still being made"`
 }
 
 // Summary is what came in a time, counted.
@@ -210,11 +213,12 @@ type Summary struct {
 	Since    time.Time     `json:"since"`
 	Until    time.Time     `json:"until"`
 	Counts   LogCounts     `json:"counts"`
-	Columns  []LogSpan     `json:"columns"` // the same over the time
-	Early    int           `json:"early"`   // connections that were refused before the banner; 0 for whoever sees some domains only
-	Reasons  []ReasonCount `json:"reasons"` // of what was stopped, the most frequent first
-	Latency  Latency       `json:"latency"` // of mail that was let through, from MAIL to the last reply
-	Complete bool          `json:"complete"`
+	Columns  []LogSpan     `json:"columns"`            // the same over the time
+	Early    int           `json:"early"`              // connections that were refused before the banner; 0 for whoever sees some domains only
+	Reasons  []ReasonCount `json:"reasons"`            // of what was stopped, the most frequent first
+	Latency  Latency       `json:"latency"`            // of mail that was let through, from MAIL to the last reply
+	Complete bool          `json:"complete"`           // whether all of the time is counted
+	Counting bool          `json:"counting,omitempty"` // what is missing is being counted: ask again
 	Gaps     []string      `json:"gaps,omitempty"`
 }
 

@@ -3,12 +3,9 @@ package maillog
 import (
 	"cmp"
 	"context"
-	"errors"
-	"maps"
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"gatepost/gateway"
@@ -23,7 +20,7 @@ const (
 	piece     = 5 * time.Minute
 	pieces    = int(time.Hour / piece)
 	settled   = time.Hour
-	maxHours  = 2048 // kept, of all actors together: some 4 MB
+	maxHours  = 4096 // kept, of all actors together: some 8 MB
 	maxFresh  = 10 * time.Second
 	costs     = 20 // an hour that is not over is counted again after so many times what that takes
 	maxWhys   = 200
@@ -73,12 +70,6 @@ func (l *latencies) quantile(perMille int) (time.Duration, int) {
 	return 0, n
 }
 
-// counts are the hours at hand. The zero value has none.
-type counts struct {
-	mu    sync.Mutex // one counts at a time: two who ask the same read it once
-	hours map[hourKey]*cell
-}
-
 // hourKey is an hour as some domains see it.
 type hourKey struct {
 	domains string
@@ -91,117 +82,10 @@ type tally struct {
 	hours    map[int64]*cell
 	since    time.Time
 	until    time.Time
-	complete bool
+	complete bool // else it is less, or older, than it should be
+	counting bool // and will be more
 	reached  time.Time
 	gaps     []string
-}
-
-// of counts a time for whoever sees some domains; nil for all. What does not fit into the time of ctx is counted at the next
-// call, which has the rest at hand.
-func (c *counts) of(ctx context.Context, r *store.Reader, domains []string, since, until time.Time) (*tally, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.hours == nil {
-		c.hours = map[hourKey]*cell{}
-	}
-	seen := strings.Join(slices.Sorted(slices.Values(domains)), " ")
-	first, last := since.Unix()/3600, until.Unix()/3600
-	t := &tally{hours: map[int64]*cell{}, since: since, until: until, complete: true, reached: since}
-	for hour := last; hour >= first; {
-		if x := c.hours[hourKey{seen, hour}]; x != nil && (x.good.IsZero() || time.Now().Before(x.good)) {
-			t.hours[hour] = x
-			hour--
-			continue
-		}
-		if done, err := c.renew(ctx, r, domains, hourKey{seen, hour}); done {
-			t.hours[hour] = c.hours[hourKey{seen, hour}]
-			hour--
-			continue
-		} else if err != nil {
-			return nil, err
-		}
-		from := hour
-		for n := 1; n < hourRun && from > first && c.hours[hourKey{seen, from - 1}] == nil && (from-1)/24 == hour/24; n++ {
-			from--
-		}
-		if err := c.read(ctx, r, domains, seen, from, hour); err != nil {
-			if ctx.Err() == nil {
-				return nil, err
-			}
-			t.complete, t.reached = false, time.Unix((hour+1)*3600, 0).UTC()
-			break
-		}
-		for ; hour >= from; hour-- {
-			t.hours[hour] = c.hours[hourKey{seen, hour}]
-		}
-	}
-	c.forget()
-	t.sum()
-	return t, nil
-}
-
-// renew counts what came to an hour since it was counted, and reports whether it could: otherwise it is to be counted anew.
-func (c *counts) renew(ctx context.Context, r *store.Reader, domains []string, key hourKey) (bool, error) {
-	old := c.hours[key]
-	if old == nil || len(old.gaps) > 0 {
-		return false, nil
-	}
-	x := *old // others may look at the old one
-	x.whys = maps.Clone(old.whys)
-	err := c.count(ctx, r, domains, old.mark, key.hour, []*cell{&x})
-	if err != nil || len(x.gaps) > 0 {
-		if errors.Is(err, store.ErrMark) || ctx.Err() != nil {
-			err = nil // the end of the time is met again where it is counted anew
-		}
-		return false, err
-	}
-	c.hours[key] = &x
-	return true, nil
-}
-
-// read counts some hours anew.
-func (c *counts) read(ctx context.Context, r *store.Reader, domains []string, seen string, from, to int64) error {
-	fresh := make([]*cell, to-from+1)
-	for i := range fresh {
-		fresh[i] = &cell{whys: map[why]int{}}
-	}
-	if err := c.count(ctx, r, domains, store.Mark{}, from, fresh); err != nil {
-		return err
-	}
-	for i, x := range fresh {
-		c.hours[hourKey{seen, from + int64(i)}] = x
-	}
-	return nil
-}
-
-// count adds to some hours, from one on, what came behind a mark.
-func (c *counts) count(ctx context.Context, r *store.Reader, domains []string, m store.Mark, from int64, into []*cell) error {
-	began := time.Now()
-	mine := make([]string, len(domains))
-	for i, d := range domains {
-		mine[i] = "@" + d + " "
-	}
-	to := from + int64(len(into))
-	missing, mark, err := r.CountSince(ctx, store.Window{Since: time.Unix(from*3600, 0), Until: time.Unix(to*3600, 0)}, m, func(b *store.Brief) {
-		if len(mine) > 0 && !slices.ContainsFunc(mine, func(d string) bool { return strings.Contains(b.Rcpts, d) }) {
-			return
-		}
-		at := b.ID.Time() // by which it is in the window
-		if hour := at.Unix()/3600 - from; hour >= 0 && hour < int64(len(into)) {
-			into[hour].add(b, at)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	for i, x := range into {
-		x.at, x.mark, x.gaps, x.good = began, mark, gaps(missing), time.Time{}
-		if now.Before(time.Unix((from+int64(i)+1)*3600, 0).Add(settled)) || len(missing) > 0 {
-			x.good = now.Add(min(costs*now.Sub(began), maxFresh))
-		}
-	}
-	return nil
 }
 
 // add counts one event.
@@ -221,17 +105,6 @@ func (x *cell) add(b *store.Brief, at time.Time) {
 			k = why{strings.Clone(b.Reason), strings.Clone(b.Check)}
 		}
 		x.whys[k]++
-	}
-}
-
-// forget lets the oldest go when there are too many.
-func (c *counts) forget() {
-	if len(c.hours) <= maxHours {
-		return
-	}
-	keys := slices.SortedFunc(maps.Keys(c.hours), func(a, b hourKey) int { return c.hours[a].at.Compare(c.hours[b].at) })
-	for _, k := range keys[:len(keys)-maxHours*3/4] {
-		delete(c.hours, k)
 	}
 }
 
@@ -303,11 +176,11 @@ func (l *Log) summary(ctx context.Context, in *api.SummaryAsk) (*api.Summary, er
 	length, long := step(in.Range), api.LogRanges()[in.Range]
 	until := now.Truncate(length).Add(length)
 	since := until.Add(-long)
-	t, err := l.counts.of(ctx, l.Reader, actor.Domains, since, min2(now, until))
+	t, err := l.counts.of(ctx, actor.Domains, since, min2(now, until), in.Hurry)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Summary{Since: since, Until: until, Counts: t.total.LogCounts, Columns: spans(since, until, int(long/length)), Complete: t.complete, Gaps: t.gaps}
+	out := &api.Summary{Since: since, Until: until, Counts: t.total.LogCounts, Columns: spans(since, until, int(long/length)), Complete: t.complete, Counting: t.counting, Gaps: t.gaps}
 	t.into(out.Columns)
 	for k, n := range t.total.whys {
 		out.Reasons = append(out.Reasons, api.ReasonCount{Reason: gateway.Reason(k.reason), Check: k.check, N: n})

@@ -23,13 +23,13 @@ const (
 type Log struct {
 	Reader *store.Reader
 	Tail   *Tail
-	counts counts
+	counts *counts
 	room   chan struct{} // of questions that are being answered
 }
 
 // New makes what is asked of a log that is read by r and told by t.
 func New(r *store.Reader, t *Tail) *Log {
-	return &Log{Reader: r, Tail: t, room: make(chan struct{}, maxQuestions)}
+	return &Log{Reader: r, Tail: t, counts: newCounts(r.CountSince), room: make(chan struct{}, maxQuestions)}
 }
 
 func question(name, path, doc string) control.Operation {

@@ -68,11 +68,11 @@ func (l *Log) recent(ctx context.Context, actor *access.Actor, f *filter, out *a
 	if err := l.newest(ctx, actor, f, out); err != nil {
 		return err
 	}
-	tally, err := l.counts.of(ctx, l.Reader, actor.Domains, f.since, f.until)
+	tally, err := l.counts.of(ctx, actor.Domains, f.since, f.until, f.Hurry)
 	if err != nil {
 		return err
 	}
-	out.Counts, out.Complete, out.Reached = tally.total.LogCounts, tally.complete, tally.reached
+	out.Counts, out.Complete, out.Counting, out.Reached = tally.total.LogCounts, tally.complete, tally.counting, tally.reached
 	out.Gaps = append(tally.gaps, slices.DeleteFunc(out.Gaps, func(g string) bool { return slices.Contains(tally.gaps, g) })...)
 	tally.into(out.Columns)
 	return nil
