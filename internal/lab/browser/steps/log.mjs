@@ -148,6 +148,7 @@ export async function theme(t) {
 // overview is the start page, as it is looked at.
 export async function overview(t) {
   await t.go("/");
+  for (let n = 0; n < 60 && await t.page.locator(".over [role=status]").count(); n++) await t.page.reload(); // it says that mail is being counted
   await t.look("overview");
   return t.page.locator(".kpis a").evaluateAll(all => Object.fromEntries(all.map(e => [e.querySelector("span").textContent.trim(), Number(e.querySelector("b").textContent)])));
 }
