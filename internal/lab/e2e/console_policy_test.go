@@ -14,8 +14,8 @@ import (
 
 // TestConsolePolicy: an operator tunes a threshold and blocks a sender from a row of the log in the browser, looks at what differs, publishes it to be
 // confirmed, confirms it, and goes back; real mail is judged by what is in force. What another published meanwhile is shown, and not
-// written over; what nobody confirms is undone on time, although the daemon was killed meanwhile; and a live view of the log goes on
-// after that without a gap and without a line twice.
+// written over; what nobody confirms is undone on time, although the daemon was killed meanwhile; a live view of the log goes on
+// after that without a gap and without a line twice; and the audit log has each of these changes once.
 func TestConsolePolicy(t *testing.T) {
 	t.Parallel()
 	w := begin(t, setup{console: keptPort(t).Addr(), clamav: "off", spamd: "off", policy: noGreylist})
@@ -87,6 +87,7 @@ func TestConsolePolicy(t *testing.T) {
 		t.Errorf("back: %q", r)
 	}
 	w.unconfirmed(t, b)
+	w.audited(t, b)
 }
 
 // shadow writes a rule into the draft, with a mistake first, and lets the draft run beside what is in force: mail fares as before, and
