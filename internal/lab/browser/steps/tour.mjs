@@ -3,12 +3,14 @@
 // One page of a kind is enough where an address names one thing of many.
 const kind = path => path.replace(/[0-9A-Z]{5}-[0-9A-Z]{5}-[0-9A-Z]{4}/g, "REF").replace(/\/(v|users|alarms|queue|quarantine|domains|audit)\/[^/]+$/, "/$1/ONE");
 
-// walk goes from the start page to each page that a link leads to, and looks at it. It returns the paths.
-export async function walk(t, { from = "/", most = 60 } = {}) {
-  const all = [from], kinds = new Set([kind(from)]);
-  for (let i = 0; i < all.length; i++) {
-    t.is(i < most, `there are more than ${most} pages: ${all.join(" ")}`);
-    const path = all[i], a = await t.go(path);
+// walk goes from the start page to each page that a link leads to, and looks at it: at so many at a time, as a step has a bound, and from
+// there on at the next time. It returns the paths of those that it saw, and how many are left of those that it knows.
+export async function walk(t, { from = "/", pages = 8, most = 60 } = {}) {
+  const { all, kinds } = t.tour ??= { all: [from], kinds: new Set([kind(from)]), at: 0 }, seen = [];
+  for (; t.tour.at < all.length && seen.length < pages; t.tour.at++) {
+    t.is(t.tour.at < most, `there are more than ${most} pages: ${all.join(" ")}`);
+    const path = all[t.tour.at], a = await t.go(path);
+    seen.push(path);
     if (!/html/.test(a.headers()["content-type"] ?? "")) continue;
     if (a.status() !== 200) t.fault(`${path}: ${a.status()}`);
     await settled(t);
@@ -19,7 +21,7 @@ export async function walk(t, { from = "/", most = 60 } = {}) {
     await focusSeen(t, path);
     for (const to of what.links) if (!kinds.has(kind(to)) && !/^\/(assets|api)\//.test(to)) { kinds.add(kind(to)); all.push(to); }
   }
-  return all;
+  return { seen, left: all.length - t.tour.at };
 }
 
 // settled waits for parts of a page that come later.
