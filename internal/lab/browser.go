@@ -20,6 +20,7 @@ type BrowserOptions struct {
 	Width    int    // of the window in px; 0: 1280
 	Scheme   string // "light" or "dark"; "": light
 	NoScript bool   // the browser runs no script of pages
+	Hosts    string // where names lead, further than those below gatepost.test, as --host-resolver-rules of Chromium has it: "MAP name 127.0.0.1:8443"
 }
 
 // Browser is Debian's Chromium, driven by node with the steps of internal/lab/browser.
@@ -73,7 +74,7 @@ func StartBrowser(ctx context.Context, dir string, o BrowserOptions) (*Browser, 
 		width = 1280
 	}
 	p, err := start(command{name: "browser", path: node, args: []string{filepath.Join(root, browserFolder, "driver.mjs")}, dir: dir,
-		env: []string{"BASE=" + o.Base, "OUT=" + o.Out, fmt.Sprintf("WIDTH=%d", width), "SCHEME=" + o.Scheme, "SCRIPT=" + script, "CHROMIUM=" + chromium},
+		env: []string{"BASE=" + o.Base, "OUT=" + o.Out, fmt.Sprintf("WIDTH=%d", width), "SCHEME=" + o.Scheme, "SCRIPT=" + script, "HOSTS=" + o.Hosts, "CHROMIUM=" + chromium},
 		log: filepath.Join(dir, "browser.log"), files: []*os.File{steps, answers}})
 	steps.Close() // it has its own; an end of it is an end of what is read
 	answers.Close()

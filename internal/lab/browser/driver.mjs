@@ -1,7 +1,7 @@
 // The browser of the tests: Debian's Chromium, driven step by step. Each line of descriptor 3 is a step, {"step": "log.find",
 // "args": {…}}, that a file of steps/ exports; each is answered on descriptor 4 by {"value": …, "faults": […], "error": "…"}.
 // Faults are what no page may do at any time: errors on its console, requests to other hosts, breaches of the content
-// security policy, dialogs. The environment says the rest: BASE, OUT, WIDTH, SCHEME, SCRIPT, CHROMIUM.
+// security policy, dialogs. The environment says the rest: BASE, OUT, WIDTH, SCHEME, SCRIPT, HOSTS, CHROMIUM.
 import fs from "node:fs";
 import readline from "node:readline";
 import { chromium } from "playwright-core";
@@ -15,7 +15,7 @@ for (const file of fs.readdirSync(new URL("steps/", import.meta.url)).sort())
 // A place of the browser's own for what it writes; nothing of it may reach the network by itself.
 const browser = await chromium.launch({ executablePath: env.CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage",
   "--disable-background-networking", "--disable-component-update", "--disable-gpu", "--force-color-profile=srgb",
-  "--host-resolver-rules=MAP *.gatepost.test 127.0.0.1"] }); // passkeys want a name
+  "--host-resolver-rules=" + ["MAP *.gatepost.test 127.0.0.1", env.HOSTS].filter(Boolean).join(", ")] }); // passkeys want a name
 
 let faults = [];
 const t = { base: env.BASE, out: env.OUT, browser, allowed: [], patience };
