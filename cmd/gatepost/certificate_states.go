@@ -30,12 +30,14 @@ const (
 // certificateState is one certificate that is shown.
 type certificateState struct {
 	Source  string   `json:"source"`
+	State   string   `json:"state"`
+	Days    int      `json:"days_left"`
+	Why     string   `json:"why"`     // what is wrong, in one line; "" where nothing is
+	Do      []string `json:"do"`      // about it, in words
 	SNI     []string `json:"sni"`     // names for which it is the first choice
 	Old     []string `json:"sni_old"` // names for which it is that of clients that cannot verify the kinds of keys before it
 	Default bool     `json:"default"` // the first choice for clients that ask for no name, or for one that no certificate has
 	OldToo  bool     `json:"default_old"`
-	State   string   `json:"state"`
-	Days    int      `json:"days_left"`
 	certs.Facts
 	Missing []string         `json:"missing,omitempty"`     // of the default: names at which senders come, and which no certificate covers
 	Bad     string           `json:"bad,omitempty"`         // why what its files hold now cannot be used
@@ -83,10 +85,11 @@ func (d *daemon) certificateStates(now time.Time) []certificateState {
 		}
 	}
 	d.findMissing(out)
-	if d.renewal != nil {
-		for i := range out {
+	for i := range out {
+		if d.renewal != nil {
 			out[i].Renewal, out[i].Told = d.renewal(out[i].Source)
 		}
+		out[i].tell()
 	}
 	return out
 }
@@ -173,7 +176,7 @@ func (c *certificateState) told() string {
 		}
 	}
 	if c.Next != nil {
-		out += "; its successor is held back: " + c.Next.Why
+		out = strings.TrimPrefix(out+"; its successor is held back: "+c.Next.Why, "; ")
 	}
 	return out
 }
@@ -182,7 +185,10 @@ func (c *certificateState) told() string {
 func (d *daemon) certificatesVerb(context.Context, *struct{}) ([]certificateState, error) {
 	out := d.certificateStates(time.Now())
 	if d.acme != nil {
-		out = append(out, d.acme.missing()...)
+		for _, c := range d.acme.missing() {
+			c.tell()
+			out = append(out, c)
+		}
 	}
 	return out, nil
 }
@@ -240,6 +246,9 @@ func certificatesOfFiles(path string, now time.Time) ([]certificateState, error)
 	out := statesOf(all, facts, now)
 	if len(out) > 0 && !set.Covers(c.Bootstrap.Hostname) {
 		out[0].Notes = append(out[0].Notes, uncovered(c.Bootstrap.Hostname))
+	}
+	for i := range out {
+		out[i].tell()
 	}
 	return out, nil
 }
@@ -323,6 +332,9 @@ func (c *certificateState) print(w io.Writer) {
 	}
 	if c.State != certificateOK {
 		line("alarm", "%s", c.told())
+	}
+	for _, what := range c.Do {
+		line("do", "%s", what)
 	}
 	for _, who := range c.who() {
 		line("shown to", "%s", who)

@@ -237,7 +237,7 @@ func TestTLSARollover(t *testing.T) {
 	signed := labtest.Signed(t, ownZone(first))
 	files := labtest.Dir(t)
 	first.write(t, files)
-	w := newWorld(t, setup{dns: signed.Resolver, clamav: "off", spamd: "off", routes: []route{{name: "own", domains: []string{"own.gp-lab"}}},
+	w := newWorld(t, setup{console: "127.0.0.1:0", dns: signed.Resolver, clamav: "off", spamd: "off", routes: []route{{name: "own", domains: []string{"own.gp-lab"}}},
 		bootstrap: fmt.Sprintf("[tls]\ncertificate = %q\nkey = %q\n", filepath.Join(files, "cert.pem"), filepath.Join(files, "key.pem"))})
 	w.start(t)
 	o := &outsider{resolver: signed.Resolver, addr: w.addr, host: ownHost}
@@ -309,4 +309,5 @@ func TestTLSARollover(t *testing.T) {
 	if out, _, code, err := w.daemon.Command(t.Context(), "status"); err != nil || code != 1 || !strings.Contains(out, "FAIL tlsa") {
 		t.Errorf("status: %v, exit %d\n%s", err, code, out)
 	}
+	w.tlsSeen(t, signed, files, second)
 }
