@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/digest"
 	"gatepost/gateway/recipients"
-	"gatepost/internal/access"
 	"gatepost/internal/control"
 	"gatepost/internal/routing"
 	"gatepost/internal/store/admin"
@@ -192,9 +192,7 @@ func (l linksOfUsers) End(ctx context.Context, by, owner, address string) portal
 // noted has the audit log know what a user did with a link.
 func (u *portalUsers) noted(ctx context.Context, user, what, owner, address string) {
 	u.d.log.Info("portal: "+what, "user", gateway.CleanText(user, 320), "owner", gateway.CleanText(owner, 320), "address", gateway.CleanText(address, 320))
-	if tell := u.d.noting(); tell != nil {
-		tell(context.WithoutCancel(ctx), control.Entry{Actor: access.Actor{Name: user, Via: access.ByPortal}, Operation: what, Change: links.Change(owner, address)})
-	}
+	u.d.noteUser(ctx, user, netip.Addr{}, control.Entry{Operation: what, Change: links.Change(owner, address)})
 }
 
 // tell mails to both sides of a link what became of it.

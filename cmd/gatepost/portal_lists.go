@@ -60,17 +60,39 @@ func (l listsOfUsers) Of(ctx context.Context, address string) (allow, block []st
 }
 
 // Put is that of portal.Lists.
-func (l listsOfUsers) Put(ctx context.Context, address, kind, text string) portal.Fault {
+func (l listsOfUsers) Put(ctx context.Context, user, address, kind, text string) portal.Fault {
 	sender, err := ownlist.Parse(ownlist.Kind(kind), text)
-	if err == nil {
-		err = l.d.data.OwnLists().Put(ctx, ownlist.Entry{Rcpt: strings.ToLower(address), Kind: ownlist.Kind(kind), Sender: sender, Time: time.Now()})
+	if err != nil {
+		return l.told(err, "", address, kind, sender)
+	}
+	address = strings.ToLower(address)
+	was := l.on(ctx, address, sender)
+	if err = l.d.data.OwnLists().Put(ctx, ownlist.Entry{Rcpt: address, Kind: ownlist.Kind(kind), Sender: sender, Time: time.Now()}); err == nil {
+		l.d.noteOwnList(ctx, user, address, sender, was, kind)
 	}
 	return l.told(err, "added", address, kind, sender)
 }
 
 // Remove is that of portal.Lists.
-func (l listsOfUsers) Remove(ctx context.Context, address, kind, sender string) portal.Fault {
-	return l.told(l.d.data.OwnLists().Remove(ctx, strings.ToLower(address), ownlist.Kind(kind), sender), "removed", address, kind, sender)
+func (l listsOfUsers) Remove(ctx context.Context, user, address, kind, sender string) portal.Fault {
+	address = strings.ToLower(address)
+	was := l.on(ctx, address, sender)
+	err := l.d.data.OwnLists().Remove(ctx, address, ownlist.Kind(kind), sender)
+	if err == nil && was == kind {
+		l.d.noteOwnList(ctx, user, address, sender, was, "")
+	}
+	return l.told(err, "removed", address, kind, sender)
+}
+
+// on is the list of an address that a sender is on, for the audit log; "" for none, and where that cannot be told.
+func (l listsOfUsers) on(ctx context.Context, address, sender string) string {
+	all, _ := l.d.data.OwnLists().Of(ctx, address) // what fails here fails again where it counts
+	for _, e := range all {
+		if e.Sender == sender {
+			return string(e.Kind)
+		}
+	}
+	return ""
 }
 
 // told logs who changed what, and says for the page what came of it.

@@ -81,10 +81,13 @@ func (u *portalUsers) Let(ctx context.Context, user, address, reference string) 
 	case len(rows) == 0:
 		return portal.Answer{State: portal.Gone}
 	case !rows[0].Class.UserMay():
+		u.d.noteRelease(ctx, user, id, address, "the portal", portal.Forbidden)
 		return portal.Answer{State: portal.Forbidden}
 	}
 	if s := copyState(&rows[0], address); s != portal.Ready {
 		return portal.Answer{State: s}
 	}
-	return portal.Answer{State: u.d.letOut(ctx, id, address, user+" (by the portal)")}
+	became := u.d.letOut(ctx, id, address, user+" (by the portal)")
+	u.d.noteRelease(ctx, user, id, address, "the portal", became)
+	return portal.Answer{State: became}
 }

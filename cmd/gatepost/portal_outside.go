@@ -11,8 +11,6 @@ import (
 	"gatepost/console/portal"
 	"gatepost/gateway"
 	"gatepost/gateway/digest"
-	"gatepost/internal/access"
-	"gatepost/internal/control"
 	"gatepost/internal/ldapdir"
 	"gatepost/internal/oidc"
 )
@@ -104,9 +102,6 @@ func (u *portalUsers) begin(ctx context.Context, how, name string, addresses []s
 	now := time.Now()
 	ends := now.Add(min(u.d.document.Load().Policy.Portal.Session, u.d.bootstrap.Login.Session))
 	u.d.log.Info("portal: a user logged in", "user", gateway.CleanText(mine[0], 320), "how", how, "name", gateway.CleanText(name, 256))
-	if tell := u.d.noting(); tell != nil {
-		tell(context.WithoutCancel(ctx), control.Entry{Actor: access.Actor{Name: mine[0], Via: access.ByPortal, Address: from}, Operation: "portal login",
-			Change: control.Change{Object: mine[0], After: map[string]any{"how": how, "name": gateway.CleanText(name, 256), "addresses": mine[:n+1]}}})
-	}
+	u.d.noteLogin(ctx, how, name, mine[:n+1], from)
 	return digest.Make(u.d.digests.key, &digest.Token{ID: digest.Random(), Rcpt: mine[0], Further: further, Action: digest.Session, Expires: ends}), ends, portal.Fine
 }

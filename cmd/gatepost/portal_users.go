@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -189,6 +190,7 @@ func (u *portalUsers) Enter(ctx context.Context, link string) (string, time.Time
 	}
 	ends := time.Now().Add(u.d.document.Load().Policy.Portal.Session)
 	u.d.log.Info("portal: a user logged in", "user", gateway.CleanText(t.Rcpt, 320))
+	u.d.noteLogin(ctx, "a mailed link", "", []string{strings.ToLower(t.Rcpt)}, netip.Addr{})
 	return digest.Make(u.d.digests.key, &digest.Token{ID: digest.Random(), Rcpt: t.Rcpt, Action: digest.Session, Expires: ends}), ends, true
 }
 

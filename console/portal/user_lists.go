@@ -28,8 +28,9 @@ const (
 type Lists interface {
 	// Of returns what a user wants and does not want, sorted.
 	Of(ctx context.Context, address string) (allow, block []string, fault Fault)
-	Put(ctx context.Context, address, kind, sender string) Fault
-	Remove(ctx context.Context, address, kind, sender string) Fault
+	// Put has a user put a sender on a list of an address of his, and off the other one.
+	Put(ctx context.Context, user, address, kind, sender string) Fault
+	Remove(ctx context.Context, user, address, kind, sender string) Fault
 }
 
 // entries is what the page shows of one list.
@@ -117,12 +118,12 @@ func (p *Portal) change(v *visit, do func(l Lists, address, kind, sender string)
 
 func (p *Portal) addEntry(v *visit) {
 	p.change(v, func(l Lists, address, kind, sender string) Fault {
-		return l.Put(v.r.Context(), address, kind, sender)
+		return l.Put(v.r.Context(), v.address, address, kind, sender)
 	})
 }
 
 func (p *Portal) removeEntry(v *visit) {
 	p.change(v, func(l Lists, address, kind, sender string) Fault {
-		return l.Remove(v.r.Context(), address, kind, sender)
+		return l.Remove(v.r.Context(), v.address, address, kind, sender)
 	})
 }

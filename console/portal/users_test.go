@@ -188,11 +188,11 @@ func (l *lists) Of(context.Context, string) ([]string, []string, Fault) {
 	}
 	return l.allow, l.block, Fine
 }
-func (l *lists) Put(_ context.Context, address, kind, sender string) Fault {
+func (l *lists) Put(_ context.Context, _, address, kind, sender string) Fault {
 	l.did = append(l.did, "put "+address+" "+kind+" "+sender)
 	return l.fault
 }
-func (l *lists) Remove(_ context.Context, address, kind, sender string) Fault {
+func (l *lists) Remove(_ context.Context, _, address, kind, sender string) Fault {
 	l.did = append(l.did, "remove "+address+" "+kind+" "+sender)
 	return l.fault
 }
