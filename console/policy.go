@@ -104,9 +104,9 @@ func (c *Console) policies(r *http.Request) (*policies, error) {
 	return p, nil
 }
 
-// decoded is what a document says; nil where it cannot be read.
+// decoded is what a document says, also without its secrets; nil where it cannot be read.
 func (c *Console) decoded(text string) *config.Policy {
-	p, problems := config.DecodePolicy(config.PolicyFile, []byte(text), c.sections())
+	p, problems := config.DecodeRedacted(config.PolicyFile, []byte(text), c.sections())
 	if problems.Refused() {
 		return nil
 	}

@@ -35,7 +35,7 @@ func (m *AlarmMail) Used() bool { return len(m.To) > 0 }
 
 // AlarmWebhook is how notices are posted.
 type AlarmWebhook struct {
-	URL        string `toml:"url" max:"1000" secret:"true" example:"https://chat.example.net/hooks/gatepost" doc:"Where they are posted as JSON (docs/alarms.md): https, or http to this machine."`
+	URL        string `toml:"url" max:"1000" secret:"https://hidden.invalid/" example:"https://chat.example.net/hooks/gatepost" doc:"Where they are posted as JSON (docs/alarms.md): https, or http to this machine."`
 	SecretFile string `toml:"secret_file" format:"path" example:"/etc/gatepost/alarm-webhook.secret" doc:"The file whose first line each request is signed with (X-Gatepost-Signature), so that the other side knows who asks. Not set: requests are not signed."`
 	CAFile     string `toml:"ca_file" format:"path" example:"/etc/gatepost/webhook-ca.pem" doc:"The authorities in PEM that may sign its certificate. Not set: those of the system."`
 	Least      string `toml:"least" enum:"info,warning,critical" default:"warning" doc:"Milder alarms are not posted."`

@@ -260,7 +260,7 @@ func (b *binder) bindMap(v reflect.Value, f field, n *node) {
 // scalar sets a value that is no table and no list, and says whether it could.
 func (b *binder) scalar(v reflect.Value, f field, n *node, at int) bool {
 	key := n.path()
-	if f.secret {
+	if f.secret != "" {
 		return b.secret(v, f, n, at)
 	}
 	if !f.accepts(n.kind) {

@@ -17,7 +17,7 @@ type RBL struct {
 // RBLAny is what is said of any list.
 type RBLAny struct {
 	Use     string   `toml:"use" enum:"commercial,non-commercial" doc:"As rbl.use, for this list. Not set: rbl.use."`
-	Key     rbl.Key  `toml:"key" secret:"true" doc:"The key that the list's operator gave you. It is never shown. Better in a file of its own: key_file."`
+	Key     rbl.Key  `toml:"key" secret:"hidden" doc:"The key that the list's operator gave you. It is never shown. Better in a file of its own: key_file."`
 	KeyFile string   `toml:"key_file" format:"path" example:"/etc/gatepost/dqs.key" doc:"A file that holds the key and nothing else; a reload reads it again."`
 	Inputs  []string `toml:"inputs" enum:"client4,client6,helo,reverse,mailfrom,from,link,link4" doc:"What the list is asked about: the client's address of either kind, the name of HELO, the verified reverse name, the domain of MAIL FROM, the author's domain, the hosts that links lead to, and the addresses of links without a name. Not set: all that the catalogue has for it, of a list of your own the client's addresses."`
 	Listed  []string `toml:"listed" rfc:"RFC 5782 section 5" doc:"Test points that are always listed: addresses or domains. Not set: the catalogue's, of a list of your own 127.0.0.2, or test for domains."`

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 )
@@ -15,23 +16,50 @@ func Redacted(text []byte) []byte {
 	if err != nil {
 		return []byte("# This is no document that can be read: " + Hidden + "\n")
 	}
-	at := secretsIn(nil, d.root, reflect.TypeFor[Policy]())
-	slices.Sort(at)
+	return d.replaced(func(placed) string { return Hidden })
+}
+
+// DecodeRedacted decodes a document as DecodePolicy does, and one that Redacted made as what it was made of: where a secret is hidden
+// there is one, though not which.
+func DecodeRedacted(file string, text []byte, sections Sections) (*Policy, Problems) {
+	if d, err := outline(text); err == nil {
+		text = d.replaced(func(p placed) string {
+			if p.text == Hidden {
+				return p.standIn
+			}
+			return ""
+		})
+	}
+	return DecodePolicy(file, text, sections)
+}
+
+// placed is a secret of a document.
+type placed struct {
+	at            int // where its value begins
+	text, standIn string
+}
+
+// replaced is the document with other texts for its secrets; "" leaves one as it is.
+func (d *outlined) replaced(other func(placed) string) []byte {
+	all := secretsIn(nil, d.root, reflect.TypeFor[Policy]())
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.at, b.at) })
 	out := d.data
-	for _, from := range slices.Backward(at) { // so that what is in front stays where it is
-		out = slices.Concat(out[:from], []byte(quoted(Hidden)), out[skipValue(d.data, from):])
+	for _, p := range slices.Backward(all) { // so that what is in front stays where it is
+		if text := other(p); text != "" {
+			out = slices.Concat(out[:p.at], []byte(quoted(text)), out[skipValue(d.data, p.at):])
+		}
 	}
 	return slices.Concat(d.text[:len(d.text)-len(d.data)], out)
 }
 
-// secretsIn adds where the values of secret keys begin, in a table of a type and in those below it.
-func secretsIn(at []int, table *node, t reflect.Type) []int {
+// secretsIn adds the secrets in a table of a type and in those below it.
+func secretsIn(at []placed, table *node, t reflect.Type) []placed {
 	for _, f := range fieldsOf(t) {
 		e := table.index[f.name]
 		switch {
 		case e == nil:
-		case f.secret:
-			at = append(at, e.value.at)
+		case f.secret != "":
+			at = append(at, placed{e.value.at, e.value.text, f.secret})
 		case f.form == formTable && e.value.kind == kindTable:
 			at = secretsIn(at, e.value, f.typ)
 		case f.form == formTables:

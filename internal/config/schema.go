@@ -40,7 +40,7 @@ type field struct {
 	def                     string
 	unless                  string // keys that stand in for a required one, with commas
 	hasDef, required        bool
-	secret                  bool // no message shows what was written
+	secret                  string // no message shows what was written; a value that can stand in its place; "": it is no secret
 	min, max, format        string
 	enum                    []string
 }
@@ -70,7 +70,7 @@ func newField(name string, i int, sf reflect.StructField) field {
 	f := field{
 		name: name, index: []int{i}, typ: sf.Type, doc: sf.Tag.Get("doc"), unit: sf.Tag.Get("unit"), rfc: sf.Tag.Get("rfc"),
 		example: sf.Tag.Get("example"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), format: sf.Tag.Get("format"),
-		required: sf.Tag.Get("required") == "true", unless: sf.Tag.Get("unless"), secret: sf.Tag.Get("secret") == "true",
+		required: sf.Tag.Get("required") == "true", unless: sf.Tag.Get("unless"), secret: sf.Tag.Get("secret"),
 	}
 	f.def, f.hasDef = sf.Tag.Lookup("default")
 	if e := sf.Tag.Get("enum"); e != "" {

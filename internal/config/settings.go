@@ -77,7 +77,7 @@ func (f field) shownValue(v reflect.Value) string {
 	switch {
 	case text == `""`:
 		return ""
-	case f.secret:
+	case f.secret != "":
 		return Hidden
 	case strings.Contains(text, "://"):
 		if u, err := url.Parse(strings.Trim(text, `"`)); err == nil && u.User != nil {
