@@ -54,8 +54,8 @@ func (c *Console) queueDo(w http.ResponseWriter, r *http.Request) {
 		c.done(w, r, "/queue", "The spool takes mail again.")
 		return
 	}
-	words := map[string][2]string{"retry": {"are tried now", ""}, "hold": {"are held", ""}, "release": {"are tried again", ""},
-		"bounce": {"were given up", "Their senders are told where they may be; where they may not, the mail becomes a dead letter."}, "delete": {"were deleted", "Nobody is told but the log. It cannot be undone."}}
+	words := map[string][3]string{"retry": {"is tried now", "are tried now", ""}, "hold": {"is held", "are held", ""}, "release": {"is tried again", "are tried again", ""},
+		"bounce": {"was given up", "were given up", "Their senders are told where they may be; where they may not, the mail becomes a dead letter."}, "delete": {"was deleted", "were deleted", "Nobody is told but the log. It cannot be undone."}}
 	word, known := words[verb]
 	if !known {
 		c.nowhere(w, r)
@@ -66,7 +66,7 @@ func (c *Console) queueDo(w http.ResponseWriter, r *http.Request) {
 		c.done(w, r, back(r, "/queue"), "No message was ticked.")
 		return
 	}
-	if q := (question{Head: "Really " + verb + " " + counted(n, "message", "messages") + "?", Text: word[1], Button: capital(verb), Danger: true}); word[1] != "" && !c.confirmed(w, r, q) {
+	if q := (question{Head: "Really " + verb + " " + counted(n, "message", "messages") + "?", Text: word[2], Button: capital(verb), Danger: true}); word[2] != "" && !c.confirmed(w, r, q) {
 		return
 	}
 	out, err := ask[*api.QueueChanged](c, r, "queue "+verb, posted(r, "ids"))
@@ -81,7 +81,7 @@ func (c *Console) queueDo(w http.ResponseWriter, r *http.Request) {
 			bad, why = bad+1, m.Error
 		}
 	}
-	text := counted(len(out.Messages)-bad, "message ", "messages ") + word[0] + "."
+	text := counted(len(out.Messages)-bad, "message "+word[0], "messages "+word[1]) + "."
 	if bad > 0 {
 		text += " Of " + countText(bad) + " it failed: " + why + "."
 	}
