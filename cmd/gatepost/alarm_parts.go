@@ -92,7 +92,7 @@ func (d *daemon) alarmsShared() *admin.Alarms {
 	if d.data == nil || !d.data.Shared() {
 		return nil
 	}
-	return &admin.Alarms{DB: d.data, Node: d.bootstrap.Hostname}
+	return &admin.Alarms{DB: d.data, Node: d.bootstrap.NodeName()}
 }
 
 // alarmCopy is where other nodes see our alarms; nil while the control data cannot be used.
@@ -133,7 +133,7 @@ func alarmCommands() []cli.Command {
 func (d *daemon) alarmOperations() []control.Operation {
 	desk := &alarms.Desk{Book: d.alarms, Elsewhere: d.alarmsElsewhere}
 	if d.bootstrap != nil {
-		desk.Node = d.bootstrap.Hostname
+		desk.Node = d.bootstrap.NodeName()
 	}
 	left := &bypasses.Desk{Book: &d.bypasses, Policy: func() *gateway.Policy { return d.now.Load().snapshot.Policy }}
 	return slices.Concat(alarms.Operations(desk), bypasses.Operations(left), d.weekly.Operations())

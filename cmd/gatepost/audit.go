@@ -12,7 +12,7 @@ import (
 
 // openAudit makes the audit log over control data that may not be there yet: entries wait in a file of the state folder.
 func (d *daemon) openAudit() {
-	d.audit = audit.New(d.data.Audit(), d.bootstrap.Hostname, d.bootstrap.StateDir, d.log)
+	d.audit = audit.New(d.data.Audit(), d.bootstrap.NodeName(), d.bootstrap.StateDir, d.log)
 }
 
 // auditOperations are those about the audit log.

@@ -27,7 +27,7 @@ func (d *daemon) listed() []filters.Listed {
 
 // runHits brings what was counted of entries to the control data.
 func (d *daemon) runHits(ctx context.Context) {
-	k := &hits.Keeper{Counter: &d.parts.hits, Store: d.data.ListHits(), Node: d.bootstrap.Hostname, Log: d.log,
+	k := &hits.Keeper{Counter: &d.parts.hits, Store: d.data.ListHits(), Node: d.bootstrap.NodeName(), Log: d.log,
 		Version: func() any { return d.document.Load() },
 		Entries: func() []hits.Entry { return entries.Keys(d.listed()) }}
 	k.Run(ctx)

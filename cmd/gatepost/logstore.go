@@ -24,7 +24,7 @@ func sharedLog(b *config.Bootstrap, log *slog.Logger) (*store.Shared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store.log_password_file: %w", err)
 	}
-	return &store.Shared{URL: b.Store.Log, Password: password, Insecure: b.Store.Insecure, Node: cmp.Or(b.Store.Node, b.Hostname)}, nil
+	return &store.Shared{URL: b.Store.Log, Password: password, Insecure: b.Store.Insecure, Node: b.NodeName()}, nil
 }
 
 // openLog begins to write the message log. Where nodes share it, references tell them apart: those of one never are those of another,

@@ -50,7 +50,7 @@ func (d *daemon) nodeOperations() []control.Operation {
 // here is how this node is. It asks nobody.
 func (d *daemon) here() api.Node {
 	b, c := d.now.Load(), d.document.Load()
-	n := api.Node{Name: d.bootstrap.Hostname, Version: version, Since: d.started, Mode: b.snapshot.Policy.Mode.String(), Policy: c.PolicyVersion, Listeners: d.where.Listeners,
+	n := api.Node{Name: d.bootstrap.NodeName(), Version: version, Since: d.started, Mode: b.snapshot.Policy.Mode.String(), Policy: c.PolicyVersion, Listeners: d.where.Listeners,
 		Sessions: d.server.Sessions(), Stressed: d.server.Stressed(), Memory: d.resources.Pressure(), Load: loadAverage(), Queue: d.spoolTotals().Messages, Drain: d.drained.Load()}
 	n.Number, _ = d.versions.InForce()
 	for _, p := range d.readiness() {

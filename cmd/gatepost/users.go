@@ -158,7 +158,7 @@ func usersOffline(ctx context.Context, e cli.Env, path string) (*control.Surface
 	}
 	noting := func(ctx context.Context, x control.Entry) {
 		entry := audit.Of(x)
-		entry.Node = c.Bootstrap.Hostname
+		entry.Node = c.Bootstrap.NodeName()
 		if _, err := db.Audit().Append(ctx, []audit.Entry{entry}); err != nil {
 			fmt.Fprintf(e.Err, "gatepost: the audit log does not have what was done: %v\n", err)
 		}

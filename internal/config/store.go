@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
@@ -14,12 +15,15 @@ type Store struct {
 	PasswordFile    string `toml:"password_file" format:"path" example:"/etc/gatepost/postgres.password" doc:"The file whose first line is the password of the user in url. It is read at the start."`
 	Log             string `toml:"log" max:"1000" example:"postgres://gatepost@db.example.org/gatepost?sslmode=verify-full" doc:"A PostgreSQL that keeps the message log, for several nodes, written as url is; it may be the same database. Empty: a file a day in the state folder. Mail does not wait for it: events wait in memory while it is away, and are counted once there is no room."`
 	LogPasswordFile string `toml:"log_password_file" format:"path" example:"/etc/gatepost/postgres-log.password" doc:"The file whose first line is the password of the user in log. Empty: that of password_file."`
-	Node            string `toml:"node" max:"64" example:"mx1" doc:"The name of this node in a message log that nodes share: each event says whose it is. Nodes need different ones. Empty: the host name."`
+	Node            string `toml:"node" max:"64" example:"mx1" doc:"The name of this node among those that share control data or a message log: of nodes, alarms, the audit log and each event. Nodes need different ones. Empty: hostname."`
 	Insecure        bool   `toml:"insecure" doc:"A PostgreSQL that is not on this machine may be spoken to in clear, or without looking at its certificate."`
 }
 
 // Used reports whether control data is in a PostgreSQL.
 func (s *Store) Used() bool { return s.URL != "" }
+
+// NodeName is the name of this node among those that share something with it.
+func (b *Bootstrap) NodeName() string { return cmp.Or(b.Store.Node, b.Hostname) }
 
 // storeParameters are those that may stand in the URL. The others of libpq name further files and services, which the sandbox
 // does not know, or passwords.
@@ -65,8 +69,8 @@ func (s *Store) Validate(report func(key, message, instead string)) {
 	if s.LogPasswordFile != "" {
 		report("log_password_file", "there is no PostgreSQL without log", storeExample+" as log")
 	}
-	if s.Node != "" {
-		report("node", "no nodes share a message log without log", storeExample+" as log")
+	if s.Node != "" && !s.Used() {
+		report("node", "no nodes share anything without url or log", storeExample+" as url or log")
 	}
 }
 
