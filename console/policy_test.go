@@ -238,7 +238,7 @@ func TestPolicyRights(t *testing.T) {
 		has(t, s.ask("code", "GET", path, nil), 200, "!list-key", "(secret)")
 		has(t, s.ask("olga", "GET", path, nil), 200, "list-key")
 	}
-	has(t, s.ask("code", "GET", "/api/v1/policy/draft", nil), 200, `"usable":true`, "!is not what can stand here") // what stands for a secret is no mistake
+	has(t, s.ask("code", "GET", "/api/v1/policy/draft", nil), 200, `"usable":true`, "!is not what can stand here")                   // what stands for a secret is no mistake
 	has(t, s.ask("code", "GET", "/policy", nil), 200, `name="k:thresholds.reject"`, `value="15"`, `name="k:checks.spf.prices.fail"`) // also without its secrets
 	has(t, s.ask("code", "GET", "/domains", nil), 200, "served.test", `name="k:domain[1].route"`)
 	for _, path := range []string{"/policy", "/policy/text", "/policy/history", "/lists", "/domains"} {
