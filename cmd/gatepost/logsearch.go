@@ -114,6 +114,9 @@ func printRows(w io.Writer, rows []store.Row) {
 		if r.Later != "" {
 			what += ", spooled: " + string(r.Later)
 		}
+		if r.Node != "" {
+			what += ", at " + cli.Shown(r.Node, 64)
+		}
 		if r.Kind == gateway.ConnectionEvent {
 			fmt.Fprintf(t, "%s\t%s\t%s\tconnection, %s\t%s\t\n", cli.Stamp(r.Time), r.ID, r.Client, ended(r), what)
 			continue

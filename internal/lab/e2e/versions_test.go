@@ -134,6 +134,7 @@ func TestPolicyNodes(t *testing.T) {
 			t.Fatalf("mail: %q", r.last())
 		}
 		b.awaitCommand(t, `"node":"mx1"`, "log", "search", "--json", "--from", from)
+		b.awaitCommand(t, ", at mx1", "log", "search", "--from", from)
 	}
 	told("before@example.org")
 	a.awaitMetric(t, "gatepost_control_data_up", 1)
