@@ -121,12 +121,6 @@ func (w *world) shadow(t *testing.T, b *labtest.Browser, send func() string) {
 func (w *world) unconfirmed(t *testing.T, b *labtest.Browser) {
 	t.Helper()
 	second := w.operator(t, "second", "operator")
-	subject := func(text string) {
-		t.Helper()
-		if r := w.hello(t).deliverFrom("alice@example.org", "bob@served.test", text).last(); !strings.HasPrefix(r, "250") {
-			t.Errorf("%s: %q", text, r)
-		}
-	}
 	b.Step("policy.tune", map[string]any{"name": "Tag", "value": 4.5}, nil)
 	text, _ := w.command(t, 0, "policy", "export")
 	publish := func(banner, confirm string, expect int) {
@@ -154,9 +148,11 @@ func (w *world) unconfirmed(t *testing.T, b *labtest.Browser) {
 	}
 	w.command(t, 0, "policy", "confirm")
 	b.Step("log.tail", nil, nil)
-	subject("cut off 1")
+	if r := w.hello(t).deliverFrom("carol-before@example.org", "bob@served.test", "cut off 1").last(); !strings.HasPrefix(r, "250") {
+		t.Errorf("before the kill: %q", r)
+	}
 	var before []int
-	b.Step("log.resumes", map[string]any{"texts": []string{"alice@"}}, &before)
+	b.Step("log.resumes", map[string]any{"texts": []string{"carol-before@"}}, &before)
 	resumed := make(chan []int)
 	go func() {
 		var n []int
@@ -179,8 +175,8 @@ func (w *world) unconfirmed(t *testing.T, b *labtest.Browser) {
 		t.Errorf("versions: %q", all)
 	}
 	var after []int
-	b.Step("log.resumes", map[string]any{"texts": []string{"alice@", "carol-behind@"}}, &after)
-	if len(after) != 2 || len(before) != 1 || after[0] != before[0] || after[1] != 1 {
+	b.Step("log.resumes", map[string]any{"texts": []string{"carol-before@", "carol-behind@"}}, &after)
+	if len(after) != 2 || len(before) != 1 || before[0] != 1 || after[0] != 1 || after[1] != 1 {
 		t.Errorf("lines of the live view: %v before, %v after", before, after)
 	}
 }
