@@ -68,7 +68,7 @@ const (
 func Longest() time.Duration { return longest }
 
 // style is all that makes the page look like one. Its hash is in the policy that browsers get: they apply no other.
-const style = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:0 auto;padding:1rem}h1{font-size:1.4rem}" +
+const style = ":root{color-scheme:light dark;background:light-dark(#fff,#14171c);color:light-dark(#111,#eee)}a{color:light-dark(#0b5cad,#8ab4f8)}body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:0 auto;padding:1rem}h1{font-size:1.4rem}" +
 	"table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:normal;opacity:.75;padding:.2rem 1rem .2rem 0;vertical-align:top}@media(min-width:30rem){th{white-space:nowrap}}" +
 	"td{padding:.2rem 0;vertical-align:top;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:1.5rem 0 .25rem;overflow-wrap:anywhere}input,select{font:inherit;padding:.5rem;width:100%;max-width:24rem;box-sizing:border-box}button{font:inherit;padding:.6rem 1.5rem;border:0;border-radius:.4rem;background:#0b5cad;color:#fff;cursor:pointer}"
 

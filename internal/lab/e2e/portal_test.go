@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatepost/internal/lab"
 	"gatepost/internal/lab/labtest"
 )
 
@@ -109,6 +110,7 @@ func TestPortalLogin(t *testing.T) {
 		t.Errorf("the journal does not tell who released it: %v", err)
 	}
 	w.blocks(t, u)
+	w.looksAtPortal(t, u)
 	w.linkedAddress(t, u, other)
 	held := jar.Cookies(&url.URL{Scheme: "https", Host: "quarantine.served.test:8444", Path: "/"})
 	if status, path, _ := u.browse("POST", "/logout", url.Values{}); status != 200 || path != "/" {
@@ -117,6 +119,29 @@ func TestPortalLogin(t *testing.T) {
 	jar.SetCookies(&url.URL{Scheme: "https", Host: "quarantine.served.test:8444", Path: "/"}, held) // who kept a copy of it
 	if _, path, _ := u.browse("GET", "/mine", nil); path != "/" {
 		t.Errorf("a session that was ended leads to %s", path)
+	}
+}
+
+// looksAtPortal has eve, for whom a message is held back, log in with Chromium and look at each page of hers.
+func (w *world) looksAtPortal(t *testing.T, u *user) {
+	t.Helper()
+	before := len(w.hop(t).Accepted())
+	if status, _, _ := u.browse("POST", "/login", url.Values{"address": {"eve@served.test"}}); status != 200 {
+		t.Fatalf("asked: %d", status)
+	}
+	if err := eventually(labtest.Context(t), func() (string, bool) { return "no link arrived", len(w.hop(t).Accepted()) > before }); err != nil {
+		t.Fatal(err)
+	}
+	b := labtest.StartBrowser(t, lab.BrowserOptions{Base: portalURL, Width: 390, Hosts: "MAP quarantine.served.test " + w.portal(t)})
+	var path string
+	b.Step("portal.login", map[string]any{"link": w.loginLink(t, "eve@served.test", "/login/"), "look": "portal-link"}, &path)
+	if path != "/mine" {
+		t.Errorf("the link leads to %s", path)
+	}
+	var told []string
+	b.Step("portal.tour", map[string]any{"paths": []string{"/mine", "/lists", "/addresses"}, "look": "portal"}, &told)
+	if len(told) != 3 || !strings.Contains(told[0], "win now") || !strings.Contains(told[1], "Senders you want") || !strings.Contains(told[2], "Further addresses") {
+		t.Errorf("her pages: %q", told)
 	}
 }
 
