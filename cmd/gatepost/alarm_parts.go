@@ -41,7 +41,7 @@ type alarming struct {
 	alarms   *alarm.Book
 	bypasses bypasses.Book
 	weekly   weekly.Post
-	nodes    *nodes.Desk // that share our control data
+	nodes    made[*nodes.Desk] // that share our control data
 }
 
 // runAlarms looks at the parts, tells people, ends bypasses that are over, and mails the report of the week, until ctx is done.

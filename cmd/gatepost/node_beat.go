@@ -17,9 +17,11 @@ import (
 	"gatepost/internal/store/admin"
 )
 
-// openNodes makes what tells how this node is, and of others.
-func (d *daemon) openNodes() {
-	d.nodes = &nodes.Desk{Here: d.here, Log: d.log, Store: d.nodeStore, Shared: func() bool { return d.data != nil && d.data.Shared() }}
+// nodeDesk tells how this node is, and of others.
+func (d *daemon) nodeDesk() *nodes.Desk {
+	return d.nodes.get(func() *nodes.Desk {
+		return &nodes.Desk{Here: d.here, Log: d.log, Store: d.nodeStore, Shared: func() bool { return d.data != nil && d.data.Shared() }}
+	})
 }
 
 // nodeStore is where nodes tell each other how they are.
@@ -41,10 +43,7 @@ func (noNodes) Remove(context.Context, string, time.Duration) error         { re
 
 // nodeOperations are those about nodes.
 func (d *daemon) nodeOperations() []control.Operation {
-	if d.nodes == nil {
-		d.openNodes()
-	}
-	return d.nodes.Operations()
+	return d.nodeDesk().Operations()
 }
 
 // here is how this node is. It asks nobody.

@@ -63,12 +63,12 @@ type daemon struct {
 	audit       *audit.Log
 	life        context.Context // of what runs beside the sessions
 	store       *store.Log
-	mail        *maillog.Log    // what is asked of the message log
-	tail        *maillog.Tail   // shows to followers what store gets
-	clients     *store.Clients  // nil where its file cannot be used
-	knownFile   *store.Known    // nil where its file cannot be used
-	pastFile    *store.Known    // likewise: of reputations
-	greyFile    *store.Greylist // likewise: of strangers
+	mail        made[*maillog.Log] // what is asked of the message log
+	tail        *maillog.Tail      // shows to followers what store gets
+	clients     *store.Clients     // nil where its file cannot be used
+	knownFile   *store.Known       // nil where its file cannot be used
+	pastFile    *store.Known       // likewise: of reputations
+	greyFile    *store.Greylist    // likewise: of strangers
 	memory      *memory.Clients
 	reports     *reports.Reports
 	tlsReports  *reports.Reports
@@ -204,7 +204,7 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+len(sockets.portal)+len(sockets.console)+2)
 	serving, stopServing := context.WithCancel(background)
 	verbs := d.pulsed(socket)
-	running.start("nodes", func() { d.nodes.Run(background) })
+	running.start("nodes", func() { d.nodeDesk().Run(background) })
 	running.start("control socket", func() { failed <- control.Serve(background, verbs, d.verbs()) })
 	d.startWeb(background, &running, &sockets, failed)
 	d.awaitPolicy(ctx)

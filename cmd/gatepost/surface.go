@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 
 	"gatepost/cmd/gatepost/maillog"
 	"gatepost/gateway"
@@ -42,10 +43,18 @@ func (d *daemon) operations() []control.Operation {
 
 // questions are what the message log is asked. They are made once: what was counted for one is at hand for all.
 func (d *daemon) questions() *maillog.Log {
-	if d.mail == nil {
-		d.mail = maillog.New(d.readLog(), d.tail)
-	}
-	return d.mail
+	return d.mail.get(func() *maillog.Log { return maillog.New(d.readLog(), d.tail) })
+}
+
+// made is made by the first that needs it, and once.
+type made[T any] struct {
+	once sync.Once
+	it   T
+}
+
+func (m *made[T]) get(make func() T) T {
+	m.once.Do(func() { m.it = make() })
+	return m.it
 }
 
 // openSurface makes what the socket serves, and the console below its own prefix. Whoever serves it elsewhere copies it, and

@@ -101,7 +101,9 @@ func TestProbe(t *testing.T) {
 			if tt.cert != nil {
 				f.tls = &tls.Config{Certificates: []tls.Certificate{*tt.cert}}
 			}
+			f.mu.Lock() // somebody may have come by the port of another test that is over
 			tt.set(f)
+			f.mu.Unlock()
 			tt.route.Hops, tt.route.RootCAs, tt.route.ServerName = []Hop{f.hop()}, ca.pool, "inner.example"
 			got := probe(t, NewPools(nil, nil), tt.route)
 			if walked(got) != tt.want {
