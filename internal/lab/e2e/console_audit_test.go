@@ -40,11 +40,12 @@ func (w *world) audited(t *testing.T, b *labtest.Browser) {
 		}
 	}
 	var tampered int64
+	// Before the first of them the file was in force, which has no number.
 	for _, want := range []struct {
-		version              int
+		version, before      int
 		operation, actor, by string
-	}{{2, "policy apply", ownerName, "session"}, {3, "policy apply", "", "socket"}, {4, "policy rollback", ownerName, "session"},
-		{5, "policy apply", "second", "session"}, {6, "policy apply", "second", "session"}, {7, "policy undo", "gatepost", "daemon"}} {
+	}{{2, 0, "policy apply", ownerName, "session"}, {3, 2, "policy apply", "", "socket"}, {4, 3, "policy rollback", ownerName, "session"},
+		{5, 4, "policy apply", "second", "session"}, {6, 5, "policy apply", "second", "session"}, {7, 6, "policy undo", "gatepost", "daemon"}} {
 		object := fmt.Sprintf("policy version %d", want.version)
 		var found []api.AuditEntry
 		for _, e := range all {
@@ -58,7 +59,7 @@ func (w *world) audited(t *testing.T, b *labtest.Browser) {
 		}
 		e := found[0]
 		if e.Operation != want.operation || want.actor != "" && e.Actor != want.actor || e.Via != want.by || e.Error != "" ||
-			!strings.Contains(e.Before, fmt.Sprintf(`"version":%d`, want.version-1)) || !strings.Contains(e.After, fmt.Sprintf(`":%d,"`, want.version)) {
+			!strings.Contains(e.Before, fmt.Sprintf(`"version":%d`, want.before)) || !strings.Contains(e.After, fmt.Sprintf(`":%d,"`, want.version)) {
 			t.Errorf("%s: %+v", object, e)
 		}
 		at := slices.IndexFunc(shown, func(s struct{ Who, What, Object, Before, After string }) bool { return s.Object == object })
