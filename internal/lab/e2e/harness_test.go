@@ -135,9 +135,27 @@ func begin(t testing.TB, s setup) *world {
 	return w
 }
 
+// Tests of the console run a browser, most of them, which needs a processor where others wait: so many at a time.
+var (
+	turns  = make(chan struct{}, 4)
+	turnOf sync.Map // by the test's name: a test takes one, however many worlds it makes
+)
+
+// takeTurn waits until a test of the console may begin, and gives its turn back at its end.
+func takeTurn(t testing.TB) {
+	if _, has := turnOf.LoadOrStore(t.Name(), true); has {
+		return
+	}
+	turns <- struct{}{}
+	t.Cleanup(func() { turnOf.Delete(t.Name()); <-turns })
+}
+
 // newWorld makes all but the daemon.
 func newWorld(t testing.TB, s setup) *world {
 	t.Helper()
+	if s.console != "" {
+		takeTurn(t)
+	}
 	w := &world{dir: labtest.Dir(t), hops: map[string]*lab.NextHop{}, offers: s.offers, options: lab.GatepostOptions{Env: s.env, Stdout: s.stdout, Binary: s.binary}}
 	if len(s.routes) == 0 {
 		s.routes = []route{{name: "internal", domains: []string{"served.test"}}}
