@@ -166,7 +166,7 @@ func (w *wire) back(c, engine net.Conn, f *wireFault) {
 	if f.keep > 0 {
 		_, _ = io.CopyN(c, engine, int64(f.keep))
 		_, _ = io.Copy(io.Discard, engine)
-		w.rest(2 * time.Second)
+		w.rest(4 * time.Second) // longer than its client waits, which is to be who gives up
 		return
 	}
 	if f.gap == 0 {
