@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"gatepost/internal/api"
@@ -19,15 +18,12 @@ func tlsRenew(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	v := url.Values{}
+	in := api.RenewAsk{Force: *force}
 	if len(rest) == 1 {
-		v.Set("name", rest[0])
+		in.Name = rest[0]
 	}
-	if *force {
-		v.Set("force", "true")
-	}
-	var out renewed
-	if err := askFields[api.RenewAsk](ctx, e, f, renewQuestion(), v, &out); err != nil {
+	out, err := cli.Call[renewed](ctx, e, f, renewQuestion(), &in)
+	if err != nil {
 		return cli.Complain(e, "tls renew", err)
 	}
 	if f.JSON && json.NewEncoder(e.Out).Encode(out) != nil {

@@ -199,8 +199,7 @@ func tlsStatus(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var all []certificateState
-	err := askFields[struct{}](ctx, e, f, certificatesQuestion(), nil, &all)
+	all, err := cli.List[certificateState](ctx, e, f, certificatesQuestion(), &struct{}{})
 	if errors.Is(err, control.ErrNotRunning) {
 		fmt.Fprintln(e.Err, "the daemon does not run: this is what the files hold, and what it would show")
 		all, err = certificatesOfFiles(f.Config, time.Now())

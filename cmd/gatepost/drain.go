@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -69,11 +68,11 @@ func drain(ctx context.Context, e cli.Env, args []string) int {
 		fmt.Fprintf(e.Err, "gatepost drain: --after is %s; write a time between 0s and 24h\n", *after)
 		return cli.Usage
 	}
-	var o api.Drain
-	if err := askFields[api.DrainAsk](ctx, e, f, drainQuestion(), url.Values{"after": {after.String()}}, &o); err != nil {
+	o, err := cli.Call[api.Drain](ctx, e, f, drainQuestion(), &api.DrainAsk{After: *after})
+	if err != nil {
 		return cli.Complain(e, "drain", err)
 	}
-	fmt.Fprintf(e.Err, "%s; gatepost status shows how many sessions are left\n", &o)
+	fmt.Fprintf(e.Err, "%s; gatepost status shows how many sessions are left\n", o)
 	return cli.Done
 }
 
@@ -83,8 +82,8 @@ func resume(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var o api.Drain
-	if err := askFields[struct{}](ctx, e, f, resumeQuestion(), nil, &o); err != nil {
+	o, err := cli.Call[api.Drain](ctx, e, f, resumeQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "resume", err)
 	}
 	fmt.Fprintf(e.Err, "the daemon serves again, after %s\n", strconv.Itoa(int(time.Since(o.Since).Seconds()))+" s")

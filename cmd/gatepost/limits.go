@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net/url"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -59,8 +58,8 @@ func limitsTop(ctx context.Context, e cli.Env, args []string) int {
 			return cli.Usage
 		}
 	}
-	var list []nearLimit
-	if err := askFields[api.Top](ctx, e, f, limitsQuestion(), url.Values{"n": {strconv.Itoa(n)}}, &list); err != nil {
+	list, err := cli.List[nearLimit](ctx, e, f, limitsQuestion(), &api.Top{N: n})
+	if err != nil {
 		return cli.Complain(e, "limits top", err)
 	}
 	if f.JSON {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -77,8 +76,8 @@ func policiesShow(ctx context.Context, e cli.Env, args []string) int {
 		}
 		return tellFound(e, f, all)
 	}
-	var list []policyLine
-	if err := askFields[struct{}](ctx, e, f, policiesQuestion(), nil, &list); err != nil {
+	list, err := cli.List[policyLine](ctx, e, f, policiesQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "mta-sts show", err)
 	}
 	code := cli.Done
@@ -152,9 +151,9 @@ func policiesAdvise(ctx context.Context, e cli.Env, args []string) int {
 // reportedFailures asks the daemon what reports of the last two weeks say of sessions under the policy of a domain. known is
 // false where there is none, or nobody to ask.
 func reportedFailures(ctx context.Context, config, domain string) (good, bad int64, worst tlsrpt.Detail, known bool) {
-	v := url.Values{"kind": {string(received.TLS)}, "domain": {domain}, "bodies": {"true"}, "limit": {"1000"}, "since": {time.Now().Add(-testingTime).Format(time.RFC3339)}}
-	var list []store.ReceivedReport
-	if err := askFields[api.ReceivedAsk](ctx, cli.Env{Err: io.Discard, Sections: sections}, &cli.Flags{Config: config}, theirs.ListQuestion(), v, &list); err != nil {
+	list, err := cli.List[store.ReceivedReport](ctx, cli.Env{Err: io.Discard, Sections: sections}, &cli.Flags{Config: config}, theirs.ListQuestion(),
+		&api.ReceivedAsk{Kind: string(received.TLS), Domain: domain, Bodies: true, Limit: 1000, Since: time.Now().Add(-testingTime)})
+	if err != nil {
 		return 0, 0, worst, false // told as no reports: the daemon may be another host's
 	}
 	return stsFailures(list, domain)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/url"
 
 	"gatepost/gateway/reports"
 	"gatepost/internal/access"
@@ -11,15 +10,6 @@ import (
 	"gatepost/internal/control"
 	"gatepost/internal/memory"
 )
-
-// askFields asks an operation by the names of its fields, and reads the answer into out.
-func askFields[In, Out any](ctx context.Context, e cli.Env, f *cli.Flags, o control.Operation, fields url.Values, out *Out) error {
-	got, err := cli.CallFields[Out, In](ctx, e, f, o, fields)
-	if err == nil {
-		*out = *got
-	}
-	return err
-}
 
 func limitsQuestion() control.Operation { // subjects may be recipients of any domain
 	return control.Look("limits top", "/limits", "Show who is close to which rate limit now", access.SystemRead)

@@ -63,8 +63,8 @@ func rblStatus(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var all []listLine
-	if err := askFields[struct{}](ctx, e, f, rblQuestion(), nil, &all); err != nil {
+	all, err := cli.List[listLine](ctx, e, f, rblQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "rbl status", err)
 	}
 	if f.JSON {

@@ -16,8 +16,8 @@ func arcSealers(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	var list []memory.Sealer
-	if err := askFields[struct{}](ctx, e, f, sealersQuestion(), nil, &list); err != nil {
+	list, err := cli.List[memory.Sealer](ctx, e, f, sealersQuestion(), &struct{}{})
+	if err != nil {
 		return cli.Complain(e, "arc sealers", err)
 	}
 	if f.JSON {

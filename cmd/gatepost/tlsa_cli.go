@@ -161,8 +161,7 @@ func tlsTLSA(ctx context.Context, e cli.Env, args []string) int {
 		cli.Tell(e, problems)
 		return cli.Found
 	}
-	var all []tlsaHost
-	err := askFields[struct{}](ctx, e, f, tlsaQuestion(), nil, &all)
+	all, err := cli.List[tlsaHost](ctx, e, f, tlsaQuestion(), &struct{}{})
 	if errors.Is(err, control.ErrNotRunning) {
 		fmt.Fprintln(e.Err, "the daemon does not run: the certificates of the files are compared with DNS")
 		all, err = tlsaOfFiles(ctx, c)

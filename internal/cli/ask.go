@@ -33,6 +33,15 @@ func Call[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation
 	return out, nil
 }
 
+// List is Call of an operation that answers a list.
+func List[Item, In any](ctx context.Context, e Env, f *Flags, o control.Operation, in *In) ([]Item, error) {
+	out, err := Call[[]Item](ctx, e, f, o, in)
+	if err != nil {
+		return nil, err
+	}
+	return *out, nil
+}
+
 // CallFields is Call by the names of fields, as an operation's In has them.
 func CallFields[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation, fields url.Values) (*Out, error) {
 	o = control.Asking[In](o)

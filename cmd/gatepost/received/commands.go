@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,10 +15,15 @@ import (
 	"gatepost/gateway/received"
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
-	"gatepost/internal/control"
 	"gatepost/internal/dmarcreport"
 	"gatepost/internal/store"
 	"gatepost/tls/tlsrpt"
+)
+
+// How many reports are listed unless more are asked for, and at most, as the tags of api.ReceivedAsk say it.
+const (
+	shown  = 50
+	atMost = 10_000
 )
 
 // Commands are those of reports that others sent.
@@ -31,39 +34,34 @@ func Commands() []cli.Command {
 	}
 }
 
-// ask asks for reports.
-func ask[In any](ctx context.Context, e cli.Env, f *cli.Flags, o control.Operation, v url.Values) ([]store.ReceivedReport, error) {
-	list, err := cli.CallFields[[]store.ReceivedReport, In](ctx, e, f, o, v)
-	if err != nil {
-		return nil, err
-	}
-	return *list, nil
-}
-
 // listing lists reports that others sent about domains of ours.
 func listing(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "reports list")
-	v := url.Values{}
-	for _, name := range []string{"kind", "domain", "limit"} {
-		f.Func(name, "", func(text string) error { v.Set(name, text); return nil })
-	}
+	var in api.ReceivedAsk
+	f.StringVar(&in.Kind, "kind", "", "")
+	f.StringVar(&in.Domain, "domain", "", "")
+	f.IntVar(&in.Limit, "limit", shown, "")
 	since := f.String("since", "", "")
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	if *since != "" {
-		at, err := cli.Moment(*since, time.Now())
-		if err != nil {
-			fmt.Fprintf(e.Err, "gatepost reports list: --since: %v\n", err)
-			return cli.Usage
+	wrong := ""
+	var err error
+	switch kind := received.Kind(in.Kind); {
+	case kind != "" && kind != received.DMARC && kind != received.TLS:
+		wrong = fmt.Sprintf("--kind: %q is none; write dmarc or tls", kind)
+	case in.Limit < 1 || in.Limit > atMost:
+		wrong = fmt.Sprintf("--limit: %d is no number from 1 to %d", in.Limit, atMost)
+	case *since != "":
+		if in.Since, err = cli.Moment(*since, time.Now()); err != nil {
+			wrong = fmt.Sprintf("--since: %v", err)
 		}
-		v.Set("since", at.Format(time.RFC3339))
 	}
-	if _, err := query(v.Get); err != nil {
-		fmt.Fprintf(e.Err, "gatepost reports list: %v\n", err)
+	if wrong != "" {
+		fmt.Fprintf(e.Err, "gatepost reports list: %s\n", wrong)
 		return cli.Usage
 	}
-	list, err := ask[api.ReceivedAsk](ctx, e, f, ListQuestion(), v)
+	list, err := cli.List[store.ReceivedReport](ctx, e, f, ListQuestion(), &in)
 	if err != nil {
 		return cli.Complain(e, "reports list", err)
 	}
@@ -91,12 +89,12 @@ func showing(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	v := url.Values{"number": {number}}
-	if _, err := query(v.Get); err != nil {
-		fmt.Fprintf(e.Err, "gatepost reports show: %v\n", err)
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 {
+		fmt.Fprintf(e.Err, "gatepost reports show: %q is no number of a report; gatepost reports list shows them\n", number)
 		return cli.Usage
 	}
-	list, err := ask[api.ReceivedNumber](ctx, e, f, showQuestion(), v)
+	list, err := cli.List[store.ReceivedReport](ctx, e, f, showQuestion(), &api.ReceivedNumber{Number: n})
 	if err != nil {
 		return cli.Complain(e, "reports show", err)
 	}
@@ -104,12 +102,12 @@ func showing(ctx context.Context, e cli.Env, args []string) int {
 		return cli.JSONLines(e, list)
 	}
 	for i := range list {
-		print(e.Out, &list[i])
+		printReport(e.Out, &list[i])
 	}
 	return cli.Done
 }
 
-func print(w io.Writer, r *store.ReceivedReport) {
+func printReport(w io.Writer, r *store.ReceivedReport) {
 	fmt.Fprintf(w, "Report %d of kind %s about %s\n", r.Number, r.Kind, r.Domain)
 	fmt.Fprintf(w, "  by        %s, its number %s\n", gateway.CleanText(r.Org, 200), gateway.CleanText(r.ID, 200))
 	fmt.Fprintf(w, "  period    %s to %s\n", cli.Stamp(r.Begin), cli.Stamp(r.End))
@@ -152,35 +150,4 @@ func yesNo(pass bool) string {
 		return "pass"
 	}
 	return "fail"
-}
-
-// shown is how many reports are listed unless more are asked for.
-const shown = 50
-
-// query reads what the command line asks for.
-func query(get func(string) string) (q store.ReceivedQuery, err error) {
-	q = store.ReceivedQuery{Kind: received.Kind(get("kind")), Domain: strings.ToLower(get("domain")), Limit: shown}
-	if q.Kind != "" && q.Kind != received.DMARC && q.Kind != received.TLS {
-		return q, fmt.Errorf("--kind: %q is none; write dmarc or tls", q.Kind)
-	}
-	if text := get("since"); text != "" {
-		if q.Since, err = time.Parse(time.RFC3339, text); err != nil {
-			return q, fmt.Errorf("--since: %q is no time", text)
-		}
-	}
-	if text := get("number"); text != "" {
-		if q.Number, err = strconv.ParseInt(text, 10, 64); err != nil || q.Number < 1 {
-			return q, fmt.Errorf("%q is no number of a report; gatepost reports list shows them", text)
-		}
-		q.Bodies, q.Limit = true, 1
-	}
-	if get("bodies") != "" {
-		q.Bodies = true
-	}
-	if text := get("limit"); text != "" {
-		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 || q.Limit > 10_000 {
-			return q, fmt.Errorf("--limit: %q is no number from 1 to 10000", text)
-		}
-	}
-	return q, nil
 }

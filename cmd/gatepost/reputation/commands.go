@@ -73,11 +73,10 @@ func resetting(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	got, err := cli.Call[[]string](ctx, e, f, resetQuestion(), &api.ReputationOf{Of: of})
+	forgotten, err := cli.List[string](ctx, e, f, resetQuestion(), &api.ReputationOf{Of: of})
 	if err != nil {
 		return cli.Complain(e, "reputation reset", err)
 	}
-	forgotten := *got
 	if f.JSON {
 		if json.NewEncoder(e.Out).Encode(forgotten) != nil {
 			return cli.Found
