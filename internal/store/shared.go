@@ -203,26 +203,12 @@ type placed struct{ tx *sql.Tx }
 
 // QueryContext implements querier.
 func (n placed) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return n.tx.QueryContext(ctx, placeholders(query), cleanArgs(args)...)
+	return n.tx.QueryContext(ctx, pg.Placeholders(query), cleanArgs(args)...)
 }
 
 // QueryRowContext implements querier.
 func (n placed) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return n.tx.QueryRowContext(ctx, placeholders(query), cleanArgs(args)...)
-}
-
-// placeholders numbers parameters from $1. No question mark stands in a text in quotes.
-func placeholders(text string) string {
-	var b strings.Builder
-	n := 0
-	for part := range strings.SplitSeq(text, "?") {
-		if n > 0 {
-			b.WriteString("$" + strconv.Itoa(n))
-		}
-		b.WriteString(part)
-		n++
-	}
-	return b.String()
+	return n.tx.QueryRowContext(ctx, pg.Placeholders(query), cleanArgs(args)...)
 }
 
 func cleanArgs(args []any) []any {

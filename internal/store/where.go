@@ -9,11 +9,28 @@ import (
 	"gatepost/gateway"
 )
 
-// condition is FROM and WHERE in the making.
+// condition is FROM and WHERE in the making, in the words of SQLite, or of PostgreSQL: with the same answers.
 type condition struct {
+	shared bool // of PostgreSQL
 	tables string
 	terms  []string
 	args   []any
+}
+
+// has is where a text is part of a column.
+func (c *condition) has(column string) string {
+	if c.shared {
+		return "strpos(" + column + ", ?) > 0"
+	}
+	return "instr(" + column + ", ?)"
+}
+
+// key is a text as the columns that an index is of keep it.
+func (c *condition) key(text string) string {
+	if c.shared {
+		return indexed(text)
+	}
+	return text
 }
 
 func (c *condition) add(term string, args ...any) {
@@ -23,8 +40,15 @@ func (c *condition) add(term string, args ...any) {
 
 // where turns the query into SQL; nothing that was typed becomes part of the text. parts says that the file has trigrams of
 // all its rows: what is looked for in the middle of a text is found by them, and confirmed by the row.
-func (w *wanted) where(parts bool) *condition {
-	c := &condition{tables: "event e"}
+func (w *wanted) where(parts bool) *condition { return w.narrow(&condition{tables: "event e"}, parts) }
+
+// sharedWhere is where for a day of a shared log. LIKE tells cases apart there, and addresses are kept in lower case; texts have the
+// collation "C", in which ILIKE takes the letters of US-ASCII for the same, as LIKE of SQLite does.
+func (w *wanted) sharedWhere() *condition {
+	return w.narrow(&condition{shared: true, tables: "event e"}, false)
+}
+
+func (w *wanted) narrow(c *condition, parts bool) *condition {
 	c.add("e.id >= ? AND e.id < ?", w.low, w.high)
 	if w.mail {
 		c.add("e.kind = 1")
@@ -39,13 +63,17 @@ func (w *wanted) where(parts bool) *condition {
 		for i, d := range w.domains {
 			args[i] = d
 		}
-		c.add("("+strings.Repeat(" OR instr(e.rcpts, ?)", len(w.domains))[4:]+")", args...)
+		c.add("("+strings.Repeat(" OR "+c.has("e.rcpts"), len(w.domains))[4:]+")", args...)
 	}
 	if w.messageID != "" {
-		c.add("e.message_id = ?", w.messageID)
+		c.add("e.message_id = ?", c.key(w.messageID))
 	}
 	if w.subject != "" {
-		c.add(`e.subject LIKE ? ESCAPE '\'`, "%"+escape(w.subject)+"%")
+		like := "LIKE"
+		if c.shared {
+			like = "ILIKE"
+		}
+		c.add("e.subject "+like+` ? ESCAPE '\'`, "%"+escape(w.subject)+"%")
 	}
 	if w.reason != "" {
 		c.add("e.reason = ?", w.reason)
@@ -56,7 +84,11 @@ func (w *wanted) where(parts bool) *condition {
 		for i, v := range w.verdicts {
 			args[i] = int(v)
 		}
-		c.add("e.kind IN (0, 1) AND e.verdict IN ("+marks+")", args...)
+		term := "e.verdict IN (" + marks + ")"
+		if !c.shared { // which has SQLite take the index
+			term = "e.kind IN (0, 1) AND " + term
+		}
+		c.add(term, args...)
 	}
 	if w.client {
 		c.client(w.first, w.last)
@@ -74,7 +106,7 @@ func (c *condition) client(first, last [16]byte) {
 		c.add("e.client = ?", first[:])
 		return
 	}
-	if c.tables == "event e" && bytes.Equal(first[:6], last[:6]) && (!bytes.HasPrefix(first[:], make([]byte, 10)) || bytes.Equal(first[:14], last[:14])) {
+	if !c.shared && c.tables == "event e" && bytes.Equal(first[:6], last[:6]) && (!bytes.HasPrefix(first[:], make([]byte, 10)) || bytes.Equal(first[:14], last[:14])) {
 		c.tables = "event e INDEXED BY event_client"
 	}
 	c.add("e.client BETWEEN ? AND ?", first[:], last[:])
@@ -83,29 +115,36 @@ func (c *condition) client(first, last [16]byte) {
 func (w *wanted) sender(c *condition) {
 	switch key := w.from.key; w.from.how {
 	case exact:
+		key = c.key(key)
 		c.add("(e.mail_from = ? OR e.header_from = ?)", key, key)
 	case domain:
+		key = c.key(key)
 		c.add("(e.from_domain = ? OR e.header_domain = ?)", key, key)
 	case pattern:
 		like := likePattern(key)
 		c.add(`(e.mail_from LIKE ? ESCAPE '\' OR e.header_from LIKE ? ESCAPE '\')`, like, like)
 	case within:
-		c.add("(instr(e.mail_from, ?) OR instr(e.header_from, ?))", key, key)
+		c.add("("+c.has("e.mail_from")+" OR "+c.has("e.header_from")+")", key, key)
 	}
 }
 
 func (w *wanted) recipient(c *condition) {
 	switch key := w.to.key; w.to.how {
 	case exact:
+		if c.shared {
+			c.tables = "rcpt r JOIN event e ON e.id = r.id AND e.node = r.node"
+			c.add("r.rcpt = ? AND r.id >= ? AND r.id < ?", c.key(key), w.low, w.high)
+			return
+		}
 		c.tables = "rcpt r CROSS JOIN event e ON e.id = r.id" // in this order, which gives the newest first
 		c.terms[0] = "r.id >= ? AND r.id < ?"
 		c.add("r.rcpt = ?", key)
 	case domain:
-		c.add("instr(e.rcpts, ?)", "@"+key+" ")
+		c.add(c.has("e.rcpts"), "@"+key+" ")
 	case pattern:
 		c.add(`e.rcpts LIKE ? ESCAPE '\'`, likePattern(key))
 	case within:
-		c.add("instr(e.rcpts, ?)", key)
+		c.add(c.has("e.rcpts"), key)
 	}
 }
 

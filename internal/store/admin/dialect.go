@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,16 +30,7 @@ func (d dialect) query(text string) string {
 	if !d.postgres {
 		return text
 	}
-	var b strings.Builder
-	n := 0
-	for part := range strings.SplitSeq(text, "?") {
-		if n > 0 {
-			b.WriteString("$" + strconv.Itoa(n))
-		}
-		b.WriteString(part)
-		n++
-	}
-	return b.String()
+	return pg.Placeholders(text)
 }
 
 // isAway reports whether an error of a statement is the store's and not the statement's: a connection that broke, a file that
