@@ -137,7 +137,7 @@ func begin(t testing.TB, s setup) *world {
 
 // Tests of the console run a browser, most of them, which needs a processor where others wait: so many at a time.
 var (
-	turns  = make(chan struct{}, 4)
+	turns  = make(chan struct{}, 2)
 	turnOf sync.Map // by the test's name: a test takes one, however many worlds it makes
 )
 
