@@ -6,6 +6,7 @@ import (
 
 	"gatepost/filters"
 	"gatepost/gateway"
+	"gatepost/internal/api"
 	"gatepost/internal/config"
 )
 
@@ -38,7 +39,7 @@ func policyWarnings(c *config.Config, p *gateway.Policy) (out config.Problems) {
 // served reports whether mail can be for a member of the group.
 func served(p *gateway.Policy, g *gateway.Group) bool {
 	for address := range g.Addresses {
-		if p.Domain(address[strings.LastIndexByte(address, '@')+1:]) != nil {
+		if p.Domain(api.Domain(address)) != nil {
 			return true
 		}
 	}

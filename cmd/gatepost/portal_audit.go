@@ -9,6 +9,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/digest"
 	"gatepost/internal/access"
+	"gatepost/internal/api"
 	"gatepost/internal/control"
 )
 
@@ -86,5 +87,5 @@ func (d *daemon) noteOwnList(ctx context.Context, user, address, sender, before,
 
 // domainOf is the domain of an address, in lower case.
 func domainOf(address string) string {
-	return strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
+	return strings.ToLower(api.Domain(address))
 }

@@ -52,10 +52,8 @@ func Operations(d *Desk) []control.Operation {
 
 // Change is what the audit log has of a link. It belongs to the domain of the address that is seen.
 func Change(owner, address string) control.Change {
-	return control.Change{Object: owner + " sees " + address, Domain: domainOf(address)}
+	return control.Change{Object: owner + " sees " + address, Domain: api.Domain(address)}
 }
-
-func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
 // visible is a link as an actor may see it; ok is false where he may not.
 func visible(a *access.Actor, x *admin.Link) (out api.Link, ok bool) {
