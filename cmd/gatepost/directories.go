@@ -185,11 +185,28 @@ func (d *daemon) directoryHealth() (bool, string) {
 	return true, fmt.Sprintf("%d with %d addresses", len(list), n)
 }
 
+// ldapClient is as whom servers of LDAP are asked; where they are, and what they are asked, is not in it yet. An error begins with the key.
+func ldapClient(c *config.LDAPClient, log *slog.Logger) (*ldapdir.Config, error) {
+	s := &ldapdir.Config{Clear: c.Clear, ServerName: c.ServerName, BindDN: c.BindDN, Password: func() (string, error) { return readPassword(c.PasswordFile, log) }}
+	if _, err := s.Password(); err != nil {
+		return nil, fmt.Errorf("password_file: %w", err)
+	}
+	if c.CAFile != "" {
+		var err error
+		if s.RootCAs, err = readCAs(c.CAFile); err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+	}
+	return s, nil
+}
+
 // ldap makes the source of an LDAP directory. It connects to nobody.
 func (ds *directories) ldap(c *config.Directory) (directory.Source, error) {
-	s := &ldapdir.Config{Servers: c.Servers, Clear: c.Clear, ServerName: c.ServerName, BindDN: c.BindDN, Base: c.Base, Filter: c.Filter,
-		Attributes: c.Attributes, SkipDisabled: c.SkipDisabled,
-		Password: func() (string, error) { return readPassword(c.PasswordFile, ds.log) }}
+	s, err := ldapClient(&c.LDAPClient, ds.log)
+	if err != nil {
+		return nil, err
+	}
+	s.Servers, s.Base, s.Filter, s.Attributes, s.SkipDisabled = c.Servers, c.Base, c.Filter, c.Attributes, c.SkipDisabled
 	filter, attributes := ldapdir.FilterAD, ldapdir.AttributesAD()
 	if c.Schema == "openldap" {
 		filter, attributes = ldapdir.FilterOpenLDAP, ldapdir.AttributesOpenLDAP()
@@ -202,15 +219,6 @@ func (ds *directories) ldap(c *config.Directory) (directory.Source, error) {
 	}
 	if err := ldapdir.CheckFilter(s.Filter); err != nil {
 		return nil, fmt.Errorf("filter: %w", err)
-	}
-	if _, err := s.Password(); err != nil {
-		return nil, fmt.Errorf("password_file: %w", err)
-	}
-	if c.CAFile != "" {
-		var err error
-		if s.RootCAs, err = readCAs(c.CAFile); err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
 	}
 	return s, nil
 }

@@ -40,9 +40,12 @@ func makeLogins(b *config.Bootstrap, key []byte, log *slog.Logger) (l logins, er
 }
 
 func makeLDAPLogin(c *config.LoginLDAP, log *slog.Logger) (*ldapdir.Login, error) {
-	l := ldapdir.Login{Person: c.Filter, Name: c.Name, Mail: c.Mail, Groups: c.Groups, GroupBase: c.GroupBase, GroupFilter: c.GroupFilter, Timeout: c.Timeout,
-		Config: ldapdir.Config{Servers: c.Servers, Clear: c.Clear, ServerName: c.ServerName, BindDN: c.BindDN, Base: c.Base,
-			Password: func() (string, error) { return readPassword(c.PasswordFile, log) }}}
+	client, err := ldapClient(&c.LDAPClient, log)
+	if err != nil {
+		return nil, err
+	}
+	client.Servers, client.Base = c.Servers, c.Base
+	l := ldapdir.Login{Config: *client, Person: c.Filter, Name: c.Name, Mail: c.Mail, Groups: c.Groups, GroupBase: c.GroupBase, GroupFilter: c.GroupFilter, Timeout: c.Timeout}
 	filter, name, mail := ldapdir.PersonAD, ldapdir.NameAD, ldapdir.AttributesAD()
 	if c.Schema == "openldap" {
 		filter, name, mail = ldapdir.PersonOpenLDAP, ldapdir.NameOpenLDAP, ldapdir.AttributesOpenLDAP()
@@ -50,15 +53,6 @@ func makeLDAPLogin(c *config.LoginLDAP, log *slog.Logger) (*ldapdir.Login, error
 	l.Person, l.Name = cmp.Or(l.Person, filter), cmp.Or(l.Name, name)
 	if len(l.Mail) == 0 {
 		l.Mail = mail
-	}
-	if _, err := l.Password(); err != nil {
-		return nil, fmt.Errorf("password_file: %w", err)
-	}
-	if c.CAFile != "" {
-		var err error
-		if l.RootCAs, err = readCAs(c.CAFile); err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
 	}
 	out, err := ldapdir.NewLogin(l)
 	if err != nil {

@@ -49,8 +49,9 @@ func TestPortalByDirectory(t *testing.T) {
 	if err := durable.WriteFile(secret, []byte(lab.SlapdPassword+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	letIn(t, u, config.Login{LDAP: config.LoginLDAP{Servers: []string{"ldap://" + s.Addr}, Schema: "openldap", Base: lab.SlapdBase, BindDN: lab.SlapdReader, PasswordFile: secret, CAFile: s.Certificate, ServerName: lab.SlapdName,
-		Mail: []string{"mail", "proxyAddresses"}, Timeout: 10 * time.Second}})
+	letIn(t, u, config.Login{LDAP: config.LoginLDAP{Servers: []string{"ldap://" + s.Addr}, Schema: "openldap", Base: lab.SlapdBase,
+		LDAPClient: config.LDAPClient{BindDN: lab.SlapdReader, PasswordFile: secret, CAFile: s.Certificate, ServerName: lab.SlapdName},
+		Mail:       []string{"mail", "proxyAddresses"}, Timeout: 10 * time.Second}})
 	o := u.Outside()
 	if w := o.Ways(); !w.Directory || w.Issuer != "" {
 		t.Errorf("%+v", w)

@@ -26,19 +26,24 @@ type Directory struct {
 
 // LDAP is where the recipients are kept in an LDAP directory.
 type LDAP struct {
-	Servers      []string      `toml:"servers" format:"ldap" example:"ldaps://dc1.example.org" rfc:"RFC 4516" doc:"Of ldap: its servers, the first that answers is read. ldaps:// speaks TLS from the beginning; ldap:// after StartTLS, and never goes on without. Port 636 and 389 unless written."`
-	Schema       string        `toml:"schema" enum:"ad,openldap" default:"ad" doc:"Of ldap: which filter and attributes are meant when they are not set. ad: users, groups, contacts and public folders of Active Directory that have an address, by mail and proxyAddresses; openldap: entries with mail, mailLocalAddress, mailAlternateAddress or mailAlias."`
-	Base         string        `toml:"base" max:"1000" example:"dc=example,dc=org" rfc:"RFC 4514" doc:"Of ldap: below which entry is looked."`
-	BindDN       string        `toml:"bind_dn" max:"1000" example:"cn=gatepost,ou=services,dc=example,dc=org" doc:"Of ldap: who asks; of Active Directory also user@domain. It needs to read and nothing more. Not set: nobody, which few servers allow."`
-	PasswordFile string        `toml:"password_file" format:"path" example:"/etc/gatepost/ldap.password" doc:"Of ldap: the file whose first line is the password. It is read each time."`
-	CAFile       string        `toml:"ca_file" format:"path" example:"/etc/gatepost/ad-ca.pem" doc:"Of ldap: the authorities in PEM that may sign the servers' certificates. Not set: those of the system."`
-	ServerName   string        `toml:"server_name" format:"hostname" example:"dc1.example.org" doc:"Of ldap: the name in the servers' certificates. Not set: the host of each."`
-	Clear        bool          `toml:"clear" doc:"Of ldap: speak without TLS to ldap:// at a loopback address."`
+	Servers []string `toml:"servers" format:"ldap" example:"ldaps://dc1.example.org" rfc:"RFC 4516" doc:"Of ldap: its servers, the first that answers is read. ldaps:// speaks TLS from the beginning; ldap:// after StartTLS, and never goes on without. Port 636 and 389 unless written."`
+	Schema  string   `toml:"schema" enum:"ad,openldap" default:"ad" doc:"Of ldap: which filter and attributes are meant when they are not set. ad: users, groups, contacts and public folders of Active Directory that have an address, by mail and proxyAddresses; openldap: entries with mail, mailLocalAddress, mailAlternateAddress or mailAlias."`
+	Base    string   `toml:"base" max:"1000" example:"dc=example,dc=org" rfc:"RFC 4514" doc:"Of ldap: below which entry is looked."`
+	LDAPClient
 	Filter       string        `toml:"filter" max:"2000" example:"(mail=*)" rfc:"RFC 4515" doc:"Of ldap: which entries count. Not set: as schema says."`
 	Attributes   []string      `toml:"attributes" format:"attribute" example:"mail" doc:"Of ldap: which attributes hold addresses. A value may begin with smtp:, as in proxyAddresses; one that begins with another type is no mail address and is left out. Not set: as schema says."`
 	SkipDisabled bool          `toml:"skip_disabled" doc:"Of ldap: leave out accounts that are disabled in Active Directory (bit 2 of userAccountControl). Shared, room and equipment mailboxes have disabled accounts: they then need a directory of their own."`
 	Every        time.Duration `toml:"every" default:"15m" min:"1m" max:"1d" doc:"Of ldap: how often all of it is read."`
 	Timeout      time.Duration `toml:"timeout" default:"5m" min:"5s" max:"1h" doc:"Of ldap: how long one reading may take."`
+}
+
+// LDAPClient is as whom, and how safely, LDAP servers are asked.
+type LDAPClient struct {
+	BindDN       string `toml:"bind_dn" max:"1000" example:"cn=gatepost,ou=services,dc=example,dc=org" doc:"As whom an LDAP server is asked; with Active Directory also user@domain. It needs to read and nothing more. Not set: nobody, which few servers allow."`
+	PasswordFile string `toml:"password_file" format:"path" example:"/etc/gatepost/ldap.password" doc:"The file whose first line is the password of bind_dn. It is read each time."`
+	CAFile       string `toml:"ca_file" format:"path" example:"/etc/gatepost/ad-ca.pem" doc:"The authorities in PEM that may sign the LDAP servers' certificates. Not set: those of the system."`
+	ServerName   string `toml:"server_name" format:"hostname" example:"dc1.example.org" doc:"The name in the LDAP servers' certificates. Not set: the host of each."`
+	Clear        bool   `toml:"clear" doc:"Speak without TLS to ldap:// at a loopback address."`
 }
 
 // RouteRecipients is how the recipients of a route are checked.

@@ -21,21 +21,17 @@ type Login struct {
 
 // LoginLDAP is a directory that knows names and passwords.
 type LoginLDAP struct {
-	Servers      []string      `toml:"servers" format:"ldap" example:"ldaps://dc1.example.org" rfc:"RFC 4516" doc:"Its servers, the first that answers is asked. ldaps:// speaks TLS from the beginning; ldap:// after StartTLS, and never goes on without. Port 636 and 389 unless written. Not set: there is no such login."`
-	Schema       string        `toml:"schema" enum:"ad,openldap" default:"ad" doc:"Which filter and attributes are meant when they are not set. ad: users of Active Directory, by sAMAccountName or userPrincipalName; openldap: entries of inetOrgPerson by uid."`
-	Base         string        `toml:"base" max:"1000" example:"ou=people,dc=example,dc=org" rfc:"RFC 4514" doc:"Below which entry people are looked for."`
-	BindDN       string        `toml:"bind_dn" max:"1000" example:"cn=gatepost,ou=services,dc=example,dc=org" doc:"Who looks for them; of Active Directory also user@domain. It needs to read and nothing more. Not set: nobody, which few servers allow."`
-	PasswordFile string        `toml:"password_file" format:"path" example:"/etc/gatepost/ldap.password" doc:"The file whose first line is the password of bind_dn. It is read each time."`
-	CAFile       string        `toml:"ca_file" format:"path" example:"/etc/gatepost/ad-ca.pem" doc:"The authorities in PEM that may sign the servers' certificates. Not set: those of the system."`
-	ServerName   string        `toml:"server_name" format:"hostname" example:"dc1.example.org" doc:"The name in the servers' certificates. Not set: the host of each."`
-	Clear        bool          `toml:"clear" doc:"Speak without TLS to ldap:// at a loopback address."`
-	Filter       string        `toml:"filter" max:"2000" example:"(&(objectClass=inetOrgPerson)(uid={name}))" rfc:"RFC 4515" doc:"Which entry is somebody's; {name} stands for what he typed. Not set: as schema says."`
-	Name         string        `toml:"name" format:"attribute" example:"uid" doc:"The attribute with the name under which he is known here. Not set: sAMAccountName or uid, as schema says."`
-	Mail         []string      `toml:"mail" format:"attribute" example:"mail" doc:"The attributes with his mail addresses. Not set: as those of a [[directory]] of the schema."`
-	Groups       string        `toml:"groups" format:"attribute" default:"memberOf" doc:"The attribute of his entry with the names (DN) of his groups."`
-	GroupBase    string        `toml:"group_base" max:"1000" example:"ou=groups,dc=example,dc=org" doc:"Below which entry groups are looked for, where his own entry does not name them. Not set: it does."`
-	GroupFilter  string        `toml:"group_filter" max:"2000" default:"(member={dn})" example:"(&(objectClass=posixGroup)(memberUid={name}))" doc:"Which groups below group_base are his; {dn} stands for the name of his entry, {name} for his name. With Active Directory (member:1.2.840.113556.1.4.1941:={dn}) finds groups in groups too."`
-	Timeout      time.Duration `toml:"timeout" default:"10s" min:"1s" max:"30s" doc:"How long one login may take."`
+	Servers []string `toml:"servers" format:"ldap" example:"ldaps://dc1.example.org" rfc:"RFC 4516" doc:"Its servers, the first that answers is asked. ldaps:// speaks TLS from the beginning; ldap:// after StartTLS, and never goes on without. Port 636 and 389 unless written. Not set: there is no such login."`
+	Schema  string   `toml:"schema" enum:"ad,openldap" default:"ad" doc:"Which filter and attributes are meant when they are not set. ad: users of Active Directory, by sAMAccountName or userPrincipalName; openldap: entries of inetOrgPerson by uid."`
+	Base    string   `toml:"base" max:"1000" example:"ou=people,dc=example,dc=org" rfc:"RFC 4514" doc:"Below which entry people are looked for."`
+	LDAPClient
+	Filter      string        `toml:"filter" max:"2000" example:"(&(objectClass=inetOrgPerson)(uid={name}))" rfc:"RFC 4515" doc:"Which entry is somebody's; {name} stands for what he typed. Not set: as schema says."`
+	Name        string        `toml:"name" format:"attribute" example:"uid" doc:"The attribute with the name under which he is known here. Not set: sAMAccountName or uid, as schema says."`
+	Mail        []string      `toml:"mail" format:"attribute" example:"mail" doc:"The attributes with his mail addresses. Not set: as those of a [[directory]] of the schema."`
+	Groups      string        `toml:"groups" format:"attribute" default:"memberOf" doc:"The attribute of his entry with the names (DN) of his groups."`
+	GroupBase   string        `toml:"group_base" max:"1000" example:"ou=groups,dc=example,dc=org" doc:"Below which entry groups are looked for, where his own entry does not name them. Not set: it does."`
+	GroupFilter string        `toml:"group_filter" max:"2000" default:"(member={dn})" example:"(&(objectClass=posixGroup)(memberUid={name}))" doc:"Which groups below group_base are his; {dn} stands for the name of his entry, {name} for his name. With Active Directory (member:1.2.840.113556.1.4.1941:={dn}) finds groups in groups too."`
+	Timeout     time.Duration `toml:"timeout" default:"10s" min:"1s" max:"30s" doc:"How long one login may take."`
 }
 
 // Used reports whether there is such a directory.
