@@ -15,13 +15,19 @@ import (
 
 // ListDNS is the resolver as lists are asked through it: it logs no name, since the lists' keys stand in them, and goes on
 // with what nobody waits for any more, so that a client that comes again finds the answer.
-func ListDNS(r Resolver) rbl.Resolver { return listDNS{r} }
+func ListDNS(r Resolver) rbl.Resolver { return listDNS{Resolver: r} }
 
-type listDNS struct{ Resolver }
+type listDNS struct {
+	Resolver
+	anew bool // nothing is answered of what is remembered
+}
+
+// Anew is the resolver for lists that are to prove that they work.
+func (l listDNS) Anew() rbl.Resolver { return listDNS{Resolver: l.Resolver, anew: true} }
 
 // LookupNetIP asks for the addresses of a name; lists have A records only (RFC 5782 section 2.1).
 func (l listDNS) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
-	a := l.A(dns.With(ctx, dns.Manner{Secret: true, Lasting: true}), host)
+	a := l.A(dns.With(ctx, dns.Manner{Secret: true, Lasting: true, Anew: l.anew}), host)
 	if a.Kind == dns.Overload {
 		return nil, rbl.ErrBusy
 	}

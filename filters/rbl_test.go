@@ -422,3 +422,23 @@ func TestQuestionsOfOneSession(t *testing.T) {
 		t.Errorf("asked about %d HELO names and %d domains, more than %d and %d", names, domains, mostHelos, most)
 	}
 }
+
+// TestRBLReturns: a list that listed the world, and works again, is back when it is tried next, whatever the resolver remembers of it.
+func TestRBLReturns(t *testing.T) {
+	lab := dnslab.New(t, nil)
+	lab.SetList(dnslab.List{Zone: "worst.example", State: dnslab.ListWorld})
+	lists, err := rbl.NewSupervisor([]rbl.Entry{ownList(t, "worst", rbl.Client, "127.0.0.2=10")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, now := patient(t, lab), time.Now()
+	state := func() rbl.State { return lists.Status(now)[0].State }
+	if lists.Probe(t.Context(), ListDNS(r), now); state() != rbl.Unarmed {
+		t.Errorf("a list that lists the world is %v", state())
+	}
+	lab.SetList(dnslab.List{Zone: "worst.example"})
+	now = now.Add(time.Minute)
+	if lists.Probe(t.Context(), ListDNS(r), now); state() != rbl.Armed {
+		t.Errorf("a list that works again is %v: %+v", state(), lists.Status(now)[0])
+	}
+}

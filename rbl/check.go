@@ -45,6 +45,20 @@ const (
 	Commercial        // a company's mail; under the list's free terms where they allow it, or with a subscription's key
 )
 
+// Forgetful is a Resolver that remembers, and can be asked past that.
+type Forgetful interface {
+	Anew() Resolver // the same, but that each answer is asked for when it is wanted
+}
+
+// anew is the resolver for test points. What was remembered of a list that refused, or listed the world, would hold up its
+// return for as long as that may be kept, and what was remembered of one that was well would prove it when it is dead.
+func anew(r Resolver) Resolver {
+	if f, ok := r.(Forgetful); ok {
+		return f.Anew()
+	}
+	return r
+}
+
 // Entry is a list as an operator uses it.
 type Entry struct {
 	List List

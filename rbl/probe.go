@@ -107,6 +107,7 @@ func (s *Supervisor) look(ctx context.Context, r Resolver, now time.Time, w *wat
 
 // prepare makes a probe of all test points the one that is under way, with the lock held; what it returns begins it, without.
 func (s *Supervisor) prepare(ctx context.Context, r Resolver, now time.Time, w *watched) (begin func()) {
+	r = anew(r)
 	done := make(chan struct{})
 	w.probing, w.tried, w.looked = done, now, now
 	tasks := w.points()

@@ -34,12 +34,11 @@ func (r *Resolver) Query(ctx context.Context, name string, typ Type) Answer[Reco
 	return answer(r.resolve(ctx, name, typ), (*Record).own)
 }
 
-// Ask is Query without what this resolver remembers, for what people have just changed. Servers may remember.
+// Ask is Query without what this resolver remembers, for what people have just changed: Manner.Anew.
 func (r *Resolver) Ask(ctx context.Context, name string, typ Type) Answer[Record] {
-	if typ.meta() {
-		return noSuchType(name)
-	}
-	return answer(r.asked(ctx, name, typ), (*Record).own)
+	m := mannerOf(ctx)
+	m.Anew = true
+	return r.Query(With(ctx, m), name, typ)
 }
 
 // meta reports whether a type stands for several, or for none (RFC 6895 section 3.1).

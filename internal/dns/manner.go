@@ -8,6 +8,8 @@ type Manner struct {
 	Secret bool
 	// Lasting lets a lookup go on to its own deadline when its caller gives up: who asks again finds the answer.
 	Lasting bool
+	// Anew asks although the answer is remembered, for what may have changed since. Servers may remember.
+	Anew bool
 }
 
 type mannerKey struct{}

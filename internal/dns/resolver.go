@@ -89,7 +89,7 @@ func (r *Resolver) resolve(ctx context.Context, name string, typ Type) found {
 	k := key{canonical, typ}
 	now := time.Now()
 	r.mu.Lock()
-	if e := r.cache.get(k, now); e != nil {
+	if e := r.cache.get(k, now); e != nil && !mannerOf(ctx).Anew {
 		r.mu.Unlock()
 		r.count.cacheHits.Add(1)
 		return found{result: e.res, name: canonical, ttl: e.fresh.Sub(now), cached: true}
@@ -124,17 +124,6 @@ func (r *Resolver) join(ctx context.Context, k key, now time.Time) found {
 		}
 		return found{result: res, name: k.name, took: time.Since(now)}
 	}
-}
-
-// asked is resolve without what is remembered.
-func (r *Resolver) asked(ctx context.Context, name string, typ Type) found {
-	r.count.lookups.Add(1)
-	canonical, status, kind := canonicalName(name)
-	if status != Found {
-		return unaskable(name, status, kind)
-	}
-	r.mu.Lock()
-	return r.join(ctx, key{canonical, typ}, time.Now())
 }
 
 // unaskable is the answer for a name that is none.

@@ -1,10 +1,10 @@
 // Steps of what goes wrong: servers that are away, mail that waits, and what is told of it.
 
 // wait goes on when something is true of a page that changes by itself, without a reload.
-async function wait(t, what, check, arg) {
+async function wait(t, what, check, arg, timeout = t.patience) {
   const marked = await t.page.evaluate(() => globalThis.sameDocument === true);
   t.is(marked, `the page was loaded anew before ${what}`);
-  await t.page.waitForFunction(check, arg).catch(async e => { throw new Error(`${what}: ${e.message.split("\n")[0]}; the page says ${await t.page.locator("main").innerText()}`); });
+  await t.page.waitForFunction(check, arg, { timeout }).catch(async e => { throw new Error(`${what}: ${e.message.split("\n")[0]}; the page says ${await t.page.locator("main").innerText()}`); });
   t.is(await t.page.evaluate(() => globalThis.sameDocument === true), `the page was loaded anew: ${what}`);
 }
 
@@ -23,9 +23,9 @@ export async function shown(t, { wants, look }) {
   return lines;
 }
 
-// gone waits until the start page tells of none of them.
-export async function gone(t, { names, look }) {
-  await wait(t, names.join(", "), names => ![...document.querySelectorAll(".attn li b")].some(b => names.some(n => b.textContent.startsWith(n))), names);
+// gone waits until the start page tells of none of them, for the time in milliseconds that is said.
+export async function gone(t, { names, look, timeout }) {
+  await wait(t, names.join(", "), names => ![...document.querySelectorAll(".attn li b")].some(b => names.some(n => b.textContent.startsWith(n))), names, timeout);
   if (look) await t.look(look);
 }
 
