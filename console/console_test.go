@@ -90,6 +90,7 @@ type mails struct {
 	events []*gateway.Event // the newest first
 	gaps   []string
 	fail   error
+	node   string // whose the messages are
 }
 
 func (m *mails) operations() []control.Operation {
@@ -148,7 +149,9 @@ func (m *mails) story(ctx context.Context, in *api.LogReference) (*api.LogStory,
 	actor := access.Of(ctx)
 	for _, e := range m.events {
 		if row := rowOf(e); e.Record.ID.String() == in.ID && actor.SeesAny(row.Rcpts...) {
-			return &api.LogStory{ID: e.Record.ID, Event: journal.NewStory(e), Connection: journal.NewStory(e), Fates: []gateway.Fate{{ID: e.Record.ID, Time: e.Record.Time, What: gateway.FateDeferred, Rcpts: row.Rcpts, Said: "450 try later"}}}, m.fail
+			told := journal.NewStory(e)
+			told.Node = m.node
+			return &api.LogStory{ID: e.Record.ID, Event: told, Connection: journal.NewStory(e), Fates: []gateway.Fate{{ID: e.Record.ID, Time: e.Record.Time, What: gateway.FateDeferred, Rcpts: row.Rcpts, Said: "450 try later"}}}, m.fail
 		}
 	}
 	return nil, &control.Fault{Status: http.StatusNotFound, Message: "nothing is known of it", Hint: "the log may not reach back so far"}
@@ -175,7 +178,7 @@ func address(text string) gateway.Address {
 // refused is a message that was refused by its score, n seconds ago.
 func refused(n int, rcpts ...string) *gateway.Event {
 	id := gateway.ID(time.Now().Add(-time.Duration(n)*time.Second).UnixMilli() << 20)
-	r := &gateway.Record{ID: id, Session: id, Time: id.Time(), Stage: gateway.Data, Client: netip.MustParseAddr("192.0.2.7"), Helo: "mail.example.org", From: address("list@example.org"), Size: 5200,
+	r := &gateway.Record{ID: id, Session: id, Time: id.Time(), Stage: gateway.Data, Listener: "mx", Client: netip.MustParseAddr("192.0.2.7"), Helo: "mail.example.org", From: address("list@example.org"), Size: 5200,
 		Findings: []gateway.Finding{
 			{Check: "rbl", Rcpt: -1, Result: gateway.Fail, Reason: gateway.RBLListed, Took: 19 * time.Millisecond},
 			{Check: "spf", Rcpt: -1, Result: gateway.Fail, Reason: gateway.SPFFail, Took: time.Millisecond},
@@ -402,8 +405,10 @@ func TestWhy(t *testing.T) {
 	w := s.ask("anna", "GET", "/log/m/"+e.Record.ID.String(), nil)
 	has(t, w, 200, "Rejected because the score reached 16.5 and your policy rejects from 15.0. The largest part is &#43;12.0 from the check rbl.",
 		"127.0.0.4", "zen.rbl.test A", "policy.toml:12", "550 5.7.1 Message refused as spam", "Without rbl", "largest part", "not run", "judged by policy", `id="tp-json"`)
+	has(t, w, 200, "<dt>Listener</dt>", "!<dt>Node</dt>")
+	s.log.node = "mx1"
 	part := s.ask("anna", "GET", "/log/m/"+e.Record.ID.String(), nil, "X-Partial", "drawer")
-	has(t, part, 200, "!<html", "Rejected because")
+	has(t, part, 200, "!<html", "Rejected because", "<div><dt>Node</dt><dd><bdi class=\"wrap\">mx1</bdi>")
 	hop := refused(6, "one@served.test")
 	hop.Verdict = gateway.Verdict{}
 	hop.Relayed = &gateway.Relayed{Result: gateway.RefusedByHop, NextHop: "10.0.0.8:25", Said: "552 too big", At: "dot"}

@@ -85,7 +85,7 @@ func (c *Console) message(r *http.Request, id gateway.ID) (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := c.tell(e, s)
+	m := c.tell(e, told.Node, s)
 	m.Menu = menuOf(c.mayAct(r), "do-"+id.String(), e.Record.ID, e.Record.Client, e.Record.From.Text, e.Record.HeaderFrom)
 	if token, ok := r.Context().Value(tokenKey{}).(string); ok && e.Outcome() == gateway.Quarantine && c.offers("quarantine release") {
 		if actor := access.Of(r.Context()); actor.May(access.QuarantineChange) {
@@ -95,8 +95,8 @@ func (c *Console) message(r *http.Request, id gateway.ID) (*message, error) {
 	return m, nil
 }
 
-// tell makes a story ready to be shown.
-func (c *Console) tell(e *gateway.Event, s *api.LogStory) *message {
+// tell makes a story ready to be shown: of its events the one whose page it is, and the node whose that is.
+func (c *Console) tell(e *gateway.Event, node string, s *api.LogStory) *message {
 	m := &message{Event: e, Row: rowOf(e), Fates: s.Fates, Gaps: s.Gaps, Hop: e.Relayed, Spooled: e.Spooled, Rules: e.Verdict.Rules, Reply: e.Reply.String()}
 	if e.Reply.IsZero() {
 		m.Reply = ""
@@ -114,7 +114,7 @@ func (c *Console) tell(e *gateway.Event, s *api.LogStory) *message {
 	m.Why = why(e, limits)
 	m.Ladder = newLadder(e, limits, version)
 	m.without(limits)
-	m.facts()
+	m.facts(node)
 	m.Tell = tellSender(e)
 	if s.Connection != nil && s.Connection.Session != nil {
 		m.Refused = s.Connection.Session.Refused
@@ -145,7 +145,7 @@ func rowOf(e *gateway.Event) Row {
 	return r
 }
 
-func (m *message) facts() {
+func (m *message) facts(node string) {
 	e := m.Event
 	add := func(name, value, query, more string) {
 		if value != "" || more != "" {
@@ -186,6 +186,8 @@ func (m *message) facts() {
 	add("Message-ID", e.MessageID, "", "")
 	add("Policy", e.Policy, "", e.Verdict.Line)
 	add("Allowed by", e.Verdict.Waived, "", "")
+	add("Listener", e.Record.Listener, "", "")
+	add("Node", node, "", "")
 	add("Reference", e.Record.ID.String(), "", "")
 }
 

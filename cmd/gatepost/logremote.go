@@ -52,7 +52,7 @@ func searchRemote(ctx context.Context, e cli.Env, f *cli.Flags, q store.Query) i
 func storeRow(r *api.LogRow) store.Row {
 	return store.Row{ID: r.ID, Session: r.Session, Time: r.Time, Kind: r.Kind, Client: r.Client, Helo: r.Helo, From: r.From, HeaderFrom: r.HeaderFrom, Rcpts: r.Rcpts,
 		Size: r.Size, MessageID: r.MessageID, Subject: r.Subject, Verdict: r.Verdict, Reason: r.Reason, Check: r.Check, Score: r.Score, Policy: r.Policy, Reply: r.Reply,
-		NextHop: r.NextHop, End: r.End, Took: r.Took, Later: r.Later}
+		NextHop: r.NextHop, End: r.End, Took: r.Took, Node: r.Node, Later: r.Later}
 }
 
 // traceRemote tells the story of a reference from the log of another host.
@@ -72,13 +72,14 @@ func traceRemote(ctx context.Context, e cli.Env, f *cli.Flags, id gateway.ID) in
 		if *to, err = from.Event(); err != nil {
 			return cli.Complain(e, "trace", err)
 		}
+		story.Node = from.Node
 	}
 	for _, x := range s.Within {
 		event, err := x.Event()
 		if err != nil {
 			return cli.Complain(e, "trace", err)
 		}
-		story.Transactions = append(story.Transactions, event)
+		story.Node, story.Transactions = x.Node, append(story.Transactions, event)
 	}
 	return show(e, story, f.JSON)
 }

@@ -63,13 +63,13 @@ func show(e cli.Env, story *store.Story, asJSON bool) int {
 	for _, event := range events {
 		if asJSON {
 			told := journal.NewStory(event)
-			told.Later = story.Fates
+			told.Later, told.Node = story.Fates, story.Node
 			if err := json.NewEncoder(e.Out).Encode(told); err != nil {
 				return cli.Found
 			}
 			continue
 		}
-		o := journal.RenderOptions{Color: e.Terminal(), Connection: story.Connection, Transactions: story.Transactions, Fates: story.Fates}
+		o := journal.RenderOptions{Color: e.Terminal(), Connection: story.Connection, Transactions: story.Transactions, Fates: story.Fates, Node: story.Node}
 		fmt.Fprint(e.Out, journal.Render(event, o))
 	}
 	if len(events) == 0 { // of a notice, which no session brought, or of mail that is older than the log

@@ -21,6 +21,7 @@ type RenderOptions struct {
 	Again       *gateway.Verdict
 	AgainPolicy string
 	Fates       []gateway.Fate // what became of it in the spool
+	Node        string         // whose it is, where nodes share one log
 }
 
 // Render tells the whole story of an event, why first. What strangers sent is shown without control octets.
@@ -34,7 +35,7 @@ func Render(e *gateway.Event, o RenderOptions) string {
 	if o.Again != nil {
 		p.again(e, o.Again, o.AgainPolicy)
 	}
-	p.who(e)
+	p.who(e, o.Node)
 	if e.Kind == gateway.TransactionEvent {
 		p.what(e)
 	}

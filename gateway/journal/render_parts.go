@@ -88,7 +88,7 @@ func (p *page) again(e *gateway.Event, v *gateway.Verdict, version string) {
 	p.field("Judged again", "by policy "+version+": "+what)
 }
 
-func (p *page) who(e *gateway.Event) {
+func (p *page) who(e *gateway.Event, node string) {
 	r, s := e.Record, &e.Session
 	p.head("Who")
 	client := clientText(e)
@@ -124,6 +124,7 @@ func (p *page) who(e *gateway.Event) {
 	p.field("TLS", tls)
 	p.certificate(&s.TLS)
 	p.field("Listener", r.Listener)
+	p.field("Node", node)
 	if e.Kind == gateway.TransactionEvent {
 		p.field("Connection", r.Session.String())
 	}

@@ -25,7 +25,7 @@ func TestRender(t *testing.T) {
 	p.Thresholds.Tag, p.Version = 4, "draft"
 	other := p.Judge(mailEvent().Record)
 	for name, s := range map[string]string{
-		"mail.txt":       Render(mailEvent(), RenderOptions{Connection: late, Again: &again, AgainPolicy: "4f2a91c0"}),
+		"mail.txt":       Render(mailEvent(), RenderOptions{Connection: late, Node: "mx1", Again: &again, AgainPolicy: "4f2a91c0"}),
 		"virus.txt":      Render(virusEvent(), RenderOptions{Again: &other, AgainPolicy: "draft"}),
 		"narrow.txt":     Render(virusEvent(), RenderOptions{Width: 60}),
 		"color.txt":      Render(virusEvent(), RenderOptions{Color: true}),

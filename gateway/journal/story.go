@@ -30,9 +30,10 @@ type Story struct {
 	ScannedBy []string             `json:"scanned_by,omitempty"`
 	Evidence  [][]gateway.Evidence `json:"evidence,omitempty"` // of each finding of the record, in their order
 	Later     []gateway.Fate       `json:"later,omitempty"`    // what became of it in the spool
+	Node      string               `json:"node,omitempty"`     // whose it is, where nodes share one log
 }
 
-// NewStory tells of an event; it shares what the event holds.
+// NewStory tells of an event; it shares what the event holds. What is not of the event is for the caller to add: Later, Node.
 func NewStory(e *gateway.Event) *Story {
 	return &Story{Kind: e.Kind, ID: e.Record.ID, Why: Why(e), Record: e.Record, Verdict: &e.Verdict, Policy: e.Policy, Reply: e.Reply,
 		Took: e.Took, Session: &e.Session, Subject: e.Subject, MessageID: e.MessageID, Relayed: e.Relayed, Spooled: e.Spooled, Again: e.Again, Replies: e.Replies,

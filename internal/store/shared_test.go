@@ -59,8 +59,11 @@ func TestSharedNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := alone.Trace(bounded30(t), b.Record.ID); err != nil || s.Event == nil {
+	if s, err := alone.Trace(bounded30(t), b.Record.ID); err != nil || s.Event == nil || s.Node != "mx2" {
 		t.Errorf("%v %+v", err, s)
+	}
+	if s, err := two.Reader().Trace(bounded30(t), b.Record.Session); err != nil || s.Event != nil || len(s.Transactions) != 1 || s.Node != "mx2" {
+		t.Errorf("a connection that lasts: %v %+v", err, s)
 	}
 	if at, err := alone.Oldest(); err != nil || !at.Equal(dayOf(now).start()) {
 		t.Errorf("%v %v", at, err)

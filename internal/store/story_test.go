@@ -31,7 +31,7 @@ func testEventSurvives(t *testing.T, o Options, settle func(*Log, bool)) {
 	settle(l, true)
 	for _, want := range events {
 		s, err := l.Reader().Trace(bounded30(t), want.Record.ID)
-		if err != nil || s.Event == nil {
+		if err != nil || s.Event == nil || s.Node != "" {
 			t.Fatalf("%s: %v, gaps %v", want.Record.ID, err, s.Gaps)
 		}
 		got := s.Event

@@ -17,6 +17,7 @@ var ErrNotFound = errors.New("log: no event with this reference")
 // Story is one event and what belongs to it.
 type Story struct {
 	Event *gateway.Event
+	Node  string // whose it is, in a log that nodes share; of a connection that lasts, that of its transactions
 	// Connection is that of a transaction; nil while it lasts, since its event is written at its end.
 	Connection *gateway.Event
 	// Transactions are those of a connection, in their order; Rest says how many more there are.
@@ -31,8 +32,8 @@ type Story struct {
 // there is nothing; the Story holds the gaps even then.
 func (r *Reader) Trace(ctx context.Context, id gateway.ID) (*Story, error) {
 	s := new(Story)
-	e, gaps, err := r.get(ctx, id)
-	s.Event, s.Gaps = e, gaps
+	e, node, gaps, err := r.get(ctx, id)
+	s.Event, s.Node, s.Gaps = e, node, gaps
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return s, err
 	}
@@ -40,7 +41,7 @@ func (r *Reader) Trace(ctx context.Context, id gateway.ID) (*Story, error) {
 		return s, err
 	}
 	if e != nil && e.Kind == gateway.TransactionEvent {
-		s.Connection, _, err = r.get(ctx, e.Record.Session)
+		s.Connection, _, _, err = r.get(ctx, e.Record.Session)
 		if errors.Is(err, ErrNotFound) {
 			err = nil
 		}
@@ -56,10 +57,9 @@ func (r *Reader) Trace(ctx context.Context, id gateway.ID) (*Story, error) {
 }
 
 // get looks in the file of the id's day, and in the others only when it is not there: clocks jump.
-func (r *Reader) get(ctx context.Context, id gateway.ID) (*gateway.Event, []Gap, error) {
-	var found *gateway.Event
+func (r *Reader) get(ctx context.Context, id gateway.ID) (found *gateway.Event, node string, _ []Gap, _ error) {
 	look := func(ctx context.Context, v *view) (err error) {
-		if found, err = v.get(ctx, id); err != nil || found == nil {
+		if found, node, err = v.get(ctx, id); err != nil || found == nil {
 			return err
 		}
 		return errStop
@@ -67,16 +67,16 @@ func (r *Reader) get(ctx context.Context, id gateway.ID) (*gateway.Event, []Gap,
 	d := dayOf(id.Time())
 	// The walk through all files meets the gaps of the first again.
 	if _, err := r.walk(ctx, d, d, false, look); err != nil || found != nil {
-		return found, nil, err
+		return found, node, nil, err
 	}
 	gaps, err := r.walk(ctx, "", "9999-12-31", false, look)
 	if err != nil {
-		return nil, gaps, err
+		return nil, "", gaps, err
 	}
 	if found == nil {
-		return nil, gaps, ErrNotFound
+		return nil, "", gaps, ErrNotFound
 	}
-	return found, nil, nil
+	return found, node, nil, nil
 }
 
 // transactions adds those of a connection: they are in the file of its day, or of the next.
@@ -94,6 +94,9 @@ func (r *Reader) transactions(ctx context.Context, session gateway.ID, s *Story)
 			e, err := v.story(ctx, at)
 			if err != nil {
 				return err
+			}
+			if s.Event == nil {
+				s.Node = at.node
 			}
 			s.Transactions = append(s.Transactions, e)
 		}

@@ -54,25 +54,30 @@ const maxUnpacked = 8
 // ref is where a story is.
 type ref struct {
 	id, at int64
-	seq    int64 // of its block; -1 in the table story
+	seq    int64  // of its block; -1 in the table story
+	node   string // whose it is, in a shared log
 }
 
-// get returns an event, or nil.
-func (v *view) get(ctx context.Context, id gateway.ID) (*gateway.Event, error) {
+// get returns an event, or nil, and whose it is.
+func (v *view) get(ctx context.Context, id gateway.ID) (*gateway.Event, string, error) {
 	all, err := v.refs(ctx, "id = ?", []any{int64(id)}, int64(id), int64(id)+1, nil, nil)
 	if err != nil || len(all) == 0 {
-		return nil, err
+		return nil, "", err
 	}
-	return v.story(ctx, all[0])
+	e, err := v.story(ctx, all[0])
+	return e, all[0].node, err
 }
 
 // refs finds stories, in the order of their ids: those of the table event that a condition chooses, and those of blocks that
 // have an id from low up to but without high, and of each group of keys one, and that choose takes; nil for any, and otherwise only
 // transactions.
 func (v *view) refs(ctx context.Context, where string, args []any, low, high int64, keys [][]uint64, choose func(*columns) bool) ([]ref, error) {
-	text := "SELECT id, block, at FROM event WHERE "
-	if !v.blocks && !v.shared {
-		text = "SELECT id, NULL, NULL FROM event WHERE "
+	text := "SELECT id, block, at, '' FROM event WHERE "
+	switch {
+	case v.shared:
+		text = "SELECT id, block, at, node FROM event WHERE "
+	case !v.blocks:
+		text = "SELECT id, NULL, NULL, '' FROM event WHERE "
 	}
 	rows, err := v.tx.QueryContext(ctx, text+where, args...)
 	if err != nil {
@@ -83,7 +88,7 @@ func (v *view) refs(ctx context.Context, where string, args []any, low, high int
 	for rows.Next() {
 		var at ref
 		var seq, offset sql.NullInt64
-		if err := rows.Scan(&at.id, &seq, &offset); err != nil {
+		if err := rows.Scan(&at.id, &seq, &offset, &at.node); err != nil {
 			return nil, err
 		}
 		if at.seq, at.at = -1, offset.Int64; seq.Valid {

@@ -256,6 +256,14 @@ func TestStory(t *testing.T) {
 			}
 		}
 	}
+	two := w.events[slices.IndexFunc(w.events, func(e *gateway.Event) bool { return len(sees(of("two.example"), e)) > 0 })]
+	for _, a := range []access.Actor{everybody(), of("two.example")} { // of a log that nodes share, of a message and of a connection that lasts
+		one := Story(&a, two.Record.ID, &store.Story{Event: two, Connection: two, Node: "mx2"})
+		lasts := Story(&a, two.Record.Session, &store.Story{Transactions: []*gateway.Event{two}, Node: "mx2"})
+		if one.Event.Node != "mx2" || one.Connection != nil && one.Connection.Node != "mx2" || lasts.Within[0].Node != "mx2" {
+			t.Errorf("%v: whose it is: %+v, %+v", a.Domains, one.Event, lasts.Within[0])
+		}
+	}
 	for _, id := range []string{"nonsense", gateway.ID(1 << 60).String()} {
 		if _, err := w.Call(access.With(t.Context(), everybody()), "trace", &api.LogReference{ID: id}); err == nil {
 			t.Errorf("%s has a story", id)

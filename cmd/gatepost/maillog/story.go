@@ -39,9 +39,9 @@ func (l *Log) story(ctx context.Context, in *api.LogReference) (*api.LogStory, e
 func Story(a *access.Actor, id gateway.ID, s *store.Story) *api.LogStory {
 	out := &api.LogStory{ID: id, Gaps: gaps(s.Gaps)}
 	if a.Everywhere() {
-		out.Event, out.Connection, out.More, out.Fates = told(s.Event), told(s.Connection), s.Rest, s.Fates
+		out.Event, out.Connection, out.More, out.Fates = told(s.Event, s.Node), told(s.Connection, s.Node), s.Rest, s.Fates
 		for _, e := range s.Transactions {
-			out.Within = append(out.Within, journal.NewStory(e))
+			out.Within = append(out.Within, told(e, s.Node))
 		}
 		return out
 	}
@@ -49,11 +49,11 @@ func Story(a *access.Actor, id gateway.ID, s *store.Story) *api.LogStory {
 	if s.Event != nil {
 		var mine *gateway.Event
 		mine, whole = Bound(a, s.Event)
-		out.Event = told(mine)
+		out.Event = told(mine, s.Node)
 	}
 	for _, e := range s.Transactions {
 		if mine, _ := Bound(a, e); mine != nil {
-			out.Within = append(out.Within, journal.NewStory(mine))
+			out.Within = append(out.Within, told(mine, s.Node))
 		}
 	}
 	for _, f := range s.Fates {
@@ -73,11 +73,13 @@ func Story(a *access.Actor, id gateway.ID, s *store.Story) *api.LogStory {
 	return out
 }
 
-func told(e *gateway.Event) *journal.Story {
+func told(e *gateway.Event, node string) *journal.Story {
 	if e == nil || e.Record == nil {
 		return nil
 	}
-	return journal.NewStory(e)
+	s := journal.NewStory(e)
+	s.Node = node
+	return s
 }
 
 // Bound is a transaction as an actor of some domains sees it; nil where he sees nothing. whole says that all its recipients are

@@ -130,10 +130,13 @@ func TestPolicyNodes(t *testing.T) {
 	a, b := begin(t, node("mx1")), begin(t, node("mx2"))
 	told := func(from string) {
 		t.Helper()
-		if r := a.hello(t).deliverFrom(from, "bob@served.test", "who tells of it?"); !strings.HasPrefix(r.last(), "250") {
+		r := a.hello(t).deliverFrom(from, "bob@served.test", "who tells of it?")
+		if !strings.HasPrefix(r.last(), "250") {
 			t.Fatalf("mail: %q", r.last())
 		}
 		b.awaitCommand(t, `"node":"mx1"`, "log", "search", "--json", "--from", from)
+		b.awaitCommand(t, "  Node           mx1\n", "trace", anyRef.FindString(r.last()))
+		b.awaitCommand(t, `"node":"mx1"`, "trace", "--json", anyRef.FindString(r.last()))
 		b.awaitCommand(t, ", at mx1", "log", "search", "--from", from)
 	}
 	told("before@example.org")
