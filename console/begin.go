@@ -104,7 +104,7 @@ func (c *Console) beginBody(r *http.Request, step string) (*beginBody, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &beginBody{policies: p, Step: step, Form: serverFormOf(r, "/begin/server", "Next: DNS")}
+	b := &beginBody{policies: p, Step: step, Form: serverFormOf(r, p, "/begin/server", "Next: DNS")}
 	if c.Frame != nil {
 		b.Host = c.Options.Frame().Host
 	}
@@ -158,6 +158,8 @@ func (f *serverForm) fill(p *policies) {
 			continue
 		}
 		h := &r.NextHops[0]
+		f.Recipients = cmp.Or(wayOf(d.Recipients, d.Directories), wayOf(r.Recipients, r.Directories))
+		f.Ways = waysOf(p.text, f.Recipients)
 		f.Host, f.TLS, f.ServerName, f.Pins, f.Port = h.Host, string(r.TLS), r.ServerName, strings.Join(r.Fingerprints, ", "), strconv.Itoa(h.Port)
 		switch {
 		case h.MX != "":

@@ -89,6 +89,7 @@ type listsBody struct {
 	*policies
 	Lists   []entryList
 	Domains []domainKnobs
+	Exists  []existRow
 	Counted bool             // hits are counted; then also:
 	Trouble string           // why they are not known, or not all of them
 	Own     *api.Entries     // recipients' own lists
@@ -146,7 +147,7 @@ func (c *Console) listsBody(r *http.Request, l listPage) (*listsBody, error) {
 		b.Lists[i].fill(p.Draft.Text, time.Now())
 	}
 	if l.name == "domains" {
-		b.Domains, b.Form = domainsOf(p), serverFormOf(r, "/domains/server", "Save in the draft")
+		b.Domains, b.Exists, b.Form = domainsOf(p), existRows(p), serverFormOf(r, p, "/domains/server", "Save in the draft")
 	} else if err := c.countHits(r, b); err != nil {
 		return nil, err
 	}

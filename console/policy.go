@@ -35,6 +35,7 @@ func (c *Console) policyPages(mux *http.ServeMux) {
 	c.page(mux, "POST /domains/edit", access.PolicyDraft, c.policyEdit)
 	c.page(mux, "POST /domains/remove", access.PolicyDraft, c.elementRemove)
 	c.page(mux, "POST /domains/test", access.PolicyDraft, c.domainTest)
+	c.page(mux, "POST /domains/recipients", access.PolicyDraft, c.domainRecipients)
 	c.page(mux, "POST /domains/server", access.PolicyDraft, c.domainServer)
 }
 

@@ -18,6 +18,8 @@ import (
 // serverForm is a domain and the server behind it, as a form has them.
 type serverForm struct {
 	Domain, Host, Port, TLS, ServerName, Pins string
+	Recipients                                string // who tells whether they exist, as wayOf writes it
+	Ways                                      []pair // of Recipients, that can be chosen
 	Action                                    string // where the form is sent
 	Next                                      string // the button that saves it
 	Tested                                    *api.RouteTested
@@ -28,14 +30,15 @@ func (f *serverForm) TLSModes() []pair {
 	return []pair{{"required", "Required, and the name is checked"}, {"fingerprint", "Required, one certificate only"}, {"opportunistic", "If it is offered"}, {"dane", "As its TLSA records say"}, {"none", "None"}}
 }
 
-func serverFormOf(r *http.Request, action, next string) *serverForm {
-	f := &serverForm{Action: action, Next: next, Domain: "", Port: "25", TLS: "opportunistic"}
+func serverFormOf(r *http.Request, p *policies, action, next string) *serverForm {
+	f := &serverForm{Action: action, Next: next, Domain: "", Port: "25", TLS: "opportunistic", Recipients: config.RecipientsCallAhead}
+	f.Ways = waysOf(p.text, "")
 	if r.Method != http.MethodPost {
 		return f
 	}
 	v := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
 	f.Domain, f.Host, f.Port, f.TLS, f.ServerName, f.Pins = strings.ToLower(v("domain")), v("host"), v("port"), v("tls"), v("server_name"), v("fingerprints")
-	f.Port, f.TLS = cmp.Or(f.Port, "25"), cmp.Or(f.TLS, "opportunistic")
+	f.Port, f.TLS, f.Recipients = cmp.Or(f.Port, "25"), cmp.Or(f.TLS, "opportunistic"), cmp.Or(v("recipients"), config.RecipientsCallAhead)
 	return f
 }
 
@@ -103,6 +106,12 @@ func (f *serverForm) edit(p *policies) url.Values {
 		}
 	}
 	route := []string{"name = " + tomlText(name), "tls = " + tomlText(f.TLS), "next_hop = [{ " + hop + ", port = " + f.Port + " }]"}
+	if recipients, directories := wayKeys(f.Recipients); f.Recipients != config.RecipientsCallAhead {
+		route = append(route, "recipients = "+recipients)
+		if directories != "" {
+			route = append(route, "directories = "+directories)
+		}
+	}
 	if f.ServerName != "" && f.TLS == "required" { // else nobody looks at the name, and the policy refuses it
 		route = append(route, "server_name = "+tomlText(f.ServerName))
 	}
@@ -161,7 +170,7 @@ func (f *serverForm) only(p *policies, route string) bool {
 func (c *Console) saveServer(r *http.Request, f *serverForm, p *policies) error {
 	fields := f.edit(p)
 	if wrong := c.tried(p.Draft.Text, fields["set"], fields["remove"]); wrong != nil {
-		return &control.Fault{Status: http.StatusUnprocessableEntity, Message: "nothing was saved: " + strings.TrimSpace(wrong[0].Key+" "+wrong[0].Message), Hint: wrong[0].Instead}
+		return notSaved(wrong)
 	}
 	if len(fields["remove"]) == 0 {
 		delete(fields, "remove")
@@ -196,7 +205,7 @@ func (c *Console) domainTest(w http.ResponseWriter, r *http.Request) {
 		c.failed(w, r, err)
 		return
 	}
-	b.Form = &serverForm{Action: b.Form.Action, Next: b.Form.Next, Port: "25", TLS: "opportunistic"} // it was not sent
+	b.Form = &serverForm{Action: b.Form.Action, Next: b.Form.Next, Port: "25", TLS: "opportunistic", Recipients: config.RecipientsCallAhead, Ways: b.Form.Ways} // it was not sent
 	fields := with(posted(r, "domain", "route"), "draft", "true")
 	b.Tested, err = ask[*api.RouteTested](c, r, "route test", fields)
 	c.sendLists(w, r, page, b, err)

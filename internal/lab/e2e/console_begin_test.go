@@ -12,7 +12,8 @@ import (
 
 // TestConsoleFirstRun goes from a gateway that nobody has set up to the first mail at a real Postfix, in the browser: the server is
 // tried while it is stopped, with a certificate that nobody vouches for, and well; each failure names cause and fix and saves nothing,
-// no mail is accepted before the last step, and what was typed is there after a reload. Then a second domain: a wrong port is not saved.
+// no mail is accepted before the last step, and what was typed is there after a reload. Then a second domain: a wrong port
+// is not saved. The check of recipients is switched off and on.
 func TestConsoleFirstRun(t *testing.T) {
 	t.Parallel()
 	inner := labtest.Postfix(t, lab.PostfixOptions{Name: "inner.corp.test", TLS: true, Mailboxes: []string{"bob@corp.test", "postmaster@corp.test"}})
@@ -93,4 +94,28 @@ func TestConsoleFirstRun(t *testing.T) {
 	if !strings.Contains(said, "takes mail") {
 		t.Errorf("the way of the first domain: %q", said)
 	}
+	w.checksRecipients(t, b)
+}
+
+// checksRecipients switches the check of recipients off for a domain, and on again; each is in force once it was published.
+func (w *world) checksRecipients(t *testing.T, b *labtest.Browser) {
+	t.Helper()
+	nobody := func(want string) {
+		t.Helper()
+		c := w.hello(t)
+		c.want("250", "MAIL FROM:<alice@example.org>")
+		c.want(want, "RCPT TO:<nobody@corp.test>")
+	}
+	nobody("550 5.1.1")
+	var said string
+	b.Step("begin.recipients", map[string]any{"of": "Domain corp.test", "way": "none", "look": "domains-recipients"}, &said)
+	if !strings.Contains(said, "never put in the spool") {
+		t.Errorf("what nobody asked brings with it: %q", said)
+	}
+	nobody("550 5.1.1")
+	b.Step("policy.publish", map[string]any{"comment": "no check", "wait": "0"}, nil)
+	nobody("250")
+	b.Step("begin.recipients", map[string]any{"of": "Domain corp.test", "way": ""}, nil)
+	b.Step("policy.publish", map[string]any{"comment": "checked", "wait": "0"}, nil)
+	nobody("550 5.1.1")
 }

@@ -79,3 +79,14 @@ export async function tests(t, { domain }) {
   await Promise.all([page.waitForEvent("load"), page.getByRole("button", { name: `Test ${domain}`, exact: true }).click()]);
   return await page.locator("#tested").innerText();
 }
+
+// recipients chooses who tells of the recipients of a domain or a route whether they exist, and saves it in the draft.
+export async function recipients(t, { of, way, look }) {
+  const { page } = t;
+  await t.go("/domains");
+  const card = page.locator("form[action='/domains/recipients']");
+  await card.getByLabel(`${of}: who is asked`, { exact: true }).selectOption(way);
+  await Promise.all([page.waitForNavigation(), card.getByRole("button", { name: "Save in the draft" }).click()]);
+  if (look) await t.look(look);
+  return card.innerText();
+}
