@@ -94,6 +94,25 @@ func (c *Console) hits(r *http.Request, lists []entryList) (trouble string, err 
 	return trouble, nil
 }
 
+// ruleHits puts beside each rule how often it matched, where whoever asks may know; trouble is why that is not known.
+func (c *Console) ruleHits(r *http.Request, rules []ruleLine) (counted bool, trouble string, err error) {
+	actor := access.Of(r.Context())
+	if !c.offers("entry list") || !actor.May(access.ListsRead) || !actor.Everywhere() {
+		return false, "", nil
+	}
+	got, err := ask[*api.Entries](c, r, "entry list", values("list", "rule", "limit", "1000")) // more than there can be
+	if err != nil {
+		return false, "", err
+	}
+	for i := range rules {
+		at := slices.IndexFunc(got.Entries, func(e api.Entry) bool { return e.Value == rules[i].Values["name"] })
+		if at >= 0 {
+			rules[i].Met = &got.Entries[at]
+		}
+	}
+	return true, got.Trouble, nil
+}
+
 // countHits reads what the page of allow and block lists shows beside the draft: hits, and recipients' own lists.
 func (c *Console) countHits(r *http.Request, b *listsBody) (err error) {
 	actor := access.Of(r.Context())

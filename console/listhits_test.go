@@ -70,6 +70,37 @@ func TestListHits(t *testing.T) {
 	has(t, s.ask("code", "POST", "/lists/try", formOf("code", "list", "checks.access.client.entry")), 403)
 }
 
+// TestRuleHits: beside each rule stands how often it matched, also where it is only observed, on the page of rules and on that of the
+// policy; a rule of the draft is not in force, and who may not read hits sees none.
+func TestRuleHits(t *testing.T) {
+	s, inForce := policySite(t)
+	*inForce += "[[rule]]\nname = \"watched\"\naction = \"reject\"\nobserve = true\n[[rule]]\nname = \"silent\"\naction = \"tag\"\n[[rule]]\nname = \"draft\"\naction = \"tag\"\n"
+	trouble, asked := "", 0
+	s.Surface.Operations = append(s.Surface.Operations,
+		control.Define(control.Operation{Name: "entry list", Method: "GET", Path: "/lists", Doc: "List them", Right: access.ListsRead},
+			func(_ context.Context, in *api.EntryQuery) (*api.Entries, error) {
+				if asked++; in.List != "rule" {
+					t.Errorf("%+v", in)
+				}
+				return &api.Entries{Trouble: trouble, Entries: []api.Entry{{List: "rule", Kind: "tag", Value: "silent", Since: time.Now().AddDate(0, -2, 0), Unused: true},
+					{List: "rule", Kind: "reject", Value: "watched", Hits: 4711, Last: time.Now(), Observed: true}}}, nil
+			}))
+	s.handler = s.Console.Handler()
+	for _, who := range []string{"anna", "code"} {
+		has(t, s.ask(who, "GET", "/policy/rules", nil), 200, "Hits in 30 days", `<b class="num">4711</b>`, ">unused<", "none since ", ">not in force<")
+		has(t, s.ask(who, "GET", "/policy", nil), 200, "4711 hits in 30 days, the last ", "0 hits in 30 days", ">unused<")
+	}
+	trouble = "<b>away"
+	has(t, s.ask("anna", "GET", "/policy/rules", nil), 200, "&lt;b&gt;away")
+	s.Accounts.(users)["reader"] = access.Actor{Name: "reader", Role: access.Owner, Rights: []access.Right{access.PolicyRead}}
+	before := asked
+	has(t, s.ask("reader", "GET", "/policy/rules", nil), 200, "watched", "!4711", "!Hits in 30 days")
+	has(t, s.ask("reader", "GET", "/policy", nil), 200, "watched", "!4711")
+	if asked != before {
+		t.Error("hits were asked for who may not read them")
+	}
+}
+
 // TestListForm: a row of the log leads to the form of the list that can do what is wanted, filled in, and to none where no list can.
 func TestListForm(t *testing.T) {
 	s, _ := policySite(t)

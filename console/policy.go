@@ -127,7 +127,8 @@ type policyBody struct {
 	Plain      []knob // of few words
 	Thresholds []knob
 	Checks     []checkKnobs
-	Rules      []config.Element
+	Rules      []ruleLine
+	Counted    bool // how often each rule matched
 	Recent     []api.Version
 	WhatIf     bool
 	Shadow     *api.Shadow // nil: there is no such thing here
@@ -146,7 +147,8 @@ func (c *Console) policyBody(r *http.Request, p *policies) *policyBody {
 	b := &policyBody{policies: p, WhatIf: c.offers("policy simulate")}
 	if p.text != nil {
 		b.Plain, b.Thresholds, b.Checks = plainKnobs(p.text, p.live), thresholdKnobs(p.text, p.live), checksOf(c.sections(), p.text, p.live)
-		b.Rules, _ = config.Elements([]byte(p.Draft.Text), "rule")
+		b.Rules = ruleLines(p.Draft.Text)
+		b.Counted, _, _ = c.ruleHits(r, b.Rules) // the page of rules tells of trouble
 	}
 	if c.offers("policy shadow show") {
 		b.Shadow, _ = ask[*api.Shadow](c, r, "policy shadow show", nil) // it waits for nothing

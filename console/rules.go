@@ -27,12 +27,15 @@ func (c *Console) rulePages(mux *http.ServeMux) {
 type ruleLine struct {
 	config.Element
 	Last, Over bool
+	Met        *api.Entry // how often it matched; nil where that is not known, or it is not in force
 }
 
 // rulesBody is the list, in the order in which rules are looked at.
 type rulesBody struct {
 	*policies
-	Rules []ruleLine
+	Rules   []ruleLine
+	Counted bool   // hits are counted
+	Trouble string // why they are not known, or not all of them
 }
 
 // ruleLines are the rules of a document.
@@ -43,7 +46,7 @@ func ruleLines(text string) (out []ruleLine) {
 	}
 	for i, e := range all {
 		day, err := time.Parse(time.DateOnly, e.Values["expires"])
-		out = append(out, ruleLine{e, i == len(all)-1, err == nil && time.Now().After(day.AddDate(0, 0, 1))})
+		out = append(out, ruleLine{Element: e, Last: i == len(all)-1, Over: err == nil && time.Now().After(day.AddDate(0, 0, 1))})
 	}
 	return out
 }
@@ -65,7 +68,12 @@ func (c *Console) rulesPage(w http.ResponseWriter, r *http.Request) {
 		c.failed(w, r, err)
 		return
 	}
-	c.show(w, r, http.StatusOK, "rules", "Rules", &rulesBody{p, ruleLines(p.Draft.Text)})
+	b := &rulesBody{policies: p, Rules: ruleLines(p.Draft.Text)}
+	if b.Counted, b.Trouble, err = c.ruleHits(r, b.Rules); err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	c.show(w, r, http.StatusOK, "rules", "Rules", b)
 }
 
 // ruleBody is the form of a rule.

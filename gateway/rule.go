@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,7 +16,7 @@ const RuleCheck = "rule"
 // that matches a finding and a recipient stands in the place of what the check's own table says; it is never milder than
 // the check allows, and where nothing may be milder (ClassMalware and above) it can only be harder.
 type Rule struct {
-	Line    string        // how people find it: rule[3] "macros for finance" (policy.toml:88)
+	Line    string        // how people find it: see RuleLine
 	To      []*Group      // whose mail; none: everybody's
 	From    []Sender      // who sent it, proven; none: whoever
 	Trust   Trust         // what is known of who sent it, one of these; 0: anything
@@ -29,6 +31,24 @@ type Rule struct {
 	Banner  string        // its name: written above the text of copies that are delivered
 	Keep    time.Duration // how long the vault keeps what is quarantined by it; 0: as long as all
 	Until   time.Time     // it does not match from then on; zero: always
+}
+
+// RuleLine is how people find a rule, by its number from 1, its name and the place in the document:
+// rule[3] "macros for finance" (policy.toml:88).
+func RuleLine(number int, name, place string) string {
+	return fmt.Sprintf("rule[%d] %q (%s)", number, name, place)
+}
+
+// RuleName is the name in a line that RuleLine wrote, by which a rule is the same while it moves and is edited; "" of any
+// other text.
+func RuleName(line string) string {
+	_, rest, _ := strings.Cut(line, "] ")
+	quoted, err := strconv.QuotedPrefix(rest)
+	if err != nil || !strings.HasPrefix(line, "rule[") {
+		return ""
+	}
+	name, _ := strconv.Unquote(quoted) // it is one
+	return name
 }
 
 // Condition is what else must be true of a message for a rule to be about it, in the operator's own words. It reads the

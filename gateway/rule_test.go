@@ -330,3 +330,17 @@ func BenchmarkJudgeRules(b *testing.B) {
 		p.Judge(r)
 	}
 }
+
+// TestRuleName: the name of a rule comes back out of its line, whatever it is; nothing else has one.
+func TestRuleName(t *testing.T) {
+	for _, name := range []string{"macros for finance", `a "quoted" (policy.toml:1) \ one`, "größer] als", "rule[2] x", "", "two\nlines"} {
+		if got := RuleName(RuleLine(7, name, "policy.toml:88")); got != name {
+			t.Errorf("%q came back as %q", name, got)
+		}
+	}
+	for _, line := range []string{"", "rule[3]", `rule[3] "cut`, "the recipient's own allow list", `group[1] "x" (policy.toml:1)`} {
+		if got := RuleName(line); got != "" {
+			t.Errorf("%q has the name %q", line, got)
+		}
+	}
+}

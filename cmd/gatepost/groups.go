@@ -124,7 +124,7 @@ func makeRules(c *config.Config, groups map[string]*gateway.Group) (out []gatewa
 		if where == "" { // a name without blanks is its place
 			where = whereOf(c, "rule."+r.Name+".name")
 		}
-		rule := gateway.Rule{Line: fmt.Sprintf("rule[%d] %q (%s)", i+1, r.Name, where), Checks: r.Matching(known), Texts: r.Text,
+		rule := gateway.Rule{Line: gateway.RuleLine(i+1, r.Name, where), Checks: r.Matching(known), Texts: r.Text,
 			Points: r.PointsFrom, Subject: r.Subject, Banner: r.Banner, Keep: r.Keep, Observe: r.Observe}
 		if rule.When, err = when.of(r); err != nil {
 			return nil, err

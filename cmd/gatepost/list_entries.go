@@ -25,17 +25,26 @@ func (d *daemon) listed() []filters.Listed {
 	return filters.ListedIn(configured(c.Policy.Checks))
 }
 
-// runHits brings what was counted of entries to the control data.
+// rulesInForce are those of the policy.
+func (d *daemon) rulesInForce() []config.Rule {
+	c := d.document.Load()
+	if c == nil {
+		return nil
+	}
+	return c.Policy.Rules
+}
+
+// runHits brings what was counted of entries and rules to the control data.
 func (d *daemon) runHits(ctx context.Context) {
 	k := &hits.Keeper{Counter: &d.parts.hits, Store: d.data.ListHits(), Node: d.bootstrap.NodeName(), Log: d.log,
 		Version: func() any { return d.document.Load() },
-		Entries: func() []hits.Entry { return entries.Keys(d.listed()) }}
+		Entries: func() []hits.Entry { return entries.Keys(d.listed(), d.rulesInForce()) }}
 	k.Run(ctx)
 }
 
 // entryOperations are those about entries of lists. They judge recorded mail in turn with what-if.
 func (d *daemon) entryOperations(turn *whatif.Desk) []control.Operation {
-	return entries.Operations(&entries.Desk{Listed: d.listed, Counter: func() *hits.Counter { return &d.parts.hits },
+	return entries.Operations(&entries.Desk{Listed: d.listed, Rules: d.rulesInForce, Counter: func() *hits.Counter { return &d.parts.hits },
 		Own: func() *ownlist.Lists { return d.parts.ownEntries() },
 		Counts: func(ctx context.Context, since int64, rcpts []string) ([]hits.Count, error) {
 			if d.data == nil {

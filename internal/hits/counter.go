@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 const (
 	Allow = "allow"
 	Block = "block"
+	Rule  = "rule" // of the policy: List too; Value is its name
 )
 
 // Window is how many days, with today, a count is of.
@@ -23,8 +25,8 @@ const Window = 30
 // Entry names an entry by what it does, and not by who wanted it: it is the same while its reason is edited, and another one
 // when its value is.
 type Entry struct {
-	List  string // the check that reads it, such as access.client
-	Kind  string // Allow or Block
+	List  string // the check that reads it, such as access.client; or Rule
+	Kind  string // Allow, Block or Rule
 	Rcpt  string // whose own list it is of, local@domain in lower case; "" of the policy
 	Value string // as findings name it: a network, "helo x", "address y", an author
 }
@@ -71,11 +73,13 @@ type Counter struct {
 	lost int64
 }
 
-// Learn counts the entries that a message met, and those that a connection met that was sent away without one.
+// Learn counts the entries that a message met, and the rules that matched it for some recipient, observed ones too; and those that
+// a connection met that was sent away without one.
 func (c *Counter) Learn(e *gateway.Event) {
 	if e.Record == nil || e.Kind != gateway.TransactionEvent && e.Session.Transactions > 0 {
 		return
 	}
+	c.rules(e)
 	for i := range e.Record.Findings {
 		f := &e.Record.Findings[i]
 		if len(f.Measures) == 0 || !strings.HasPrefix(f.Check, "access.") {
@@ -86,6 +90,20 @@ func (c *Counter) Learn(e *gateway.Event) {
 			if x, ok := entryOf(f.Check, m, e, i); ok {
 				c.add(key{x, Day(e.Record.Time)}, tally{1, e.Record.Time})
 			}
+		}
+	}
+}
+
+// rules counts each rule that matched once, however many checks it is about.
+func (c *Counter) rules(e *gateway.Event) {
+	all := e.Verdict.Rules
+	for i := range all {
+		same := func(a gateway.Applied) bool { return a.Why == "" && a.Rule == all[i].Rule }
+		if all[i].Why != "" || slices.ContainsFunc(all[:i], same) {
+			continue
+		}
+		if name := gateway.RuleName(all[i].Rule); name != "" && len(name) <= maxValue {
+			c.add(key{Entry{List: Rule, Kind: Rule, Value: strings.Clone(name)}, Day(e.Record.Time)}, tally{1, e.Record.Time})
 		}
 	}
 }

@@ -26,6 +26,28 @@ func met(at time.Time) *gateway.Event {
 		{Name: "entry of ann@one.example", Text: "allow @partner.example"}, {Name: "entry of bob@one.example", Text: "block eve@partner.example"}}}}
 }
 
+// TestLearnRules: a rule that matched counts once a message, also where it is only observed; not one whose condition could not be
+// worked out, and nothing that is no rule of the policy.
+func TestLearnRules(t *testing.T) {
+	at := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	macros, watched := gateway.RuleLine(1, "macros", "policy.toml:8"), gateway.RuleLine(2, "watched", "policy.toml:12")
+	e := &gateway.Event{Kind: gateway.TransactionEvent, Record: &gateway.Record{Time: at}, Verdict: gateway.Verdict{Rules: []gateway.Applied{
+		{Rule: macros, Why: "it could not be told for ann"}, {Rule: macros, Check: "a", Action: "tag"}, {Rule: macros, Check: "b", Action: "tag"}, {Rule: watched, Action: "reject", Observed: true},
+		{Rule: gateway.RuleLine(3, "not known", "policy.toml:20"), Why: "no such fact"}, {Rule: "the recipient's own allow list", Action: "accept"}}}}
+	var c Counter
+	c.Learn(e)
+	e.Verdict.Rules[1].Rule = gateway.RuleLine(9, "macros", "policy.toml:99") // it was moved
+	e.Verdict.Rules = e.Verdict.Rules[1:2]
+	c.Learn(e)
+	got := map[string]int64{}
+	for x, n := range c.Pending() {
+		got[x.List+" "+x.Kind+" "+x.Value] = n.N
+	}
+	if fmt.Sprint(got) != "map[rule rule macros:2 rule rule watched:1]" {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestLearn: what counted is counted, by entry and day, and nothing that only looks like it; a connection that brought messages is
 // not counted beside them.
 func TestLearn(t *testing.T) {

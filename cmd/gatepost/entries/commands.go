@@ -15,8 +15,8 @@ import (
 // Commands are those of gatepost entry.
 func Commands() []cli.Command {
 	return []cli.Command{
-		{Words: "entry list", Args: "[--list client|sender|author|own] [--mark unused|soon|over] [--rcpt A] [--limit N] [--config PATH] [--json]",
-			Doc: "list the entries of allow and block lists, with how often each was met in 30 days, and when for the last time", Run: listing},
+		{Words: "entry list", Args: "[--list client|sender|author|own|rule] [--mark unused|soon|over] [--rcpt A] [--limit N] [--config PATH] [--json]",
+			Doc: "list the entries of allow and block lists, or the rules of the policy, with how often each was met in 30 days, and when for the last time", Run: listing},
 		{Words: "entry try", Args: "client NETWORK [--allow] | sender ADDRESS | helo NAME | reverse NAME | author ADDRESS [--days N] [--limit N] [--config PATH] [--json]",
 			Doc: "tell which mail of the last days an entry would have met that is not written yet, and what would have become of it", Run: trying},
 	}
@@ -74,7 +74,7 @@ func printEntry(w io.Writer, x *api.Entry) {
 	for _, m := range []struct {
 		is   bool
 		word string
-	}{{x.Unused, "UNUSED"}, {x.Soon, "ENDS SOON"}, {x.Over, "OVER"}} {
+	}{{x.Observed, "observed"}, {x.Unused, "UNUSED"}, {x.Soon, "ENDS SOON"}, {x.Over, "OVER"}} {
 		if m.is {
 			more = append(more, m.word)
 		}

@@ -12,6 +12,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
+	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/hits"
 	"gatepost/internal/ownlist"
@@ -24,6 +25,8 @@ const soon = 14 * 24 * time.Hour
 type Desk struct {
 	// Listed are the entries of the policy in force.
 	Listed func() []filters.Listed
+	// Rules are those of the policy in force.
+	Rules func() []config.Rule
 	// Own are recipients' own lists; nil: there are none.
 	Own func() *ownlist.Lists
 	// Counts are what the store has, and Counter what it has not yet.
@@ -34,7 +37,7 @@ type Desk struct {
 
 func listQuestion() control.Operation {
 	return control.Operation{Name: "entry list", Method: http.MethodGet, Path: "/lists", Right: access.ListsRead,
-		Doc: "List the entries of allow and block lists, with how often each was met in 30 days, and when for the last time"}
+		Doc: "List the entries of allow and block lists, or the rules of the policy, with how often each was met in 30 days, and when for the last time"}
 }
 
 // Operations are what can be asked about entries.
@@ -47,10 +50,32 @@ func keyOf(l *filters.Listed) hits.Entry {
 	return hits.Entry{List: l.Check, Kind: l.Kind, Value: l.Value}
 }
 
-// Keys are the names of entries among counts.
-func Keys(all []filters.Listed) (out []hits.Entry) {
+// Keys are the names of entries and rules among counts.
+func Keys(all []filters.Listed, rules []config.Rule) (out []hits.Entry) {
 	for i := range all {
 		out = append(out, keyOf(&all[i]))
+	}
+	for i := range rules {
+		out = append(out, ruleKey(&rules[i]))
+	}
+	return out
+}
+
+// ruleKey is the name of a rule among counts.
+func ruleKey(r *config.Rule) hits.Entry {
+	return hits.Entry{List: hits.Rule, Kind: hits.Rule, Value: r.Name}
+}
+
+// rules are those of the policy, as they are listed.
+func (d *Desk) rules() (out []entry) {
+	all := d.Rules()
+	for i := range all {
+		r := &all[i]
+		e := entry{api.Entry{List: hits.Rule, Kind: string(r.Action), Value: r.Name, Owner: r.Owner, Reason: r.Reason, Observed: r.Observe}, ruleKey(r)}
+		if !r.Expires.IsZero() {
+			e.Expires = r.Expires.Format(time.DateOnly)
+		}
+		out = append(out, e)
 	}
 	return out
 }
@@ -99,9 +124,12 @@ func (d *Desk) asked(ctx context.Context, in *api.EntryQuery) ([]entry, error) {
 	case in.List == "own" || in.List == "" && !all:
 		return d.own(&actor, strings.ToLower(in.Rcpt)), nil
 	case !all:
-		return nil, &control.Fault{Status: http.StatusForbidden, Message: "the lists of the policy are of all domains, and you have some", Hint: "list=own lists those of the recipients of your domains", Field: "list"}
+		return nil, &control.Fault{Status: http.StatusForbidden, Message: "the lists and rules of the policy are of all domains, and you have some", Hint: "list=own lists those of the recipients of your domains", Field: "list"}
 	case in.Rcpt != "":
 		return nil, &control.Fault{Status: http.StatusBadRequest, Message: "rcpt: is about own lists", Hint: "write list=own beside it", Field: "rcpt"}
+	}
+	if in.List == hits.Rule {
+		return d.rules(), nil
 	}
 	var out []entry
 	for _, l := range d.Listed() {

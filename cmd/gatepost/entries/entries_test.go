@@ -40,13 +40,15 @@ func desk(away error) *Desk {
 		{Rcpt: "carl@two.example", Kind: ownlist.Block, Sender: "eve@x.example", Time: old}})
 	counter := new(hits.Counter)
 	counter.Learn(&gateway.Event{Kind: gateway.TransactionEvent, Record: &gateway.Record{Time: time.Now(), Findings: []gateway.Finding{{Check: "access.client", Measures: []gateway.Measure{{Name: "block", Value: 1, Text: "192.0.2.0/24"}}}}}})
-	return &Desk{Listed: func() []filters.Listed { return listed }, Own: func() *ownlist.Lists { return own }, Counter: func() *hits.Counter { return counter },
+	rules := []config.Rule{{Name: "macros", Action: "quarantine", Owner: "anna", Expires: config.Day{Time: time.Now().UTC().AddDate(0, 0, 3).Truncate(24 * time.Hour)}}, {Name: "watched", Action: "reject", Observe: true}}
+	counter.Learn(&gateway.Event{Kind: gateway.TransactionEvent, Record: &gateway.Record{Time: time.Now()}, Verdict: gateway.Verdict{Rules: []gateway.Applied{{Rule: gateway.RuleLine(2, "watched", "policy.toml:9"), Observed: true}}}})
+	return &Desk{Listed: func() []filters.Listed { return listed }, Rules: func() []config.Rule { return rules }, Own: func() *ownlist.Lists { return own }, Counter: func() *hits.Counter { return counter },
 		Counts: func(_ context.Context, since int64, rcpts []string) (out []hits.Count, err error) {
 			if away != nil || since != hits.Day(time.Now())-29 {
 				return nil, away
 			}
 			if rcpts == nil {
-				for _, k := range Keys(listed) {
+				for _, k := range Keys(listed, rules) {
 					out = append(out, hits.Count{Entry: k, Since: old})
 				}
 				out[0].N, out[0].Last = 4, time.Now().Add(-time.Hour)
@@ -81,7 +83,7 @@ func told(t *testing.T, s *control.Surface, who access.Actor, q api.EntryQuery) 
 	}
 	var all []string
 	for _, e := range out.Entries {
-		mark := map[bool]string{true: " unused"}[e.Unused] + map[bool]string{true: " soon"}[e.Soon] + map[bool]string{true: " over"}[e.Over]
+		mark := map[bool]string{true: " unused"}[e.Unused] + map[bool]string{true: " soon"}[e.Soon] + map[bool]string{true: " over"}[e.Over] + map[bool]string{true: " observed"}[e.Observed]
 		all = append(all, strings.TrimSpace(fmt.Sprintf("%s %s %s %s %d", e.List, e.Kind, e.Rcpt, e.Value, e.Hits))+mark)
 	}
 	if out.Next != "" {
@@ -114,7 +116,10 @@ func TestList(t *testing.T) {
 		{operator, api.EntryQuery{List: "own", Mark: "unused"}, "own allow bob@one.example @partner.example 0 unused"},
 		{admin, api.EntryQuery{}, "own block ann@one.example eve@x.example 0; own allow bob@one.example @partner.example 0 unused"},
 		{admin, api.EntryQuery{List: "own", Rcpt: "carl@two.example"}, ""},
+		{operator, api.EntryQuery{List: "rule"}, "rule quarantine  macros 0 unused soon; rule reject  watched 1 observed"},
+		{operator, api.EntryQuery{List: "rule", Mark: "unused"}, "rule quarantine  macros 0 unused soon"},
 		{admin, api.EntryQuery{List: "client"}, "403"},
+		{admin, api.EntryQuery{List: "rule"}, "403"},
 		{operator, api.EntryQuery{Rcpt: "carl@two.example"}, "400"},
 		{operator, api.EntryQuery{Cursor: "x"}, "400"},
 		{operator, api.EntryQuery{Cursor: "99"}, ""},
