@@ -180,7 +180,7 @@ func (m *message) facts(node string) {
 	add("HELO", e.Record.Helo, find("helo", e.Record.Helo), e.Record.TLS)
 	size := ""
 	if e.Record.Size > 0 {
-		size = sizeText(e.Record.Size)
+		size = gateway.ShowSize(e.Record.Size)
 	}
 	add("Subject", e.Subject, "", size)
 	add("Message-ID", e.MessageID, "", "")

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"gatepost/gateway"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 )
@@ -72,7 +73,7 @@ func (n nodeView) FreeText() string {
 	if n.Disk <= 0 {
 		return ""
 	}
-	return sizeText(n.Free) + " of " + sizeText(n.Disk)
+	return gateway.ShowSize(n.Free) + " of " + gateway.ShowSize(n.Disk)
 }
 
 // MemoryText is how much of its memory is in use.

@@ -103,7 +103,7 @@ func functions(a *assets) template.FuncMap {
 		"when":  func(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"until": func(t time.Time) string { return untilText(time.Until(t)) },
-		"took":  tookText, "points": pointsText, "score": number, "size": sizeText, "count": countText, "initials": initials, "source": sourceText, "f1": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
+		"took":  tookText, "points": pointsText, "score": number, "size": gateway.ShowSize, "count": countText, "initials": initials, "source": sourceText, "f1": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
 		"today": func(t time.Time) bool {
 			y, m, d := t.Local().Date()
 			Y, M, D := time.Now().Date()
@@ -151,19 +151,6 @@ func tookText(d time.Duration) string {
 		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
 	}
 	return d.Round(time.Second).String()
-}
-
-func sizeText(n int64) string {
-	switch {
-	case n < 1000:
-		return strconv.FormatInt(n, 10) + " B"
-	case n < 1000_000:
-		return strconv.FormatFloat(float64(n)/1000, 'f', 1, 64) + " kB"
-	}
-	if n < 1000_000_000 {
-		return strconv.FormatFloat(float64(n)/1000_000, 'f', 1, 64) + " MB"
-	}
-	return strconv.FormatFloat(float64(n)/1000_000_000, 'f', 1, 64) + " GB"
 }
 
 // countText separates thousands.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -88,6 +89,19 @@ func ShowText(text string, most int) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// ShowSize is a number of octets in the unit that suits it: 830 B, 1.5 kB, 2.0 MB, 7.3 GB.
+func ShowSize(octets int64) string {
+	switch {
+	case octets < 1000:
+		return fmt.Sprintf("%d B", octets)
+	case octets < 1000_000:
+		return fmt.Sprintf("%.1f kB", float64(octets)/1000)
+	case octets < 1000_000_000:
+		return fmt.Sprintf("%.1f MB", float64(octets)/1000_000)
+	}
+	return fmt.Sprintf("%.1f GB", float64(octets)/1000_000_000)
 }
 
 // Word returns what the sender is told when outcome comes of reason: the class of the code is derived from the outcome. A

@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"gatepost/gateway"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/spool"
-	"gatepost/internal/cli"
 )
 
 // totalsAge is how old the numbers of the spool may be: to count goes over all its messages, and is asked for by many at once.
@@ -52,7 +52,7 @@ func (d *daemon) spoolHealth() (bool, string) {
 	case t.Messages == 0 && !used:
 		return true, "empty; no route uses it"
 	}
-	return true, fmt.Sprintf("%d messages, %s, %d held", t.Messages, cli.Size(t.Octets), stateSum(&t, spool.Held))
+	return true, fmt.Sprintf("%d messages, %s, %d held", t.Messages, gateway.ShowSize(t.Octets), stateSum(&t, spool.Held))
 }
 
 // queueHealth tells whether mail in the spool gets on.

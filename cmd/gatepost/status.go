@@ -12,6 +12,7 @@ import (
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
+	"gatepost/internal/config"
 	"gatepost/internal/control"
 )
 
@@ -93,8 +94,8 @@ func status(ctx context.Context, e cli.Env, args []string) int {
 }
 
 func printStatus(e cli.Env, s *api.Status) {
-	fmt.Fprintf(e.Out, "gatepost %s on %s, up %s, mode %s, policy %s, %d domains, %d sessions, messages up to %d octets\n",
-		s.Version, s.Host, time.Since(s.Since).Round(time.Second), s.Mode, s.Policy, s.Domains, s.Sessions, s.Size)
+	fmt.Fprintf(e.Out, "gatepost %s on %s, up %s, mode %s, policy %s, %d domains, %d sessions, messages up to %s\n",
+		s.Version, s.Host, time.Since(s.Since).Round(time.Second), s.Mode, s.Policy, s.Domains, s.Sessions, config.Size(s.Size))
 	if s.Drain != nil {
 		fmt.Fprintf(e.Out, "     %s\n", s.Drain)
 	}

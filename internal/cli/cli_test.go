@@ -152,11 +152,3 @@ func TestAskWithABrokenPolicy(t *testing.T) {
 		t.Errorf("%v, told %s", err, told.String())
 	}
 }
-
-func TestSize(t *testing.T) {
-	for octets, want := range map[int64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2_000_000: "2.0 MB", 7_300_000_000: "7.3 GB"} {
-		if got := Size(octets); got != want {
-			t.Errorf("%d: %q, want %q", octets, got, want)
-		}
-	}
-}

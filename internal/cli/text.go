@@ -46,16 +46,3 @@ func Moment(text string, now time.Time) (time.Time, error) {
 func Shown(text string, most int) string {
 	return gateway.ShowText(strings.ReplaceAll(text, "\t", " "), most)
 }
-
-// Size is a number of octets in the unit that suits it: 830 B, 1.5 kB, 2.0 MB, 7.3 GB.
-func Size(octets int64) string {
-	switch {
-	case octets < 1000:
-		return fmt.Sprintf("%d B", octets)
-	case octets < 1000_000:
-		return fmt.Sprintf("%.1f kB", float64(octets)/1000)
-	case octets < 1000_000_000:
-		return fmt.Sprintf("%.1f MB", float64(octets)/1000_000)
-	}
-	return fmt.Sprintf("%.1f GB", float64(octets)/1000_000_000)
-}

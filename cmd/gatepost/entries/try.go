@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/cmd/gatepost/whatif"
 	"gatepost/filters"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
@@ -56,9 +57,7 @@ func (t *Trier) try(ctx context.Context, in *api.EntryTry) (*api.EntryTried, err
 	if err != nil {
 		return nil, err
 	}
-	if actor := access.Of(ctx); !actor.May(access.LogRead) { // numbers tell of nobody
-		out.More, out.List = out.More+len(out.List), []api.SimChange{}
-	}
+	whatif.Numbers(ctx, &out.List, &out.More)
 	return out, nil
 }
 

@@ -152,6 +152,8 @@ func (d *Desk) save(ctx context.Context, in *Text) (*api.Draft, error) {
 
 // keep saves the text of a draft.
 func (d *Desk) keep(ctx context.Context, draft *versions.Draft, now *api.Policy, text []byte) (*api.Draft, error) {
+	change := control.Change{Object: "policy draft of " + draft.Owner}
+	change.Before, change.After = differing(draft.Text, text)
 	draft.Text = text
 	seq, err := d.Store.SaveDraft(ctx, draft)
 	if errors.Is(err, versions.ErrMoved) {
@@ -161,8 +163,36 @@ func (d *Desk) keep(ctx context.Context, draft *versions.Draft, now *api.Policy,
 		return nil, d.fault(err)
 	}
 	draft.Seq = seq
-	control.Changed(ctx, control.Change{Object: "policy draft of " + draft.Owner})
+	control.Changed(ctx, change)
 	return d.shown(ctx, draft, now), nil
+}
+
+// differing is what the audit log has of a change of a draft, without secrets: of each key what it was and what it is; nil where there
+// is nothing, or no document to tell it of.
+func differing(from, to []byte) (before, after any) {
+	if _, err := config.Compare(from, to); err != nil { // Redacted would make a document of one that is none
+		return nil, nil
+	}
+	all, err := config.Compare(config.Redacted(from), config.Redacted(to))
+	if err != nil {
+		return nil, nil
+	}
+	was, is := map[string][]string{}, map[string][]string{} // of a list without names several
+	for _, c := range all {
+		if c.Before != "" {
+			was[c.Key] = append(was[c.Key], c.Before)
+		}
+		if c.After != "" {
+			is[c.Key] = append(is[c.Key], c.After)
+		}
+	}
+	if len(was) > 0 {
+		before = was
+	}
+	if len(is) > 0 {
+		after = is
+	}
+	return before, after
 }
 
 func movedDraft() error {

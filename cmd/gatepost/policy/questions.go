@@ -111,7 +111,7 @@ type Text struct {
 // Edit are changes of a draft.
 type Edit struct {
 	Match  string   `json:"-" header:"If-Match" doc:"The ETag of the draft that was seen. Not set: whatever it is"`
-	Set    []string `json:"set,omitempty" doc:"KEY=VALUE: a key with its value as in policy.toml, where text needs no quotes; domain[example.org].route=in, or of a new element domain[]={ name = \"example.org\", route = \"in\" }"`
+	Set    []string `json:"set,omitempty" secret:"true" doc:"KEY=VALUE: a key with its value as in policy.toml, where text needs no quotes; domain[example.org].route=in, or of a new element domain[]={ name = \"example.org\", route = \"in\" }"`
 	Remove []string `json:"remove,omitempty" doc:"A key whose default shall hold, or a table or an element to take away"`
 	Move   []string `json:"move,omitempty" doc:"KEY=NUMBER: the place, from 1, that an element of a list gets in it after all else was done, as rule[3]=1"`
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatepost/cmd/gatepost/policy"
+	"gatepost/cmd/gatepost/whatif"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/config"
@@ -100,8 +101,8 @@ func (d *Desk) show(ctx context.Context, _ *struct{}) (*api.Shadow, error) {
 
 // visible is a run as whoever asks may see it.
 func visible(ctx context.Context, out *api.Shadow) *api.Shadow {
-	if actor := access.Of(ctx); out.Result != nil && !actor.May(access.LogRead) { // numbers tell of nobody
-		out.Result.More, out.Result.List = out.Result.More+len(out.Result.List), []api.SimChange{}
+	if out.Result != nil {
+		whatif.Numbers(ctx, &out.Result.List, &out.Result.More)
 	}
 	return out
 }

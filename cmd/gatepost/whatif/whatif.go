@@ -88,10 +88,16 @@ func (d *Desk) simulate(ctx context.Context, in *api.SimulateAsk) (*api.Simulati
 		return nil, err
 	}
 	out.Stale = stale
-	if actor := access.Of(ctx); !actor.May(access.LogRead) { // numbers tell of nobody
-		out.More, out.List = out.More+len(out.List), []api.SimChange{}
-	}
+	Numbers(ctx, &out.List, &out.More)
 	return out, nil
+}
+
+// Numbers takes the list of messages out of an answer where whoever asks may not read the log, and counts them to those that are not
+// in it: numbers tell of nobody.
+func Numbers(ctx context.Context, list *[]api.SimChange, more *int) {
+	if actor := access.Of(ctx); !actor.May(access.LogRead) {
+		*more, *list = *more+len(*list), []api.SimChange{}
+	}
 }
 
 // Begin waits for the turn: one simulation at a time, so that it costs a part of one processor and no more.
