@@ -50,6 +50,7 @@ type Gatepost struct {
 type Addresses struct {
 	Listeners map[string]string `json:"listeners"`
 	Metrics   string            `json:"metrics"`
+	Console   []string          `json:"console"`
 }
 
 // StateDir is the state folder of a daemon that is started in dir.

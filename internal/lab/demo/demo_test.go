@@ -25,7 +25,7 @@ func TestDemo(t *testing.T) {
 	}
 	for _, want := range []string{"swaks --server 127.0.0.1:", "clamav.local_only", "own zones", "checks.rcpt.action", "limits.connections_per_client", "bot, talks before the banner", "checks.pregreet.action",
 		"$ gatepost trace ", "\nIn Redis lie ", "redis-cli -s ", "Rejected by clamav", "451 4.7.1 Greylisted", "demo lists 198.18.0.25: 127.0.0.2 sends spam", "at most 3 per 10 minutes, 3 used", "    - key: ", "and not 2 minutes", "Rejected by dmarc (dmarc.reject)", "Authentication-Results: gate.lab.test;", "dmarc=pass", "530 5.7.10 ", "tls: tls.none; ", "Came by TLS1.3,", "$ gatepost doctor", "gate.lab.test: 0 FAIL, ", "ok   listener  reach, banner, offers, starttls, relay", "ok   nexthops  reach, tls, size, offers, recipients",
-		"ok   scanners  clamd, signatures, limit, spamd", "redis", "ok   lists     used, works", "  read it          cat /", "attachments.type: attachments.type;", "$ gatepost quarantine release ", "with X-Gatepost-Released: ", "impersonation.person: ", " log search --to post@lab.test --config "} {
+		"ok   scanners  clamd, signatures, limit, spamd", "  in a browser     https://127.0.0.1:", " user setup-code --config ", "redis", "ok   lists     used, works", "  read it          cat /", "attachments.type: attachments.type;", "$ gatepost quarantine release ", "with X-Gatepost-Released: ", "impersonation.person: ", " log search --to post@lab.test --config "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -12,6 +12,7 @@ type texts struct {
 	others          []string // further mailboxes
 	smtp, postfix   string   // addresses
 	metrics         string   // empty: none
+	console         string   // empty: none
 	maildir         string
 	program         string // of gatepost
 	dir             string // with its documents and its log
@@ -46,6 +47,11 @@ Gatepost takes mail for %[1]s at %[2]s and hands it to Postfix at %[3]s.
                    %[2]s check --config %[1]s && kill -HUP %[3]d
   log              %[1]s/gatepost.log, with the journal, one JSON line an event
 `, t.dir, t.program, t.pid)
+	if t.console != "" {
+		fmt.Fprintf(out, `  in a browser     https://%[1]s/setup, whose certificate is self-signed; the first owner comes in by a code:
+                   %[2]s user setup-code --config %[3]s
+`, t.console, t.program, t.dir)
+	}
 	if t.metrics != "" {
 		fmt.Fprintf(out, "  for monitoring   http://%[1]s/metrics, http://%[1]s/readyz\n", t.metrics)
 	}

@@ -190,6 +190,9 @@ func (w *world) explain(out io.Writer) {
 	}
 	if a, err := w.gatepost.Addresses(); err == nil {
 		t.metrics = a.Metrics
+		if len(a.Console) > 0 {
+			t.console = a.Console[0]
+		}
 	}
 	if w.redis != nil {
 		t.redis, t.password = w.redis.Socket, passwordFile(t.dir)

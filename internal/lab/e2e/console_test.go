@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"encoding/json"
 	"gatepost/internal/lab/dnslab"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -25,15 +22,9 @@ func (w *world) browse(t *testing.T, o lab.BrowserOptions) *labtest.Browser {
 // consoleAddr is where the console listens.
 func (w *world) consoleAddr(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(lab.StateDir(w.dir), "addresses.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var a struct {
-		Console []string `json:"console"`
-	}
-	if err := json.Unmarshal(text, &a); err != nil || len(a.Console) != 1 {
-		t.Fatalf("%s: %v", text, err)
+	a, err := w.daemon.Addresses()
+	if err != nil || len(a.Console) != 1 {
+		t.Fatalf("%+v: %v", a, err)
 	}
 	return a.Console[0]
 }
