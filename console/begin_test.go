@@ -2,8 +2,10 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -158,9 +160,21 @@ func TestDomainServer(t *testing.T) {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	has(t, s.ask("anna", "GET", "/domains", nil), 200, "new.test", "old.new.test", "Draft of version")
-	// The same domain again takes the place of what the draft said of it; another server of another domain gets a route of its own.
+	// The same domain again takes the place of what the draft said of its server; another server of another domain gets a route of its own.
 	for domain, host := range map[string]string{"new.test": "mx:inside.test", "other.test": "192.0.2.7"} {
 		if w := post("/domains/server", "do", "save", "domain", domain, "host", host, "port", "2525", "tls", "required", "server_name", "mail.inside.test"); w.Code != 303 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	// What else was said of a domain and of its route stays: of one whose route is its own, and of one that shares its route.
+	for _, set := range []string{"domain[new.test].level=strict", "domain[new.test].recipients=none", "route[internal].pool=3", "route[internal].next_hop[1].weight=7",
+		"route[internal].next_hop[]={ host = \"192.0.2.9\" }", "domain[]={ name = \"third.test\", route = \"other-test\", contact = \"+49 30 123\" }"} {
+		if _, err := s.Surface.Ask(access.With(t.Context(), access.Actor{Name: "anna", Role: access.Owner}), "policy edit", url.Values{"set": {set}}); err != nil {
+			t.Fatal(set, err)
+		}
+	}
+	for domain, tls := range map[string]string{"new.test": "opportunistic", "third.test": "none"} {
+		if w := post("/domains/server", "do", "save", "domain", domain, "host", "new.new.test", "port", "26", "tls", tls); w.Code != 303 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 	}
@@ -177,11 +191,15 @@ func TestDomainServer(t *testing.T) {
 	for _, x := range p.Domains {
 		for _, r := range p.Routes {
 			if r.Name == x.Route {
-				got = append(got, x.Name+" by "+r.Name+" to "+r.NextHops[0].Host+r.NextHops[0].MX)
+				for _, h := range r.NextHops {
+					got = append(got, fmt.Sprintf("%s %s %s%s by %s of %d to %s%s:%d %d %s", x.Name, x.Level, x.Recipients, x.Contact, r.Name, r.Pool, h.Host, h.MX, h.Port, h.Weight, r.TLS))
+				}
 			}
 		}
 	}
-	if text := strings.Join(got, "; "); len(p.Domains) != 3 || len(p.Routes) != 3 || !strings.HasPrefix(text, "served.test by in to ") || !strings.Contains(text, "to inside.test") || !strings.Contains(text, "to 192.0.2.7") {
+	if text := strings.Join(got[1:], "\n"); text != `new.test strict call-ahead by internal of 3 to new.new.test:26 7 opportunistic
+other.test   by other-test of 10 to 192.0.2.7:2525 1 required
+third.test  +49 30 123 by third-test of 10 to new.new.test:26 1 none` {
 		t.Errorf("%s\n%s", text, d.Text)
 	}
 	if *inForce != policyFile {

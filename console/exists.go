@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gatepost/internal/api"
@@ -54,15 +53,8 @@ func existRows(p *policies) (out []existRow) {
 	if p.text == nil {
 		return nil
 	}
-	had := func(list string, number int) map[string]string {
-		all, err := config.Elements([]byte(p.Draft.Text), list)
-		if i := slices.IndexFunc(all, func(e config.Element) bool { return e.Number == number }); err == nil && i >= 0 {
-			return all[i].Values
-		}
-		return nil
-	}
 	add := func(list, kind, name, way string, i int) {
-		row := existRow{At: list + "[" + strconv.Itoa(i+1) + "]", Kind: kind, Name: name, Way: way, Ways: waysOf(p.text, way), had: had(list, i+1)}
+		row := existRow{At: elementAt(list, i), Kind: kind, Name: name, Way: way, Ways: waysOf(p.text, way), had: elementOf(p.Draft.Text, list, i)}
 		if kind == "Domain" {
 			row.Ways = slices.Insert(row.Ways, 0, pair{"", "As its route"})
 		}

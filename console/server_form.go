@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -71,98 +69,6 @@ func (c *Console) tryServer(r *http.Request, f *serverForm) (*api.RouteTested, e
 // errTried says that a server does not take mail: it is not saved.
 func errTried() error {
 	return &control.Fault{Status: http.StatusUnprocessableEntity, Message: "the server was tried and does not take mail: nothing was saved", Hint: "what to do stands at the step that failed"}
-}
-
-// edit is how the draft says what the form says: the domain with a route of its own, or with one that leads there already. What the draft
-// said of the domain before goes.
-func (f *serverForm) edit(p *policies) url.Values {
-	var set, remove []string
-	keep := "" // the route of before, where others use it
-	if p.text != nil {
-		for i := range p.text.Domains {
-			d := &p.text.Domains[i]
-			if !strings.EqualFold(d.Name, f.Domain) {
-				continue
-			}
-			remove = append(remove, "domain["+strconv.Itoa(i+1)+"]")
-			if f.used(p, d.Route) > 1 {
-				keep = d.Route
-				continue
-			}
-			for j := range p.text.Routes {
-				if p.text.Routes[j].Name == d.Route {
-					remove = append(remove, "route["+strconv.Itoa(j+1)+"]")
-				}
-			}
-		}
-	}
-	name := f.routeName(p, keep)
-	hop := "host = " + tomlText(f.Host)
-	if _, err := netip.ParseAddr(f.Host); err != nil {
-		for _, way := range [...]string{"mx", "srv"} {
-			if of, ok := strings.CutPrefix(f.Host, way+":"); ok {
-				hop = way + " = " + tomlText(of)
-			}
-		}
-	}
-	route := []string{"name = " + tomlText(name), "tls = " + tomlText(f.TLS), "next_hop = [{ " + hop + ", port = " + f.Port + " }]"}
-	if recipients, directories := wayKeys(f.Recipients); f.Recipients != config.RecipientsCallAhead {
-		route = append(route, "recipients = "+recipients)
-		if directories != "" {
-			route = append(route, "directories = "+directories)
-		}
-	}
-	if f.ServerName != "" && f.TLS == "required" { // else nobody looks at the name, and the policy refuses it
-		route = append(route, "server_name = "+tomlText(f.ServerName))
-	}
-	if pins := strings.FieldsFunc(f.Pins, func(c rune) bool { return c == ',' || c == ' ' }); len(pins) > 0 && f.TLS == "fingerprint" {
-		for i := range pins {
-			pins[i] = tomlText(pins[i])
-		}
-		route = append(route, "fingerprints = ["+strings.Join(pins, ", ")+"]")
-	}
-	set = append(set, "route[]={ "+strings.Join(route, ", ")+" }", "domain[]={ name = "+tomlText(f.Domain)+", route = "+tomlText(name)+" }")
-	return url.Values{"set": set, "remove": remove}
-}
-
-// used is how many domains of a draft take a route.
-func (f *serverForm) used(p *policies, route string) (n int) {
-	for i := range p.text.Domains {
-		if p.text.Domains[i].Route == route {
-			n++
-		}
-	}
-	for i := range p.text.Recipients {
-		if p.text.Recipients[i].Route == route {
-			n++
-		}
-	}
-	return n
-}
-
-// routeName is a name for the route that the draft does not have yet, or has for this domain alone.
-func (f *serverForm) routeName(p *policies, keep string) string {
-	taken := func(name string) bool {
-		return name == keep || p.text != nil && slices.ContainsFunc(p.text.Routes, func(x config.Route) bool { return x.Name == name }) && !f.only(p, name)
-	}
-	name := "internal"
-	for i := 1; taken(name); i++ {
-		name = strings.Map(func(c rune) rune {
-			if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' {
-				return c
-			}
-			return '-'
-		}, f.Domain)
-		if i > 1 {
-			name += "-" + strconv.Itoa(i)
-		}
-	}
-	return name
-}
-
-// only reports whether a route of the draft is that of the form's domain and of no other, and goes with it.
-func (f *serverForm) only(p *policies, route string) bool {
-	return f.used(p, route) == 1 && slices.ContainsFunc(p.text.Domains, func(d config.Domain) bool { return strings.EqualFold(d.Name, f.Domain) && d.Route == route })
 }
 
 // saveServer saves what a form says in the draft, where the draft can be published then. The error of a draft that another changed
