@@ -200,9 +200,17 @@ func movedDraft() error {
 }
 
 func (d *Desk) discard(ctx context.Context) (*api.Draft, error) {
+	was, _, err := d.held(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := d.Store.DropDraft(ctx, owner(ctx)); err != nil {
 		return nil, d.fault(err)
 	}
-	control.Changed(ctx, control.Change{Object: "policy draft of " + owner(ctx)})
+	change := control.Change{Object: "policy draft of " + owner(ctx)}
+	if is, _, err := d.held(ctx); err == nil {
+		change.Before, change.After = differing(was.Text, is.Text)
+	}
+	control.Changed(ctx, change)
 	return d.draft(ctx)
 }

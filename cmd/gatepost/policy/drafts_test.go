@@ -55,6 +55,7 @@ func TestDraftAudited(t *testing.T) {
 		{"a secret", "", "", "policy edit", &Edit{Set: []string{`rbl.own[plain].key="other-key"`}}, false},
 		{"what is no key", "", "", "policy edit", &Edit{Set: []string{`rbl.own[none].key="other-key"`}}, true},
 		{"the whole text", `{"domain[served.test].name":["\"served.test\""],"domain[served.test].route":["\"in\""]}`, `{"mode":["\"observe\""]}`, "policy save", &Text{Text: "mode = \"observe\"\n" + strings.Replace(string(now), "reject = 15\n", "", 1)}, false},
+		{"all of it forgotten", `{"mode":["\"observe\""]}`, `{"thresholds.reject":["15"]}`, "policy discard", &None{}, false},
 		{"what is no document", "", "", "policy save", &Text{Text: "nonsense = [other-key"}, false},
 	} {
 		last = audit.Entry{}
