@@ -37,7 +37,7 @@ func buildOnce(ctx context.Context, race bool) (string, error) {
 	}
 	name, flags := "gatepost", []string{"build", "-trimpath"}
 	if race { // as scripts/test builds, so that what it compiled is used again
-		name, flags = "gatepost-race", []string{"build", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc=-race=false"}
+		name, flags = "gatepost-race", []string{"build", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc=-race=false", "-ldflags=-w"}
 	}
 	dir := filepath.Join(root, ".cache", "lab")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
