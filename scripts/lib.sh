@@ -20,7 +20,7 @@ cache=${GATEPOST_CACHE:-$root/.cache}
 # units (nothing of it is started), other people's verifiers of SPF, DKIM and ARC
 # that ours are compared with, xmllint for schemas, and a C compiler for the race detector.
 # The last line is the libraries of the MTAs below.
-packages=(qrencode clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev
+packages=(qrencode minisign clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev
 	python3-spf python3-yaml python3-dkim python3-authres python3-nacl python3-dnspython opendkim-tools libxml2-utils
 	libopendmarc2 publicsuffix redis-server dovecot-core dovecot-lmtpd slapd pebble
 	knot unbound bind9-utils gnutls-bin
