@@ -9,6 +9,7 @@ import (
 	auditing "gatepost/cmd/gatepost/audit"
 	examination "gatepost/cmd/gatepost/doctor"
 	"gatepost/cmd/gatepost/entries"
+	"gatepost/cmd/gatepost/firewall"
 	"gatepost/cmd/gatepost/links"
 	"gatepost/cmd/gatepost/nodes"
 	"gatepost/cmd/gatepost/policy"
@@ -90,6 +91,7 @@ func groups() []cli.Group {
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
+		{Title: "The appliance", Commands: firewall.Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},
 			{Words: "version", Doc: "print the version", Run: printVersion},

@@ -53,6 +53,32 @@ func TestUnitsAround(t *testing.T) {
 	}
 }
 
+// TestOwnHelpers shows that systemd takes the units that work for the appliance beside the daemon, and that they are closed.
+func TestOwnHelpers(t *testing.T) {
+	dir := t.TempDir()
+	program, err := os.Executable() // verify wants ExecStart= to be there
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unit := range []string{"gatepost-firewall.service", "gatepost-firewall.path"} {
+		b, err := os.ReadFile(filepath.Join(unitFolder, unit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, unit), []byte(strings.ReplaceAll(string(b), "/usr/bin/gatepost", program)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := analyze(t, dir, "verify", "--man=no", "./"+unit); err != nil || about(out, unit) != "" {
+			t.Errorf("systemd says of %s: %v %s", unit, err, out)
+		}
+		if strings.HasSuffix(unit, ".service") {
+			if out, err := analyze(t, dir, "security", "--offline=yes", "--threshold=25", "./"+unit); err != nil {
+				t.Errorf("%s is too exposed: %v\n%s", unit, err, out)
+			}
+		}
+	}
+}
+
 // TestWhoGoesFirst shows who is ended when memory is short: what looks into mail, and Redis and the resolver before who takes it; and
 // that scanners have their own share.
 func TestWhoGoesFirst(t *testing.T) {

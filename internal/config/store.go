@@ -126,3 +126,26 @@ func storeHosts(u *url.URL) (out []string) {
 	}
 	return out
 }
+
+// Servers are the servers that the URLs name, as host:port; a port that is not written is 5432. Sockets of this machine are none.
+func (s *Store) Servers() (out []string) {
+	for _, text := range [...]string{s.URL, s.Log} {
+		u, err := url.Parse(text)
+		if err != nil || text == "" {
+			continue
+		}
+		port := cmp.Or(u.Query().Get("port"), "5432")
+		for _, list := range [...]string{u.Host, u.Query().Get("host")} {
+			for _, at := range strings.Split(list, ",") {
+				host, own, err := net.SplitHostPort(at)
+				if err != nil {
+					host, own = strings.Trim(at, "[]"), port
+				}
+				if host != "" && !strings.HasPrefix(host, "/") {
+					out = append(out, net.JoinHostPort(host, own))
+				}
+			}
+		}
+	}
+	return out
+}
