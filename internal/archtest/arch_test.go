@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"cmd/gatepost/...":              {"..."},
 	"cmd/gatepost-bundle":           {"appliance/bundle", "appliance/minisign"},
 	"appliance/bundle":              {"appliance/minisign"},
+	"appliance/update":              {"appliance/bundle", "appliance/minisign", "internal/durable"},
 	"internal/importer":             {"internal/importer/...", "internal/smtpwire", "internal/freemail", "rbl"},
 	"gateway":                       {},
 	"gateway/accept":                {"gateway", "internal/authres", "internal/mime"},
@@ -80,7 +81,7 @@ var arrows = map[string][]string{
 }
 
 // engines know one subject and nothing of Gatepost. What one imports of ours, another leaf, is in arrows.
-var engines = []string{"appliance/minisign", "appliance/bundle", "internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
+var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/update", "internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
