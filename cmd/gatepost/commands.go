@@ -92,6 +92,7 @@ func groups() []cli.Group {
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
 		{Title: "The appliance", Commands: firewall.Commands()},
+		{Title: "Backups", Commands: backupShop().Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},
 			{Words: "version", Doc: "print the version", Run: printVersion},

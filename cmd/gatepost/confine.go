@@ -33,6 +33,38 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		file = filepath.Join(file, config.BootstrapFile)
 	}
+	named := namedFiles(c, file)
+	r := sandbox.Rights{Victims: true}
+	for _, name := range named {
+		if name == "" {
+			continue
+		}
+		r.Read = append(r.Read, sandbox.Beside(name)...)
+	}
+	for _, name := range systemFiles() {
+		if info, err := os.Stat(name); err == nil && !info.IsDir() {
+			r.Read = append(r.Read, sandbox.Beside(name)...)
+			continue
+		}
+		r.Read = append(r.Read, name)
+	}
+	r.Read = append(r.Read, authorities()...)
+	for _, name := range [...]string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		r.Read = append(r.Read, filepath.SplitList(os.Getenv(name))...)
+	}
+	r.Write = []string{b.StateDir, b.Body.Dir, b.Spool.Dir, logFolder(b), filepath.Dir(b.Control.Socket)}
+	r.Move = []string{b.Spool.Dir}
+	keyRead, keyWrite := d.vaultRights(file)
+	r.Read, r.Write = append(r.Read, keyRead...), append(r.Write, keyWrite...)
+	if self, err := os.Executable(); err == nil {
+		mayExecute(&r, self)
+	}
+	return r
+}
+
+// namedFiles are the documents, of which one is file, and the files that they name.
+func namedFiles(c *config.Config, file string) []string {
+	b := c.Bootstrap
 	named := []string{file, filepath.Join(filepath.Dir(file), config.PolicyFile)}
 	for _, f := range b.TLS.Pairs() {
 		named = append(named, f.Certificate, f.Key)
@@ -82,32 +114,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 			named = append(named, u.KeyFile)
 		}
 	}
-	r := sandbox.Rights{Victims: true}
-	for _, name := range named {
-		if name == "" {
-			continue
-		}
-		r.Read = append(r.Read, sandbox.Beside(name)...)
-	}
-	for _, name := range systemFiles() {
-		if info, err := os.Stat(name); err == nil && !info.IsDir() {
-			r.Read = append(r.Read, sandbox.Beside(name)...)
-			continue
-		}
-		r.Read = append(r.Read, name)
-	}
-	r.Read = append(r.Read, authorities()...)
-	for _, name := range [...]string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
-		r.Read = append(r.Read, filepath.SplitList(os.Getenv(name))...)
-	}
-	r.Write = []string{b.StateDir, b.Body.Dir, b.Spool.Dir, logFolder(b), filepath.Dir(b.Control.Socket)}
-	r.Move = []string{b.Spool.Dir}
-	keyRead, keyWrite := d.vaultRights(file)
-	r.Read, r.Write = append(r.Read, keyRead...), append(r.Write, keyWrite...)
-	if self, err := os.Executable(); err == nil {
-		mayExecute(&r, self)
-	}
-	return r
+	return named
 }
 
 // confine makes our folders and enters the sandbox, before anything is opened for strangers, and tells what the kernel gave.

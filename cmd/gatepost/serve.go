@@ -267,7 +267,7 @@ func (d *daemon) own(ctx context.Context, activated bool) (err error) {
 	})
 	done()
 	extending.Wait()
-	return err
+	return d.resumeRestore(err)
 }
 
 // open makes what the configuration names: store, journal, certificate, scanners, resolver, and the first snapshot.

@@ -77,11 +77,12 @@ var arrows = map[string][]string{
 	"internal/accounts/storetest":   {"internal/access", "internal/accounts"},
 	"internal/alarm":                {"gateway", "internal/hook"},
 	"internal/alarm/storetest":      {"internal/alarm"},
+	"appliance/backup":              {"internal/durable"},
 	"internal/archtest":             {},
 }
 
 // engines know one subject and nothing of Gatepost. What one imports of ours, another leaf, is in arrows.
-var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/update", "internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
+var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/update", "appliance/backup", "internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
@@ -91,6 +92,7 @@ var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/upda
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{
+	"filippo.io/age":                      {"appliance/backup"},
 	"github.com/miekg/dns":                {"internal/dns", "internal/lab/..."},
 	"github.com/redis/go-redis":           {"internal/redis"},
 	"github.com/go-ldap/ldap":             {"internal/ldapdir"},
