@@ -20,7 +20,10 @@ func TestEventSurvives(t *testing.T) { states(t, testEventSurvives) }
 func testEventSurvives(t *testing.T, o Options, settle func(*Log, bool)) {
 	var g ids
 	now := time.Now()
-	l := openLog(t, o)
+	l, node := openLog(t, o), ""
+	if o.Shared != nil {
+		node = o.Shared.Node
+	}
 	events := []*gateway.Event{transaction(&g, now, "ann@sender.example", "bob@one.example"), transaction(&g, now, "", "postmaster"),
 		connection(&g, now, "2001:db8::7", gateway.Drop)}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -31,7 +34,7 @@ func testEventSurvives(t *testing.T, o Options, settle func(*Log, bool)) {
 	settle(l, true)
 	for _, want := range events {
 		s, err := l.Reader().Trace(bounded30(t), want.Record.ID)
-		if err != nil || s.Event == nil || s.Node != "" {
+		if err != nil || s.Event == nil || s.Node != node {
 			t.Fatalf("%s: %v, gaps %v", want.Record.ID, err, s.Gaps)
 		}
 		got := s.Event
