@@ -32,6 +32,7 @@ func (s *State) UnmarshalText(b []byte) error { return parseName(stateNames(), "
 // Row is what the index knows of a message. It is made from the file, and can be made anew at any time.
 type Row struct {
 	ID       gateway.ID     `json:"id"`
+	Node     string         `json:"node,omitempty"` // that keeps it, where nodes show each other what they keep
 	Arrived  time.Time      `json:"arrived"`
 	From     string         `json:"from"`   // reverse-path; "" for the null one
 	Author   string         `json:"author"` // of the field From

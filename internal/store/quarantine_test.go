@@ -13,14 +13,57 @@ import (
 	"gatepost/gateway/quarantine"
 )
 
-// TestQuarantineIndex shows that a message comes back as it was put, that each part of a filter picks what it says and pages,
-// and that a file that is damaged is an empty one.
-func TestQuarantineIndex(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "quarantine.db")
-	q, err := OpenQuarantine(t.Context(), path, nil)
-	if err != nil {
+// sharedKept is an index of one node in a database, with its tables.
+func sharedKept(t *testing.T, o *Shared, node string) *SharedQuarantine {
+	t.Helper()
+	q := must1(NewSharedQuarantine(&Shared{URL: o.URL, Node: node}))
+	t.Cleanup(func() { _ = q.Close() })
+	if err := q.Ready(bounded30(t)); err != nil {
 		t.Fatal(err)
 	}
+	return q
+}
+
+// TestQuarantineIndex shows, of an index in a file and of one in a real PostgreSQL that other nodes share, that a message comes back as
+// it was put, and that each part of a filter picks what it says and pages.
+func TestQuarantineIndex(t *testing.T) {
+	t.Run("file", func(t *testing.T) {
+		q := must1(OpenQuarantine(t.Context(), filepath.Join(t.TempDir(), "quarantine.db"), nil))
+		defer q.Close()
+		testIndex(t, q)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		o := sharedLog(t)
+		other := sharedKept(t, o, "mx2")
+		for _, id := range []gateway.ID{50, 100, 103} { // two of the same numbers
+			if err := other.Put(t.Context(), &quarantine.Row{ID: id, From: "bounce3@sender.example", Key: "other", Stored: 1000, Keep: time.Millisecond, Arrived: time.UnixMilli(1),
+				Rcpts: []quarantine.RowRcpt{{Address: "bob@served.example", Same: fmt.Sprintf("%032x", 3)}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		testIndex(t, sharedKept(t, o, "mx1"))
+		rows, err := other.Find(t.Context(), &quarantine.Filter{})
+		if err != nil || len(rows) != 3 || len(rows[1].Rcpts) != 1 || rows[1].Rcpts[0].Address != "bob@served.example" {
+			t.Errorf("what another node has: %+v, %v", rows, err)
+		}
+	})
+}
+
+// TestQuarantineDamage shows that a file that is damaged is an empty one.
+func TestQuarantineDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "quarantine.db")
+	if err := os.WriteFile(path, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	q := must1(OpenQuarantine(t.Context(), path, nil))
+	defer q.Close()
+	if rows, err := q.Find(t.Context(), &quarantine.Filter{}); err != nil || len(rows) != 0 {
+		t.Errorf("after damage: %v, %v", rows, err)
+	}
+}
+
+// testIndex is that test of one index.
+func testIndex(t *testing.T, q quarantine.Index) {
 	at := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
 	var all []quarantine.Row
 	for i := range 6 {
@@ -76,6 +119,7 @@ func TestQuarantineIndex(t *testing.T) {
 		var got []string
 		for i := range rows {
 			got = append(got, fmt.Sprint(uint64(rows[i].ID)))
+			rows[i].Node = ""
 			if want := all[rows[i].ID-100]; !reflect.DeepEqual(rows[i], want) {
 				t.Errorf("%s: %+v\nwant %+v", what, rows[i], want)
 			}
@@ -108,18 +152,5 @@ func TestQuarantineIndex(t *testing.T) {
 	known := map[gateway.ID][2]int64{}
 	if err := q.Known(t.Context(), func(id gateway.ID, seq, stored int64) { known[id] = [2]int64{seq, stored} }); err != nil || len(known) != 4 || known[105] != [2]int64{5, 25} {
 		t.Errorf("known: %v, %v", known, err)
-	}
-	if err := q.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if q, err = OpenQuarantine(t.Context(), path, nil); err != nil {
-		t.Fatal(err)
-	}
-	defer q.Close()
-	if rows, err := q.Find(t.Context(), &quarantine.Filter{}); err != nil || len(rows) != 0 {
-		t.Errorf("after damage: %v, %v", rows, err)
 	}
 }
