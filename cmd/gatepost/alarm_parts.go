@@ -219,6 +219,8 @@ func partAdvice(name string) string {
 		return "gatepost queue list shows what waits and why; docs/spool.md"
 	case "dead letters":
 		return "gatepost queue list --state dead"
+	case "quarantine_index":
+		return "look at the PostgreSQL of [store]; nothing has to be done here once it is well"
 	case "quarantine":
 		return "gatepost quarantine list; docs/quarantine.md tells what each state asks for"
 	case "certificates", "acme":

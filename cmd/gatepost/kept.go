@@ -23,7 +23,7 @@ func (d *daemon) theVault() (*quarantine.Vault, error) {
 
 // keptOperations are what can be asked of the quarantine.
 func (d *daemon) keptOperations() []control.Operation {
-	return (&kept.Desk{Vault: d.theVault, Digests: d.tellDigests, Address: routing.Address, Told: func(did, key, by string) {
+	return (&kept.Desk{Vault: d.theVault, Digests: d.tellDigests, Address: routing.Address, Shared: d.others, Node: d.bootstrap.NodeName(), Console: d.consoleOf, Told: func(did, key, by string) {
 		attrs := []slog.Attr{slog.String("did", did)}
 		if key != "" {
 			attrs = append(attrs, slog.String("key", key))

@@ -27,7 +27,7 @@ func sharedLog(b *config.Bootstrap, log *slog.Logger) (*store.Shared, error) {
 	return &store.Shared{URL: b.Store.Log, Password: password, Insecure: b.Store.Insecure, Node: b.NodeName()}, nil
 }
 
-// openLog begins to write the message log. Where nodes share it, references tell them apart: those of one never are those of another,
+// openLog begins to write the message log. Where nodes share it, or show each other what they keep, references tell them apart: those of one never are those of another,
 // unless two of at most 255 names come to the same number, which costs nothing but that a reference may then lead to either.
 func (d *daemon) openLog() error {
 	b := d.bootstrap
@@ -35,8 +35,8 @@ func (d *daemon) openLog() error {
 	if err != nil {
 		return err
 	}
-	if shared != nil {
-		d.ids.Node = nodeNumber(shared.Node)
+	if shared != nil || b.Store.Quarantine {
+		d.ids.Node = nodeNumber(b.NodeName())
 	}
 	d.store, err = store.Open(store.Options{Dir: logFolder(b), Days: int(b.Log.Keep / (24 * time.Hour)), MaxBytes: int64(b.Log.KeepBytes), Queue: b.Log.Queue, Log: d.log, Shared: shared})
 	return err

@@ -20,7 +20,7 @@ import (
 // nodeDesk tells how this node is, and of others.
 func (d *daemon) nodeDesk() *nodes.Desk {
 	return d.nodes.get(func() *nodes.Desk {
-		return &nodes.Desk{Here: d.here, Log: d.log, Store: d.nodeStore, Shared: func() bool { return d.data != nil && d.data.Shared() }}
+		return &nodes.Desk{Here: d.here, Log: d.log, Store: d.nodeStore, Removed: d.nodeRemoved, Shared: func() bool { return d.data != nil && d.data.Shared() }}
 	})
 }
 
@@ -49,7 +49,7 @@ func (d *daemon) nodeOperations() []control.Operation {
 // here is how this node is. It asks nobody.
 func (d *daemon) here() api.Node {
 	b, c := d.now.Load(), d.document.Load()
-	n := api.Node{Name: d.bootstrap.NodeName(), Version: version, Since: d.started, Mode: b.snapshot.Policy.Mode.String(), Policy: c.PolicyVersion, Listeners: d.where.Listeners,
+	n := api.Node{Name: d.bootstrap.NodeName(), Version: version, Since: d.started, Mode: b.snapshot.Policy.Mode.String(), Policy: c.PolicyVersion, Listeners: d.where.Listeners, Console: d.where.Console,
 		Sessions: d.server.Sessions(), Stressed: d.server.Stressed(), Memory: d.resources.Pressure(), Load: loadAverage(), Queue: d.spoolTotals().Messages, Drain: d.drained.Load()}
 	n.Number, _ = d.versions.InForce()
 	for _, p := range d.readiness() {

@@ -191,6 +191,9 @@ func (d *daemon) quarantinePart() privacy.Part {
 			n++
 			return d.vault.Delete(ctx, r.ID, copies, byPrivacy)
 		})
+		if err == nil && n > 0 {
+			err = d.settleKept(ctx)
+		}
 		return n, err
 	}}
 }

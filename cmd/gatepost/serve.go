@@ -81,7 +81,7 @@ type daemon struct {
 	spoolCounts  spoolCounts
 	spoolCounted counted
 	vault        *quarantine.Vault // nil where it cannot be opened
-	vaultIndex   *store.Quarantine // nil as well
+	kept         keptIndexes       // of the vault
 	vaultError   string            // why
 	vaultCounted vaultCounted
 	digests      digests

@@ -142,9 +142,7 @@ func (d *daemon) close() error {
 	if d.digests.file != nil {
 		closing("digests", d.digests.file.Close)
 	}
-	if d.vaultIndex != nil {
-		closing("quarantine", d.vaultIndex.Close)
-	}
+	closing("quarantine", d.kept.close)
 	closing("ledger", d.ledger.Close)
 	if d.rcptFile != nil {
 		closing("memory of recipients", d.rcptFile.Close)

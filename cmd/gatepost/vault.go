@@ -17,7 +17,6 @@ import (
 	"gatepost/gateway/quarantine"
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
-	"gatepost/internal/store"
 )
 
 // vaultFolder is where quarantined mail lies.
@@ -48,7 +47,7 @@ func (d *daemon) tryVault() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), memoryTime)
 	defer cancel()
-	index, err := store.OpenQuarantine(ctx, filepath.Join(b.StateDir, "quarantine.db"), d.log)
+	index, err := d.openIndex(ctx, b)
 	if err != nil {
 		return err
 	}
@@ -57,9 +56,9 @@ func (d *daemon) tryVault() error {
 		Spool: d.spoolPort(), Spools: func(route string) bool { return d.now.Load().snapshot.Spools[route] },
 		Scan: d.scanAgain, Teacher: teacher{d.document.Load, d.parts}, IDs: d.ids, Hostname: b.Hostname, Told: d.vaultTold})
 	if err != nil {
-		return errors.Join(err, index.Close())
+		return errors.Join(err, d.kept.close())
 	}
-	d.vault, d.vaultIndex = v, index
+	d.vault = v
 	return nil
 }
 
@@ -69,11 +68,14 @@ func vaultTuning(c *config.Config) quarantine.Tuning {
 	return quarantine.Tuning{Keep: q.Keep, KeepOf: map[quarantine.Class]time.Duration{quarantine.Malware: q.KeepMalware}, MaxSize: int64(q.MaxSize)}
 }
 
-// runVault tends the quarantine.
+// runVault tends the quarantine, and tells other nodes of it.
 func (d *daemon) runVault(ctx context.Context) {
+	var beside sync.WaitGroup
+	d.runShared(ctx, &beside)
 	if d.vault != nil {
 		d.vault.Run(ctx)
 	}
+	beside.Wait()
 }
 
 // runLessons has engines learn from what people do with mail in quarantine.
@@ -193,6 +195,7 @@ func (d *daemon) vaultStatus() quarantine.Status {
 func (d *daemon) vaultInstruments(m *journal.Metrics) {
 	d.journal.Health().Watch("quarantine", d.vaultHealth)
 	d.digestInstruments(m)
+	d.sharedKeptInstruments(m)
 	d.portalInstruments(m)
 	byClass := func(number func(s quarantine.Sums) float64) func() []journal.Series {
 		return func() (out []journal.Series) {

@@ -21,6 +21,7 @@ type Node struct {
 	Number    int64             `json:"policy_version"` // 0: a file
 	Mode      string            `json:"mode"`
 	Listeners map[string]string `json:"listeners,omitempty"`
+	Console   []string          `json:"console,omitempty"` // where its console listens
 	Sessions  int               `json:"sessions"`
 	Stressed  bool              `json:"stressed,omitempty"` // it sheds load
 	Memory    float64           `json:"memory_pressure"`    // share of the memory in use, 0 to 1

@@ -30,7 +30,9 @@ type KeptAsk struct {
 type KeptList struct {
 	Messages []quarantine.Row   `json:"messages"`
 	Next     string             `json:"next,omitempty"`
-	Status   *quarantine.Status `json:"status,omitempty"` // of all of the quarantine; nil for whoever sees some domains only
+	Node     string             `json:"node,omitempty"`    // that answers, where nodes list what others keep as well; each message has its own
+	Trouble  string             `json:"trouble,omitempty"` // why only what that node keeps is listed
+	Status   *quarantine.Status `json:"status,omitempty"`  // of all of the quarantine; nil for whoever sees some domains only
 }
 
 // KeptID names a message in quarantine.

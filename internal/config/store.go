@@ -15,7 +15,8 @@ type Store struct {
 	PasswordFile    string `toml:"password_file" format:"path" example:"/etc/gatepost/postgres.password" doc:"The file whose first line is the password of the user in url. It is read at the start."`
 	Log             string `toml:"log" max:"1000" example:"postgres://gatepost@db.example.org/gatepost?sslmode=verify-full" doc:"A PostgreSQL that keeps the message log, for several nodes, written as url is; it may be the same database. Empty: a file a day in the state folder. Mail does not wait for it: events wait in memory while it is away, and are counted once there is no room."`
 	LogPasswordFile string `toml:"log_password_file" format:"path" example:"/etc/gatepost/postgres-log.password" doc:"The file whose first line is the password of the user in log. Empty: that of password_file."`
-	Node            string `toml:"node" format:"word" max:"64" example:"mx1" doc:"The name of this node among those that share control data or a message log: of nodes, alarms, the audit log and each event. Nodes need different ones. Empty: hostname."`
+	Quarantine      bool   `toml:"quarantine" doc:"Nodes show each other in the PostgreSQL of url which mail they keep in quarantine, so that each lists that of all. The mail itself stays with its node, and mail waits for no server."`
+	Node            string `toml:"node" format:"word" max:"64" example:"mx1" doc:"The name of this node among those that share control data or a message log: of nodes, of mail in quarantine, alarms, the audit log and each event. Nodes need different ones. Empty: hostname."`
 	Insecure        bool   `toml:"insecure" doc:"A PostgreSQL that is not on this machine may be spoken to in clear, or without looking at its certificate."`
 }
 
@@ -61,6 +62,9 @@ func (s *Store) Validate(report func(key, message, instead string)) {
 		s.place("url", "password_file", s.URL, report)
 	} else if s.PasswordFile != "" && s.Log == "" {
 		report("password_file", "there is no PostgreSQL without url", storeExample+" as url")
+	}
+	if s.Quarantine && !s.Used() {
+		report("quarantine", "there is no PostgreSQL without url", storeExample+" as url")
 	}
 	if s.Log != "" {
 		s.place("log", "log_password_file", s.Log, report)

@@ -40,6 +40,8 @@ type Desk struct {
 	// Shared reports whether other nodes may have the same store.
 	Shared func() bool
 	Log    *slog.Logger
+	// Removed is told of a node that was taken out, so that what others were told by it goes as well; nil: nobody.
+	Removed func(ctx context.Context, name string) error
 
 	ahead atomic.Pointer[int64] // microseconds of our clock before the store's, at the last beat
 }
@@ -132,6 +134,10 @@ func nodeOf(row admin.Node) api.Node {
 		listeners[gateway.CleanText(name, 100)] = gateway.CleanText(at, 100)
 	}
 	n.Listeners = listeners
+	n.Console = n.Console[:min(len(n.Console), 20)]
+	for i := range n.Console {
+		n.Console[i] = gateway.CleanText(n.Console[i], 100)
+	}
 	n.Parts = n.Parts[:min(len(n.Parts), 100)]
 	for i := range n.Parts {
 		p := &n.Parts[i]
@@ -152,5 +158,26 @@ func (d *Desk) remove(ctx context.Context, in *api.NodeName) (*api.Nodes, error)
 		return nil, err
 	}
 	control.Changed(ctx, control.Change{Object: "node " + in.Name, Before: map[string]string{"name": in.Name}})
-	return d.list(ctx, nil)
+	out, err := d.list(ctx, nil)
+	if err == nil && d.Removed != nil {
+		if bad := d.Removed(ctx, in.Name); bad != nil {
+			d.Log.Warn("nodes: what a node that was removed kept is still listed", "node", in.Name, "error", bad)
+			out.Trouble = "it was removed, but what it kept in quarantine is still listed: PostgreSQL did not take that out"
+		}
+	}
+	return out, err
+}
+
+// Consoles are the addresses at which another node said that its console listens; none where nobody knows.
+func (d *Desk) Consoles(ctx context.Context, name string) []string {
+	all, err := d.Store().List(ctx)
+	if err != nil {
+		return nil
+	}
+	for _, row := range all {
+		if row.Name == name {
+			return nodeOf(row).Console
+		}
+	}
+	return nil
 }

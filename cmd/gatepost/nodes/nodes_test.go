@@ -107,7 +107,9 @@ func TestNodes(t *testing.T) {
 		t.Errorf("%d %d %d %d", a, b, c, e)
 	}
 	told = nil
-	if code := remove(access.Operator, "mx3"); code != 0 || s.removed != "mx3" || len(told) != 1 || told[0].Change.Object != "node mx3" {
+	lists := ""
+	d.Removed = func(_ context.Context, name string) error { lists = name; return nil }
+	if code := remove(access.Operator, "mx3"); code != 0 || s.removed != "mx3" || lists != "mx3" || len(told) != 1 || told[0].Change.Object != "node mx3" {
 		t.Errorf("%d, removed %q, audited %+v", code, s.removed, told)
 	}
 	s.err = errors.New("away")

@@ -15,7 +15,7 @@ import (
 )
 
 // each does something to messages, one after the other, and tells what became of each.
-func each(ctx context.Context, ids []gateway.ID, do func(id gateway.ID, done *api.KeptDone) error) (*api.KeptChanged, error) {
+func (d *Desk) each(ctx context.Context, ids []gateway.ID, do func(id gateway.ID, done *api.KeptDone) error) (*api.KeptChanged, error) {
 	if len(ids) > keptAtOnce {
 		return nil, bad("ids", "at most %d at once", keptAtOnce)
 	}
@@ -28,7 +28,7 @@ func each(ctx context.Context, ids []gateway.ID, do func(id gateway.ID, done *ap
 	for _, id := range ids {
 		done := api.KeptDone{ID: id}
 		if err := do(id, &done); err != nil {
-			done.Error = gateway.CleanText(fault(err).Error(), 400)
+			done.Error = gateway.CleanText(d.failed(ctx, id, err).Error(), 400)
 		}
 		out.Messages = append(out.Messages, done)
 	}
@@ -97,10 +97,15 @@ func (d *Desk) release(ctx context.Context, in *api.KeptRelease) (*api.KeptChang
 	if in.Force && actor.Role == access.HelpDesk {
 		return nil, &control.Fault{Status: http.StatusForbidden, Message: "force: a help desk lets no malware go, nor what nobody could look into", Field: "force"}
 	}
-	return each(ctx, in.IDs, func(id gateway.ID, done *api.KeptDone) error {
+	return d.each(ctx, in.IDs, func(id gateway.ID, done *api.KeptDone) error {
 		rcpts, row, err := d.whose(ctx, id, in.Rcpts, func(s quarantine.State) bool { return s == quarantine.Visible })
 		if err != nil {
 			return err
+		}
+		if row == nil {
+			if there := d.elsewhere(ctx, id); there != nil {
+				return there
+			}
 		}
 		if actor.Role == access.HelpDesk && (row == nil || row.Class == quarantine.Malware) {
 			return &control.Fault{Status: http.StatusForbidden, Message: "a help desk lets no malware go", Hint: "ask an operator"}
@@ -116,7 +121,7 @@ func (d *Desk) erase(ctx context.Context, in *api.KeptDelete) (*api.KeptChanged,
 		return nil, err
 	}
 	actor := access.Of(ctx)
-	return each(ctx, in.IDs, func(id gateway.ID, _ *api.KeptDone) error {
+	return d.each(ctx, in.IDs, func(id gateway.ID, _ *api.KeptDone) error {
 		rcpts, _, err := d.whose(ctx, id, in.Rcpts, func(s quarantine.State) bool { return s != quarantine.Deleted })
 		if err != nil {
 			return err
@@ -131,7 +136,7 @@ func (d *Desk) report(ctx context.Context, in *api.KeptReport) (*api.KeptChanged
 		return nil, err
 	}
 	actor := access.Of(ctx)
-	return each(ctx, in.IDs, func(id gateway.ID, done *api.KeptDone) error {
+	return d.each(ctx, in.IDs, func(id gateway.ID, done *api.KeptDone) error {
 		if _, _, err := d.whose(ctx, id, nil, func(quarantine.State) bool { return true }); err != nil {
 			return err
 		}
@@ -150,7 +155,7 @@ func (d *Desk) forward(ctx context.Context, in *api.KeptForward) (*api.KeptChang
 		return nil, err
 	}
 	actor := access.Of(ctx)
-	return each(ctx, in.IDs, func(id gateway.ID, done *api.KeptDone) error {
+	return d.each(ctx, in.IDs, func(id gateway.ID, done *api.KeptDone) error {
 		if _, _, err := d.whose(ctx, id, nil, func(quarantine.State) bool { return true }); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -89,7 +90,8 @@ func all(ctx context.Context, e cli.Env, f *cli.Flags, v url.Values, most int) (
 		if err != nil {
 			return nil, err
 		}
-		out.Messages, out.Next, out.Status = append(out.Messages, page.Messages...), page.Next, page.Status
+		out.Messages, out.Next, out.Status, out.Node = append(out.Messages, page.Messages...), page.Next, page.Status, page.Node
+		out.Trouble = cmp.Or(out.Trouble, page.Trouble)
 		if v.Set("cursor", page.Next); page.Next == "" || len(out.Messages) >= most {
 			return out, ctx.Err()
 		}
@@ -122,6 +124,9 @@ func keptListing(ctx context.Context, e cli.Env, args []string) int {
 	if list.Next != "" {
 		fmt.Fprintf(e.Err, "there are more: --before %s, a larger --limit, or another filter\n", list.Next)
 	}
+	if list.Trouble != "" {
+		fmt.Fprintln(e.Err, list.Trouble)
+	}
 	s := list.Status
 	if s == nil {
 		return cli.Done
@@ -148,8 +153,12 @@ func printKept(w io.Writer, list []quarantine.Row) {
 		case why == "":
 			why = fmt.Sprintf("%.1f points", r.Score)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t<%s> -> %s\t%s\t%s\n", cli.Stamp(r.Arrived), r.ID, r.Class, stateOf(r), r.Size, gateway.CleanText(r.From, 100), rcptsOf(r),
-			gateway.CleanText(why, 100), cli.Shown(r.Subject, 60))
+		at := ""
+		if r.Node != "" {
+			at = ", at " + cli.Shown(r.Node, 64)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t<%s> -> %s\t%s\t%s%s\n", cli.Stamp(r.Arrived), r.ID, r.Class, stateOf(r), r.Size, gateway.CleanText(r.From, 100), rcptsOf(r),
+			gateway.CleanText(why, 100), cli.Shown(r.Subject, 60), at)
 	}
 	t.Flush()
 }

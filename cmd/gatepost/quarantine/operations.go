@@ -35,6 +35,12 @@ type Desk struct {
 	Digests func(ctx context.Context, rcpt string, send bool) ([]digest.Told, error)
 	// Told is told what was done to the vault itself, with which key, and by whom.
 	Told func(did, key, by string)
+	// Shared is what other nodes keep; nil, or what it returns: each node shows its own only.
+	Shared func() Others
+	// Node is the name of this one.
+	Node string
+	// Console tells where the console of another node is; "": nobody knows.
+	Console func(ctx context.Context, node string) string
 	// Address reads an address that mail can go to.
 	Address func(text string) (gateway.Address, error)
 }
@@ -172,6 +178,7 @@ func (d *Desk) list(ctx context.Context, in *api.KeptAsk) (*api.KeptList, error)
 		return nil, err
 	}
 	out := &api.KeptList{Messages: []quarantine.Row{}}
+	rows, out.Node, out.Trouble = d.withOthers(ctx, f, rows)
 	if len(rows) > in.Limit {
 		rows = rows[:in.Limit]
 		out.Next = rows[in.Limit-1].ID.String()
@@ -207,7 +214,7 @@ func (d *Desk) row(ctx context.Context, id gateway.ID) (*quarantine.Vault, *quar
 		return nil, nil, err
 	}
 	if actor := access.Of(ctx); len(rows) == 0 || !boundRow(&actor, &rows[0]) {
-		return nil, nil, fault(fmt.Errorf("%s: %w", id, quarantine.ErrNone))
+		return nil, nil, d.failed(ctx, id, fmt.Errorf("%s: %w", id, quarantine.ErrNone))
 	}
 	return v, &rows[0], nil
 }
@@ -230,7 +237,7 @@ func (d *Desk) look(ctx context.Context, text string, most int64) (*quarantine.L
 	}
 	l, err := v.Look(ctx, id, gateway.CleanText(actor.Name, 64), most)
 	if err != nil {
-		return nil, fault(err)
+		return nil, d.failed(ctx, id, err)
 	}
 	if actor.Everywhere() {
 		return l, nil

@@ -118,14 +118,16 @@ func TestPolicyVersions(t *testing.T) {
 }
 
 // TestPolicyNodes: nodes with one PostgreSQL have the same version in force, whichever published it; one that starts while the server is
-// away starts with what was published last. What one wrote into the log that they share the other tells of, also after the server was away.
+// away starts with what was published last. What one wrote into the log that they share the other tells of, and what one keeps in quarantine
+// the other lists, also after the server was away.
 func TestPolicyNodes(t *testing.T) {
 	t.Parallel()
 	p := labtest.Postgres(t)
 	url, err := p.Database(labtest.Context(t), "policy")
 	must(t, err)
 	node := func(name string) setup {
-		return setup{clamav: "off", spamd: "off", bootstrap: fmt.Sprintf("[store]\nurl = %q\nlog = %q\nnode = %q\n", url, url, name)}
+		return setup{clamav: "off", spamd: "off", bootstrap: fmt.Sprintf("[store]\nurl = %q\nlog = %q\nquarantine = true\nnode = %q\n", url, url, name),
+			policy: noGreylist + "[[rule]]\nname = \"large\"\naction = \"quarantine\"\nwhen = \"size > 5000\"\n"}
 	}
 	a, b := begin(t, node("mx1")), begin(t, node("mx2"))
 	told := func(from string) {
@@ -139,7 +141,33 @@ func TestPolicyNodes(t *testing.T) {
 		b.awaitCommand(t, `"node":"mx1"`, "trace", "--json", anyRef.FindString(r.last()))
 		b.awaitCommand(t, ", at mx1", "log", "search", "--from", from)
 	}
+	kept := func(from string) (ref string) {
+		t.Helper()
+		r := a.hello(t).deliverFrom(from, "bob@served.test", strings.Repeat("much of it\r\n", 1000))
+		if !strings.HasPrefix(r.last(), "250") {
+			t.Fatalf("mail: %q", r.last())
+		}
+		return anyRef.FindString(r.last())
+	}
 	told("before@example.org")
+	ref := kept("kept@example.org")
+	b.awaitCommand(t, ", at mx1", "quarantine", "list", "--from", "kept@example.org")
+	if _, said := b.command(t, 1, "quarantine", "show", ref); !strings.Contains(said, ref+" is kept by the node mx1, and this is mx2") {
+		t.Errorf("what another node keeps: %s", said)
+	}
+	if _, said := b.command(t, 1, "quarantine", "release", ref); !strings.Contains(said, "kept by the node mx1") {
+		t.Errorf("what another node keeps: %s", said)
+	}
+	a.command(t, 0, "quarantine", "delete", ref)
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(20 * time.Millisecond) {
+		_, said, code, err := b.daemon.Command(t.Context(), "quarantine", "show", ref)
+		if err == nil && code == 1 && strings.Contains(said, "not in quarantine") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("what another node erased: %v %s", err, said)
+		}
+	}
 	a.awaitMetric(t, "gatepost_control_data_up", 1)
 	b.awaitMetric(t, "gatepost_control_data_up", 1)
 	a.command(t, 0, "policy", "apply", a.document(t, a.greets("two")))
@@ -160,7 +188,13 @@ func TestPolicyNodes(t *testing.T) {
 	if r := a.hello(t).deliverFrom("meanwhile@example.org", "bob@served.test", "mail goes on"); !strings.HasPrefix(r.last(), "250") {
 		t.Errorf("mail: %q", r.last())
 	}
+	ref = kept("away@example.org")
+	a.command(t, 0, "quarantine", "show", ref)
+	if out, said := a.command(t, 0, "quarantine", "list"); !strings.Contains(out, ref) || !strings.Contains(said, "only what this node keeps is listed") {
+		t.Errorf("without a store: %s%s", out, said)
+	}
 	must(t, p.Restart(labtest.Context(t)))
+	b.awaitCommand(t, ref, "quarantine", "list")
 	b.awaitCommand(t, `"node":"mx1"`, "log", "search", "--json", "--from", "meanwhile@example.org")
 	told("after@example.org")
 	for deadline := time.Now().Add(clientTime); ; time.Sleep(50 * time.Millisecond) { // connections from before are broken
