@@ -20,6 +20,9 @@ import (
 // maxFile is how large a file of the configuration may be that is kept, in octets.
 const maxFile = 64 << 20
 
+// maxFiles is how many files a folder of the configuration may have.
+const maxFiles = 1000
+
 // snapshot is what stands in snapshot.json, which is written last: without it the files beside it are no snapshot.
 type snapshot struct {
 	Version bundle.Version    `json:"version"`
@@ -62,7 +65,11 @@ func (m *Machine) Snapshot() error {
 			return err
 		}
 		defer root.Close()
-		for _, name := range m.Files {
+		names, err := m.files(root)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
 			text, err := readPlain(root, name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
@@ -87,6 +94,30 @@ func (m *Machine) Snapshot() error {
 		return err
 	}
 	return m.os().Sync(dir)
+}
+
+// files are the names of all files, of folders too.
+func (m *Machine) files(root *os.Root) (out []string, err error) {
+	for _, name := range m.Files {
+		folder, all := strings.CutSuffix(name, "/")
+		if !all {
+			out = append(out, name)
+			continue
+		}
+		entries, err := fs.ReadDir(root.FS(), folder)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if len(entries) > maxFiles {
+			return nil, fmt.Errorf("%s: it has %d files; at most %d are kept", name, len(entries), maxFiles)
+		}
+		for _, e := range entries {
+			if e.Type().IsRegular() && !strings.HasSuffix(e.Name(), durable.Half) {
+				out = append(out, folder+"/"+e.Name())
+			}
+		}
+	}
+	return out, nil
 }
 
 func sum(text []byte) string {

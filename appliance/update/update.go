@@ -33,7 +33,7 @@ type Machine struct {
 	Work    string // a folder of root's own on the data partition, which is there
 	Keys    []minisign.PublicKey
 	Config  string   // the folder of what a version is configured by
-	Files   []string // of it, by their paths below it; those that are missing are left out
+	Files   []string // of it, by their paths below it; of a folder, whose name ends in /, its plain files. Those that are missing are left out
 
 	disk disk // nil: the real one
 }

@@ -142,7 +142,7 @@ func system(t *testing.T) (root string, find func() *Machine) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Config, m.Files = filepath.Join(root, "var/lib/gatepost"), []string{"gatepost.toml", "conf/policy.toml", "none.toml"}
+		m.Config, m.Files = filepath.Join(root, "var/lib/gatepost"), []string{"gatepost.toml", "conf/", "none.toml", "none/"}
 		return m
 	}
 }

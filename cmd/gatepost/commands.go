@@ -22,6 +22,7 @@ import (
 	nexthop "gatepost/cmd/gatepost/route"
 	"gatepost/cmd/gatepost/shadow"
 	"gatepost/cmd/gatepost/strangers"
+	"gatepost/cmd/gatepost/updates"
 	"gatepost/cmd/gatepost/whatif"
 	"gatepost/internal/cli"
 )
@@ -90,6 +91,7 @@ func groups() []cli.Group {
 		{Title: "Who did what (the audit log)", Commands: auditing.Commands()},
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
+		{Title: "The appliance: its versions", Commands: updates.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
 		{Title: "The appliance", Commands: firewall.Commands()},
 		{Title: "Backups", Commands: backupShop().Commands()},

@@ -38,6 +38,7 @@ func (d *daemon) operations() []control.Operation {
 		d.linkOperations(),
 		d.recordOperations(),
 		d.settingsOperations(),
+		d.updateOperations(),
 	)
 }
 

@@ -32,6 +32,7 @@ const (
 	UsersChange      Right = "users.change"      //
 	AuditRead        Right = "audit.read"        //
 	PrivacyChange    Right = "privacy.change"    // export or erase what is kept of a person
+	ApplianceChange  Right = "appliance.change"  // update the appliance, go back, restart it
 	Own              Right = "own"               // of oneself: password, codes, sessions; every user has it
 )
 
@@ -39,7 +40,7 @@ const (
 func Rights() []Right {
 	return []Right{StatusRead, LogRead, QuarantineRead, QuarantineView, QuarantineChange, QueueRead, QueueChange, ListsRead, ListsChange,
 		SendersRead, SendersChange, PolicyRead, PolicyDraft, PolicyPublish, ReportsRead, SystemRead, SystemChange, AlarmsRead, AlarmsChange,
-		BypassChange, UsersRead, UsersChange, AuditRead, PrivacyChange, Own}
+		BypassChange, UsersRead, UsersChange, AuditRead, PrivacyChange, ApplianceChange, Own}
 }
 
 // Known reports whether it is one of Rights.
@@ -61,7 +62,7 @@ type Role string
 // The roles.
 const (
 	Owner             Role = "owner"              // everything
-	Operator          Role = "operator"           // everything but users, privacy and the audit log
+	Operator          Role = "operator"           // everything but users, privacy, the audit log and the version of the appliance
 	DomainAdmin       Role = "domain-admin"       // mail, quarantine and lists
 	QuarantineManager Role = "quarantine-manager" // quarantine, and the log to judge by
 	HelpDesk          Role = "help-desk"          // finds and explains, and releases what is no malware
@@ -85,7 +86,7 @@ func (r Role) Has(right Right) bool {
 	case Owner:
 		return right.Known()
 	case Operator:
-		return right.Known() && !slices.Contains([]Right{UsersRead, UsersChange, AuditRead, PrivacyChange}, right)
+		return right.Known() && !slices.Contains([]Right{UsersRead, UsersChange, AuditRead, PrivacyChange, ApplianceChange}, right)
 	case DomainAdmin:
 		return slices.Contains([]Right{LogRead, QuarantineRead, QuarantineView, QuarantineChange, QueueRead, ListsRead, ListsChange, SendersRead, ReportsRead}, right)
 	case QuarantineManager:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,21 +17,43 @@ import (
 
 // Call asks an operation of the daemon whose socket the configuration names, or of another's API.
 func Call[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation, in *In) (*Out, error) {
-	client := e.Remote
-	if client == nil {
-		b, problems := config.LoadBootstrap(f.Config)
-		if b == nil {
-			Tell(e, problems)
-			return nil, problems.Err()
-		}
-		client = control.NewClient(b.Control.Socket)
-		client.By = By()
+	client, err := clientOf(e, f)
+	if err != nil {
+		return nil, err
 	}
 	o, out := control.Asking[In](o), new(Out)
 	if err := client.Ask(ctx, &o, in, out); err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// Upload is Call of an operation that takes an upload.
+func Upload[Out, In any](ctx context.Context, e Env, f *Flags, o control.Operation, in *In, body io.Reader) (*Out, error) {
+	client, err := clientOf(e, f)
+	if err != nil {
+		return nil, err
+	}
+	o, out := control.Asking[In](o), new(Out)
+	if err := client.Upload(ctx, &o, in, body, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// clientOf is that of another's API, or of the daemon here.
+func clientOf(e Env, f *Flags) (*control.Client, error) {
+	if e.Remote != nil {
+		return e.Remote, nil
+	}
+	b, problems := config.LoadBootstrap(f.Config)
+	if b == nil {
+		Tell(e, problems)
+		return nil, problems.Err()
+	}
+	client := control.NewClient(b.Control.Socket)
+	client.By = By()
+	return client, nil
 }
 
 // List is Call of an operation that answers a list.

@@ -79,7 +79,7 @@ func NewRemote(r Remote) (*Client, error) {
 // send sends a request, and reads the reply into out. The error is ErrNotRunning when nobody answers, a *Fault when the daemon
 // says no, os.ErrPermission when the socket is another user's.
 func (c *Client) send(ctx context.Context, r *Request, out any) error {
-	var body io.Reader
+	body := r.Raw
 	if r.Body != nil {
 		from, to := io.Pipe()
 		go func() { to.CloseWithError(json.NewEncoder(to).Encode(r.Body)) }()
@@ -94,6 +94,9 @@ func (c *Client) send(ctx context.Context, r *Request, out any) error {
 	}
 	if r.Body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.Raw != nil {
+		req.Header.Set("Content-Type", "application/octet-stream")
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)

@@ -96,6 +96,9 @@ func (x *schemas) operation(o *Operation) Document {
 		}
 		d["requestBody"] = Document{"content": Document{"application/json": Document{"schema": schema}}}
 	}
+	if o.Upload {
+		d["requestBody"] = Document{"required": true, "content": Document{"application/octet-stream": Document{"schema": Document{}}}}
+	}
 	return d
 }
 

@@ -22,6 +22,7 @@ type Operation struct {
 	Right  access.Right
 	Shows  bool          // it shows what is in mail or in keys: audited although nothing changes
 	Body   int64         // octets that it takes; 0: a megabyte
+	Upload bool          // its body is octets and no JSON: DefineUpload
 	In     reflect.Type  // a struct; see Define
 	Out    reflect.Type  // what is sent as JSON; a File is sent as it is; nil of a stream
 	Time   time.Duration // that it may take; 0: a minute

@@ -36,7 +36,7 @@ func (o *Operation) Fields() []Field { return o.fields }
 func (o *Operation) takes(t reflect.Type) {
 	o.In = t
 	if t.Kind() == reflect.Struct { // else Validate says so
-		o.fields = fieldsOf(t, o.Changes() && o.Method != http.MethodDelete)
+		o.fields = fieldsOf(t, o.Changes() && o.Method != http.MethodDelete && !o.Upload)
 	}
 }
 

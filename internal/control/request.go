@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -17,7 +18,8 @@ type Request struct {
 	Method string
 	Path   string // below the root of whoever serves it, with the query
 	Header http.Header
-	Body   any // goes as JSON; nil for none
+	Body   any       // goes as JSON; nil for none
+	Raw    io.Reader // goes as it is, in place of Body
 }
 
 // Asking is the operation for whoever asks it of a daemon, and has no function for it.

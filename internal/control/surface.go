@@ -67,7 +67,15 @@ func (s *Surface) serve(w http.ResponseWriter, r *http.Request, o *Operation) {
 		s.serveStream(w, r, o, in)
 		return
 	}
+	over := func() {}
+	if o.Upload {
+		if r, over, err = o.receive(w, r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
 	out, err := s.run(r.Context(), o, in)
+	over()
 	if err != nil {
 		s.fail(w, r, err)
 		return
