@@ -10,6 +10,7 @@ import (
 	examination "gatepost/cmd/gatepost/doctor"
 	"gatepost/cmd/gatepost/entries"
 	"gatepost/cmd/gatepost/firewall"
+	"gatepost/cmd/gatepost/gate"
 	"gatepost/cmd/gatepost/links"
 	"gatepost/cmd/gatepost/nodes"
 	"gatepost/cmd/gatepost/policy"
@@ -91,9 +92,8 @@ func groups() []cli.Group {
 		{Title: "Who did what (the audit log)", Commands: auditing.Commands()},
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
-		{Title: "The appliance: its versions", Commands: updates.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
-		{Title: "The appliance", Commands: firewall.Commands()},
+		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), gate.Commands(), firewall.Commands())},
 		{Title: "Backups", Commands: backupShop().Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},

@@ -18,7 +18,7 @@ func TestUpdateUnits(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := ""
-	for _, name := range []string{"gatepost-update.socket", "gatepost-update@.service", "gatepost-booted.service"} {
+	for _, name := range []string{"gatepost-update.socket", "gatepost-update@.service", "gatepost-booted.service", "gatepost-health.service"} {
 		text, err := os.ReadFile(filepath.Join(unitFolder, name))
 		if err != nil {
 			t.Fatal(err)
@@ -31,8 +31,8 @@ func TestUpdateUnits(t *testing.T) {
 	if !strings.Contains(all, "\nListenStream="+update.Socket+"\n") {
 		t.Errorf("the socket is not %s", update.Socket)
 	}
-	for _, words := range []string{"appliance serve-update", "appliance booted"} {
-		if !strings.Contains(all, "ExecStart=/usr/bin/gatepost "+words+"\n") {
+	for _, words := range []string{"appliance serve-update", "appliance booted", "appliance health"} {
+		if !strings.Contains(all, "ExecStart=/usr/bin/gatepost "+words) {
 			t.Errorf("no unit starts gatepost %s", words)
 		}
 		found := false
@@ -52,12 +52,12 @@ func TestUpdateUnits(t *testing.T) {
 		}
 		return string(out)
 	}
-	for line := range strings.Lines(tool("verify", "--man=no", "./gatepost-update.socket", "./gatepost-update@.service", "./gatepost-booted.service")) {
+	for line := range strings.Lines(tool("verify", "--man=no", "./gatepost-update.socket", "./gatepost-update@.service", "./gatepost-booted.service", "./gatepost-health.service")) {
 		if strings.Contains(line, "gatepost-") { // others are of this machine's own units
 			t.Errorf("systemd says: %s", line)
 		}
 	}
-	for _, unit := range []string{"./gatepost-update@.service", "./gatepost-booted.service"} {
+	for _, unit := range []string{"./gatepost-update@.service", "./gatepost-booted.service", "./gatepost-health.service"} {
 		tool("security", "--offline=yes", "--threshold=15", unit) // tenths: 1.5 of 10, as root
 	}
 }
