@@ -14,13 +14,14 @@ import (
 
 // How the mirror goes about it.
 const (
-	mirrorMost  = 10_000           // messages that wait to be told of, beyond which all are compared
-	mirrorBatch = 100              // messages that one transaction tells of
-	mirrorTime  = 30 * time.Second // that one transaction may take
-	mirrorAgain = time.Second      // until a server that failed is tried again
-	mirrorLook  = 10 * time.Second // until a server that is told nothing is looked at
-	mirrorEnd   = 2 * time.Second  // that the end waits for it
-	mirrorAsk   = 3 * time.Second  // that who lists waits for what others keep
+	mirrorMost  = 10_000                 // messages that wait to be told of, beyond which all are compared
+	mirrorBatch = 100                    // messages that one transaction tells of
+	mirrorTime  = 30 * time.Second       // that one transaction may take
+	mirrorAgain = time.Second            // until a server that failed is tried again
+	mirrorPause = 100 * time.Millisecond // in which changes gather, so that a burst of mail has few transactions beside it
+	mirrorLook  = 10 * time.Second       // until a server that is told nothing is looked at
+	mirrorEnd   = 2 * time.Second        // that the end waits for it
+	mirrorAsk   = 5 * time.Second        // that who lists waits for what others keep
 )
 
 // Mirror is the index of a vault, in the node's own file, and tells a shared one what changes, behind it: no caller waits for that one,
@@ -97,6 +98,10 @@ func (m *Mirror) Run(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		case <-m.heard(wait):
+			select {
+			case <-ctx.Done():
+			case <-time.After(mirrorPause):
+			}
 		}
 	}
 }
