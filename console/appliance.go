@@ -1,0 +1,51 @@
+package console
+
+import (
+	"net/http"
+
+	"gatepost/internal/access"
+	"gatepost/internal/api"
+)
+
+// appliancePages are those of the version of the appliance.
+func (c *Console) appliancePages(mux *http.ServeMux) {
+	c.page(mux, "GET /appliance", access.SystemRead, c.appliancePage)
+	c.page(mux, "POST /appliance/rollback", access.ApplianceChange, c.applianceRollback)
+	c.page(mux, "POST /appliance/restart", access.ApplianceChange, c.applianceRestart)
+}
+
+func (c *Console) appliancePage(w http.ResponseWriter, r *http.Request) {
+	if !c.offers("appliance status") {
+		c.nowhere(w, r)
+		return
+	}
+	got, err := ask[*api.Appliance](c, r, "appliance status", nil)
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	c.show(w, r, http.StatusOK, "appliance", "Appliance", got)
+}
+
+func (c *Console) applianceRollback(w http.ResponseWriter, r *http.Request) {
+	if !c.confirmed(w, r, question{Head: "Go back to the version before?", Text: "It is booted at the next restart, with its settings as they were when this version was applied. This version is not booted again.", Button: "Go back", Danger: true}) {
+		return
+	}
+	got, err := ask[*api.Appliance](c, r, "appliance rollback", nil)
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	c.done(w, r, "/appliance", "Version "+got.Next+" is booted at the next restart.")
+}
+
+func (c *Console) applianceRestart(w http.ResponseWriter, r *http.Request) {
+	if !c.confirmed(w, r, question{Head: "Restart the appliance?", Text: "Sessions are let end first. Senders whose mail is not taken meanwhile try again.", Button: "Restart", Danger: true}) {
+		return
+	}
+	if _, err := ask[*api.Appliance](c, r, "appliance restart", nil); err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	c.done(w, r, "/appliance", "It restarts.")
+}
