@@ -225,6 +225,14 @@ func TestFails(t *testing.T) {
 			}
 		}
 	}
+	other, err := alone(w.plan.State)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(t.Context(), &w.plan, w.lock, w.file); !errors.Is(err, ErrBusy) {
+		t.Errorf("two at once: %v", err)
+	}
+	other.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Create(ctx, &w.plan, w.lock, w.file); !errors.Is(err, context.Canceled) {

@@ -17,6 +17,7 @@ var (
 	ErrKey      = errors.New("backup: this key or passphrase does not open it")
 	ErrNoBackup = errors.New("backup: it is no backup, or it was changed or cut off")
 	ErrNewer    = errors.New("backup: it was made by a later version")
+	ErrBusy     = errors.New("backup: another one is being made now; try again when it is done")
 )
 
 // form is of the archive. One that is higher is not read.

@@ -100,6 +100,11 @@ func Write(ctx context.Context, p *Plan, to Lock, w io.Writer) (*Manifest, error
 	if err != nil {
 		return nil, err
 	}
+	one, err := alone(p.State)
+	if err != nil {
+		return nil, err
+	}
+	defer one.Close()
 	if err := sweep(p.State, scratchPrefix); err != nil {
 		return nil, fmt.Errorf("backup: %w", err)
 	}
@@ -126,6 +131,23 @@ func Write(ctx context.Context, p *Plan, to Lock, w io.Writer) (*Manifest, error
 		return nil, fmt.Errorf("backup: %w", err)
 	}
 	return &out.manifest, nil
+}
+
+// alone waits for nobody: one backup is made at a time. The lock goes with the file.
+func alone(state string) (*os.File, error) {
+	name := filepath.Join(state, ".making-backup")
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("backup: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ErrBusy
+		}
+		return nil, fmt.Errorf("backup: lock: %w", err)
+	}
+	return f, Give(name, state)
 }
 
 // scratchPrefix begins the name of the folder for snapshots.

@@ -53,6 +53,7 @@ func (d *daemon) rights(c *config.Config) sandbox.Rights {
 		r.Read = append(r.Read, filepath.SplitList(os.Getenv(name))...)
 	}
 	r.Write = []string{b.StateDir, b.Body.Dir, b.Spool.Dir, logFolder(b), filepath.Dir(b.Control.Socket)}
+	r.Write = append(r.Write, b.Backup.Folders()...)
 	r.Move = []string{b.Spool.Dir}
 	keyRead, keyWrite := d.vaultRights(file)
 	r.Read, r.Write = append(r.Read, keyRead...), append(r.Write, keyWrite...)
@@ -79,6 +80,7 @@ func namedFiles(c *config.Config, file string) []string {
 	}
 	named = append(named, loginFiles(b)...)
 	named = append(named, b.Store.Files()...)
+	named = append(named, b.Backup.Files()...)
 	named = append(named, b.ICAP.CAFile, b.Rspamd.PasswordFile)
 	for i := range b.Hooks {
 		named = append(named, b.Hooks[i].SecretFile, b.Hooks[i].CAFile)

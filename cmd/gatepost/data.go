@@ -71,6 +71,7 @@ func (d *daemon) sharedInstruments() {
 	d.redisInstruments()
 	d.dataInstruments()
 	d.versionInstruments()
+	d.backupInstruments()
 }
 
 // dataInstruments shows how the control data fares.

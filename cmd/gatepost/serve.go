@@ -363,7 +363,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"memory of next hops", d.keepHops},
 		loop{"mta-sts policies", d.parts.policies.Run},
 		loop{"mta-sts records", d.watchRecords},
-		loop{"alarms", d.runAlarms},
+		loop{"alarms", d.runAlarms}, loop{"backups", d.runBackups},
 	) {
 		running.start(l.name, func() { l.run(ctx) })
 	}

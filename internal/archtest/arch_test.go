@@ -78,11 +78,12 @@ var arrows = map[string][]string{
 	"internal/alarm":                {"gateway", "internal/hook"},
 	"internal/alarm/storetest":      {"internal/alarm"},
 	"appliance/backup":              {"internal/durable"},
+	"appliance/backup/targets":      {"appliance/backup", "internal/durable"},
 	"internal/archtest":             {},
 }
 
 // engines know one subject and nothing of Gatepost. What one imports of ours, another leaf, is in arrows.
-var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/update", "appliance/backup", "internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
+var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/update", "appliance/backup", "appliance/backup/targets", "internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
@@ -106,6 +107,7 @@ var owners = map[string][]string{
 	"github.com/dutchcoders/go-clamd":     {"internal/clamd"},
 	"github.com/pelletier/go-toml":        {"internal/config"},
 	"github.com/pires/go-proxyproto":      {"gateway/smtpd"},
+	"github.com/pkg/sftp":                 {"appliance/backup/targets"},
 	"github.com/prometheus/client_golang": {"gateway/journal"},
 	"modernc.org/sqlite":                  {"internal/store", "internal/store/admin"},
 	"github.com/jackc/pgx":                {"internal/store/..."},

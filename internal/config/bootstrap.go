@@ -41,6 +41,7 @@ type Bootstrap struct {
 	Sandbox      string       `toml:"sandbox" enum:"on,off" default:"on" doc:"Whether the daemon gives up, at its start, every file that it does not need (Landlock), and new privileges. A reload that names another file then needs a restart. Off is told as a warning."`
 	Shutdown     Shutdown     `toml:"shutdown" doc:"How the daemon ends."`
 	Body         Body         `toml:"body" doc:"The buffer of a message while it is received and scanned."`
+	Backup       Backup       `toml:"backup" doc:"When this gateway makes backups of itself, for whom, and where they go (docs/backup.md)."`
 	Spool        Spool        `toml:"spool" doc:"Where mail is kept while its route is down, for routes with when_down = spool in policy.toml. It lies on one disk: what was taken is lost if that disk is lost."`
 }
 

@@ -35,6 +35,7 @@ func (s Shop) Commands() []cli.Command {
 	return []cli.Command{
 		{Words: "backup create", Args: "[--to FILE|FOLDER] [--with quarantine,log] [--recipient age1...] [--passphrase-file FILE] [--config PATH] [--json]",
 			Doc: "write all that this gateway needs to be made anew into one encrypted file, while the daemon runs or not", Run: s.create, Note: "FILE of a passphrase: its first line; - is the standard input"},
+		{Words: "backup run", Args: "[--config PATH] [--json]", Doc: "make a backup as [backup] of gatepost.toml says, bring it to each target, and remove the oldest there, as the daemon does", Run: s.run},
 		{Words: "backup list", Args: "[FOLDER] [--config PATH] [--json]", Doc: "list the backups in a folder, by default backups/ in the state folder", Run: s.list},
 		{Words: "backup verify", Args: "FILE [--identity FILE] [--passphrase-file FILE] [--json]", Doc: "read a backup from beginning to end, and say what is in it and whether this program can use it", Run: s.verify},
 		{Words: "backup restore", Args: "FILE [--identity FILE] [--passphrase-file FILE] [--keep-config] [--config PATH] [--json]",
