@@ -21,6 +21,7 @@ import (
 	rcpts "gatepost/cmd/gatepost/recipients"
 	histories "gatepost/cmd/gatepost/reputation"
 	nexthop "gatepost/cmd/gatepost/route"
+	"gatepost/cmd/gatepost/screen"
 	"gatepost/cmd/gatepost/shadow"
 	"gatepost/cmd/gatepost/strangers"
 	"gatepost/cmd/gatepost/updates"
@@ -93,7 +94,7 @@ func groups() []cli.Group {
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
-		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), gate.Commands(), firewall.Commands())},
+		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), gate.Commands(), firewall.Commands(), screen.Commands(version))},
 		{Title: "Backups", Commands: backupShop().Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},

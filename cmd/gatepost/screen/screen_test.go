@@ -1,0 +1,122 @@
+package screen
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gatepost/internal/access"
+	"gatepost/internal/api"
+	"gatepost/internal/cli"
+	"gatepost/internal/control"
+)
+
+// listing is what user list takes.
+type listing struct {
+	Limit  int    `json:"limit" doc:"how many"`
+	Cursor string `json:"cursor" doc:"from where"`
+}
+
+// daemon answers at a control socket what the screen asks, and counts the codes that it made.
+type daemon struct {
+	codes, users int
+	end          func()
+}
+
+func start(t *testing.T, socket string) *daemon {
+	t.Helper()
+	l, err := control.Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := new(daemon)
+	s := &control.Surface{Who: func(*http.Request) (access.Actor, error) { return access.Actor{Name: "root", Role: access.Owner}, nil },
+		Audit: func(context.Context, control.Entry) {},
+		Operations: []control.Operation{
+			control.Define(control.Do("user setup-code", "/setup-code", "Make it", access.UsersChange), func(context.Context, *struct{}) (*api.SetupCode, error) {
+				if d.users > 0 {
+					return new(api.SetupCode), nil
+				}
+				d.codes++
+				return &api.SetupCode{Code: fmt.Sprintf("code-%d", d.codes)}, nil
+			}),
+			control.Define(control.Look("user list", "/users", "List them", access.UsersRead), func(context.Context, *listing) (*api.Users, error) {
+				return &api.Users{Users: make([]api.User, d.users)}, nil
+			})}}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- control.Serve(ctx, l, s.Handler("")) }()
+	d.end = func() {
+		cancel()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+	}
+	return d
+}
+
+// TestLook follows a gateway from its start to its first owner, over a restart: each process is asked for one code, and the code that is
+// shown is the one that counts.
+func TestLook(t *testing.T) {
+	dir := t.TempDir()
+	console := httptest.NewTLSServer(nil)
+	defer console.Close()
+	socket := filepath.Join(dir, "s")
+	text := fmt.Sprintf("hostname = \"mx.example.org\"\nstate_dir = %q\n[control]\nsocket = %q\n[web]\nconsole = %q\n", dir, socket, console.Listener.Addr())
+	if err := os.WriteFile(filepath.Join(dir, "gatepost.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := cli.NewFlags(cli.Env{}, "appliance screen")
+	f.Config = dir
+	w := &watch{e: cli.Env{Out: new(bytes.Buffer), Err: new(bytes.Buffer)}, flags: f}
+	expect := func(when string, running, owned bool, code string) {
+		t.Helper()
+		s := w.look(t.Context())
+		if s.Running != running || s.Owned != owned || s.Code != code || s.Host != "mx.example.org" || s.Port != 0 {
+			t.Errorf("%s: %+v", when, s)
+		}
+		if running && len(s.Fingerprint) != 64 {
+			t.Errorf("%s: fingerprint %q", when, s.Fingerprint)
+		}
+	}
+	expect("before it runs", false, false, "")
+	d := start(t, socket)
+	expect("it runs", true, false, "code-1")
+	expect("nothing changed", true, false, "code-1")
+	d.end()
+	expect("it ended", false, false, "")
+	d = start(t, socket)
+	defer func() { d.end() }()
+	expect("another process", true, false, "code-1")
+	d.users = 1
+	expect("somebody came in", true, true, "")
+	expect("he stays", true, true, "")
+	if d.codes != 1 {
+		t.Errorf("%d codes of one process: each voids the one before", d.codes)
+	}
+	var out bytes.Buffer
+	if code := run(t.Context(), cli.Env{Out: &out, Err: &out}, "1.2", []string{"--config", dir}); code != cli.Done || !strings.Contains(out.String(), "Gatepost 1.2   mx.example.org\n") {
+		t.Errorf("%d %q", code, out.String())
+	}
+}
+
+// TestTroubles shows that a file of troubles has an end.
+func TestTroubles(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "trouble")
+	if got := troubles(name); got != nil {
+		t.Errorf("none: %q", got)
+	}
+	if err := os.WriteFile(name, []byte("gatepost.ip: no address\nx\n"+strings.Repeat("y", 2*maxTrouble)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := troubles(name)
+	if len(got) != 3 || got[0] != "gatepost.ip: no address" || len(got[2]) > maxTrouble {
+		t.Errorf("%d lines, %.80q", len(got), got)
+	}
+}

@@ -1,0 +1,23 @@
+package user
+
+import (
+	"context"
+
+	"gatepost/internal/api"
+	"gatepost/internal/cli"
+)
+
+// SetupCode has the daemon make the code for the first owner, as gatepost user setup-code does; "" where there is a user.
+func SetupCode(ctx context.Context, e cli.Env, f *cli.Flags) (string, error) {
+	c, err := cli.Call[api.SetupCode](ctx, e, f, setupQuestion(), &struct{}{})
+	if err != nil {
+		return "", err
+	}
+	return c.Code, nil
+}
+
+// Any reports whether there is a user.
+func Any(ctx context.Context, e cli.Env, f *cli.Flags) (bool, error) {
+	all, err := cli.Call[api.Users](ctx, e, f, listQuestion(), &page{Limit: 1})
+	return err == nil && len(all.Users) > 0, err
+}
