@@ -20,12 +20,14 @@ cache=${GATEPOST_CACHE:-$root/.cache}
 # units (nothing of it is started), nftables and a network for it, other people's verifiers of SPF, DKIM and ARC
 # that ours are compared with, xmllint for schemas, and a C compiler for the race detector.
 # The last line is the libraries of the MTAs below.
-packages=(qrencode minisign clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev
+packages=(qrencode minisign cryptsetup-bin clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev
 	python3-spf python3-yaml python3-dkim python3-authres python3-nacl python3-dnspython opendkim-tools libxml2-utils
 	libopendmarc2 publicsuffix redis-server dovecot-core dovecot-lmtpd slapd pebble
 	knot unbound bind9-utils gnutls-bin openssh-sftp-server
 	nftables iproute2 postgresql rspamd c-icap libc-icap-mod-virus-scan qpdf ytnef-tools ripmime mpack
 	libdb5.3 libnsl2 libidn12 libidn2-0 libpcre2-8-0 libgnutls30 libgnutls-dane0 libevent-2.1-7 libpam0g libssl3)
+# What scripts/image needs.
+image_packages=(systemd mmdebstrap squashfs-tools cryptsetup-bin kmod fdisk dosfstools mtools e2fsprogs binutils zstd cpio qemu-utils)
 # The internal MTAs that stand beside Postfix in tests. Debian lets one MTA be installed, so these are only unpacked, into
 # folders of the cache.
 declare -A unpacked=([exim]="exim4-daemon-light" [opensmtpd]="opensmtpd")

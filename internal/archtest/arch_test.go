@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"cmd/gatepost-bundle":           {"appliance/bundle", "appliance/minisign"},
 	"appliance/bundle":              {"appliance/minisign"},
 	"appliance/update":              {"appliance/bundle", "appliance/minisign", "internal/durable"},
+	"cmd/imagetool":                 {"appliance/image"},
 	"internal/importer":             {"internal/importer/...", "internal/smtpwire", "internal/freemail", "rbl"},
 	"gateway":                       {},
 	"gateway/accept":                {"gateway", "internal/authres", "internal/mime"},
@@ -89,7 +90,7 @@ var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/upda
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
 	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/oidc", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access", "internal/seats",
-	"appliance/firewall", "appliance/screen"}
+	"appliance/firewall", "appliance/screen", "appliance/image"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{
