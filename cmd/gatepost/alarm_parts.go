@@ -221,6 +221,8 @@ func partAdvice(name string) string {
 		return "gatepost queue list --state dead"
 	case "quarantine_index":
 		return "look at the PostgreSQL of [store]; nothing has to be done here once it is well"
+	case "backup":
+		return "gatepost backup run makes one now, and says what failed; docs/backup.md"
 	case "quarantine":
 		return "gatepost quarantine list; docs/quarantine.md tells what each state asks for"
 	case "certificates", "acme":

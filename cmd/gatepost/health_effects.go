@@ -41,6 +41,7 @@ var effects = map[string]string{
 	"dead letters":     "Mail that a next hop refused for good lies in the queue, and its senders were not told.",
 	"quarantine":       "Mail that policy would keep back is deferred with 451: its senders keep it.",
 	"quarantine_index": "None. Lists of the quarantine show only what the node keeps that is asked.",
+	"backup":           "None. If this machine were lost now, what was changed since the last good backup would be gone.",
 	"certificates":     "Senders that verify us by name deliver nothing; others go on.",
 	"acme":             "None, until the certificate that is shown now ends.",
 	"tlsa":             "Senders that verify us by DANE deliver nothing; others go on.",

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -21,11 +22,13 @@ func TestUpload(t *testing.T) {
 	}
 	var got []byte
 	var readErr error
+	ended := make(chan struct{}, 16) // one for each body that was read
 	o := DefineUpload(Operation{Name: "put", Method: http.MethodPost, Path: "/put", Doc: "Put it", Right: access.ApplianceChange, Body: 8 << 20, Time: time.Minute},
 		func(_ context.Context, in *named, body io.Reader) (string, error) {
 			if in.Name == "refused" {
 				return "", &Fault{Status: http.StatusConflict, Message: "not this one"}
 			}
+			defer func() { ended <- struct{}{} }()
 			got, readErr = io.ReadAll(body)
 			if readErr != nil {
 				return "", &Fault{Status: http.StatusBadRequest, Message: "it is cut off"}
@@ -33,9 +36,27 @@ func TestUpload(t *testing.T) {
 			return in.Name, nil
 		})
 	var who access.Actor
+	var mu sync.Mutex // a server goes on for a while after its client gave up
 	audited := map[string]string{}
 	s := &Surface{Operations: []Operation{o}, Who: func(*http.Request) (access.Actor, error) { return who, nil },
-		Audit: func(_ context.Context, e Entry) { audited[e.Operation] = e.Error }}
+		Audit: func(_ context.Context, e Entry) {
+			mu.Lock()
+			defer mu.Unlock()
+			audited[e.Operation] = e.Error
+		}}
+	told := func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return audited["put"]
+	}
+	read := func() {
+		t.Helper()
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			t.Fatal("the body was never read")
+		}
+	}
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +69,7 @@ func TestUpload(t *testing.T) {
 	if err := c.Upload(t.Context(), &o, &named{"x"}, bytes.NewReader(large), &out); err != nil || out != "x" || !bytes.Equal(got, large) {
 		t.Errorf("%q, %v, %d octets", out, err, len(got))
 	}
+	read()
 	fault := func(in *named, body io.Reader) (int, string) {
 		err := c.Upload(t.Context(), &o, in, body, &out)
 		f, ok := errors.AsType[*Fault](err)
@@ -57,12 +79,13 @@ func TestUpload(t *testing.T) {
 		}
 		return f.Status, f.Message
 	}
-	if code, text := fault(&named{"refused"}, bytes.NewReader(large)); code != http.StatusConflict || text != "not this one" || audited["put"] != "not this one" {
-		t.Errorf("%d %s, audited %v", code, text, audited)
+	if code, text := fault(&named{"refused"}, bytes.NewReader(large)); code != http.StatusConflict || text != "not this one" || told() != "not this one" {
+		t.Errorf("%d %s, audited %q", code, text, told())
 	}
 	if code, _ := fault(&named{"x"}, bytes.NewReader(append(large, large...))); code != http.StatusBadRequest {
 		t.Errorf("too large: %d", code)
 	}
+	read()
 	if _, ok := errors.AsType[*http.MaxBytesError](readErr); !ok {
 		t.Errorf("too large: %v", readErr)
 	}
@@ -70,6 +93,7 @@ func TestUpload(t *testing.T) {
 	if err := c.Upload(t.Context(), &o, &named{"x"}, io.MultiReader(bytes.NewReader(large), iotest.ErrReader(broken)), &out); !errors.Is(err, broken) {
 		t.Errorf("broken off: %v", err)
 	}
+	read()
 	who.Role = access.Operator
 	if code, _ := fault(&named{"x"}, bytes.NewReader([]byte("x"))); code != http.StatusForbidden {
 		t.Errorf("an operator: %d", code)
