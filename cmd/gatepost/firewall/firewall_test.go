@@ -65,6 +65,17 @@ public_https = ["0.0.0.0:443"]
 issuer = "https://id.example.org:9443/staff"
 client_id = "gatepost"
 client_secret_file = "/etc/gatepost/oidc"
+[backup]
+every = "24h"
+passphrase_file = "/etc/gatepost/backup.passphrase"
+[[backup.target]]
+name = "nas"
+sftp = "sftp://gatepost@192.0.2.61/backups"
+host_key = "SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8"
+key_file = "/etc/gatepost/backup.ssh"
+[[backup.target]]
+name = "disk"
+directory = "/mnt/backups"
 `
 
 const policy = `
@@ -174,6 +185,7 @@ func TestPlan(t *testing.T) {
 		meta skuid 1 tcp dport 14000 accept comment "ACME"
 		ip daddr { 192.0.2.54/32 } meta skuid 1 tcp dport 53 accept comment "ACME, updates of DNS (RFC 2136)"
 		ip daddr { 192.0.2.54/32 } meta skuid 1 udp dport 53 accept comment "ACME, updates of DNS (RFC 2136)"
+		ip daddr { 192.0.2.61/32 } meta skuid 1 tcp dport 22 accept comment "backups to nas"
 		meta skuid 1 tcp dport 9443 accept comment "OpenID Connect"
 		ip daddr { 192.0.2.39/32 } meta skuid 1 tcp dport 636 accept comment "directory staff"
 		meta skuid 1 tcp dport 1636 accept comment "directory staff"

@@ -125,6 +125,9 @@ func (p *plan) shared(b *config.Bootstrap) {
 			p.out("ACME, updates of DNS (RFC 2136)", ours, firewall.UDP, b.ACME.DNSServer)
 		}
 	}
+	for i := range b.Backup.Targets {
+		p.outURL("backups to "+b.Backup.Targets[i].Name, b.Backup.Targets[i].SFTP)
+	}
 	p.outSyslog("journal to syslog", b.Log.Syslog)
 }
 
@@ -198,13 +201,13 @@ func (p *plan) out(why, user, protocol, at string) {
 	p.Out = append(p.Out, e)
 }
 
-// outURL lets the daemon reach where an http or https URL leads.
+// outURL lets the daemon reach where a URL leads.
 func (p *plan) outURL(why, text string) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
 		return
 	}
-	p.out(why, ours, firewall.TCP, withPort(u, map[string]string{"http": "80", "https": "443"}))
+	p.out(why, ours, firewall.TCP, withPort(u, map[string]string{"http": "80", "https": "443", "sftp": "22"}))
 }
 
 func (p *plan) outLDAP(why string, servers []string) {
