@@ -38,7 +38,7 @@ func TestUnitsAround(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(with, a.unit+".d"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		copyFile(t, dropIn(a.unit), filepath.Join(with, a.unit+".d", "50-gatepost.conf"))
+		copyFile(t, dropIn(a.unit), filepath.Join(with, a.unit+".d", filepath.Base(dropIn(a.unit))))
 	}
 	for _, a := range besides {
 		if out, err := analyze(t, with, "verify", "--man=no", "./"+a.unit); err != nil || about(out, a.unit) != "" {
@@ -112,7 +112,13 @@ func TestWhoGoesFirst(t *testing.T) {
 }
 
 // dropIn is what rootfs adds to a unit of Debian.
-func dropIn(unit string) string { return filepath.Join(unitFolder, unit+".d", "50-gatepost.conf") }
+func dropIn(unit string) string {
+	name := "50-gatepost.conf"
+	if unit == "clamav-daemon.service" {
+		name = "zz-gatepost.conf" // behind Debian's own
+	}
+	return filepath.Join(unitFolder, unit+".d", name)
+}
 
 // unitValues reads a unit; of a key that stands more than once, the last counts.
 func unitValues(t *testing.T, path string) map[string]string {
