@@ -28,6 +28,8 @@ packages=(qrencode minisign cryptsetup-bin clamav-daemon spamassassin spamd post
 	libdb5.3 libnsl2 libidn12 libidn2-0 libpcre2-8-0 libgnutls30 libgnutls-dane0 libevent-2.1-7 libpam0g libssl3)
 # What scripts/image needs.
 image_packages=(systemd mmdebstrap squashfs-tools cryptsetup-bin kmod fdisk dosfstools mtools e2fsprogs binutils zstd cpio qemu-utils)
+# And its test.
+boot_packages=(qemu-system-x86 ovmf)
 # The internal MTAs that stand beside Postfix in tests. Debian lets one MTA be installed, so these are only unpacked, into
 # folders of the cache.
 declare -A unpacked=([exim]="exim4-daemon-light" [opensmtpd]="opensmtpd")

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Where the first slot is in the image (appliance/image/disk.sh), in octets.
+const (
+	slotStart = 257 << 20
+	slotSize  = 512 << 20
+)
+
+// patience is how long one step of the test may take. Machines without KVM, beside other work, are slow.
+const patience = 8 * time.Minute
+
+// boot boots a copy of the image on a bigger disk and looks at it from outside: banner, console, what strangers get, ports that
+// must be silent, a root that nobody wrote to, an end without a complaint, a second boot; and a root with one changed octet, which must be
+// refused.
+func boot(image string) error {
+	dir, err := os.MkdirTemp("", "gatepost-image.")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	disk := filepath.Join(dir, "disk.raw")
+	if out, err := exec.Command("cp", "--sparse=always", image, disk).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy: %w: %s", err, out)
+	}
+	if err := os.Truncate(disk, 4<<30); err != nil {
+		return err
+	}
+	before, err := slotSum(disk)
+	if err != nil {
+		return err
+	}
+	if err := bootWhole(dir, disk); err != nil {
+		return err
+	}
+	after, err := slotSum(disk)
+	if err != nil {
+		return err
+	}
+	if before != after {
+		return errors.New("the root's partition was written to")
+	}
+	fmt.Println("boot: no octet of the root's partition has changed")
+	return bootBroken(dir, disk)
+}
+
+func slotSum(disk string) ([32]byte, error) {
+	f, err := os.Open(disk)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(f, slotStart, slotSize)); err != nil {
+		return [32]byte{}, err
+	}
+	return [32]byte(h.Sum(nil)), nil
+}
+
+// bootWhole boots twice: the first boot, and one after a proper end.
+func bootWhole(dir, disk string) error {
+	silent := silentPorts()
+	ports := []int{25, 8443}
+	for p := range silent {
+		ports = append(ports, p)
+	}
+	for round := 1; round <= 2; round++ {
+		v, err := start(dir, disk, ports)
+		if err != nil {
+			return err
+		}
+		err = v.look(round, silent)
+		v.kill()
+		log, fatal := v.said()
+		if err != nil {
+			return fmt.Errorf("boot %d: %w\n%s", round, err, tail(log))
+		}
+		_ = fatal // qemu has ended, as it was told
+		if first := strings.Contains(log, "first boot: seeding"); first != (round == 1) {
+			return fmt.Errorf("boot %d: seeding the data partition: %v", round, first)
+		}
+		if strings.Contains(log, "Failed unmounting") || strings.Contains(log, "Failed to finalize") {
+			return fmt.Errorf("boot %d: something stayed busy at the end\n%s", round, tail(log))
+		}
+	}
+	return nil
+}
+
+// look is what is seen of one boot, until the machine has switched itself off.
+func (v *vm) look(round int, silent map[int]string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := v.awaitLine(ctx, "gatepost-init: slot a verified"); err != nil {
+		return err
+	}
+	v.took(round, "root verified")
+	if err := v.await(ctx, "waiting for the banner", func() bool { return v.banner() == nil }); err != nil {
+		return fmt.Errorf("%w (last: %v)", err, v.banner())
+	}
+	v.took(round, "SMTP banner")
+	if err := v.await(ctx, "waiting for the console", func() bool { return v.console() == nil }); err != nil {
+		return fmt.Errorf("%w (last: %v)", err, v.console())
+	}
+	v.took(round, "page of the first run over HTTPS")
+	if err := v.stranger(); err != nil {
+		return err
+	}
+	for port, greeting := range silent {
+		if got := v.probe(port, greeting); got != "" {
+			return fmt.Errorf("port %d answers strangers: %q", port, got)
+		}
+	}
+	if err := v.memory(ctx, round); err != nil {
+		return err
+	}
+	if err := v.ask("system_powerdown", nil, nil); err != nil {
+		return err
+	}
+	select {
+	case <-v.ended:
+		v.took(round, "switched off")
+		return nil
+	case <-ctx.Done():
+		return errors.New("it does not switch itself off")
+	}
+}
+
+func (v *vm) took(round int, what string) {
+	fmt.Printf("boot %d: %s after %.0f s\n", round, what, time.Since(v.began).Seconds())
+}
+
+func (v *vm) address(port int) string { return fmt.Sprintf("127.0.0.1:%d", v.ports[port]) }
+
+// banner is nil when SMTP answers.
+func (v *vm) banner() error {
+	_, err := v.dialogue()
+	return err
+}
+
+// dialogue sends each line after the answer to the one before, and returns the last line of the last answer.
+func (v *vm) dialogue(lines ...string) (string, error) {
+	c, err := net.DialTimeout("tcp", v.address(25), 10*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return "", err
+	}
+	r := bufio.NewReader(c)
+	answer := func() (string, error) {
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil || len(line) < 4 || line[3] == ' ' {
+				return strings.TrimSpace(line), err
+			}
+		}
+	}
+	last, err := answer()
+	if err == nil && !strings.HasPrefix(last, "220 ") {
+		err = fmt.Errorf("the banner is %q", last)
+	}
+	for _, line := range lines {
+		if err != nil {
+			return last, err
+		}
+		if _, err = io.WriteString(c, line+"\r\n"); err == nil {
+			last, err = answer()
+		}
+	}
+	return last, err
+}
+
+// stranger sends mail before anybody named a domain: it must not be taken.
+func (v *vm) stranger() error {
+	last, err := v.dialogue("EHLO sender.example.org", "MAIL FROM:<a@sender.example.org>", "RCPT TO:<b@example.org>")
+	if err != nil {
+		return fmt.Errorf("a stranger's mail: %w (%s)", err, last)
+	}
+	if last == "" || last[0] != '4' && last[0] != '5' {
+		return fmt.Errorf("mail is taken for a domain that nobody named: %s", last)
+	}
+	fmt.Println("boot: a stranger's mail before the first run:", last)
+	return nil
+}
+
+// console is nil when the page on which the first owner comes in is there.
+func (v *vm) console() error {
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
+		// The certificate is the appliance's own, made a moment ago.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	res, err := client.Get("https://" + v.address(8443) + "/setup")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK || !strings.Contains(string(page), "Gatepost") {
+		return fmt.Errorf("/setup answers %s", res.Status)
+	}
+	return nil
+}
+
+// silentPorts are ports that nobody outside may get an answer from, with what would make their service say something.
+func silentPorts() map[int]string {
+	return map[int]string{
+		22:   "SSH-2.0-probe\r\n",
+		53:   "\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01",
+		783:  "PING SPAMC/1.2\r\n\r\n",
+		3310: "zPING\x00",
+		6379: "PING\r\n",
+		9625: "GET /healthz HTTP/1.0\r\n\r\n",
+	}
+}
+
+// probe returns what a port answers within some seconds, "" for nothing.
+func (v *vm) probe(port int, greeting string) string {
+	c, err := net.DialTimeout("tcp", v.address(port), 5*time.Second)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return ""
+	}
+	if _, err := io.WriteString(c, greeting); err != nil {
+		return ""
+	}
+	answer := make([]byte, 200)
+	n, _ := io.ReadFull(c, answer[:1])
+	return string(answer[:n])
+}
+
+// memory prints what the guest says of its memory, once it has said something.
+func (v *vm) memory(ctx context.Context, round int) error {
+	const balloon = "/machine/peripheral/balloon"
+	if err := v.ask("qom-set", map[string]any{"path": balloon, "property": "guest-stats-polling-interval", "value": 1}, nil); err != nil {
+		return err
+	}
+	var stats struct {
+		LastUpdate int64            `json:"last-update"`
+		Stats      map[string]int64 `json:"stats"`
+	}
+	err := v.await(ctx, "waiting for the memory's figures", func() bool {
+		err := v.ask("qom-get", map[string]any{"path": balloon, "property": "guest-stats"}, &stats)
+		return err == nil && stats.Stats["stat-total-memory"] > 0
+	})
+	if err != nil {
+		return err
+	}
+	total, available := stats.Stats["stat-total-memory"]>>20, stats.Stats["stat-available-memory"]>>20
+	fmt.Printf("boot %d: memory in use %d MiB of %d\n", round, total-available, total)
+	return nil
+}
+
+// bootBroken changes one octet in the middle of the root and boots: nothing of it may run.
+func bootBroken(dir, disk string) error {
+	f, err := os.OpenFile(disk, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	one := make([]byte, 1)
+	const where = slotStart + 40<<20
+	if _, err := f.ReadAt(one, where); err != nil {
+		return err
+	}
+	one[0] ^= 1
+	if _, err := f.WriteAt(one, where); err != nil {
+		return err
+	}
+	v, err := start(dir, disk, []int{25})
+	if err != nil {
+		return err
+	}
+	defer v.kill()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err = v.awaitLine(ctx, "there is no other version on this disk")
+	log, _ := v.said()
+	if err != nil {
+		return fmt.Errorf("a changed octet: %w\n%s", err, tail(log))
+	}
+	if !strings.Contains(log, "REFUSED") || strings.Contains(log, "verified") || v.banner() == nil {
+		return fmt.Errorf("a root with a changed octet was started\n%s", tail(log))
+	}
+	fmt.Printf("boot: a root with one changed octet was refused after %.0f s\n", time.Since(v.began).Seconds())
+	return nil
+}
+
+// tail is the end of what a machine said.
+func tail(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	return strings.Join(lines[max(0, len(lines)-60):], "\n")
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// vm is a machine in qemu with the image as its disk. What it says on its serial line is collected; a line that tells of something
+// broken ends it.
+type vm struct {
+	dir   string
+	cmd   *exec.Cmd
+	qmp   net.Conn
+	reply *json.Decoder
+	ports map[int]int // of the guest -> of this machine, on loopback
+	began time.Time
+	ended chan struct{} // closed when qemu has ended
+
+	mu    sync.Mutex
+	text  bytes.Buffer
+	fatal error
+}
+
+// broken are pieces of lines after which nothing good can follow.
+func broken() []string {
+	return []string{"Kernel panic", "Unknown symbol", "[FAILED]", "Failed to mount", "Dependency failed"}
+}
+
+// start boots disk, which it may write, in dir. ports are those of the guest that shall be reachable.
+func start(dir, disk string, ports []int) (*vm, error) {
+	vars := filepath.Join(dir, "vars.fd")
+	if _, err := os.Stat(vars); err != nil {
+		empty, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.fd")
+		if err != nil {
+			return nil, fmt.Errorf("firmware: %w", err)
+		}
+		if err := os.WriteFile(vars, empty, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	v := &vm{dir: dir, ports: map[int]int{}, ended: make(chan struct{}), began: time.Now()}
+	network := "user,id=net,restrict=on"
+	for _, p := range ports {
+		here, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		v.ports[p] = here
+		network += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", here, p)
+	}
+	socket := filepath.Join(dir, "qmp.sock")
+	os.Remove(socket)
+	// KVM is not asked for: on some machines its device is there and guests hang on it (docs/appliance.md).
+	v.cmd = exec.Command("qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none",
+		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd", "-drive", "if=pflash,format=raw,unit=1,file="+vars,
+		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file="+disk, "-device", "virtio-blk-pci,drive=disk",
+		"-netdev", network, "-device", "virtio-net-pci,netdev=net", "-device", "virtio-balloon-pci,id=balloon", "-device", "i6300esb",
+		"-serial", "stdio", "-qmp", "unix:"+socket+",server=on,wait=off")
+	said, err := v.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	var complaints bytes.Buffer
+	v.cmd.Stderr = &complaints
+	if err := v.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("qemu: %w", err)
+	}
+	go v.read(said, &complaints)
+	return v, nil
+}
+
+// freePort asks the system for a port that nobody has.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// read collects what the machine says until it ends.
+func (v *vm) read(said io.Reader, complaints *bytes.Buffer) {
+	lines := bufio.NewReader(said)
+	for {
+		line, err := lines.ReadString('\n')
+		v.mu.Lock()
+		v.text.WriteString(line)
+		for _, b := range broken() {
+			if v.fatal == nil && strings.Contains(plain(line), b) {
+				v.fatal = fmt.Errorf("the machine says: %s", strings.TrimSpace(plain(line)))
+			}
+		}
+		v.mu.Unlock()
+		if err != nil {
+			break
+		}
+	}
+	err := v.cmd.Wait()
+	v.mu.Lock()
+	if v.fatal == nil {
+		v.fatal = fmt.Errorf("qemu has ended (%v) %s", err, complaints.String())
+	}
+	v.mu.Unlock()
+	close(v.ended)
+}
+
+// plain takes the colours out of a line.
+func plain(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == 0x1b && i+1 < len(s) && s[i+1] == '[' {
+			for i += 2; i < len(s) && (s[i] < '@' || s[i] > '~'); i++ {
+			}
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// said is all that came on the serial line, without colours, and what was wrong with it.
+func (v *vm) said() (string, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return plain(v.text.String()), v.fatal
+}
+
+// await asks again until done says so; something broken, or the end of the time, is an error that names what was waited for.
+func (v *vm) await(ctx context.Context, what string, done func() bool) error {
+	for !done() {
+		if _, err := v.said(); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", what, ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// awaitLine waits for a piece of text on the serial line.
+func (v *vm) awaitLine(ctx context.Context, text string) error {
+	return v.await(ctx, "waiting for "+strconv.Quote(text), func() bool {
+		all, _ := v.said()
+		return strings.Contains(all, text)
+	})
+}
+
+// ask sends a command by qemu's own protocol (QMP) and reads its answer into result, which may be nil.
+func (v *vm) ask(command string, arguments, result any) error {
+	if v.qmp == nil {
+		c, err := net.Dial("unix", filepath.Join(v.dir, "qmp.sock"))
+		if err != nil {
+			return fmt.Errorf("qmp: %w", err)
+		}
+		v.qmp, v.reply = c, json.NewDecoder(c)
+		var greeting json.RawMessage
+		if err := v.reply.Decode(&greeting); err != nil {
+			return fmt.Errorf("qmp: %w", err)
+		}
+		if err := v.ask("qmp_capabilities", nil, nil); err != nil {
+			return err
+		}
+	}
+	question := map[string]any{"execute": command}
+	if arguments != nil {
+		question["arguments"] = arguments
+	}
+	if err := json.NewEncoder(v.qmp).Encode(question); err != nil {
+		return fmt.Errorf("qmp %s: %w", command, err)
+	}
+	for {
+		var answer struct {
+			Return json.RawMessage `json:"return"`
+			Error  *struct {
+				Desc string `json:"desc"`
+			} `json:"error"`
+		}
+		if err := v.reply.Decode(&answer); err != nil {
+			return fmt.Errorf("qmp %s: %w", command, err)
+		}
+		switch {
+		case answer.Error != nil:
+			return fmt.Errorf("qmp %s: %s", command, answer.Error.Desc)
+		case answer.Return == nil: // an event
+		case result == nil:
+			return nil
+		default:
+			return json.Unmarshal(answer.Return, result)
+		}
+	}
+}
+
+// kill takes the machine's power, and waits until it is gone.
+func (v *vm) kill() {
+	if v.qmp != nil {
+		v.qmp.Close()
+	}
+	err := v.cmd.Process.Kill()
+	if err == nil || errors.Is(err, os.ErrProcessDone) {
+		<-v.ended
+	}
+}
