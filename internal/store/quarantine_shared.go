@@ -6,14 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-
 	"gatepost/gateway/quarantine"
-	"gatepost/internal/store/pg"
 )
 
 // SharedQuarantine is an index of quarantined messages in PostgreSQL, for several nodes. As a quarantine.Index it is that of its own
@@ -42,23 +37,19 @@ CREATE INDEX rcpt_address ON $S.rcpt (folded, message);
 CREATE INDEX rcpt_same ON $S.rcpt (same) WHERE same IS NOT NULL`,
 }
 
-// keptTime is what one statement may take on the server.
-const keptTime = 30 * time.Second
+// How much of the server is used.
+const (
+	keptConns = 4
+	keptTime  = 30 * time.Second // that one statement may take
+)
 
 // NewSharedQuarantine names an index that nodes share. The server need not answer yet: Ready makes the tables.
 func NewSharedQuarantine(o *Shared) (*SharedQuarantine, error) {
-	c, err := pg.Config(pg.Options{Key: "store.url", URL: o.URL, Password: o.Password, Insecure: o.Insecure})
+	db, err := o.open("store.url", keptTime, keptConns)
 	if err != nil {
 		return nil, fmt.Errorf("quarantine: %w", err)
 	}
-	c.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(sharedIdle.Milliseconds(), 10)
-	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(keptTime.Milliseconds(), 10)
-	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // nothing is prepared on the server, as for the log
-	q := &SharedQuarantine{keptRows{db: stdlib.OpenDB(*c), words: sharedWords(), shared: true, node: clean(o.Node)}}
-	q.db.SetMaxOpenConns(4)
-	q.db.SetMaxIdleConns(2)
-	q.db.SetConnMaxLifetime(30 * time.Minute)
-	return q, nil
+	return &SharedQuarantine{keptRows{db: db, words: sharedWords(), shared: true, node: clean(o.Node)}}, nil
 }
 
 // Close gives back its connections.
@@ -88,7 +79,7 @@ func (q *SharedQuarantine) version(ctx context.Context) (n int, err error) {
 
 func (q *SharedQuarantine) step(ctx context.Context, tx *sql.Tx) error {
 	do := func(text string) error {
-		for statement := range strings.SplitSeq(strings.NewReplacer("$S", keptSchema, "$T", `text COLLATE "C"`).Replace(text), ";\n") {
+		for statement := range schemaStatements(text, keptSchema) {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {
 				return err
 			}

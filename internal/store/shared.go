@@ -42,27 +42,46 @@ type shared struct {
 }
 
 func newShared(o *Shared) (*shared, error) {
-	c, err := o.config()
+	db, err := o.open("store.log", sharedRead, sharedConns)
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	return &shared{o: *o, db: db}, nil
+}
+
+// open makes a pool of so many connections, none of which is made yet. key is where its URL stands in gatepost.toml, and statement how
+// long one may take.
+func (o *Shared) open(key string, statement time.Duration, conns int) (*sql.DB, error) {
+	c, err := o.config(key)
 	if err != nil {
 		return nil, err
 	}
-	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(sharedRead.Milliseconds(), 10)
-	s := &shared{o: *o, db: stdlib.OpenDB(*c)}
-	s.db.SetMaxOpenConns(sharedConns)
-	s.db.SetMaxIdleConns(2)
-	s.db.SetConnMaxLifetime(30 * time.Minute)
-	return s, nil
+	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(statement.Milliseconds(), 10)
+	db := stdlib.OpenDB(*c)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(2)
+	db.SetConnMaxLifetime(30 * time.Minute)
+	return db, nil
 }
 
 // config is how a connection is made.
-func (o *Shared) config() (*pgx.ConnConfig, error) {
-	c, err := pg.Config(pg.Options{Key: "store.log", URL: o.URL, Password: o.Password, Insecure: o.Insecure})
+func (o *Shared) config(key string) (*pgx.ConnConfig, error) {
+	c, err := pg.Config(pg.Options{Key: key, URL: o.URL, Password: o.Password, Insecure: o.Insecure})
 	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
+		return nil, err
 	}
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(sharedIdle.Milliseconds(), 10)
 	// Nothing is prepared on the server, so that proxies which pool transactions can stand between; answers are binary all the same.
 	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	return c, nil
+}
+
+// connection is how the log's own connections are made.
+func (s *shared) connection() (*pgx.ConnConfig, error) {
+	c, err := s.o.config("store.log")
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
 	return c, nil
 }
 

@@ -46,7 +46,7 @@ func (s *shared) change(ctx context.Context, l *Log, e *edit, pick func(sharedDa
 	if err != nil {
 		return c, err
 	}
-	config, err := s.o.config()
+	config, err := s.connection()
 	if err != nil {
 		return c, err
 	}

@@ -69,7 +69,7 @@ func engines(t *testing.T, test func(t *testing.T, o Options)) {
 // rawShared is all that a server would tell of the days of a log, stories unpacked, but for one.
 func rawShared(t *testing.T, l *Log, but day) string {
 	t.Helper()
-	c := must1(pgx.ConnectConfig(t.Context(), must1(l.shared.o.config())))
+	c := must1(pgx.ConnectConfig(t.Context(), must1(l.shared.connection())))
 	defer c.Close(context.Background())
 	var b strings.Builder
 	for _, d := range must1(l.shared.days(t.Context())) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -53,6 +54,11 @@ INSERT INTO $S.meta SELECT 1, false, false WHERE NOT EXISTS (SELECT 1 FROM $S.me
 // sharedLock is the number of the lock under which days come and go, on all nodes.
 const sharedLock = 0x6761_7465_6c6f_67 // "gatelog"
 
+// schemaStatements are those of a text that makes tables in a schema. $S stands for its name, and $T for a text that is compared octet by octet.
+func schemaStatements(text, schema string) iter.Seq[string] {
+	return strings.SplitSeq(strings.NewReplacer("$S", schema, "$T", `text COLLATE "C"`).Replace(text), ";\n")
+}
+
 // makeDay makes the tables of a day where they are not there, and returns the number of the shape in it.
 func makeDay(ctx context.Context, c *pgx.Conn, d day, prefix []byte) (shape int64, err error) {
 	name := schemaOf(d)
@@ -69,8 +75,7 @@ func makeDay(ctx context.Context, c *pgx.Conn, d day, prefix []byte) (shape int6
 		return 0, err
 	}
 	if !there {
-		text := strings.NewReplacer("$S", name, "$T", `text COLLATE "C"`).Replace(sharedTables)
-		for statement := range strings.SplitSeq(text, ";\n") {
+		for statement := range schemaStatements(sharedTables, name) {
 			if _, err = tx.Exec(ctx, statement); err != nil {
 				return 0, fmt.Errorf("tables of %s: %w", d, err)
 			}

@@ -137,7 +137,7 @@ func (w *sharedWriter) connected(ctx context.Context, d day) (err error) {
 	}
 	if w.conn == nil {
 		if w.config == nil {
-			if w.config, err = w.l.shared.o.config(); err != nil {
+			if w.config, err = w.l.shared.connection(); err != nil {
 				return err
 			}
 			w.config.RuntimeParams["synchronous_commit"] = "off" // a crash of the server may cost the last moments, as a power cut does on a disk
