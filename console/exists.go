@@ -53,8 +53,9 @@ func existRows(p *policies) (out []existRow) {
 	if p.text == nil {
 		return nil
 	}
-	add := func(list, kind, name, way string, i int) {
-		row := existRow{At: elementAt(list, i), Kind: kind, Name: name, Way: way, Ways: waysOf(p.text, way), had: elementOf(p.Draft.Text, list, i)}
+	routes, domains := elementsOf(p.Draft.Text, "route"), elementsOf(p.Draft.Text, "domain")
+	add := func(list, kind, name, way string, i int, had map[string]string) {
+		row := existRow{At: elementAt(list, i), Kind: kind, Name: name, Way: way, Ways: waysOf(p.text, way), had: had}
 		if kind == "Domain" {
 			row.Ways = slices.Insert(row.Ways, 0, pair{"", "As its route"})
 		}
@@ -65,12 +66,12 @@ func existRows(p *policies) (out []existRow) {
 	}
 	for i := range p.text.Routes {
 		if r := &p.text.Routes[i]; r.Kind != config.RouteReport {
-			add("route", "Route", r.Name, wayOf(r.Recipients, r.Directories), i)
+			add("route", "Route", r.Name, wayOf(r.Recipients, r.Directories), i, routes[i])
 		}
 	}
 	for i := range p.text.Domains {
 		d := &p.text.Domains[i]
-		add("domain", "Domain", d.Name, wayOf(d.Recipients, d.Directories), i)
+		add("domain", "Domain", d.Name, wayOf(d.Recipients, d.Directories), i, domains[i])
 	}
 	return out
 }

@@ -34,7 +34,7 @@ func (f *serverForm) edit(p *policies) url.Values {
 		e.change(route)
 	}
 	if domain >= 0 {
-		if own := elementOf(e.draft, "domain", domain); own["recipients"] != "" {
+		if own := elementsOf(e.draft, "domain")[domain]; own["recipients"] != "" {
 			e.exist("domain", domain, own)
 		}
 	}
@@ -51,13 +51,17 @@ type serverEdit struct {
 // elementAt is an element of a list as changes name it; i is from 0.
 func elementAt(list string, i int) string { return list + "[" + strconv.Itoa(i+1) + "]" }
 
-// elementOf are the keys of an element of a list, as a draft has them.
-func elementOf(draft, list string, i int) map[string]string {
+// elementsOf are the keys of each element of a list, as a draft has them, by the number from 0; none where it cannot be read.
+func elementsOf(draft, list string) map[int]map[string]string {
 	all, err := config.Elements([]byte(draft), list)
-	if at := slices.IndexFunc(all, func(x config.Element) bool { return x.Number == i+1 }); err == nil && at >= 0 {
-		return all[at].Values
+	if err != nil {
+		return nil
 	}
-	return nil
+	out := make(map[int]map[string]string, len(all))
+	for _, e := range all {
+		out[e.Number-1] = e.Values
+	}
+	return out
 }
 
 // exist says who tells which recipients exist.
@@ -117,7 +121,7 @@ func (e *serverEdit) add(name string) {
 func (e *serverEdit) change(i int) {
 	route, hop := e.keys()
 	at := elementAt("route", i)
-	had := elementOf(e.draft, "route", i)
+	had := elementsOf(e.draft, "route")[i]
 	e.put(at, had, route)
 	e.exist("route", i, had)
 	hops := at + ".next_hop"

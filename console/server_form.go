@@ -28,15 +28,19 @@ func (f *serverForm) TLSModes() []pair {
 	return []pair{{"required", "Required, and the name is checked"}, {"fingerprint", "Required, one certificate only"}, {"opportunistic", "If it is offered"}, {"dane", "As its TLSA records say"}, {"none", "None"}}
 }
 
+// newServerForm is the form of a draft before anything is typed.
+func newServerForm(p *policies, action, next string) *serverForm {
+	return &serverForm{Action: action, Next: next, Port: "25", TLS: "opportunistic", Recipients: config.RecipientsCallAhead, Ways: waysOf(p.text, "")}
+}
+
 func serverFormOf(r *http.Request, p *policies, action, next string) *serverForm {
-	f := &serverForm{Action: action, Next: next, Domain: "", Port: "25", TLS: "opportunistic", Recipients: config.RecipientsCallAhead}
-	f.Ways = waysOf(p.text, "")
+	f := newServerForm(p, action, next)
 	if r.Method != http.MethodPost {
 		return f
 	}
-	v := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+	v, blank := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }, *f
 	f.Domain, f.Host, f.Port, f.TLS, f.ServerName, f.Pins = strings.ToLower(v("domain")), v("host"), v("port"), v("tls"), v("server_name"), v("fingerprints")
-	f.Port, f.TLS, f.Recipients = cmp.Or(f.Port, "25"), cmp.Or(f.TLS, "opportunistic"), cmp.Or(v("recipients"), config.RecipientsCallAhead)
+	f.Port, f.TLS, f.Recipients = cmp.Or(f.Port, blank.Port), cmp.Or(f.TLS, blank.TLS), cmp.Or(v("recipients"), blank.Recipients)
 	return f
 }
 
@@ -111,7 +115,7 @@ func (c *Console) domainTest(w http.ResponseWriter, r *http.Request) {
 		c.failed(w, r, err)
 		return
 	}
-	b.Form = &serverForm{Action: b.Form.Action, Next: b.Form.Next, Port: "25", TLS: "opportunistic", Recipients: config.RecipientsCallAhead, Ways: b.Form.Ways} // it was not sent
+	b.Form = newServerForm(b.policies, b.Form.Action, b.Form.Next) // it was not sent
 	fields := with(posted(r, "domain", "route"), "draft", "true")
 	b.Tested, err = ask[*api.RouteTested](c, r, "route test", fields)
 	c.sendLists(w, r, page, b, err)
