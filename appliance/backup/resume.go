@@ -101,7 +101,7 @@ func (s *swap) run() error {
 		return err
 	}
 	s.step("done")
-	if err := remove(filepath.Join(s.state, markerName)); err != nil {
+	if err := durable.Remove(durable.Real{}, filepath.Join(s.state, markerName)); err != nil {
 		return err
 	}
 	if err := durable.SyncFolder(s.state); err != nil {
@@ -241,7 +241,7 @@ func put(name string, data []byte, mode fs.FileMode, like string) error {
 		err = os.Rename(name+durable.Half, name)
 	}
 	if err != nil {
-		return errors.Join(err, remove(name+durable.Half))
+		return errors.Join(err, durable.Remove(durable.Real{}, name+durable.Half))
 	}
 	return durable.SyncFolder(filepath.Dir(name))
 }

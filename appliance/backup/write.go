@@ -59,7 +59,7 @@ func Create(ctx context.Context, p *Plan, to Lock, name string) (*Manifest, erro
 		return nil, fmt.Errorf("backup: %s is there already: name another file", name)
 	}
 	half := name + durable.Half
-	if err := remove(half); err != nil { // what a crash left
+	if err := durable.Remove(durable.Real{}, half); err != nil { // what a crash left
 		return nil, fmt.Errorf("backup: %w", err)
 	}
 	f, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -83,15 +83,7 @@ func Create(ctx context.Context, p *Plan, to Lock, name string) (*Manifest, erro
 	if durable.NoRoom(err) {
 		err = fmt.Errorf("backup: %s: no room is left there; nothing stays of it: make room, or name another target (%w)", filepath.Dir(name), err)
 	}
-	return nil, errors.Join(err, remove(half))
-}
-
-// remove removes what may be there.
-func remove(name string) error {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return nil, errors.Join(err, durable.Remove(durable.Real{}, half))
 }
 
 // Write writes a backup. Snapshots of databases lie, one at a time, in a folder of the state folder that is gone when it returns.

@@ -52,7 +52,7 @@ func (m *Machine) Apply(from io.Reader, tell func(step string)) (*bundle.Manifes
 		return r.Manifest, errors.Join(fmt.Errorf("the configuration cannot be kept: %w", err), m.clean())
 	}
 	// What was kept of an earlier try of the same version is not what this one will be configured by.
-	if err := m.remove(filepath.Join(m.slots(r.Manifest.Version), "snapshot.json")); err != nil {
+	if err := durable.Remove(m.os(), filepath.Join(m.slots(r.Manifest.Version), "snapshot.json")); err != nil {
 		return r.Manifest, errors.Join(err, m.clean())
 	}
 	tell("writes")
@@ -165,7 +165,7 @@ func (m *Machine) kept() (n int64) {
 // clean removes what was received.
 func (m *Machine) clean() (err error) {
 	for _, part := range [...]string{bundle.Root, bundle.UKI} {
-		err = errors.Join(err, m.remove(m.download(part)))
+		err = errors.Join(err, durable.Remove(m.os(), m.download(part)))
 	}
 	return err
 }

@@ -29,13 +29,6 @@ type snapshot struct {
 	Files   map[string]string `json:"files"` // SHA-256 of each, by its path below the folder of the configuration
 }
 
-func (m *Machine) remove(name string) error {
-	if err := m.os().Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 func (m *Machine) slots(v bundle.Version) string {
 	return filepath.Join(m.Work, "slots", string(v))
 }
@@ -52,7 +45,7 @@ func (m *Machine) Snapshot() error {
 			return err
 		}
 	}
-	if err := m.remove(filepath.Join(dir, "snapshot.json")); err != nil {
+	if err := durable.Remove(m.os(), filepath.Join(dir, "snapshot.json")); err != nil {
 		return err
 	}
 	if err := m.os().Sync(dir); err != nil {
@@ -218,7 +211,7 @@ func putBack(root *os.Root, name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := root.Remove(name + durable.Half); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Remove(root, name+durable.Half); err != nil {
 		return err
 	}
 	f, err := root.OpenFile(name+durable.Half, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

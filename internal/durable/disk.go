@@ -77,9 +77,9 @@ func Sick(err error) bool {
 	return errors.Is(err, unix.EIO) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EUCLEAN) || errors.Is(err, unix.ENXIO)
 }
 
-// Remove removes a file that may not be there.
-func Remove(d Disk, name string) error {
-	if err := d.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+// Remove removes a file that may not be there, of a Disk or of another that removes files.
+func Remove(from interface{ Remove(name string) error }, name string) error {
+	if err := from.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -35,7 +35,7 @@ func (d directory) Close() error { return nil }
 
 func (d directory) Put(ctx context.Context, name string, from io.Reader, size int64) error {
 	to := filepath.Join(string(d), name)
-	if err := remove(to + half); err != nil {
+	if err := durable.Remove(durable.Real{}, to+half); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to+half, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -56,7 +56,7 @@ func (d directory) Put(ctx context.Context, name string, from io.Reader, size in
 	if durable.NoRoom(err) {
 		err = fmt.Errorf("no room is left there: %w", err)
 	}
-	return errors.Join(err, remove(to+half))
+	return errors.Join(err, durable.Remove(durable.Real{}, to+half))
 }
 
 func (d directory) Names() (out []string, err error) {
@@ -68,10 +68,3 @@ func (d directory) Names() (out []string, err error) {
 }
 
 func (d directory) Remove(name string) error { return os.Remove(filepath.Join(string(d), name)) }
-
-func remove(name string) error {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"path"
 	"strings"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
+
+	"gatepost/internal/durable"
 )
 
 // Times of SFTP.
@@ -142,7 +143,7 @@ func ignoreClosed(err error) error {
 
 func (f *far) Put(ctx context.Context, name string, from io.Reader, size int64) error {
 	part := f.at(name + half)
-	if err := f.files.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Remove(f.files, part); err != nil {
 		return err
 	}
 	err := f.write(ctx, part, from, size)
