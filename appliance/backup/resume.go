@@ -231,19 +231,10 @@ func keepOld(name string, data []byte) error {
 
 // put is durable.WriteFile of a file that has its owner and mode before it has its name.
 func put(name string, data []byte, mode fs.FileMode, like string) error {
-	f, err := os.OpenFile(name+durable.Half, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), ownedLike(name+durable.Half, like, true), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(name+durable.Half, name)
-	}
-	if err != nil {
-		return errors.Join(err, durable.Remove(durable.Real{}, name+durable.Half))
-	}
-	return durable.SyncFolder(filepath.Dir(name))
+	return durable.Write(name, 0o600, func(f *os.File) error {
+		_, err := f.Write(data)
+		return errors.Join(err, f.Chmod(mode), ownedLike(f.Name(), like, true))
+	})
 }
 
 // Give gives a file or folder that root made in a state folder to the owner of that, who is the daemon's user. For others it does nothing.

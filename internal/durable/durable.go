@@ -16,12 +16,19 @@ const Half = ".new"
 // WriteFile puts a file in place at once, with its text and its name on disk when it returns. With an error the old one stands.
 // One file is written by one caller at a time.
 func WriteFile(name string, text []byte, mode fs.FileMode) error {
+	return Write(name, mode, func(f *os.File) error {
+		_, err := f.Write(text)
+		return err
+	})
+}
+
+// Write is WriteFile of what fill writes to the new file. What fill changes of it besides, its owner and mode, it has before it has its name.
+func Write(name string, mode fs.FileMode, fill func(f *os.File) error) error {
 	f, err := os.OpenFile(name+Half, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(fill(f), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(name+Half, name)
 	}
