@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gatepost/internal/durable"
 )
 
@@ -157,17 +155,7 @@ func (s *stage) prepare(ctx context.Context, open func() (io.ReadCloser, error),
 		return errors.New("restore: the file was changed while it was read; nothing was changed")
 	}
 	s.step("flush")
-	return syncAll(s.folder())
-}
-
-// syncAll flushes the file system of a folder: one call for many files.
-func syncAll(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
+	if err := durable.SyncAll(s.folder()); err != nil {
 		return fmt.Errorf("restore: flush: %w", err)
 	}
 	return nil

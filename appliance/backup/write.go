@@ -128,18 +128,17 @@ func Write(ctx context.Context, p *Plan, to Lock, w io.Writer) (*Manifest, error
 // alone waits for nobody: one backup is made at a time. The lock goes with the file.
 func alone(state string) (*os.File, error) {
 	name := filepath.Join(state, ".making-backup")
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := durable.Lock(name)
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, ErrBusy
+	}
 	if err != nil {
 		return nil, fmt.Errorf("backup: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, ErrBusy
-		}
-		return nil, fmt.Errorf("backup: lock: %w", err)
+	if err := Give(name, state); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
-	return f, Give(name, state)
+	return f, nil
 }
 
 // scratchPrefix begins the name of the folder for snapshots.

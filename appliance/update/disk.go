@@ -78,24 +78,12 @@ func (realDisk) Create(name string) (durable.File, error) {
 
 func (realDisk) Device(name string) (durable.File, error) { return os.OpenFile(name, os.O_WRONLY, 0) }
 
-func (realDisk) Sync(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
-}
+func (realDisk) Sync(dir string) error { return durable.SyncAll(dir) }
 
 func (realDisk) Lock(name string) (io.Closer, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+	f, err := durable.Lock(name)
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, errBusy
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = errBusy
-		}
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return f, err
 }

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gatepost/internal/api"
+	"gatepost/internal/durable"
 )
 
 // errLocked says that another process owns the state folder.
@@ -25,17 +24,13 @@ func lockState(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	name := filepath.Join(dir, "lock")
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	f, err := durable.Lock(name)
+	if errors.Is(err, durable.ErrLocked) {
+		text, _ := os.ReadFile(name)
+		return nil, fmt.Errorf("%w: process %s, folder %s", errLocked, strings.TrimSpace(string(text)), dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		text, _ := os.ReadFile(name)
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: process %s, folder %s", errLocked, strings.TrimSpace(string(text)), dir)
-		}
-		return nil, fmt.Errorf("state folder: lock: %w", err)
 	}
 	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,5 +43,28 @@ func TestWriteFile(t *testing.T) {
 	}
 	if err := WriteFile(filepath.Join(dir, "none", "x"), nil, 0o600); err == nil {
 		t.Error("no error in a folder that is not there")
+	}
+}
+
+// TestLock shows that a lock is had by one, and ends with its file.
+func TestLock(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	first, err := Lock(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(name); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second one: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Lock(name)
+	if err != nil {
+		t.Fatalf("after the first: %v", err)
+	}
+	again.Close()
+	if _, err := Lock(filepath.Join(name, "x")); err == nil || errors.Is(err, ErrLocked) {
+		t.Errorf("where none can be: %v", err)
 	}
 }
