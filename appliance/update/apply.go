@@ -48,12 +48,12 @@ func (m *Machine) Apply(from io.Reader, tell func(step string)) (*bundle.Manifes
 	if err := m.receive(r); err != nil {
 		return r.Manifest, errors.Join(err, m.clean())
 	}
-	if err := m.Snapshot(); err != nil {
-		return r.Manifest, errors.Join(fmt.Errorf("the configuration cannot be kept: %w", err), m.clean())
-	}
-	// What was kept of an earlier try of the same version is not what this one will be configured by.
+	// What was kept of an earlier try of the same version is not what this one will be configured by. Snapshot flushes that it is gone.
 	if err := durable.Remove(m.os(), filepath.Join(m.slots(r.Manifest.Version), "snapshot.json")); err != nil {
 		return r.Manifest, errors.Join(err, m.clean())
+	}
+	if err := m.Snapshot(); err != nil {
+		return r.Manifest, errors.Join(fmt.Errorf("the configuration cannot be kept: %w", err), m.clean())
 	}
 	tell("writes")
 	if err := m.write(r.Manifest, tell); err != nil {
