@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"gatepost/internal/durable"
 )
 
 // Choices of what is in a backup besides what is always in it.
@@ -60,7 +62,7 @@ func keptAside(name string) bool {
 
 // passing reports a file that is half written, a database's own beside it, or what was set aside for a human.
 func passing(name string) bool {
-	for _, tail := range [...]string{".new", ".copying", "-wal", "-shm", "-journal", ".damaged"} {
+	for _, tail := range [...]string{durable.Half, ".copying", "-wal", "-shm", "-journal", ".damaged"} {
 		if strings.HasSuffix(name, tail) {
 			return true
 		}
@@ -75,11 +77,9 @@ func (p *Plan) sources() (all []source, left []string, err error) {
 		return nil, nil, fmt.Errorf("backup: state folder: %w", err)
 	}
 	without := slices.Clone(p.Without)
-	for choice, names := range map[string][]string{WithLog: {"log"}, WithQuarantine: {"vault"}} {
+	for choice, name := range map[string]string{WithLog: "log", WithQuarantine: "vault"} {
 		if !slices.Contains(p.With, choice) {
-			for _, n := range names {
-				without = append(without, filepath.Join(state, n))
-			}
+			without = append(without, filepath.Join(state, name))
 		}
 	}
 	without = append(without, filepath.Join(state, "quarantine.db")) // an index, which is made anew

@@ -13,9 +13,6 @@ import (
 	"gatepost/internal/durable"
 )
 
-// half is what the name of a kernel ends in until it is whole: the boot loader reads .efi only.
-const half = ".new"
-
 // spare is what a file system must have left beside what is written to it, in octets.
 const spare = 1 << 20
 
@@ -135,7 +132,7 @@ func (m *Machine) stale() (out []string, err error) {
 	names, err := m.os().List(m.linux())
 	for _, name := range names {
 		e, ok := ParseEntry(name)
-		if ok && e.Version != m.Running || strings.HasPrefix(name, "gatepost_") && strings.HasSuffix(name, half) {
+		if ok && e.Version != m.Running || strings.HasPrefix(name, "gatepost_") && strings.HasSuffix(name, durable.Half) {
 			out = append(out, filepath.Join(m.linux(), name))
 		}
 	}
@@ -213,7 +210,8 @@ func (m *Machine) write(b *bundle.Manifest, tell func(string)) error {
 	}
 	entry := Entry{Version: b.Version, Counted: true, Left: Tries}
 	name := filepath.Join(m.linux(), entry.File())
-	if to, err = m.os().Create(name + half); err != nil {
+	// The boot loader reads .efi only.
+	if to, err = m.os().Create(name + durable.Half); err != nil {
 		return err
 	}
 	if err := m.copy(b.Part(bundle.UKI), to); err != nil {
@@ -223,13 +221,13 @@ func (m *Machine) write(b *bundle.Manifest, tell func(string)) error {
 	if err := m.same(b.Part(bundle.Root), slot.Device); err != nil {
 		return fmt.Errorf("slot %s: %w", slot.Name, err)
 	}
-	if err := m.same(b.Part(bundle.UKI), name+half); err != nil {
+	if err := m.same(b.Part(bundle.UKI), name+durable.Half); err != nil {
 		return fmt.Errorf("the kernel: %w", err)
 	}
 	if err := m.os().Sync(m.ESP); err != nil {
 		return err
 	}
-	if err := m.os().Rename(name+half, name); err != nil {
+	if err := m.os().Rename(name+durable.Half, name); err != nil {
 		return err
 	}
 	return m.os().Sync(m.ESP)

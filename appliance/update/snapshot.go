@@ -80,10 +80,10 @@ func (m *Machine) Snapshot() error {
 	if err != nil {
 		return err
 	}
-	if err := m.put(filepath.Join(dir, "snapshot.json"+half), text); err != nil {
+	if err := m.put(filepath.Join(dir, "snapshot.json"+durable.Half), text); err != nil {
 		return err
 	}
-	if err := m.os().Rename(filepath.Join(dir, "snapshot.json"+half), filepath.Join(dir, "snapshot.json")); err != nil {
+	if err := m.os().Rename(filepath.Join(dir, "snapshot.json"+durable.Half), filepath.Join(dir, "snapshot.json")); err != nil {
 		return err
 	}
 	return m.os().Sync(dir)
