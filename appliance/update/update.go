@@ -63,7 +63,7 @@ func Find(root string) (*Machine, error) {
 	m := &Machine{
 		ESP:   filepath.Join(root, "efi"),
 		Work:  filepath.Join(root, "var/lib/gatepost-update"),
-		Slot:  strings.TrimPrefix(strings.TrimSpace(string(slot)), "root-"),
+		Slot:  strings.TrimSpace(string(slot)),
 		Slots: [2]Slot{{"a", filepath.Join(root, "dev/disk/by-partlabel/root-a")}, {"b", filepath.Join(root, "dev/disk/by-partlabel/root-b")}},
 	}
 	if m.Slot != "a" && m.Slot != "b" {

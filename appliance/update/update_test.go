@@ -186,7 +186,7 @@ func TestApply(t *testing.T) {
 	if get(t, root, "var/lib/gatepost/gatepost.toml") != "changed after the update\n" {
 		t.Error("a configuration is put back that nobody left")
 	}
-	runs("1.1", "root-b")
+	runs("1.1", "b")
 	if err := os.Rename(filepath.Join(root, "efi/EFI/Linux/gatepost_1.1+3.efi"), filepath.Join(root, "efi/EFI/Linux/gatepost_1.1.efi")); err != nil {
 		t.Fatal(err)
 	}
