@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -266,6 +267,31 @@ func TestVersions(t *testing.T) {
 	for _, s := range []string{"1", "01.2", "1.2.3.4.5", "1.1234567", "1.2 ", "v1.2", "1.2+3", "1..2", "1.2\n"} {
 		if v, err := ParseVersion(s); err == nil {
 			t.Errorf("%q is version %s", s, v)
+		}
+	}
+}
+
+// TestImageVersions shows that scripts/image makes images of nothing but what is a version here: another would never be updated.
+func TestImageVersions(t *testing.T) {
+	script, err := os.ReadFile("../../scripts/image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`(?m)^\[.*\$version.*(version=0|=~).*$`).FindAllString(string(script), -1)
+	if len(lines) != 2 {
+		t.Fatalf("scripts/image: what makes a version and what looks at it are %q", lines)
+	}
+	const world = "die() { exit 1; }; git() { case $1 in rev-list) echo 2371 ;; *) echo 4c511a1802 ;; esac; }\nversion=$1\n"
+	for version, good := range map[string]bool{"": true, "0.1": true, "1.4.2": true, "1.2.3.1": true, "10.0": true, "1": false, "01.2": false, "1.2.3.4.5": false,
+		"1.1234567": false, "1.2 ": false, "v1.2": false, "1.2+3": false, "1..2": false, "1.2\n": false, "0.2371.4c511a1802": false, "1.2~rc1": false} {
+		out, err := exec.CommandContext(t.Context(), "bash", "-c", world+strings.Join(lines, "\n")+"\necho $version", "bash", version).Output()
+		if (err == nil) != good {
+			t.Errorf("%q: %v", version, err)
+		}
+		if good {
+			if _, err := ParseVersion(strings.TrimSpace(string(out))); err != nil {
+				t.Errorf("of %q it makes: %v", version, err)
+			}
 		}
 	}
 }
