@@ -3,7 +3,6 @@
 //	imagetool modules MODULES.DEP ALLOW-LIST     prints the modules that come in, a path a line
 //	imagetool check ROOT USERS                   prints what must not be in the root, and fails if there is any
 //	imagetool sbom VERSION PACKAGES PROGRAM      prints the list of what is in the image (CycloneDX)
-//	imagetool boot IMAGE                         boots a copy in qemu and looks at it from outside
 package main
 
 import (
@@ -30,10 +29,8 @@ func run(args []string) error {
 		return check(args[1], args[2])
 	case len(args) == 4 && args[0] == "sbom":
 		return sbom(args[1], args[2], args[3])
-	case len(args) == 2 && args[0] == "boot":
-		return boot(args[1])
 	}
-	return errors.New("write modules, check, sbom or boot with its files")
+	return errors.New("write modules, check or sbom with its files")
 }
 
 func modules(deps, allow string) error {

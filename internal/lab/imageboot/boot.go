@@ -147,8 +147,6 @@ func (v *vm) took(round int, what string) {
 	fmt.Printf("boot %d: %s after %.0f s\n", round, what, time.Since(v.began).Seconds())
 }
 
-func (v *vm) address(port int) string { return fmt.Sprintf("127.0.0.1:%d", v.ports[port]) }
-
 // banner is nil when SMTP answers.
 func (v *vm) banner() error {
 	_, err := v.dialogue()
@@ -157,7 +155,7 @@ func (v *vm) banner() error {
 
 // dialogue sends each line after the answer to the one before, and returns the last line of the last answer.
 func (v *vm) dialogue(lines ...string) (string, error) {
-	c, err := net.DialTimeout("tcp", v.address(25), 10*time.Second)
+	c, err := net.DialTimeout("tcp", v.ports[25].Addr(), 10*time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -207,7 +205,7 @@ func (v *vm) console() error {
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
 		// The certificate is the appliance's own, made a moment ago.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	res, err := client.Get("https://" + v.address(8443) + "/setup")
+	res, err := client.Get("https://" + v.ports[8443].Addr() + "/setup")
 	if err != nil {
 		return err
 	}
@@ -236,7 +234,7 @@ func silentPorts() map[int]string {
 
 // probe returns what a port answers within some seconds, "" for nothing.
 func (v *vm) probe(port int, greeting string) string {
-	c, err := net.DialTimeout("tcp", v.address(port), 5*time.Second)
+	c, err := net.DialTimeout("tcp", v.ports[port].Addr(), 5*time.Second)
 	if err != nil {
 		return ""
 	}

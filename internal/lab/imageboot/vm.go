@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gatepost/internal/lab"
 )
 
 // vm is a machine in qemu with the image as its disk. What it says on its serial line is collected; a line that tells of something
@@ -25,7 +27,7 @@ type vm struct {
 	cmd   *exec.Cmd
 	qmp   net.Conn
 	reply *json.Decoder
-	ports map[int]int // of the guest -> of this machine, on loopback
+	ports map[int]*lab.Port // of the guest -> of this machine
 	began time.Time
 	ended chan struct{} // closed when qemu has ended
 
@@ -40,7 +42,7 @@ func broken() []string {
 }
 
 // start boots disk, which it may write, in dir. ports are those of the guest that shall be reachable.
-func start(dir, disk string, ports []int) (*vm, error) {
+func start(dir, disk string, ports []int) (_ *vm, err error) {
 	vars := filepath.Join(dir, "vars.fd")
 	if _, err := os.Stat(vars); err != nil {
 		empty, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -51,15 +53,20 @@ func start(dir, disk string, ports []int) (*vm, error) {
 			return nil, err
 		}
 	}
-	v := &vm{dir: dir, ports: map[int]int{}, ended: make(chan struct{}), began: time.Now()}
+	v := &vm{dir: dir, ports: map[int]*lab.Port{}, ended: make(chan struct{}), began: time.Now()}
+	defer func() {
+		if err != nil {
+			v.release()
+		}
+	}()
 	network := "user,id=net,restrict=on"
 	for _, p := range ports {
-		here, err := freePort()
+		here, err := lab.ReservePort()
 		if err != nil {
 			return nil, err
 		}
 		v.ports[p] = here
-		network += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", here, p)
+		network += fmt.Sprintf(",hostfwd=tcp:%s-:%d", here.Addr(), p)
 	}
 	socket := filepath.Join(dir, "qmp.sock")
 	os.Remove(socket)
@@ -82,14 +89,11 @@ func start(dir, disk string, ports []int) (*vm, error) {
 	return v, nil
 }
 
-// freePort asks the system for a port that nobody has.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// release gives the ports back.
+func (v *vm) release() {
+	for _, p := range v.ports {
+		p.Release()
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // read collects what the machine says until it ends.
@@ -216,4 +220,5 @@ func (v *vm) kill() {
 	if err == nil || errors.Is(err, os.ErrProcessDone) {
 		<-v.ended
 	}
+	v.release()
 }
