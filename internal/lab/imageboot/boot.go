@@ -87,11 +87,10 @@ func bootWhole(dir, disk string) error {
 		}
 		err = v.look(round, silent)
 		v.kill()
-		log, fatal := v.said()
+		log, _ := v.said() // qemu has ended, as it was told
 		if err != nil {
 			return fmt.Errorf("boot %d: %w\n%s", round, err, tail(log))
 		}
-		_ = fatal // qemu has ended, as it was told
 		if first := strings.Contains(log, "first boot: seeding"); first != (round == 1) {
 			return fmt.Errorf("boot %d: seeding the data partition: %v", round, first)
 		}
@@ -112,21 +111,19 @@ func (v *vm) look(round int, silent map[int]string) error {
 		return err
 	}
 	v.took(round, "root verified")
-	if err := v.await(ctx, "waiting for the banner", func() bool { return v.banner() == nil }); err != nil {
-		return fmt.Errorf("%w (last: %v)", err, v.banner())
+	if err := v.await(ctx, "the banner", v.banner); err != nil {
+		return err
 	}
 	v.took(round, "SMTP banner")
-	if err := v.await(ctx, "waiting for the console", func() bool { return v.console() == nil }); err != nil {
-		return fmt.Errorf("%w (last: %v)", err, v.console())
+	if err := v.await(ctx, "the console", v.console); err != nil {
+		return err
 	}
 	v.took(round, "page of the first run over HTTPS")
 	if err := v.stranger(); err != nil {
 		return err
 	}
-	for port, greeting := range silent {
-		if got := v.probe(port, greeting); got != "" {
-			return fmt.Errorf("port %d answers strangers: %q", port, got)
-		}
+	if err := v.silent(silent); err != nil {
+		return err
 	}
 	if err := v.memory(ctx, round); err != nil {
 		return err
@@ -232,6 +229,25 @@ func silentPorts() map[int]string {
 	}
 }
 
+// silent probes all ports at once: each takes the whole time in which an answer could come.
+func (v *vm) silent(ports map[int]string) error {
+	answers := make(chan error, len(ports))
+	for port, greeting := range ports {
+		go func() {
+			var err error
+			if got := v.probe(port, greeting); got != "" {
+				err = fmt.Errorf("port %d answers strangers: %q", port, got)
+			}
+			answers <- err
+		}()
+	}
+	var all error
+	for range ports {
+		all = errors.Join(all, <-answers)
+	}
+	return all
+}
+
 // probe returns what a port answers within some seconds, "" for nothing.
 func (v *vm) probe(port int, greeting string) string {
 	c, err := net.DialTimeout("tcp", v.ports[port].Addr(), 5*time.Second)
@@ -260,9 +276,12 @@ func (v *vm) memory(ctx context.Context, round int) error {
 		LastUpdate int64            `json:"last-update"`
 		Stats      map[string]int64 `json:"stats"`
 	}
-	err := v.await(ctx, "waiting for the memory's figures", func() bool {
+	err := v.await(ctx, "the memory's figures", func() error {
 		err := v.ask("qom-get", map[string]any{"path": balloon, "property": "guest-stats"}, &stats)
-		return err == nil && stats.Stats["stat-total-memory"] > 0
+		if err == nil && stats.Stats["stat-total-memory"] <= 0 {
+			err = errors.New("there are none")
+		}
+		return err
 	})
 	if err != nil {
 		return err

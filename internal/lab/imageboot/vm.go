@@ -32,7 +32,7 @@ type vm struct {
 	ended chan struct{} // closed when qemu has ended
 
 	mu    sync.Mutex
-	text  bytes.Buffer
+	text  bytes.Buffer // without colours
 	fatal error
 }
 
@@ -101,11 +101,12 @@ func (v *vm) read(said io.Reader, complaints *bytes.Buffer) {
 	lines := bufio.NewReader(said)
 	for {
 		line, err := lines.ReadString('\n')
+		line = plain(line)
 		v.mu.Lock()
 		v.text.WriteString(line)
 		for _, b := range broken() {
-			if v.fatal == nil && strings.Contains(plain(line), b) {
-				v.fatal = fmt.Errorf("the machine says: %s", strings.TrimSpace(plain(line)))
+			if v.fatal == nil && strings.Contains(line, b) {
+				v.fatal = fmt.Errorf("the machine says: %s", strings.TrimSpace(line))
 			}
 		}
 		v.mu.Unlock()
@@ -136,33 +137,39 @@ func plain(s string) string {
 	return b.String()
 }
 
-// said is all that came on the serial line, without colours, and what was wrong with it.
+// said is all that came on the serial line, and what was wrong with it.
 func (v *vm) said() (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return plain(v.text.String()), v.fatal
+	return v.text.String(), v.fatal
 }
 
-// await asks again until done says so; something broken, or the end of the time, is an error that names what was waited for.
-func (v *vm) await(ctx context.Context, what string, done func() bool) error {
-	for !done() {
+// await asks again until nothing is missing; something broken, or the end of the time, is an error that names what was waited for and
+// what was missing last.
+func (v *vm) await(ctx context.Context, what string, missing func() error) error {
+	for {
+		last := missing()
+		if last == nil {
+			return nil
+		}
 		if _, err := v.said(); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("waiting for %s: %w (last: %w)", what, err, last)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, ctx.Err())
+			return fmt.Errorf("waiting for %s: %w (last: %w)", what, ctx.Err(), last)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	return nil
 }
 
 // awaitLine waits for a piece of text on the serial line.
 func (v *vm) awaitLine(ctx context.Context, text string) error {
-	return v.await(ctx, "waiting for "+strconv.Quote(text), func() bool {
-		all, _ := v.said()
-		return strings.Contains(all, text)
+	return v.await(ctx, strconv.Quote(text), func() error {
+		if all, _ := v.said(); !strings.Contains(all, text) {
+			return errors.New("it was not said")
+		}
+		return nil
 	})
 }
 
