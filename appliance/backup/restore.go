@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"gatepost/internal/durable"
@@ -119,7 +118,6 @@ type stage struct {
 	state  string // both whole
 	config string
 	marker marker
-	owner  *syscall.Stat_t // whom the files are given; nil: they are ours
 	made   map[string]bool
 }
 
@@ -137,9 +135,6 @@ func (s *stage) step(what string) {
 
 // prepare writes all files of the backup into the new folder, and flushes them.
 func (s *stage) prepare(ctx context.Context, open func() (io.ReadCloser, error), key Key, checked *Manifest) error {
-	if info, err := os.Stat(s.state); err == nil && os.Geteuid() == 0 {
-		s.owner, _ = info.Sys().(*syscall.Stat_t)
-	}
 	s.made = map[string]bool{s.state: true}
 	s.step("folder")
 	for _, name := range [...]string{"new", "config"} {
@@ -211,10 +206,7 @@ func (s *stage) mkdir(path string) error {
 
 // give gives a file of ours to the owner of the state folder.
 func (s *stage) give(path string) error {
-	if s.owner == nil {
-		return nil
-	}
-	if err := os.Lchown(path, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+	if err := Give(path, s.state); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	return nil

@@ -123,7 +123,7 @@ func (s *swap) aside() error {
 	if err := (durable.Real{}).Mkdir(s.before()); err != nil {
 		return err
 	}
-	if err := ownedLike(s.before(), s.state, false); err != nil {
+	if err := Give(s.before(), s.state); err != nil {
 		return err
 	}
 	all, err := os.ReadDir(s.state)

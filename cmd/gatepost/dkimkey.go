@@ -10,8 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 
+	"gatepost/appliance/backup"
 	"gatepost/internal/arc"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
@@ -242,13 +242,9 @@ func writeKey(state, name string, text []byte) (err error) {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(text)
-	if info, failed := os.Stat(state); failed == nil && os.Geteuid() == 0 {
-		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-			err = errors.Join(err, f.Chown(int(owner.Uid), int(owner.Gid)))
-			if made == nil {
-				err = errors.Join(err, os.Lchown(dir, int(owner.Uid), int(owner.Gid)))
-			}
-		}
+	err = errors.Join(err, backup.Give(f.Name(), state))
+	if made == nil {
+		err = errors.Join(err, backup.Give(dir, state))
 	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("key: %w", err)
