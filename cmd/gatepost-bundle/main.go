@@ -3,13 +3,13 @@
 package main
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 
 	"gatepost/appliance/bundle"
 	"gatepost/appliance/minisign"
@@ -88,16 +88,6 @@ func makeKey(name string) error {
 // signed is what is signed of a bundle of the files.
 func (o *options) signed() ([]byte, error) {
 	m := &bundle.Manifest{Product: bundle.Product, Architecture: bundle.Architecture, Version: bundle.Version(o.version), From: bundle.Version(o.from), RootHash: o.rootHash}
-	uki, err := os.ReadFile(o.uki)
-	if err != nil {
-		return nil, err
-	}
-	// Its command line stands in it as it is. One that names another root or version would be an update that cannot start.
-	for _, word := range []string{"gatepost.roothash=" + o.rootHash, "gatepost.version=" + o.version} {
-		if !bytes.Contains(uki, []byte(word)) {
-			return nil, fmt.Errorf("%s: its command line has no %s", o.uki, word)
-		}
-	}
 	for _, p := range [...][2]string{{bundle.Root, o.root}, {bundle.UKI, o.uki}} {
 		f, err := os.Open(p[1])
 		if err != nil {
@@ -109,7 +99,21 @@ func (o *options) signed() ([]byte, error) {
 		}
 		m.Parts = append(m.Parts, part)
 	}
-	return m.Signed()
+	signed, err := m.Signed()
+	if err != nil {
+		return nil, err
+	}
+	uki, err := os.ReadFile(o.uki)
+	if err != nil {
+		return nil, err
+	}
+	// Its command line stands in it as it is. One that names another root or version would be an update that cannot start.
+	for _, word := range []string{"gatepost.roothash=" + o.rootHash, "gatepost.version=" + o.version} {
+		if !regexp.MustCompile(regexp.QuoteMeta(word) + `([^0-9a-f.]|$)`).Match(uki) { // 1.4.20 is not 1.4.2
+			return nil, fmt.Errorf("%s: its command line has no %s", o.uki, word)
+		}
+	}
+	return signed, nil
 }
 
 func (o *options) write() error {

@@ -14,7 +14,8 @@ func TestMake(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	hash := strings.Repeat("0b", 32)
-	for name, text := range map[string]string{"root": "root", "uki": "MZ gatepost.version=1.4.2 gatepost.roothash=" + hash, "other": "MZ gatepost.version=1.4.1 gatepost.roothash=" + hash} {
+	for name, text := range map[string]string{"root": "root", "uki": "MZ gatepost.version=1.4.2 gatepost.roothash=" + hash, "other": "MZ gatepost.version=1.4.1 gatepost.roothash=" + hash,
+		"longer": "MZ gatepost.version=1.4.20 gatepost.roothash=" + hash, "later": "MZ gatepost.version=1.4.2.1 gatepost.roothash=" + hash} {
 		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -64,6 +65,11 @@ func TestMake(t *testing.T) {
 	} {
 		if out, err := do(args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q, %v; want %s", out, err, want)
+		}
+	}
+	for _, uki := range []string{"longer", "later"} {
+		if _, err := do(with("write", "--uki", at(uki), "--key", at("current.key"), "--out", at("c.gpu"))...); err == nil || !strings.Contains(err.Error(), "no gatepost.version=1.4.2") {
+			t.Errorf("a kernel whose version begins with that of the bundle (%s): %v", uki, err)
 		}
 	}
 	if _, err := os.Stat(at("c.gpu")); err == nil {
