@@ -67,20 +67,29 @@ func run(out io.Writer, args []string) error {
 	return fmt.Errorf("that is not how it is used:\n%s", usage)
 }
 
-// makeKey makes a pair of keys, and replaces none.
+// makeKey makes a pair of keys, both or none, and replaces none.
 func makeKey(name string) error {
 	var chance [40]byte
 	rand.Read(chance[:])
 	k := minisign.NewKey(chance)
-	for file, text := range map[string][]byte{name + ".key": k.Text(), name + ".pub": k.Public().Text()} {
-		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(text)
-		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-			return err
-		}
+	if err := makeFile(name+".key", k.Text()); err != nil {
+		return err
+	}
+	if err := makeFile(name+".pub", k.Public().Text()); err != nil {
+		return errors.Join(err, os.Remove(name+".key"))
+	}
+	return nil
+}
+
+// makeFile writes a file that is not there; with an error none is there that was not before.
+func makeFile(name string, text []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(name))
 	}
 	return nil
 }

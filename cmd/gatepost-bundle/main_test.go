@@ -40,6 +40,19 @@ func TestMake(t *testing.T) {
 	if _, err := do("key", at("current")); err == nil {
 		t.Error("a key is replaced")
 	}
+	for have, other := range map[string]string{"one.key": "one.pub", "two.pub": "two.key"} {
+		if err := os.WriteFile(at(have), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			if _, err := do("key", at(have[:3])); err == nil {
+				t.Errorf("%s is replaced", have)
+			}
+			if _, err := os.Stat(at(other)); !os.IsNotExist(err) {
+				t.Fatalf("beside %s there is half of another pair: %v", have, err)
+			}
+		}
+	}
 	must(with("write", "--key", at("current.key"), "--out", at("a.gpu"))...)
 	if out := must("show", "--pub", at("current.pub"), at("a.gpu")); !strings.Contains(out, hash) {
 		t.Error(out)
