@@ -29,13 +29,9 @@ const errOutside = "%w; the sandbox was made at the start for the files that wer
 // our own program, and the folders that we write.
 func (d *daemon) rights(c *config.Config) sandbox.Rights {
 	b := c.Bootstrap
-	file := d.configPath
-	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		file = filepath.Join(file, config.BootstrapFile)
-	}
-	named := namedFiles(c, file)
+	file := config.BootstrapIn(d.configPath)
 	r := sandbox.Rights{Victims: true}
-	for _, name := range named {
+	for _, name := range namedFiles(c, file) {
 		if name == "" {
 			continue
 		}

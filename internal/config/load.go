@@ -50,14 +50,19 @@ func LoadBootstrap(path string) (*Bootstrap, Problems) {
 	return c.Bootstrap, nil
 }
 
+// BootstrapIn is the file that is read of the path that Load takes: gatepost.toml of a folder, else the path itself.
+func BootstrapIn(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return filepath.Join(path, BootstrapFile)
+	}
+	return path
+}
+
 // loadBootstrap reads gatepost.toml, and returns which file that is.
 func (c *Config) loadBootstrap(path string) (file string, all Problems) {
-	file, named := path, true
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		file, named = filepath.Join(path, BootstrapFile), false
-	}
+	file = BootstrapIn(path)
 	data, problem := readFile(file)
-	if problem != nil && (named || !errors.Is(problem, fs.ErrNotExist)) {
+	if problem != nil && (file == path || !errors.Is(problem, fs.ErrNotExist)) {
 		return file, Problems{unreadable(file, problem)}
 	}
 	if problem == nil {

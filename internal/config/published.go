@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -125,10 +124,7 @@ func (c *Config) WithVersion(number int64, text []byte, sections Sections) (*Con
 
 // PolicyBeside is the text of policy.toml beside gatepost.toml, of the path that Load takes; nil where it cannot be read.
 func PolicyBeside(path string) []byte {
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		path = filepath.Dir(path)
-	}
-	text, err := readFile(filepath.Join(path, PolicyFile))
+	text, err := readFile(filepath.Join(filepath.Dir(BootstrapIn(path)), PolicyFile))
 	if err != nil {
 		return nil
 	}

@@ -47,9 +47,8 @@ func (s Shop) Commands() []cli.Command {
 
 // home is where things are on this machine.
 type home struct {
-	b      *config.Bootstrap
-	folder string // of the documents
-	file   string // gatepost.toml
+	b    *config.Bootstrap
+	file string // gatepost.toml
 }
 
 func at(e cli.Env, path string) *home {
@@ -58,16 +57,15 @@ func at(e cli.Env, path string) *home {
 		cli.Tell(e, problems)
 		return nil
 	}
-	h := &home{b: b, folder: path, file: filepath.Join(path, config.BootstrapFile)}
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		h.file, h.folder = path, filepath.Dir(path)
-	}
-	return h
+	return &home{b, config.BootstrapIn(path)}
 }
+
+// folder is that of the documents.
+func (h *home) folder() string { return filepath.Dir(h.file) }
 
 // plan is what is backed up of this machine.
 func (s Shop) plan(e cli.Env, h *home, path string, with []string) *backup.Plan {
-	p := &backup.Plan{Version: s.Version, Host: h.b.Hostname, State: h.b.StateDir, Config: h.folder, With: with, Snapshot: snapshot,
+	p := &backup.Plan{Version: s.Version, Host: h.b.Hostname, State: h.b.StateDir, Config: h.folder(), With: with, Snapshot: snapshot,
 		Without: []string{h.b.Body.Dir, h.b.Spool.Dir}, Named: []string{h.b.VaultKey}, Elsewhere: elsewhere(h.b)}
 	if c := e.Load(path); c != nil { // else its problems were told, and what can be saved is
 		p.Named = append(p.Named, s.Named(c, h.file)...)

@@ -209,7 +209,7 @@ func (s Shop) restore(ctx context.Context, e cli.Env, args []string) int {
 		return complain(e, "restore", fmt.Errorf("%w; stop it first (systemctl stop gatepost.socket gatepost)", err))
 	}
 	defer held.Close()
-	to := &backup.Target{State: h.b.StateDir, Config: h.folder, KeepConfig: *keep, Known: known}
+	to := &backup.Target{State: h.b.StateDir, Config: h.folder(), KeepConfig: *keep, Known: known}
 	done, err := to.Restore(ctx, func() (io.ReadCloser, error) { return os.Open(name) }, k)
 	if err != nil {
 		return complain(e, "restore", err)
