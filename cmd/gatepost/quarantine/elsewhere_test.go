@@ -20,10 +20,12 @@ import (
 // neighbour is the node mx2, as an index that nodes share tells of it; err: it does not answer.
 type neighbour struct {
 	*store.Quarantine
-	err error
+	err   error
+	asked int
 }
 
 func (n *neighbour) Others(ctx context.Context, f *quarantine.Filter) ([]quarantine.Row, error) {
+	n.asked++
 	rows, err := n.Find(ctx, f)
 	for i := range rows {
 		rows[i].Node = "mx2"
@@ -110,7 +112,11 @@ func TestKeptElsewhere(t *testing.T) {
 		return said, status
 	}
 	for _, a := range []access.Actor{of(access.Operator), of(access.HelpDesk), of(access.DomainAdmin, "two.example")} {
+		n.asked = 0
 		said, status := ask(a)
+		if n.asked != len(said) {
+			t.Errorf("%s: what others keep was asked for %d times, for %d answers", a.Role, n.asked, len(said))
+		}
 		for _, text := range said {
 			if !strings.Contains(text, "is kept by the node mx2, and this is mx1") || strings.Contains(text, "not in quarantine") || status[0] != 409 {
 				t.Errorf("%s %v: %d %s", a.Role, a.Domains, status, text)

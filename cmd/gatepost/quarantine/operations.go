@@ -204,19 +204,19 @@ func boundRow(a *access.Actor, r *quarantine.Row) bool {
 }
 
 // row is what the index knows of a message, as the actor sees it.
-func (d *Desk) row(ctx context.Context, id gateway.ID) (*quarantine.Vault, *quarantine.Row, error) {
+func (d *Desk) row(ctx context.Context, id gateway.ID) (*quarantine.Row, error) {
 	v, err := d.Vault()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	rows, err := v.Find(ctx, &quarantine.Filter{IDs: []gateway.ID{id}, Limit: 1})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if actor := access.Of(ctx); len(rows) == 0 || !boundRow(&actor, &rows[0]) {
-		return nil, nil, d.failed(ctx, id, fmt.Errorf("%s: %w", id, quarantine.ErrNone))
+		return nil, fmt.Errorf("%s: %w", id, quarantine.ErrNone)
 	}
-	return v, &rows[0], nil
+	return &rows[0], nil
 }
 
 // look reads a message for the actor: what is known of it, and its first octets.
@@ -231,7 +231,10 @@ func (d *Desk) look(ctx context.Context, text string, most int64) (*quarantine.L
 	}
 	actor := access.Of(ctx)
 	if !actor.Everywhere() { // what he does not see is not looked at: a look is told
-		if _, _, err := d.row(ctx, id); err != nil {
+		switch _, err := d.row(ctx, id); {
+		case errors.Is(err, quarantine.ErrNone):
+			return nil, d.failed(ctx, id, err)
+		case err != nil:
 			return nil, err
 		}
 	}
