@@ -51,8 +51,10 @@ func (d *Desk) withOthers(ctx context.Context, f *quarantine.Filter, own []quara
 // failed words what keeps the quarantine from doing what it was asked for with a message: it may be another node's.
 func (d *Desk) failed(ctx context.Context, id gateway.ID, err error) error {
 	if errors.Is(err, quarantine.ErrNone) {
-		if there := d.elsewhere(ctx, id); there != nil {
-			return there
+		if _, none := d.row(ctx, id); none != nil { // else a copy is gone, and the message is here
+			if there := d.elsewhere(ctx, id); there != nil {
+				return there
+			}
 		}
 	}
 	return fault(err)

@@ -48,6 +48,20 @@ func beside(t *testing.T) (*world, *neighbour) {
 	return w, n
 }
 
+// TestCopyGone releases a copy that was deleted of a message that is here, while others cannot be asked: it is the copy that is gone.
+func TestCopyGone(t *testing.T) {
+	w, n := beside(t)
+	n.err = errors.New("away")
+	id, gone := w.keep(t, "", "a@one.example", "b@one.example"), []string{"b@one.example"}
+	if err := w.vault.Delete(t.Context(), id, gone, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := controltest.Ask[*api.KeptChanged](t.Context(), w.Surface, of(access.Operator), "quarantine release", &api.KeptRelease{IDs: []gateway.ID{id}, Rcpts: gone})
+	if err != nil || len(out.Messages) != 1 || !strings.HasPrefix(out.Messages[0].Error, "b@one.example: not in quarantine") {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
 // TestKeptElsewhere shows two nodes to one: lists have the messages of both, page by page and by the rights of whoever asks; what is
 // asked of a message that the other keeps says so, and where, and never that it is not there; and while the other cannot be known, that.
 func TestKeptElsewhere(t *testing.T) {
