@@ -36,12 +36,17 @@ func (d *Desk) held(ctx context.Context) (*versions.Draft, *api.Policy, error) {
 	}
 	draft, err := d.Store.Draft(ctx, owner(ctx))
 	if errors.Is(err, versions.ErrNone) {
-		return &versions.Draft{Owner: owner(ctx), Base: now.Number, Text: []byte(now.Text)}, now, nil
+		return notBegun(ctx, now), now, nil
 	}
 	if err != nil {
 		return nil, nil, d.fault(err)
 	}
 	return draft, now, nil
+}
+
+// notBegun is a draft that has the policy in force.
+func notBegun(ctx context.Context, now *api.Policy) *versions.Draft {
+	return &versions.Draft{Owner: owner(ctx), Base: now.Number, Text: []byte(now.Text)}
 }
 
 func (d *Desk) draft(ctx context.Context) (*api.Draft, error) {
@@ -200,17 +205,16 @@ func movedDraft() error {
 }
 
 func (d *Desk) discard(ctx context.Context) (*api.Draft, error) {
-	was, _, err := d.held(ctx)
+	was, now, err := d.held(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := d.Store.DropDraft(ctx, owner(ctx)); err != nil {
 		return nil, d.fault(err)
 	}
+	is := notBegun(ctx, now)
 	change := control.Change{Object: "policy draft of " + owner(ctx)}
-	if is, _, err := d.held(ctx); err == nil {
-		change.Before, change.After = differing(was.Text, is.Text)
-	}
+	change.Before, change.After = differing(was.Text, is.Text)
 	control.Changed(ctx, change)
-	return d.draft(ctx)
+	return d.shown(ctx, is, now), nil
 }
