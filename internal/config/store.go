@@ -106,7 +106,8 @@ func (s *Store) place(at, password, text string, report func(key, message, inste
 	if s.Insecure {
 		return
 	}
-	for _, host := range storeHosts(u) {
+	for _, named := range storeHosts(u) {
+		host := named.host
 		ip, err := netip.ParseAddr(host)
 		if !strings.HasPrefix(host, "/") && host != "localhost" && (err != nil || !ip.IsLoopback()) && query.Get("sslmode") != "verify-full" {
 			report(at, "leads beyond this machine, and what is told there could be read and changed on the way", "add sslmode=verify-full; insecure = true allows it as it is")
@@ -115,16 +116,20 @@ func (s *Store) place(at, password, text string, report func(key, message, inste
 	}
 }
 
-// storeHosts are the hosts and folders of sockets that a URL names; none is a socket of this machine.
-func storeHosts(u *url.URL) (out []string) {
+// storeHost is a host, or the folder of a socket, with its port.
+type storeHost struct{ host, port string }
+
+// storeHosts are the hosts and folders of sockets that a URL names; none is a socket of this machine. A port that is not written is 5432.
+func storeHosts(u *url.URL) (out []storeHost) {
+	usual := cmp.Or(u.Query().Get("port"), "5432")
 	for _, list := range [...]string{u.Host, u.Query().Get("host")} {
 		for _, at := range strings.Split(list, ",") {
-			host, _, err := net.SplitHostPort(at)
+			host, port, err := net.SplitHostPort(at)
 			if err != nil {
-				host = strings.Trim(at, "[]")
+				host, port = strings.Trim(at, "[]"), usual
 			}
 			if host != "" {
-				out = append(out, host)
+				out = append(out, storeHost{host, port})
 			}
 		}
 	}
@@ -138,16 +143,9 @@ func (s *Store) Servers() (out []string) {
 		if err != nil || text == "" {
 			continue
 		}
-		port := cmp.Or(u.Query().Get("port"), "5432")
-		for _, list := range [...]string{u.Host, u.Query().Get("host")} {
-			for _, at := range strings.Split(list, ",") {
-				host, own, err := net.SplitHostPort(at)
-				if err != nil {
-					host, own = strings.Trim(at, "[]"), port
-				}
-				if host != "" && !strings.HasPrefix(host, "/") {
-					out = append(out, net.JoinHostPort(host, own))
-				}
+		for _, at := range storeHosts(u) {
+			if !strings.HasPrefix(at.host, "/") {
+				out = append(out, net.JoinHostPort(at.host, at.port))
 			}
 		}
 	}
