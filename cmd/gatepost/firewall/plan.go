@@ -3,6 +3,7 @@
 package firewall
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
@@ -116,7 +117,7 @@ func (p *plan) shared(b *config.Bootstrap) {
 		p.Out = append(p.Out, firewall.Entry{Why: "Redis that Sentinels or a Cluster name", User: ours, Protocol: firewall.TCP, Port: 6379})
 	}
 	p.outAll("PostgreSQL", b.Store.Servers())
-	p.outLDAP("login", b.Login.LDAP.Servers)
+	p.outURLs("login", b.Login.LDAP.Servers)
 	p.outURL("OpenID Connect", b.Login.OIDC.Issuer)
 	if len(b.TLS.ACME) > 0 {
 		p.outURL("ACME", b.ACME.Directory)
@@ -150,7 +151,7 @@ func (p *plan) mail(policy *config.Policy) {
 		}
 	}
 	for i := range policy.Directories {
-		p.outLDAP("directory "+policy.Directories[i].Name, policy.Directories[i].Servers)
+		p.outURLs("directory "+policy.Directories[i].Name, policy.Directories[i].Servers)
 	}
 }
 
@@ -207,14 +208,13 @@ func (p *plan) outURL(why, text string) {
 	if err != nil || u.Host == "" {
 		return
 	}
-	p.out(why, ours, firewall.TCP, withPort(u, map[string]string{"http": "80", "https": "443", "sftp": "22"}))
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443", "sftp": "22", "ldap": "389", "ldaps": "636"}[u.Scheme])
+	p.out(why, ours, firewall.TCP, net.JoinHostPort(u.Hostname(), port))
 }
 
-func (p *plan) outLDAP(why string, servers []string) {
-	for _, s := range servers {
-		if u, err := url.Parse(s); err == nil && u.Host != "" {
-			p.out(why, ours, firewall.TCP, withPort(u, map[string]string{"ldap": "389", "ldaps": "636"}))
-		}
+func (p *plan) outURLs(why string, all []string) {
+	for _, text := range all {
+		p.outURL(why, text)
 	}
 }
 
@@ -223,12 +223,4 @@ func (p *plan) outSyslog(why, server string) {
 	if protocol, at, _ := strings.Cut(server, ":"); protocol == firewall.UDP || protocol == firewall.TCP {
 		p.out(why, ours, protocol, at)
 	}
-}
-
-func withPort(u *url.URL, usual map[string]string) string {
-	port := u.Port()
-	if port == "" {
-		port = usual[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
 }
