@@ -12,6 +12,7 @@ import (
 	"gatepost/gateway"
 	"gatepost/internal/api"
 	"gatepost/internal/clamd"
+	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/spamd"
 	"gatepost/internal/store"
@@ -22,15 +23,21 @@ func (d *daemon) gateOperations() []control.Operation {
 	return (&gate.Desk{Parts: d.gateParts, Where: d.gateDoors}).Operations()
 }
 
-// gateDoors are where others come in. Behind a proxy only that is heard.
+// gateDoors are where others come in.
 func (d *daemon) gateDoors(g *api.Gate) {
-	g.SMTP, g.Console = []string{}, reached(d.where.Console)
-	for _, l := range d.bootstrap.Listeners {
+	g.SMTP, g.Console = reachedListeners(d.bootstrap, d.where.Listeners), reached(d.where.Console)
+	g.Refuses = len(d.document.Load().Policy.Domains) == 0
+}
+
+// reachedListeners are where listeners listen, as it is reached from this machine. Behind a proxy nobody else is heard.
+func reachedListeners(b *config.Bootstrap, where map[string]string) []string {
+	out := []string{}
+	for _, l := range b.Listeners {
 		if len(l.ProxyFrom) == 0 {
-			g.SMTP = append(g.SMTP, reached(words(d.where.Listeners[l.Name]))...)
+			out = append(out, reached(words(where[l.Name]))...)
 		}
 	}
-	g.Refuses = len(d.document.Load().Policy.Domains) == 0
+	return out
 }
 
 // reached are addresses as they are reached from this machine.

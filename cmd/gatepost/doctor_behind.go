@@ -80,24 +80,12 @@ func (b *behind) daemon(ctx context.Context) (*doctor.Daemon, error) {
 }
 
 // listeners are this host's own, as they are reached from here: where the daemon says that it listens, else by the document.
-// Behind a proxy nobody else is heard.
 func (b *behind) listeners(ctx context.Context) []string {
 	s, err := b.ask(ctx)
 	if err != nil {
 		return listenerAddresses(b.c)
 	}
-	var out []string
-	for _, l := range b.c.Bootstrap.Listeners {
-		if len(l.ProxyFrom) > 0 {
-			continue
-		}
-		for _, text := range words(s.Addresses.Listeners[l.Name]) {
-			if at, err := netip.ParseAddrPort(text); err == nil {
-				out = append(out, fromHere(at).String())
-			}
-		}
-	}
-	return out
+	return reachedListeners(b.c.Bootstrap, s.Addresses.Listeners)
 }
 
 // lists are the DNS lists, and what they say of addresses.
