@@ -12,27 +12,31 @@ import (
 	"gatepost/appliance/update"
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
+	"gatepost/internal/control"
 )
 
 // Commands are those of gatepost appliance that are about its version.
 func Commands() []cli.Command {
 	return []cli.Command{
-		{Words: "appliance status", Args: "[--config PATH] [--json]", Doc: "show which versions the appliance has, and which is booted next", Run: status},
+		{Words: "appliance status", Args: "[--config PATH] [--json]", Doc: "show which versions the appliance has, and which is booted next", Run: asking(statusQuestion())},
 		{Words: "appliance update", Args: "FILE [--config PATH] [--json]", Doc: "apply a signed update: it is booted at the next restart, and stays if it finds itself well", Run: apply},
-		{Words: "appliance rollback", Args: "[--config PATH] [--json]", Doc: "have the version before booted at the next restart", Run: rollback},
-		{Words: "appliance restart", Args: "[--config PATH] [--json]", Doc: "restart the appliance", Run: restart},
+		{Words: "appliance rollback", Args: "[--config PATH] [--json]", Doc: "have the version before booted at the next restart", Run: asking(rollbackQuestion())},
+		{Words: "appliance restart", Args: "[--config PATH] [--json]", Doc: "restart the appliance", Run: asking(restartQuestion())},
 		{Words: "appliance serve-update", Doc: "apply and go back with the rights of root, for whoever is at the other end of fd 0; systemd starts it", Run: serve},
 		{Words: "appliance booted", Doc: "put the configuration of this version back where a newer one ran before it; systemd starts it", Run: booted},
 	}
 }
 
-func status(ctx context.Context, e cli.Env, args []string) int {
-	f := cli.NewFlags(e, "appliance status")
-	if _, ok := f.Read(e, args, 0); !ok {
-		return cli.Usage
+// asking is a command that asks for what has no arguments, and bears the name of the command.
+func asking(o control.Operation) func(context.Context, cli.Env, []string) int {
+	return func(ctx context.Context, e cli.Env, args []string) int {
+		f := cli.NewFlags(e, o.Name)
+		if _, ok := f.Read(e, args, 0); !ok {
+			return cli.Usage
+		}
+		out, err := cli.Call[api.Appliance](ctx, e, f, o, &struct{}{})
+		return reply(e, f, o.Name, out, err)
 	}
-	out, err := cli.Call[api.Appliance](ctx, e, f, statusQuestion(), &struct{}{})
-	return reply(e, f, "appliance status", out, err)
 }
 
 // reply shows how the appliance is. A version that failed, and a machine that is none, are a finding.
@@ -80,24 +84,6 @@ func apply(ctx context.Context, e cli.Env, args []string) int {
 	defer file.Close()
 	out, err := cli.Upload[api.Appliance](ctx, e, f, updateQuestion(), &struct{}{}, file)
 	return reply(e, f, "appliance update", out, err)
-}
-
-func rollback(ctx context.Context, e cli.Env, args []string) int {
-	f := cli.NewFlags(e, "appliance rollback")
-	if _, ok := f.Read(e, args, 0); !ok {
-		return cli.Usage
-	}
-	out, err := cli.Call[api.Appliance](ctx, e, f, rollbackQuestion(), &struct{}{})
-	return reply(e, f, "appliance rollback", out, err)
-}
-
-func restart(ctx context.Context, e cli.Env, args []string) int {
-	f := cli.NewFlags(e, "appliance restart")
-	if _, ok := f.Read(e, args, 0); !ok {
-		return cli.Usage
-	}
-	out, err := cli.Call[api.Appliance](ctx, e, f, restartQuestion(), &struct{}{})
-	return reply(e, f, "appliance restart", out, err)
 }
 
 // find is this machine, with what of the state a version is configured by.
