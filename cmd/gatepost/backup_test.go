@@ -184,3 +184,22 @@ func TestBackupJSON(t *testing.T) {
 		t.Errorf("applied are %v of %v, %v", has, known, err)
 	}
 }
+
+// TestRestoreResumed starts the daemon where a restore was cut off before its documents: it reads those, and not what stood there.
+func TestRestoreResumed(t *testing.T) {
+	here := documents(t, "", "mode = \"what stood here\"\n")
+	state := filepath.Join(here, "state")
+	coming := filepath.Join(state, "restore-1", "config")
+	if err := os.MkdirAll(coming, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file(t, coming, "policy.toml", "mode = \"what comes\"\n", 0o600)
+	file(t, state, "restore.json", `{"id":"1","phase":"config","config":"`+here+`"}`, 0o600)
+	code, out, errOut := gatepost(t, "serve", "--config", here)
+	if code != cli.Found || !strings.Contains(errOut, "what comes") || strings.Contains(errOut, "what stood here") {
+		t.Errorf("exit %d\n%s%s", code, out, errOut)
+	}
+	if backup.Pending(state) {
+		t.Error("the restore is not at its end")
+	}
+}

@@ -125,8 +125,7 @@ func serve(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	c, problems := config.Load(f.Config, sections())
-	cli.Tell(e, problems)
+	c := documentsToServe(e, f.Config)
 	if c == nil {
 		return cli.Found
 	}
@@ -267,7 +266,7 @@ func (d *daemon) own(ctx context.Context, activated bool) (err error) {
 	})
 	done()
 	extending.Wait()
-	return d.resumeRestore(err)
+	return d.unrestored(err)
 }
 
 // open makes what the configuration names: store, journal, certificate, scanners, resolver, and the first snapshot.
