@@ -94,15 +94,13 @@ func backupWell(last []backups.Outcome, every time.Duration, since, now time.Tim
 	var told []string
 	for i := range last {
 		o := &last[i]
-		from, text := o.Good, "last good "+o.Good.Format("2006-01-02 15:04")+" UTC"
-		if from.IsZero() {
-			from, text = since, "none yet"
-		}
-		if now.Sub(from) > 2*every || o.Good.IsZero() && o.Error != "" {
-			ok = false
-			text += ", too old"
-			if o.Good.IsZero() {
-				text = "none yet"
+		text := "none yet"
+		if o.Good.IsZero() {
+			ok = ok && o.Error == "" && now.Sub(since) <= 2*every
+		} else {
+			text = "last good " + o.Good.Format("2006-01-02 15:04") + " UTC"
+			if now.Sub(o.Good) > 2*every {
+				ok, text = false, text+", too old"
 			}
 		}
 		if o.Error != "" {
