@@ -144,3 +144,20 @@ func TestBackupRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestBackupSecrets: of a file that is empty it is told what belongs there, which for a target is no passphrase.
+func TestBackupSecrets(t *testing.T) {
+	_, public, err := backup.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := file(t, t.TempDir(), "empty", "\n", 0o600)
+	here := documents(t, "[backup]\nrecipients = [\""+public+"\"]\n[[backup.target]]\nname = \"nas\"\nsftp = \"sftp://gatepost@192.0.2.61/backups\"\nhost_key = \"SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8\"\npassword_file = \""+empty+"\"\n", servesOne)
+	controlRows(t, filepath.Join(here, "state"), 1)
+	if code, out, errOut := gatepost(t, "backup", "run", "--config", here); code != cli.Found || !strings.Contains(errOut, "nas: "+empty+": its first line, the password, is empty") {
+		t.Errorf("exit %d\n%s%s", code, out, errOut)
+	}
+	if code, out, errOut := gatepost(t, "backup", "create", "--passphrase-file", empty, "--config", here); code != cli.Found || !strings.Contains(errOut, empty+": its first line, the passphrase, is empty") {
+		t.Errorf("exit %d\n%s%s", code, out, errOut)
+	}
+}

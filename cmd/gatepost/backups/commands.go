@@ -127,7 +127,7 @@ func lock(recipients []string, passphrase string) (backup.Lock, error) {
 	case len(recipients) > 0 && passphrase != "":
 		return backup.Lock{}, errors.New("--recipient and --passphrase-file cannot be used together")
 	case passphrase != "":
-		text, err := secret(passphrase)
+		text, err := secret(passphrase, "passphrase")
 		if err != nil {
 			return backup.Lock{}, err
 		}
@@ -144,7 +144,7 @@ func key(identity, passphrase string) (backup.Key, error) {
 	case (identity != "") == (passphrase != ""):
 		return backup.Key{}, errors.New("say what opens it: --identity FILE with the private key, or --passphrase-file FILE")
 	case passphrase != "":
-		text, err := secret(passphrase)
+		text, err := secret(passphrase, "passphrase")
 		if err != nil {
 			return backup.Key{}, err
 		}
@@ -158,8 +158,8 @@ func key(identity, passphrase string) (backup.Key, error) {
 	return backup.KeysOf(f)
 }
 
-// secret is the first line of a file; - is the standard input.
-func secret(name string) (string, error) {
+// secret is the first line of a file; - is the standard input. what is what should stand there.
+func secret(name, what string) (string, error) {
 	f := os.Stdin
 	if name != "-" {
 		var err error
@@ -174,7 +174,7 @@ func secret(name string) (string, error) {
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	if line = strings.TrimSuffix(line, "\r"); line == "" {
-		return "", fmt.Errorf("%s: its first line, the passphrase, is empty", name)
+		return "", fmt.Errorf("%s: its first line, the %s, is empty", name, what)
 	}
 	return line, nil
 }

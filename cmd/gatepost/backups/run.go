@@ -184,7 +184,7 @@ func opener(t *config.BackupTarget) targets.Opener {
 			if to.Key, err = os.ReadFile(t.KeyFile); err != nil {
 				return nil, err
 			}
-		} else if to.Password, err = secret(t.PasswordFile); err != nil {
+		} else if to.Password, err = secret(t.PasswordFile, "password"); err != nil {
 			return nil, err
 		}
 		return to.Open(ctx)
