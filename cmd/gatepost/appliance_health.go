@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"gatepost/cmd/gatepost/gate"
-	"gatepost/gateway"
 	"gatepost/internal/api"
 	"gatepost/internal/clamd"
 	"gatepost/internal/config"
@@ -53,8 +52,7 @@ func reached(all []string) []string {
 
 // gateParts are what a message needs: scanners whose check is on, and the log.
 func (d *daemon) gateParts() []gate.Part {
-	checks, p, b := d.now.Load().snapshot.Policy.Checks, d.parts, d.bootstrap
-	on := func(name string) bool { c, known := checks[name]; return !known || c.Action != gateway.ActionOff }
+	policy, p, b := d.now.Load().snapshot.Policy, d.parts, d.bootstrap
 	here := func(all []string) bool {
 		return !slices.ContainsFunc(all, func(a string) bool { return !insideHost(a) })
 	}
@@ -62,7 +60,7 @@ func (d *daemon) gateParts() []gate.Part {
 		_, err := d.readLog().Search(ctx, store.Query{Limit: 1})
 		return "it can be read", err
 	}}}
-	if p.clamav != nil && on("clamav") {
+	if p.clamav != nil && policy.Runs("clamav") {
 		out = append(out, gate.Part{Name: "clamav", Needed: here(b.ClamAV.Addresses), Try: func(ctx context.Context) (said string, err error) {
 			err = p.clamav.Do(ctx, func(ctx context.Context, c *clamd.Client) error {
 				r, err := c.Scan(ctx, strings.NewReader(gate.Message), int64(len(gate.Message)))
@@ -75,7 +73,7 @@ func (d *daemon) gateParts() []gate.Part {
 			return said, err
 		}})
 	}
-	if p.spam != nil && on("spamassassin") {
+	if p.spam != nil && policy.Runs("spamassassin") {
 		out = append(out, gate.Part{Name: "spamassassin", Needed: here(b.SpamAssassin.Addresses), Try: func(ctx context.Context) (said string, err error) {
 			err = p.spam.Do(ctx, func(ctx context.Context, c *spamd.Client) error {
 				r, err := c.Check(ctx, spamd.Request{Message: strings.NewReader(gate.Message), Size: int64(len(gate.Message))})
