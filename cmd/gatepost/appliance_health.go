@@ -11,6 +11,7 @@ import (
 	"gatepost/cmd/gatepost/gate"
 	"gatepost/internal/api"
 	"gatepost/internal/clamd"
+	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/control"
 	"gatepost/internal/spamd"
@@ -44,7 +45,7 @@ func reached(all []string) []string {
 	out := []string{}
 	for _, text := range all {
 		if at, err := netip.ParseAddrPort(text); err == nil {
-			out = append(out, fromHere(at).String())
+			out = append(out, cli.FromHere(at).String())
 		}
 	}
 	return out

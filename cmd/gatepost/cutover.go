@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -216,20 +215,9 @@ func listenerAddresses(c *config.Config) (out []string) {
 	for _, l := range c.Bootstrap.Listeners {
 		for _, a := range l.Addresses {
 			if len(l.ProxyFrom) == 0 { // behind a proxy nobody else is heard
-				out = append(out, fromHere(a).String())
+				out = append(out, cli.FromHere(a).String())
 			}
 		}
 	}
 	return out
-}
-
-// fromHere is an address as it is reached from this host.
-func fromHere(a netip.AddrPort) netip.AddrPort {
-	switch a.Addr() {
-	case netip.IPv4Unspecified():
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
-	case netip.IPv6Unspecified():
-		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
-	}
-	return a
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -98,6 +99,17 @@ func Reply[Out any](e Env, f *Flags, what string, out *Out, err error, show func
 	}
 	show(out)
 	return Done
+}
+
+// FromHere is an address of a listener as it is reached from this host.
+func FromHere(a netip.AddrPort) netip.AddrPort {
+	switch a.Addr() {
+	case netip.IPv4Unspecified():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
+	case netip.IPv6Unspecified():
+		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
+	}
+	return a
 }
 
 // By names the person at the terminal, for the journal: what he says of himself, which the daemon completes by what the

@@ -119,11 +119,8 @@ func (w *watch) forget() {
 
 // fingerprint is that of the certificate that the console shows; "" where it does not answer.
 func fingerprint(ctx context.Context, at netip.AddrPort) string {
-	if at.Addr().IsUnspecified() {
-		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
-	}
 	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // it is looked at, and nothing is told it
-	c, err := d.DialContext(ctx, "tcp", at.String())
+	c, err := d.DialContext(ctx, "tcp", cli.FromHere(at).String())
 	if err != nil {
 		return ""
 	}
