@@ -45,17 +45,17 @@ func Modules(deps, allow io.Reader) ([]string, error) {
 		return nil, fmt.Errorf("allow-list: %w", err)
 	}
 	// modules.dep names all that a module needs, not only the next; the loop does not rely on it.
-	todo := slices.Collect(maps.Keys(picked))
-	for len(todo) > 0 {
-		m := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	left := slices.Collect(maps.Keys(picked))
+	for len(left) > 0 {
+		m := left[len(left)-1]
+		left = left[:len(left)-1]
 		for _, need := range needs[m] {
 			if _, known := needs[need]; !known {
 				problems = append(problems, fmt.Errorf("modules.dep: %s needs %s, which is not there", m, need))
 			}
 			if !picked[need] {
 				picked[need] = true
-				todo = append(todo, need)
+				left = append(left, need)
 			}
 		}
 	}

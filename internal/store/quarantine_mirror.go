@@ -298,11 +298,3 @@ func (m *Mirror) Others(ctx context.Context, f *quarantine.Filter) ([]quarantine
 	defer cancel()
 	return m.shared.Others(ctx, f)
 }
-
-// Forget takes out what a node kept that is gone for good.
-func (m *Mirror) Forget(ctx context.Context, node string) error {
-	ctx, cancel := context.WithTimeout(ctx, mirrorTime)
-	defer cancel()
-	_, err := m.shared.Forget(ctx, node)
-	return err
-}

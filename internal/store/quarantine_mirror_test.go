@@ -105,7 +105,7 @@ func TestQuarantineMirror(t *testing.T) {
 	if got := keptNames(a.Find(t.Context(), &quarantine.Filter{})); got != "8 bad \x00 and \xff, 7" {
 		t.Errorf("what a vault is answered: %q", got)
 	}
-	if err := b.Forget(t.Context(), "mx1"); err != nil {
+	if _, err := b.shared.Forget(t.Context(), "mx1"); err != nil {
 		t.Fatal(err)
 	}
 	if got := keptNames(b.Others(t.Context(), &quarantine.Filter{})); got != "" {

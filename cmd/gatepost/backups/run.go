@@ -106,11 +106,11 @@ func keep(state string, all []Outcome) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(state, recordFile)
-	if err := durable.WriteFile(name, append(data, '\n'), 0o600); err != nil {
-		return err
-	}
-	return backup.Give(name, state)
+	// Its owner comes before its name: the daemon could not read a file that stayed root's.
+	return durable.Write(filepath.Join(state, recordFile), 0o600, func(f *os.File) error {
+		_, err := f.Write(append(data, '\n'))
+		return errors.Join(err, backup.Give(f.Name(), state))
+	})
 }
 
 // targetsOf are the targets of the configuration.
