@@ -2,14 +2,23 @@ package console
 
 import (
 	"net/http"
+	"time"
 
 	"gatepost/internal/access"
 	"gatepost/internal/api"
+	"gatepost/internal/control"
+)
+
+// Bounds of the form that sends an update. The operation has its own, and the helper of root looks at what it says of itself.
+const (
+	maxUpdate  = 9 << 30 // octets
+	updateTime = 30 * time.Minute
 )
 
 // appliancePages are those of the version of the appliance.
 func (c *Console) appliancePages(mux *http.ServeMux) {
 	c.page(mux, "GET /appliance", access.SystemRead, c.appliancePage)
+	c.upload(mux, "POST /appliance/update", access.ApplianceChange, maxUpdate, updateTime, c.applianceUpdate)
 	c.page(mux, "POST /appliance/rollback", access.ApplianceChange, c.applianceRollback)
 	c.page(mux, "POST /appliance/restart", access.ApplianceChange, c.applianceRestart)
 }
@@ -48,4 +57,19 @@ func (c *Console) applianceRestart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.done(w, r, "/appliance", "It restarts.")
+}
+
+// applianceUpdate hands the file of an update on as it comes: nothing of it is kept here. What refuses it is told after it was sent.
+func (c *Console) applianceUpdate(r *http.Request, s *sent) http.HandlerFunc {
+	got, err := (*api.Appliance)(nil), errNoFile()
+	if s.File != nil {
+		got, err = ask[*api.Appliance](c, r.WithContext(control.WithBody(r.Context(), s.File)), "appliance update", nil)
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err != nil {
+			c.failed(w, r, err)
+			return
+		}
+		c.done(w, r, "/appliance", "Version "+got.Next+" is booted at the next restart.")
+	}
 }

@@ -29,10 +29,10 @@ func TestAppliancePage(t *testing.T) {
 	s.handler = s.Console.Handler()
 	has(t, s.ask("anna", "GET", "/appliance", nil), 200, "this machine is no appliance &lt;b&gt;", "!Restart", "!<b>")
 	answer = &api.Appliance{Running: "1.0", Slot: "a", Next: "1.1", All: []api.ApplianceVersion{{Version: "1.1<i>", State: "waits", Left: 3}, {Version: "1.0", State: "good"}}}
-	has(t, s.ask("anna", "GET", "/appliance", nil), 200, "slot a", "waits for its first boot", ">runs<", "no version to go back to", "Restart…", "!Go back to", "!on trial", "!<i>")
+	has(t, s.ask("anna", "GET", "/appliance", nil), 200, "slot a", "waits for its first boot", ">runs<", "no version to go back to", "Restart…", `enctype="multipart/form-data"`, "Apply the update", "!Go back to", "!on trial", "!<i>")
 	answer = &api.Appliance{Running: "1.1", Slot: "b", Next: "1.1", Back: "1.0", Trial: true, All: []api.ApplianceVersion{{Version: "1.1", State: "trial", Left: 2, Done: 1}, {Version: "1.0", State: "good"}}}
-	has(t, s.ask("anna", "GET", "/appliance", nil), 200, "on trial, boot 1 of 3", "No update is taken meanwhile", "Go back to 1.0…")
-	has(t, s.ask("code", "GET", "/appliance", nil), 200, ">runs<", "!Go back to", "!Restart")
+	has(t, s.ask("anna", "GET", "/appliance", nil), 200, "on trial, boot 1 of 3", "No update is taken meanwhile", "Go back to 1.0…", "!Apply the update")
+	has(t, s.ask("code", "GET", "/appliance", nil), 200, ">runs<", "!Go back to", "!Restart", "!Apply the update")
 	has(t, s.ask("helper", "GET", "/appliance", nil), 403)
 	for path, name := range map[string]string{"/appliance/rollback": "appliance rollback", "/appliance/restart": "appliance restart"} {
 		has(t, s.ask("code", "POST", path, formOf("code")), 403)

@@ -113,23 +113,33 @@ func refusal(err error, plain *control.Fault) error {
 	return err
 }
 
-// page adds one for whoever has a right. Who is nobody is asked to log in, and comes back to it.
+// entered lets in whoever has a right, in his session with its token. Who is nobody is asked to log in, and comes back to the page. false:
+// it was answered.
+func (c *Console) entered(w http.ResponseWriter, r *http.Request, right access.Right) (in *http.Request, token string, ok bool) {
+	if c.toSetup(w, r) {
+		return r, "", false
+	}
+	actor, token, err := c.who(r)
+	switch {
+	case errors.Is(err, ErrLogin):
+		c.toLogin(w, r)
+		return r, "", false
+	case err != nil:
+		c.failed(w, r, err)
+		return r, "", false
+	}
+	if r = inSession(r, actor, token); !actor.May(right) {
+		c.forbidden(w, r, right)
+		return r, "", false
+	}
+	return r, token, true
+}
+
+// page adds one for whoever has a right.
 func (c *Console) page(mux *http.ServeMux, pattern string, right access.Right, show func(http.ResponseWriter, *http.Request)) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if c.toSetup(w, r) {
-			return
-		}
-		actor, token, err := c.who(r)
-		switch {
-		case errors.Is(err, ErrLogin):
-			c.toLogin(w, r)
-			return
-		case err != nil:
-			c.failed(w, r, err)
-			return
-		}
-		if r = inSession(r, actor, token); !actor.May(right) {
-			c.forbidden(w, r, right)
+		r, token, ok := c.entered(w, r, right)
+		if !ok {
 			return
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -138,7 +148,6 @@ func (c *Console) page(mux *http.ServeMux, pattern string, right access.Right, s
 				c.show(w, r, http.StatusForbidden, "problem", "Not done", problem{Head: "This form is of another session", Text: "Open the page again and repeat what you did. Nothing was changed."})
 				return
 			}
-			var ok bool
 			if r, ok = c.proved(w, r); !ok {
 				return
 			}

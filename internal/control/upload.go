@@ -53,18 +53,28 @@ func (b *incoming) Read(p []byte) (int, error) {
 	return b.Reader.Read(p)
 }
 
-// receive has the operation of a request read its body. over is called before the answer: who still sends would see a connection that
-// is reset, and never the reason, so what is left is read on for a while.
-func (o *Operation) receive(w http.ResponseWriter, r *http.Request) (out *http.Request, over func(), err error) {
+// Receive makes a reader of the body of a request, which may take longer than the server has for others: most, and no more than half a
+// minute without an octet. drain is called before the answer: who still sends would see a connection that is reset, and never the reason,
+// so what is left is read on for a while. body is that of r, or what is read of it.
+func Receive(w http.ResponseWriter, body io.Reader, most time.Duration) (in io.Reader, drain func(), err error) {
 	conn := http.NewResponseController(w)
-	if err := conn.SetWriteDeadline(time.Now().Add(o.Time + uploadIdle + uploadDrain)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(most + uploadIdle + uploadDrain)); err != nil {
+		return nil, nil, err
+	}
+	b := &incoming{Reader: body, conn: conn}
+	return b, func() {
+		b.last = time.Now().Add(uploadDrain)
+		_, _ = io.Copy(io.Discard, b)
+	}, nil
+}
+
+// receive has the operation of a request read its body.
+func (o *Operation) receive(w http.ResponseWriter, r *http.Request) (out *http.Request, over func(), err error) {
+	body, over, err := Receive(w, r.Body, o.Time)
+	if err != nil {
 		return r, nil, err
 	}
-	body := &incoming{Reader: r.Body, conn: conn}
-	return r.WithContext(WithBody(r.Context(), body)), func() {
-		body.last = time.Now().Add(uploadDrain)
-		_, _ = io.Copy(io.Discard, body)
-	}, nil
+	return r.WithContext(WithBody(r.Context(), body)), over, nil
 }
 
 // Upload asks an operation that takes one. What Ask says of the error holds here too.
