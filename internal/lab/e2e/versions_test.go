@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/internal/config"
+	"gatepost/internal/lab"
 	"gatepost/internal/lab/labtest"
 )
 
@@ -42,6 +44,20 @@ func (w *world) awaitGreeting(t *testing.T, want string) {
 		if time.Now().After(deadline) {
 			out, _, _, _ := w.daemon.Command(t.Context(), "policy", "versions")
 			t.Fatalf("sessions are greeted with %q, not with %q\n%s", got, want, out)
+		}
+	}
+}
+
+// awaitCopy waits until the copy of the version in force, in the state folder, has a text.
+func (w *world) awaitCopy(t *testing.T, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(clientTime); ; time.Sleep(20 * time.Millisecond) {
+		got, err := os.ReadFile(filepath.Join(lab.StateDir(w.dir), config.PublishedFile))
+		if err == nil && strings.Contains(string(got), want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the copy of the version in force: %v\n%s", err, got)
 		}
 	}
 }
@@ -177,6 +193,7 @@ func TestPolicyNodes(t *testing.T) {
 	b.awaitGreeting(t, "")
 	a.command(t, 0, "policy", "apply", a.document(t, a.greets("four")))
 	b.awaitGreeting(t, "four")
+	b.awaitCopy(t, "ESMTP four") // what a start without the store goes by: written after the version is in force
 	must(t, b.daemon.Kill())
 	a.awaitCommand(t, "mx1", "node", "list")
 	must(t, p.Stop())
