@@ -29,6 +29,7 @@ const (
 	TooManyFromClient  Reason = "smtp.too_many_from_client"
 	TooManyFromNetwork Reason = "smtp.too_many_from_network"
 	NotReady           Reason = "smtp.not_ready"
+	NotSetUp           Reason = "smtp.not_set_up" // no domain is served yet
 	Overloaded         Reason = "smtp.overloaded"
 	ShuttingDown       Reason = "smtp.shutting_down"
 	OutOfTime          Reason = "smtp.out_of_time"
@@ -194,6 +195,7 @@ var reasonWords = map[Reason]words{
 	TooManyFromClient:  {421, "4.7.0", Drop, "Too many connections at once from your address; at most %s; close some and try again"},
 	TooManyFromNetwork: {421, "4.7.0", Drop, "Too many connections at once from your network %s; at most %s; close some and try again"},
 	NotReady:           {421, "4.3.2", Drop, "This host is not ready; try again in a minute"},
+	NotSetUp:           {421, "4.3.2", Drop, "This host is not set up yet and serves no domain: its administrator opens its web console and goes through the first run, or writes a [[domain]] into policy.toml"},
 	Overloaded:         {421, "4.3.2", Drop, "This host has more to do than it can hold right now; try again in some minutes"},
 	ShuttingDown:       {421, "4.3.2", Drop, "This host is closing for maintenance; try again in a minute"},
 	OutOfTime:          {421, "4.4.2", Drop, "Timeout: nothing complete arrived in time; connect again"},

@@ -104,6 +104,10 @@ func (s *Server) healthCheck(conn net.Conn, said []byte) {
 		_, _ = conn.Write(appendReply(nil, gateway.Word(gateway.Drop, gateway.ShuttingDown, nil)))
 		return
 	}
+	if len(snap.Policy.Domains) == 0 {
+		_, _ = conn.Write(appendReply(nil, gateway.Word(gateway.Drop, gateway.NotSetUp, nil)))
+		return
+	}
 	if _, err := conn.Write(appendReply(nil, gateway.SayBanner.Reply(snap.Hostname, snap.Banner))); err != nil {
 		return
 	}

@@ -146,6 +146,10 @@ func (s *Server) start(base context.Context, a arrival) {
 		s.turnAway(a.conn, client, gateway.NotReady, gateway.SayNoConfig.Reply())
 		return
 	}
+	if len(snap.Policy.Domains) == 0 { // whatever comes is meant for a gateway that somebody is about to set up: it shall come again
+		s.turnAway(a.conn, client, gateway.NotSetUp, gateway.Word(gateway.Drop, gateway.NotSetUp, nil))
+		return
+	}
 	if s.stress.full.Load() {
 		s.turnAway(a.conn, client, gateway.Overloaded, gateway.Word(gateway.Drop, gateway.Overloaded, nil))
 		return

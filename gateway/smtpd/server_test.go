@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -351,13 +352,43 @@ func TestNoSnapshot(t *testing.T) {
 	})
 }
 
+// TestNotSetUp: where no domain is served everybody hears in place of the banner what the administrator has to do, a trusted client and a
+// proxy's health check too; and whoever comes after the first domain is let in.
+func TestNotSetUp(t *testing.T) {
+	const says = "421 4.3.2 This host is not set up yet and serves no domain: its administrator opens its web console"
+	bubble(t, func(t *testing.T, w *world) {
+		whole := w.snap
+		bare := *whole
+		bare.Policy = &gateway.Policy{Version: "none", Trusted: whole.Policy.Trusted}
+		w.snap = &bare
+		for _, from := range []string{stranger, "127.0.0.1:1"} {
+			if c := w.dial(from); !strings.HasPrefix(c.heard(), says) || !c.gone() {
+				t.Errorf("%s was let in", from)
+			}
+		}
+		w.proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		c := w.dial("10.0.0.1:1")
+		if got := c.say("PROXY UNKNOWN"); !strings.HasPrefix(got, says) || !c.gone() {
+			t.Errorf("a health check: %q", got)
+		}
+		w.proxies = nil
+		if got := w.journal.all(); len(got) != 2 || !strings.Contains(got[0], string(gateway.NotSetUp)) {
+			t.Errorf("journal %q", got)
+		}
+		w.snap = whole
+		if got := w.dial(stranger).heard(); !strings.HasPrefix(got, "220 ") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // TestSnapshotIsKept: a session ends under the configuration under which it began.
 func TestSnapshotIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		c := w.dial(stranger)
 		c.say("EHLO client.example")
 		c.say("MAIL FROM:<a@sender.example>")
-		w.snap = &gateway.Snapshot{Policy: &gateway.Policy{Version: "empty"}, Pipeline: testPipeline(), Limits: testLimits(), Hostname: "new"}
+		w.snap = &gateway.Snapshot{Policy: &gateway.Policy{Version: "other", Domains: map[string]*gateway.Domain{"new.example": {Name: "new.example"}}}, Pipeline: testPipeline(), Limits: testLimits(), Hostname: "new"}
 		if got := c.say("RCPT TO:<b@example.org>"); !strings.HasPrefix(got, "250 ") {
 			t.Errorf("%q", got)
 		}
