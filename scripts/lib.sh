@@ -25,6 +25,7 @@ packages=(qrencode minisign cryptsetup-bin clamav-daemon spamassassin spamd post
 	libopendmarc2 publicsuffix redis-server dovecot-core dovecot-lmtpd slapd pebble
 	knot unbound bind9-utils gnutls-bin openssh-sftp-server
 	nftables iproute2 postgresql rspamd c-icap libc-icap-mod-virus-scan qpdf ytnef-tools ripmime mpack
+	genisoimage dosfstools mtools
 	libdb5.3 libnsl2 libidn12 libidn2-0 libpcre2-8-0 libgnutls30 libgnutls-dane0 libevent-2.1-7 libpam0g libssl3)
 # What scripts/image needs.
 image_packages=(systemd mmdebstrap squashfs-tools cryptsetup-bin kmod fdisk dosfstools mtools e2fsprogs binutils zstd cpio qemu-utils)

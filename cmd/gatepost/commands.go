@@ -12,6 +12,7 @@ import (
 	"gatepost/cmd/gatepost/firewall"
 	"gatepost/cmd/gatepost/gate"
 	"gatepost/cmd/gatepost/links"
+	"gatepost/cmd/gatepost/network"
 	"gatepost/cmd/gatepost/nodes"
 	"gatepost/cmd/gatepost/policy"
 	"gatepost/cmd/gatepost/privacy"
@@ -94,7 +95,7 @@ func groups() []cli.Group {
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
-		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), gate.Commands(), firewall.Commands(), screen.Commands(version))},
+		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), gate.Commands(), firewall.Commands(), network.Commands(), screen.Commands(version))},
 		{Title: "Backups", Commands: backupShop().Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},

@@ -78,6 +78,7 @@ var arrows = map[string][]string{
 	"internal/accounts/storetest":   {"internal/access", "internal/accounts"},
 	"internal/alarm":                {"gateway", "internal/hook"},
 	"internal/alarm/storetest":      {"internal/alarm"},
+	"appliance/network":             {"appliance/network/volume", "internal/durable"},
 	"appliance/backup":              {"internal/durable"},
 	"appliance/backup/targets":      {"appliance/backup", "internal/durable"},
 	"internal/archtest":             {},
@@ -90,11 +91,12 @@ var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/upda
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
 	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/oidc", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access", "internal/seats",
-	"appliance/firewall", "appliance/screen", "appliance/image"}
+	"appliance/firewall", "appliance/screen", "appliance/image", "appliance/network", "appliance/network/volume"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{
 	"filippo.io/age":                      {"appliance/backup"},
+	"go.yaml.in/yaml":                     {"appliance/network"},
 	"github.com/miekg/dns":                {"internal/dns", "internal/lab/..."},
 	"github.com/redis/go-redis":           {"internal/redis"},
 	"github.com/go-ldap/ldap":             {"internal/ldapdir"},
