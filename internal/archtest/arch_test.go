@@ -111,6 +111,7 @@ var owners = map[string][]string{
 	"github.com/pelletier/go-toml":        {"internal/config"},
 	"github.com/pires/go-proxyproto":      {"gateway/smtpd"},
 	"github.com/pkg/sftp":                 {"appliance/backup/targets"},
+	"github.com/goreleaser/nfpm":          {"cmd/gatepost-package"}, // a module of its own
 	"github.com/prometheus/client_golang": {"gateway/journal"},
 	"modernc.org/sqlite":                  {"internal/store", "internal/store/admin"},
 	"github.com/jackc/pgx":                {"internal/store/..."},
