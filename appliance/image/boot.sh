@@ -21,7 +21,7 @@ for a in sh cat cp mv rm ln ls mkdir mount umount sed grep find sort tail tr syn
 # The kernel calls /sbin/modprobe by itself, for crc32c among others.
 for a in modprobe switch_root reboot; do ln -s ../bin/busybox "$initrd/sbin/$a"; done
 libs=$root/usr/lib/x86_64-linux-gnu
-for p in veritysetup e2fsck mke2fs; do
+for p in veritysetup e2fsck mke2fs tune2fs; do
 	cp "$root/usr/sbin/$p" "$initrd/sbin/"
 	"$libs/ld-linux-x86-64.so.2" --library-path "$libs" --list "$root/usr/sbin/$p"
 done | sed -n 's/.*=> \([^ ]*\) .*/\1/p' | sort -u | xargs -I{} cp -L {} "$initrd/lib/"

@@ -43,7 +43,7 @@ mcopy -m -i "$esp" "$work/gatepost.efi" "::EFI/Linux/gatepost_$version.efi"
 data=$work/data.img
 rm -f "$data"
 truncate -s $((data_size * MiB)) "$data"
-# metadata_csum_seed: the first boot gives the file system a UUID of its own while it is mounted.
+# The initrd gives the file system a UUID of its own at the first boot; with metadata_csum_seed that changes the superblock alone.
 E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -t ext4 -L data -U 7f1c3b52-6d0e-4e0b-9b6c-0a2e5b1d4c06 -O metadata_csum_seed -m 1 -J size=8 \
 	-E hash_seed=7f1c3b52-6d0e-4e0b-9b6c-0a2e5b1d4c07,resize=268435456,root_owner=0:0 "$data"
 

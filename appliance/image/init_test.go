@@ -152,3 +152,38 @@ find_slot && echo "found $slot in $device" || echo "found none"`)
 		})
 	}
 }
+
+// TestOwnUUID has the initrd's init look at the file system that the build makes: it gets a UUID of its own, once, and nothing else
+// of it changes.
+func TestOwnUUID(t *testing.T) {
+	text, err := os.ReadFile("disk.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	make := regexp.MustCompile(`(?m)^E2FSPROGS_FAKE_TIME=.*\\\n.*$`).FindString(string(text))
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	write(t, data, "", 0o644)
+	if err := os.Truncate(data, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	uuid := func() string {
+		return runInit(t, "PATH=/usr/sbin:$PATH; tune2fs -l "+data+" | sed -n 's/^Filesystem UUID: *//p'")
+	}
+	runInit(t, "PATH=/usr/sbin:$PATH SOURCE_DATE_EPOCH=1700000000 data="+data+"\n"+make)
+	first := uuid()
+	for _, say := range []string{"", ""} {
+		if out := runInit(t, initFunctions(t, dir)+"data="+data+"\nown_uuid"); out != say {
+			t.Errorf("it says %q", out)
+		}
+		runInit(t, "PATH=/usr/sbin:$PATH; e2fsck -fn "+data)
+	}
+	own := uuid()
+	if own == first || len(own) != len(first) {
+		t.Errorf("the UUID was %s and is %s", first, own)
+	}
+	runInit(t, initFunctions(t, dir)+"data="+data+"\nown_uuid")
+	if uuid() != own {
+		t.Error("it changes at each boot")
+	}
+}

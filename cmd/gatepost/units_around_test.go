@@ -24,6 +24,7 @@ var besides = []struct {
 	{"spamd.service", "25", true},
 	{"redis-server.service", "25", false},
 	{"unbound.service", "25", true},
+	{"chrony.service", "25", true},
 }
 
 // TestUnitsAround shows that Debian's services, with what rootfs adds to them, are units that systemd takes, closed as tightly as asked,

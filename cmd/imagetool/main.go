@@ -2,6 +2,7 @@
 //
 //	imagetool modules MODULES.DEP ALLOW-LIST     prints the modules that come in, a path a line
 //	imagetool check ROOT USERS                   prints what must not be in the root, and fails if there is any
+//	imagetool ova DESCRIPTOR VERSION VMDK OUT    makes an archive that hypervisors import; SOURCE_DATE_EPOCH is its time
 //	imagetool sbom VERSION PACKAGES PROGRAM      prints the list of what is in the image (CycloneDX)
 package main
 
@@ -10,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"time"
 
 	"gatepost/appliance/image"
 )
@@ -27,10 +30,12 @@ func run(args []string) error {
 		return modules(args[1], args[2])
 	case len(args) == 3 && args[0] == "check":
 		return check(args[1], args[2])
+	case len(args) == 5 && args[0] == "ova":
+		return ova(args[1], args[2], args[3], args[4])
 	case len(args) == 4 && args[0] == "sbom":
 		return sbom(args[1], args[2], args[3])
 	}
-	return errors.New("write modules, check or sbom with its files")
+	return errors.New("write modules, check, ova or sbom with its files")
 }
 
 func modules(deps, allow string) error {
@@ -66,6 +71,22 @@ func check(root, users string) error {
 		return fmt.Errorf("%s has %d things that must not be in the root", root, len(found))
 	}
 	return nil
+}
+
+func ova(descriptor, version, vmdk, out string) error {
+	text, err := os.ReadFile(descriptor)
+	if err != nil {
+		return err
+	}
+	seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
+	if err != nil {
+		return fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
+	}
+	f, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	return errors.Join(image.OVA(f, string(text), version, vmdk, time.Unix(seconds, 0)), f.Close())
 }
 
 func sbom(version, packages, program string) error {
