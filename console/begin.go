@@ -29,6 +29,7 @@ const maxBegun = 10
 // stands in the draft of whoever does it, so that it is there after a reload, and on the page of the policy as well.
 func (c *Console) beginPages(mux *http.ServeMux) {
 	c.page(mux, "GET /begin", access.PolicyPublish, c.begun(c.beginPage))
+	c.restorePages(mux)
 	c.page(mux, "POST /begin/host", access.SystemChange, c.begun(c.beginHost))
 	c.page(mux, "POST /begin/server", access.PolicyPublish, c.begun(c.beginServer))
 	c.page(mux, "POST /begin/live", access.PolicyPublish, c.begun(c.beginLive))

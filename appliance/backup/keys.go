@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"filippo.io/age"
@@ -82,6 +83,28 @@ func KeyBy(passphrase string) (Key, error) {
 		return Key{}, fmt.Errorf("backup: passphrase: %w", err)
 	}
 	by.SetMaxWorkFactor(maxWork)
+	return Key{[]age.Identity{by}}, nil
+}
+
+// KeyTyped reads what somebody typed, pasted or sent of a file: private keys, as KeysOf takes them, or else a passphrase in its first line.
+// It opens nothing by a passphrase that cost more than Create makes it cost, 256 MiB: a daemon reads it, beside mail.
+func KeyTyped(text string) (Key, error) {
+	private := slices.DeleteFunc(strings.Fields(text), func(w string) bool { return !strings.HasPrefix(w, "AGE-SECRET-KEY-") })
+	if len(private) > 0 { // a field of a form makes one line of a file, comments and all
+		return KeysOf(strings.NewReader(strings.Join(private, "\n")))
+	}
+	line, _, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n")
+	switch line = strings.TrimSuffix(line, "\r"); {
+	case len(line) < minPassphrase || len(line) > maxPassphrase:
+		return Key{}, fmt.Errorf("backup: that is no key: a private key begins with AGE-SECRET-KEY-, and a passphrase has %d to %d octets", minPassphrase, maxPassphrase)
+	case strings.HasPrefix(line, "age1"), strings.HasPrefix(line, "# public key: age1"):
+		return Key{}, errors.New("backup: that is the public key, which only closes backups: the private one begins with AGE-SECRET-KEY-")
+	}
+	by, err := age.NewScryptIdentity(line)
+	if err != nil {
+		return Key{}, errors.New("backup: that is no passphrase")
+	}
+	by.SetMaxWorkFactor(work)
 	return Key{[]age.Identity{by}}, nil
 }
 

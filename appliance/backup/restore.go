@@ -45,11 +45,24 @@ type Result struct {
 	Restored string // the folder with files that belong elsewhere and that nobody put there; "": there are none
 	// VaultAside says that quarantined mail lies in Before: it was encrypted to other keys than those of the backup.
 	VaultAside bool
+
+	state string
 }
 
 // Restore checks a backup from beginning to end, writes it into a new folder while checking it again, and then puts it in the place of
 // what is there. Until then nothing of that is touched. open opens the file anew, at its beginning.
 func (t *Target) Restore(ctx context.Context, open func() (io.ReadCloser, error), key Key) (*Result, error) {
+	out, err := t.Stage(ctx, open, key)
+	if err != nil {
+		return nil, err
+	}
+	_, err = resume(out.state, t.Step)
+	return out, err
+}
+
+// Stage is Restore up to the moment from which on the backup stands: what is there is moved away, and what came moved in, by Resume. A
+// daemon that is to end stages its own: it may go on with what is there until then, and is to call Resume before it begins anew.
+func (t *Target) Stage(ctx context.Context, open func() (io.ReadCloser, error), key Key) (*Result, error) {
 	state, err := whole(t.State)
 	if err != nil {
 		return nil, fmt.Errorf("restore: state folder: %w", err)
@@ -79,7 +92,7 @@ func (t *Target) Restore(ctx context.Context, open func() (io.ReadCloser, error)
 	if err := s.prepare(ctx, open, key, m); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(s.folder()))
 	}
-	out := &Result{Manifest: m, Before: filepath.Join(state, beforePrefix+s.marker.ID)}
+	out := &Result{state: state, Manifest: m, Before: filepath.Join(state, beforePrefix+s.marker.ID)}
 	s.keep(out)
 	if _, err := os.Lstat(s.path("new", restoredName)); err == nil {
 		out.Restored = filepath.Join(state, restoredName)
@@ -87,8 +100,7 @@ func (t *Target) Restore(ctx context.Context, open func() (io.ReadCloser, error)
 	if err := s.commit(); err != nil {
 		return nil, err
 	}
-	_, err = resume(state, t.Step)
-	return out, err
+	return out, nil
 }
 
 func reading(open func() (io.ReadCloser, error), do func(io.Reader) (*Manifest, error)) (*Manifest, error) {

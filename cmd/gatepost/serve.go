@@ -74,6 +74,7 @@ type daemon struct {
 	tlsReports  *reports.Reports
 	journal     *journal.Journal
 	alarming
+	restoring
 	bodies       *spool.Bodies
 	queue        *spool.Queue // nil where its folder cannot be used
 	spoolError   string       // why
@@ -133,7 +134,8 @@ func serve(ctx context.Context, e cli.Env, args []string) int {
 		debug.SetGCPercent(gcMost)
 	}
 	d := &daemon{e: e, configPath: f.Config, bootstrap: c.Bootstrap, started: time.Now(), ids: new(gateway.IDs), log: newLogger(e, c.Bootstrap)}
-	if err := d.run(ctx, c); err != nil {
+	ctx, d.leave = context.WithCancelCause(ctx)
+	if err := errors.Join(d.run(ctx, c), d.left(ctx)); err != nil {
 		fmt.Fprintf(e.Err, "gatepost: %v\n", err)
 		return cli.Found
 	}
@@ -362,7 +364,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"memory of next hops", d.keepHops},
 		loop{"mta-sts policies", d.parts.policies.Run},
 		loop{"mta-sts records", d.watchRecords},
-		loop{"alarms", d.runAlarms}, loop{"backups", d.runBackups},
+		loop{"alarms", d.runAlarms}, loop{"backups", d.runBackups}, loop{"restore", d.restoreDesk().Run},
 	) {
 		running.start(l.name, func() { l.run(ctx) })
 	}

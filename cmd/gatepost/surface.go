@@ -39,6 +39,7 @@ func (d *daemon) operations() []control.Operation {
 		d.recordOperations(),
 		d.settingsOperations(),
 		d.updateOperations(),
+		d.restoreOperations(),
 		d.gateOperations(),
 	)
 }

@@ -90,3 +90,29 @@ export async function recipients(t, { of, way, look }) {
   if (look) await t.look(look);
   return card.innerText();
 }
+
+// upload sends a backup with the file of its key, or another key for the file that is there, and returns what the page says then.
+export async function upload(t, { file, key, refused, look }) {
+  const { page } = t;
+  if (file) {
+    await t.go("/begin");
+    await page.getByRole("link", { name: "Restore it" }).click();
+    await page.getByRole("heading", { level: 1, name: "Restore a backup" }).waitFor();
+    if (look) await t.look("restore");
+    await page.getByLabel("File of the backup").setInputFiles(file);
+  }
+  await page.getByLabel("or the file of the key").setInputFiles(key);
+  if (refused) t.allow(/status of 400/);
+  const button = file ? "Upload and read it" : "Read it";
+  await Promise.all([page.waitForNavigation({ waitUntil: "load" }), page.getByRole("button", { name: button, exact: true }).click()]);
+  if (look) await t.look(look);
+  return page.locator("#main").innerText();
+}
+
+// restore puts what was shown in place.
+export async function restore(t) {
+  const { page } = t;
+  await page.getByRole("button", { name: "Restore and restart" }).click();
+  await page.getByRole("heading", { name: "The backup is put in place" }).waitFor();
+  return page.locator("#main").innerText();
+}

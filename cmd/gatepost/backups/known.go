@@ -1,0 +1,4 @@
+package backups
+
+// Known are the migrations of a member of a backup that this program knows.
+func Known(member string) []int { return known(member) }
