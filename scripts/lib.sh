@@ -16,14 +16,14 @@ cache=${GATEPOST_CACHE:-$root/.cache}
 
 # Debian's packages that running and testing need: the scanners (rspamd and an ICAP server among them), the
 # internal MTA, Dovecot's LMTP server, an LDAP server, an ACME server, a name server, a validating resolver and what signs
-# zones, PostgreSQL, an SFTP server, the tool a mail admin tests with, systemd's tools for sockets and
+# zones, PostgreSQL, an SFTP server and one of S3, the tool a mail admin tests with, systemd's tools for sockets and
 # units (nothing of it is started), rpm, nftables and a network for it, other people's verifiers of SPF, DKIM and ARC
 # that ours are compared with, xmllint for schemas, and a C compiler for the race detector.
 # The last line is the libraries of the MTAs below.
 packages=(qrencode minisign cryptsetup-bin clamav-daemon spamassassin spamd postfix swaks openssl libnet-ssleay-perl systemd gcc libc6-dev
 	python3-spf python3-yaml python3-dkim python3-authres python3-nacl python3-dnspython opendkim-tools libxml2-utils
 	libopendmarc2 publicsuffix redis-server dovecot-core dovecot-lmtpd slapd pebble
-	knot unbound bind9-utils gnutls-bin openssh-sftp-server
+	knot unbound bind9-utils gnutls-bin openssh-sftp-server python3-swift
 	rpm chrony qemu-utils nftables iproute2 postgresql rspamd c-icap libc-icap-mod-virus-scan qpdf ytnef-tools ripmime mpack
 	genisoimage dosfstools mtools
 	libdb5.3 libnsl2 libidn12 libidn2-0 libpcre2-8-0 libgnutls30 libgnutls-dane0 libevent-2.1-7 libpam0g libssl3)

@@ -40,6 +40,9 @@ const (
 	nameSuffix = ".age"
 )
 
+// FilesOf is what the names of all backups of a host begin with, as ParseName tells it.
+func FilesOf(host string) string { return namePrefix + host + "-" }
+
 // ParseName reads a name that FileName made.
 func ParseName(name string) (host string, at time.Time, ok bool) {
 	rest, ok := strings.CutPrefix(name, namePrefix)

@@ -130,17 +130,55 @@ func TestBackupRefused(t *testing.T) {
 		"[backup]\nrecipients = [\"ssh-ed25519 x\"]\n":                 "is no public key of age",
 		"[backup]\nrecipients = [\"age1x\"]\npassphrase_file=\"/x\"\n": "backup.passphrase_file: and recipients are both there",
 		host: "must have one place",
-		host + "directory = \"/x\"\nsftp = \"sftp://a@b/c\"\n":                                   "must have one place",
-		host + "directory = \"/x\"\n" + host + "directory = \"/y\"\n":                            "is the name of two targets",
-		host + "directory = \"/x\"\nhost_key = \"" + key + "\"\n":                                "is for sftp, and this is a folder",
-		host + "sftp = \"ftp://a@b/c\"\n":                                                        "is no sftp://user@host/path",
-		host + "sftp = \"sftp://a:secret@b/c\"\nhost_key = \"" + key + "\"\nkey_file = \"/k\"\n": "has a password, which whoever reads this document",
-		host + "sftp = \"sftp://a@b/c\"\nkey_file = \"/k\"\n":                                    "is no fingerprint of a host key",
-		host + "sftp = \"sftp://a@b/c\"\nhost_key = \"" + key + "\"\n":                           "must have one way to log in",
+		host + "directory = \"/x\"\nbucket = \"b\"\n":                                                   "is for s3, and this is directory",
+		host + "sftp = \"sftp://a@b/c\"\nca_file = \"/x\"\n":                                            "is for s3, and this is sftp",
+		host + "s3 = \"https://h\"\nkey_file = \"/x\"\n":                                                "is for sftp, and this is s3",
+		cloud("https://h", "credentials_file = \"/x\""):                                                 "bucket: is no name of a bucket",
+		cloud("https://h", "bucket = \"UPPER\"\ncredentials_file = \"/x\""):                             "bucket: is no name of a bucket",
+		cloud("http://h", "bucket = \"backups\""):                                                       "is not encrypted",
+		cloud("https://k:secret@h", "bucket = \"backups\""):                                             "has a user or password",
+		cloud("https://h/backups", "bucket = \"backups\""):                                              "is no https://host without a path",
+		cloud("https://h", "bucket = \"backups\""):                                                      "credentials_file: is missing",
+		cloud("https://h", "bucket = \"backups\"\nprefix = \"/x\"\ncredentials_file = \"/x\""):          "prefix: begins with /",
+		cloud("https://192.0.2.1", "bucket = \"backups\"\nstyle = \"host\"\ncredentials_file = \"/x\""): "style: host cannot be",
+		cloud("https://h", "bucket = \"a.b.c\"\nstyle = \"host\"\ncredentials_file = \"/x\""):           "style: host cannot be",
+		host + "directory = \"/x\"\nsftp = \"sftp://a@b/c\"\n":                                          "must have one place",
+		host + "directory = \"/x\"\n" + host + "directory = \"/y\"\n":                                   "is the name of two targets",
+		host + "directory = \"/x\"\nhost_key = \"" + key + "\"\n":                                       "is for sftp, and this is directory",
+		host + "sftp = \"ftp://a@b/c\"\n":                                                               "is no sftp://user@host/path",
+		host + "sftp = \"sftp://a:secret@b/c\"\nhost_key = \"" + key + "\"\nkey_file = \"/k\"\n":        "has a password, which whoever reads this document",
+		host + "sftp = \"sftp://a@b/c\"\nkey_file = \"/k\"\n":                                           "is no fingerprint of a host key",
+		host + "sftp = \"sftp://a@b/c\"\nhost_key = \"" + key + "\"\n":                                  "must have one way to log in",
 	} {
 		code, _, errOut := gatepost(t, "check", "--config", documents(t, text, servesOne))
-		if code != cli.Found || !strings.Contains(errOut, want) || strings.Contains(errOut, "secret") {
+		if code != cli.Found || !strings.Contains(errOut, want) || strings.Contains(errOut, ":secret") {
 			t.Errorf("%s\nexit %d: %s", text, code, errOut)
+		}
+	}
+}
+
+// cloud is a target of S3.
+func cloud(at, rest string) string {
+	return "[[backup.target]]\nname = \"n\"\ns3 = \"" + at + "\"\n" + rest + "\n"
+}
+
+// TestBackupS3 brings one to where the documents say by S3: of what is missing the file is named, and who is asked.
+func TestBackupS3(t *testing.T) {
+	_, public, err := backup.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := t.TempDir()
+	one, both := file(t, work, "one", "key\n", 0o600), file(t, work, "both", "key\nsecret\n", 0o600)
+	for _, c := range []struct{ rest, want string }{
+		{"credentials_file = \"" + one + "\"", "n: " + one + ": it must have two lines: the access key ID, and the secret access key"},
+		{"credentials_file = \"" + both + "\"\nca_file = \"" + both + "\"", "n: " + both + " holds no certificate in PEM"},
+		{"credentials_file = \"" + both + "\"", "connection refused"},
+	} {
+		here := documents(t, "[backup]\nrecipients = [\""+public+"\"]\n"+cloud("https://127.0.0.1:1", "bucket = \"backups\"\n"+c.rest), servesOne)
+		controlRows(t, filepath.Join(here, "state"), 1)
+		if code, out, errOut := gatepost(t, "backup", "run", "--config", here); code != cli.Found || !strings.Contains(errOut, c.want) || strings.Contains(errOut, "secret\n") {
+			t.Errorf("exit %d\n%s%s", code, out, errOut)
 		}
 	}
 }

@@ -97,6 +97,7 @@ var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/upda
 var owners = map[string][]string{
 	"filippo.io/age":                      {"appliance/backup"},
 	"go.yaml.in/yaml":                     {"appliance/network"},
+	"github.com/minio/minio-go":           {"appliance/backup/targets"},
 	"github.com/miekg/dns":                {"internal/dns", "internal/lab/..."},
 	"github.com/redis/go-redis":           {"internal/redis"},
 	"github.com/go-ldap/ldap":             {"internal/ldapdir"},

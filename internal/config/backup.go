@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +13,7 @@ type Backup struct {
 	PassphraseFile string         `toml:"passphrase_file" format:"path" example:"/etc/gatepost/backup.passphrase" doc:"In place of recipients: the file whose first line is the passphrase, of 12 characters or more. It is read each time."`
 	With           []string       `toml:"with" enum:"log,quarantine" doc:"What is in it besides what always is: the message log, mail in quarantine."`
 	Keep           int            `toml:"keep" default:"14" min:"1" max:"1000" unit:"backups" doc:"How many backups of this gateway stay at each target. Older ones go once a newer one is there."`
-	Targets        []BackupTarget `toml:"target" doc:"Where backups go: one folder, on this machine or on another by SFTP, each. Without any: backups/ in the state folder, which is no other disk."`
+	Targets        []BackupTarget `toml:"target" doc:"Where backups go: one folder each, on this machine or on another by SFTP, or one bucket by S3. Without any: backups/ in the state folder, which is no other disk."`
 }
 
 // BackupTarget is a place for backups.
@@ -25,6 +24,14 @@ type BackupTarget struct {
 	HostKey      string `toml:"host_key" max:"100" example:"SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8" doc:"The fingerprint of that machine's key, as ssh-keygen -lf prints it. No other key is accepted."`
 	KeyFile      string `toml:"key_file" format:"path" example:"/etc/gatepost/backup.ssh" doc:"The file of the private key that logs in, without a passphrase. Read each time."`
 	PasswordFile string `toml:"password_file" format:"path" example:"/etc/gatepost/backup.password" doc:"In place of key_file: the file whose first line is the user's password. Read each time."`
+
+	S3              string `toml:"s3" max:"500" example:"https://s3.eu-central-1.example.org" doc:"A server that speaks the API of Amazon S3 (MinIO, Ceph, Garage, most clouds): https://host:port, without the bucket."`
+	Bucket          string `toml:"bucket" max:"63" example:"backups" doc:"The bucket there. It is never made."`
+	Prefix          string `toml:"prefix" max:"200" example:"gatepost/" doc:"What stands before the name of each backup in the bucket. One that ends in / is a folder."`
+	Region          string `toml:"region" max:"60" default:"us-east-1" doc:"The region that requests are signed for. Many servers take any."`
+	Style           string `toml:"style" enum:"auto,path,host" default:"auto" doc:"Where a request names the bucket. path: behind the host; host: before it, so that bucket.host must be known to DNS and to the certificate; auto: host at the clouds that want it, else path."`
+	CredentialsFile string `toml:"credentials_file" format:"path" example:"/etc/gatepost/backup.s3" doc:"The file whose first line is the access key ID, and whose second is the secret access key. Read each time."`
+	CAFile          string `toml:"ca_file" format:"path" example:"/etc/gatepost/s3-ca.pem" doc:"The authorities that may sign the certificate of s3, in PEM. Not set: those of the system."`
 }
 
 // Used reports whether backups are made by themselves.
@@ -34,7 +41,7 @@ func (b *Backup) Used() bool { return b.Every > 0 }
 func (b *Backup) Files() (out []string) {
 	names := []string{b.PassphraseFile}
 	for i := range b.Targets {
-		names = append(names, b.Targets[i].KeyFile, b.Targets[i].PasswordFile)
+		names = append(names, b.Targets[i].KeyFile, b.Targets[i].PasswordFile, b.Targets[i].CredentialsFile, b.Targets[i].CAFile)
 	}
 	for _, name := range names {
 		if name != "" {
@@ -78,33 +85,5 @@ func (b *Backup) Validate(report func(key, message, instead string)) {
 		}
 		seen[t.Name] = true
 		t.validate(at, report)
-	}
-}
-
-func (t *BackupTarget) validate(at string, report func(key, message, instead string)) {
-	far := firstOf(stated{"host_key", t.HostKey != ""}, stated{"key_file", t.KeyFile != ""}, stated{"password_file", t.PasswordFile != ""})
-	switch {
-	case (t.Directory == "") == (t.SFTP == ""):
-		report(at, "must have one place", "write directory or sftp, and not both")
-		return
-	case t.Directory != "" && far != "":
-		report(at+"."+far, "is for sftp, and this is a folder", "remove it")
-		return
-	case t.Directory != "":
-		return
-	}
-	u, err := url.Parse(t.SFTP)
-	if err != nil || u.Scheme != "sftp" || u.User.Username() == "" || u.Hostname() == "" || u.Path == "" || u.RawQuery != "" || u.Fragment != "" {
-		report(at+".sftp", "is no sftp://user@host/path", `write for example "sftp://gatepost@nas.example.org/backups"`)
-		return
-	}
-	if _, has := u.User.Password(); has {
-		report(at+".sftp", "has a password, which whoever reads this document would read too", "write it to a file, and the file's name as password_file")
-	}
-	if len(t.HostKey) != len("SHA256:")+43 || !strings.HasPrefix(t.HostKey, "SHA256:") {
-		report(at+".host_key", "is no fingerprint of a host key", "write what this prints there: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
-	}
-	if (t.KeyFile == "") == (t.PasswordFile == "") {
-		report(at, "must have one way to log in", "write key_file or password_file, and not both")
 	}
 }

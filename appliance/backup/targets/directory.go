@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gatepost/internal/durable"
 )
@@ -59,10 +60,12 @@ func (d directory) Put(ctx context.Context, name string, from io.Reader, size in
 	return errors.Join(err, durable.Remove(durable.Real{}, to+half))
 }
 
-func (d directory) Names() (out []string, err error) {
+func (d directory) Names(begin string) (out []string, err error) {
 	all, err := os.ReadDir(string(d))
 	for _, e := range all {
-		out = append(out, e.Name())
+		if strings.HasPrefix(e.Name(), begin) {
+			out = append(out, e.Name())
+		}
 	}
 	return out, err
 }

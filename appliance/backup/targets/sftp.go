@@ -17,7 +17,7 @@ import (
 	"gatepost/internal/durable"
 )
 
-// Times of SFTP.
+// Times of what is far away.
 const (
 	dialTime  = 30 * time.Second
 	stallTime = time.Minute // for which nothing may come or go
@@ -110,10 +110,11 @@ func (m *moving) Read(p []byte) (int, error) {
 }
 
 func (m *moving) Write(p []byte) (int, error) {
-	if err := m.SetWriteDeadline(time.Now().Add(m.most)); err != nil {
+	if err := m.SetDeadline(time.Now().Add(m.most)); err != nil { // of who reads too: nothing comes while all goes
 		return 0, err
 	}
-	return m.Conn.Write(p)
+	n, err := m.Conn.Write(p)
+	return n, errors.Join(err, m.SetReadDeadline(time.Now().Add(m.most)))
 }
 
 // far is an open folder of another machine.
@@ -184,10 +185,12 @@ func (f *far) write(ctx context.Context, part string, from io.Reader, size int64
 	return nil
 }
 
-func (f *far) Names() (out []string, err error) {
+func (f *far) Names(begin string) (out []string, err error) {
 	all, err := f.files.ReadDir(f.at(""))
 	for _, info := range all {
-		out = append(out, info.Name())
+		if strings.HasPrefix(info.Name(), begin) {
+			out = append(out, info.Name())
+		}
 	}
 	return out, err
 }

@@ -1,7 +1,9 @@
-// Package targets brings backups to where they are kept: a folder of this machine, or one of another machine by SFTP, and removes the oldest there.
+// Package targets brings backups to where they are kept: a folder of this machine, one of another machine by SFTP, or a bucket by S3, and removes the
+// oldest there.
 //
 // A backup has its name at a target once it is whole there and, where the target can say so, on its disk. What a broken transfer left is removed by the next.
-// The package opens no backup and reads no configuration. SFTP is draft-ietf-secsh-filexfer-02 over RFC 4251 to 4254.
+// The package opens no backup and reads no configuration. SFTP is draft-ietf-secsh-filexfer-02 over RFC 4251 to 4254; S3
+// has no standard but Amazon's documents.
 package targets
 
 import (
@@ -25,8 +27,8 @@ const half = ".part"
 type Place interface {
 	// Put brings a file there under a name, whole or not at all. It replaces one of the same name.
 	Put(ctx context.Context, name string, from io.Reader, size int64) error
-	// Names are those of the files there.
-	Names() ([]string, error)
+	// Names are those of the files there that begin so, with half behind the name of what is not whole.
+	Names(begin string) ([]string, error)
 	// Remove removes one of them.
 	Remove(name string) error
 	Close() error
@@ -67,7 +69,7 @@ func Bring(ctx context.Context, open Opener, file, name string, keep int) (err e
 
 // thin removes the oldest backups of a host beyond the newest, and what broken transfers of it left.
 func thin(to Place, host string, keep int) error {
-	all, err := to.Names()
+	all, err := to.Names(backup.FilesOf(host))
 	if err != nil {
 		return err
 	}

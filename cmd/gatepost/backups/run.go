@@ -1,14 +1,11 @@
 package backups
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,27 +163,5 @@ func sweepOutgoing(dir string) {
 	all, _ := os.ReadDir(dir) // what cannot be listed stays, and the next one tries again
 	for _, entry := range all {
 		_ = os.Remove(filepath.Join(dir, entry.Name()))
-	}
-}
-
-// opener is how a target is opened. Its secrets are read each time.
-func opener(t *config.BackupTarget) targets.Opener {
-	if t.Directory != "" {
-		return targets.Directory(t.Directory)
-	}
-	return func(ctx context.Context) (targets.Place, error) {
-		u, err := url.Parse(t.SFTP)
-		if err != nil {
-			return nil, err
-		}
-		to := targets.SFTP{Address: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "22")), User: u.User.Username(), Folder: u.Path, HostKey: t.HostKey}
-		if t.KeyFile != "" {
-			if to.Key, err = os.ReadFile(t.KeyFile); err != nil {
-				return nil, err
-			}
-		} else if to.Password, err = secret(t.PasswordFile, "password"); err != nil {
-			return nil, err
-		}
-		return to.Open(ctx)
 	}
 }

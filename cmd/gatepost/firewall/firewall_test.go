@@ -76,6 +76,16 @@ key_file = "/etc/gatepost/backup.ssh"
 [[backup.target]]
 name = "disk"
 directory = "/mnt/backups"
+[[backup.target]]
+name = "cloud"
+s3 = "https://s3.example.org"
+bucket = "backups"
+credentials_file = "/etc/gatepost/backup.s3"
+[[backup.target]]
+name = "rack"
+s3 = "https://192.0.2.62:9000"
+bucket = "backups"
+credentials_file = "/etc/gatepost/backup.s3"
 `
 
 const policy = `
@@ -186,6 +196,8 @@ func TestPlan(t *testing.T) {
 		ip daddr { 192.0.2.54/32 } meta skuid 1 tcp dport 53 accept comment "ACME, updates of DNS (RFC 2136)"
 		ip daddr { 192.0.2.54/32 } meta skuid 1 udp dport 53 accept comment "ACME, updates of DNS (RFC 2136)"
 		ip daddr { 192.0.2.61/32 } meta skuid 1 tcp dport 22 accept comment "backups to nas"
+		meta skuid 1 tcp dport 443 accept comment "backups to cloud"
+		ip daddr { 192.0.2.62/32 } meta skuid 1 tcp dport 9000 accept comment "backups to rack"
 		meta skuid 1 tcp dport 9443 accept comment "OpenID Connect"
 		ip daddr { 192.0.2.39/32 } meta skuid 1 tcp dport 636 accept comment "directory staff"
 		meta skuid 1 tcp dport 1636 accept comment "directory staff"

@@ -127,7 +127,7 @@ func (p *plan) shared(b *config.Bootstrap) {
 		}
 	}
 	for i := range b.Backup.Targets {
-		p.outURL("backups to "+b.Backup.Targets[i].Name, b.Backup.Targets[i].SFTP)
+		p.outURL("backups to "+b.Backup.Targets[i].Name, b.Backup.Targets[i].URL())
 	}
 	p.outSyslog("journal to syslog", b.Log.Syslog)
 }
