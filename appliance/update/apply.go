@@ -217,15 +217,16 @@ func (m *Machine) write(b *bundle.Manifest, tell func(string)) error {
 	if err := m.copy(b.Part(bundle.UKI), to); err != nil {
 		return fmt.Errorf("the kernel: %w", err)
 	}
+	// Where on a FAT the kernel lies is flushed by this: it must be there before the name is.
+	if err := m.os().Sync(m.ESP); err != nil {
+		return err
+	}
 	tell("verifies")
 	if err := m.same(b.Part(bundle.Root), slot.Device); err != nil {
 		return fmt.Errorf("slot %s: %w", slot.Name, err)
 	}
 	if err := m.same(b.Part(bundle.UKI), name+durable.Half); err != nil {
 		return fmt.Errorf("the kernel: %w", err)
-	}
-	if err := m.os().Sync(m.ESP); err != nil {
-		return err
 	}
 	if err := m.os().Rename(name+durable.Half, name); err != nil {
 		return err

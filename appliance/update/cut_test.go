@@ -78,14 +78,14 @@ func (d *cutDisk) Create(name string) (durable.File, error) {
 		return nil, err
 	}
 	d.names[name] = &inode{}
-	return &cutFile{d: d, i: d.names[name]}, nil
+	return &cutFile{d: d, i: d.names[name], fat: fileSystem(name) == "esp"}, nil
 }
 
 func (d *cutDisk) Device(name string) (durable.File, error) {
 	if d.names[name] == nil {
 		return nil, fs.ErrNotExist
 	}
-	return &cutFile{d: d, i: d.names[name]}, d.power()
+	return &cutFile{d: d, i: d.names[name], fat: fileSystem(name) == "esp"}, d.power()
 }
 
 func (d *cutDisk) Rename(from, to string) error {
@@ -117,12 +117,11 @@ func (d *cutDisk) Sync(dir string) error {
 	if err := d.power(); err != nil {
 		return err
 	}
-	fileSystem := func(name string) string { return strings.SplitN(name, "/", 2)[0] }
 	own := func(name string, _ *inode) bool { return fileSystem(name) == fileSystem(dir) }
 	maps.DeleteFunc(d.flushed, own)
 	for name, i := range d.names {
 		if own(name, i) {
-			d.flushed[name] = i
+			d.flushed[name], i.flushed = i, i.now
 		}
 	}
 	if fileSystem(d.torn) == fileSystem(dir) {
@@ -130,6 +129,8 @@ func (d *cutDisk) Sync(dir string) error {
 	}
 	return nil
 }
+
+func fileSystem(name string) string { return strings.SplitN(name, "/", 2)[0] }
 
 func (d *cutDisk) Lock(string) (io.Closer, error) {
 	if d.locked {
@@ -139,9 +140,10 @@ func (d *cutDisk) Lock(string) (io.Closer, error) {
 }
 
 type cutFile struct {
-	d  *cutDisk
-	i  *inode
-	at int
+	d   *cutDisk
+	i   *inode
+	at  int
+	fat bool // to flush a file does not flush where it lies: only Sync does
 }
 
 // Write takes a third at a time, so that the power can be cut within.
@@ -161,7 +163,9 @@ func (f *cutFile) Sync() error {
 	if err := f.d.power(); err != nil {
 		return err
 	}
-	f.i.flushed = f.i.now
+	if !f.fat {
+		f.i.flushed = f.i.now
+	}
 	return nil
 }
 
