@@ -83,7 +83,7 @@ func (w *watch) look(ctx context.Context) screen.State {
 		s.Port = at.Port()
 	}
 	w.owner(ctx, b.Control.Socket)
-	if s.Running && time.Since(w.examined) > shownAge {
+	if s.Running && (s.Fingerprint == "" || time.Since(w.examined) > shownAge) { // the console comes later than what it is asked by
 		w.examined, s.Fingerprint = time.Now(), fingerprint(ctx, b.Web.Console)
 	}
 	return *s
