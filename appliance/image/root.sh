@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# root.sh TREE.tar GATEPOST IMAGETOOL VERSION LEVEL WORK: makes of the tree of packages the root of one version: the kernel's modules by
-# allow-list, the files of rootfs/, the program, and nothing that only installs or explains. Leaves in WORK:
+# root.sh TREE.tar GATEPOST IMAGETOOL VERSION LEVEL WORK [OVERLAY...]: makes of the tree of packages the root of one version: the kernel's
+# modules by allow-list, the files of rootfs/ and of the overlays, the program, and nothing that only installs or explains. Leaves in WORK:
 #   root/         the tree
 #   kernel/       the kernel's package
 #   packages      the list of packages
@@ -8,6 +8,7 @@
 #   root.env      ROOTHASH= and HASHOFF=, as the kernel's command line needs them
 set -euo pipefail
 tree=$1 program=$2 tool=$3 version=$4 level=$5 work=$6
+shift 6
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 : "${SOURCE_DATE_EPOCH:?}"
 root=$work/root
@@ -28,7 +29,9 @@ cp "$from"/modules.{builtin,builtin.modinfo,order} "$to/"
 depmod -b "$root" "$kernel"
 
 # Ours. Git keeps no more of a mode than whether a file can be run.
-(cd "$here/../../rootfs" && tar -c --owner=0 --group=0 --mode=u=rwX,go=rX .) | tar -C "$root" -xp --no-overwrite-dir
+for files in "$here/../../rootfs" "$@"; do
+	(cd "$files" && tar -c --owner=0 --group=0 --mode=u=rwX,go=rX .) | tar -C "$root" -xp --no-overwrite-dir
+done
 install -m 755 "$program" "$root/usr/bin/gatepost"
 mkdir -p "$root/efi"
 systemd-sysusers --root="$root" >"$work/sysusers.log" 2>&1 || { cat "$work/sysusers.log" >&2; exit 1; }
