@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gatepost/appliance/network/volume"
 	"gatepost/internal/durable"
@@ -61,16 +62,27 @@ type Found struct {
 	Settings Settings          `json:"settings"`
 	From     map[string]string `json:"from"`    // hostname, dns, ntp and interfaces: where it is from
 	Trouble  []string          `json:"trouble"` // what could not be used, a line each
+	Saved    string            `json:"saved"`   // what an operator saved, as Text writes it; of a trial what was before it
+	Until    time.Time         `json:"until"`   // when a trial ends, and all is as before; zero: there is none
 }
 
 // Load reads all sources. What cannot be used is told in Trouble, and the next source counts in its place: that there is no settings at all is
 // no error, DHCP is the default.
 func (m *Machine) Load() *Found {
+	return m.load(func(string) (*Settings, error) { return m.saved(operatorFile) })
+}
+
+// load is Load with what an operator wants from elsewhere.
+func (m *Machine) load(operator func(string) (*Settings, error)) *Found {
 	f := &Found{From: map[string]string{}, Trouble: []string{}}
 	for _, part := range []string{"hostname", "dns", "ntp", "interfaces"} {
 		f.From[part] = FromDefault
 	}
-	f.take(FromOperator, m.saved, operatorFile)
+	f.take(FromOperator, operator, "")
+	if s, err := m.saved(operatorFile); err == nil && s != nil {
+		text, _ := s.Text() // it was read as such
+		f.Saved = string(text)
+	}
 	f.take(FromKernel, m.kernel, "")
 	f.take(FromCredential, m.credential, "")
 	f.take(FromVolume, m.saved, volumeFile)

@@ -41,6 +41,7 @@ func (d *daemon) operations() []control.Operation {
 		d.updateOperations(),
 		d.restoreOperations(),
 		d.gateOperations(),
+		d.networkOperations(),
 	)
 }
 

@@ -79,6 +79,9 @@ func (w *watch) look(ctx context.Context) screen.State {
 		return *s
 	}
 	s.Host, s.Port = b.Hostname, 0
+	if s.Host == "" {
+		s.Host, _ = os.Hostname() // as the daemon has it
+	}
 	if at := b.Web.Console; at.Port() != 0 && !at.Addr().IsLoopback() {
 		s.Port = at.Port()
 	}

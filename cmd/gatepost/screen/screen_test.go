@@ -120,3 +120,21 @@ func TestTroubles(t *testing.T) {
 		t.Errorf("%d lines, %.80q", len(got), got)
 	}
 }
+
+// TestHostOfTheMachine shows that a gateway without a name of its own is shown by that of the machine, as it greets.
+func TestHostOfTheMachine(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "gatepost.toml"), []byte(fmt.Sprintf("[control]\nsocket = %q\n", filepath.Join(dir, "none"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := cli.NewFlags(cli.Env{}, "appliance screen")
+	f.Config = dir
+	w := &watch{e: cli.Env{Out: new(bytes.Buffer), Err: new(bytes.Buffer)}, flags: f}
+	if s := w.look(t.Context()); s.Host != name {
+		t.Errorf("%q; want %q", s.Host, name)
+	}
+}

@@ -1,0 +1,119 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"gatepost/appliance/network"
+	"gatepost/internal/access"
+	"gatepost/internal/api"
+	"gatepost/internal/control"
+)
+
+func showQuestion() control.Operation {
+	return control.Look("appliance network", "/appliance/network", "Show how the network of the appliance is set up, and by which place", access.SystemRead)
+}
+
+func setQuestion() control.Operation {
+	return control.Do("appliance network set", "/appliance/network", "Set up the network of the appliance in place of what an operator said before; interfaces that change are on trial until they are confirmed", access.ApplianceChange)
+}
+
+func confirmQuestion() control.Operation {
+	return control.Do("appliance network confirm", "/appliance/network/confirm", "Keep the settings of the network that are on trial", access.ApplianceChange)
+}
+
+func nameQuestion() control.Operation {
+	return control.Do("appliance name", "/appliance/name", "Give the appliance a host name; the gateway restarts under it", access.ApplianceChange)
+}
+
+// Desk is what the operations work with.
+type Desk struct {
+	Socket string // of the helper; see network.Socket
+	Run    string // where the settings that are in force are told: /run
+}
+
+// Operations are those of the noun.
+func (d *Desk) Operations() []control.Operation {
+	return []control.Operation{
+		control.Define(showQuestion(), d.show),
+		control.Define(setQuestion(), func(ctx context.Context, in *api.NetworkSet) (*api.Network, error) {
+			return d.ask(ctx, network.Question{Do: network.DoSet, Text: in.Settings, Within: in.Within})
+		}),
+		control.Define(confirmQuestion(), func(ctx context.Context, _ *struct{}) (*api.Network, error) {
+			return d.ask(ctx, network.Question{Do: network.DoConfirm})
+		}),
+		control.Define(nameQuestion(), func(ctx context.Context, in *api.NetworkName) (*api.Network, error) {
+			return d.ask(ctx, network.Question{Do: network.DoName, Text: in.Hostname})
+		}),
+	}
+}
+
+func (d *Desk) show(context.Context, *struct{}) (*api.Network, error) {
+	f, err := network.State(d.Run)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &api.Network{None: network.NoAppliance.Error(), Ports: []api.NetworkPort{}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return told(f)
+}
+
+// ask has the helper do something. What it does not do is told in its words: they have nothing that an owner may not know.
+func (d *Desk) ask(ctx context.Context, q network.Question) (*api.Network, error) {
+	before, _ := network.State(d.Run) // where there is none, nothing was before
+	f, err := network.Ask(ctx, d.Socket, q)
+	change := control.Change{Object: "network"}
+	if before != nil {
+		change.Before = before.Settings
+	}
+	if err != nil {
+		control.Changed(ctx, change)
+		return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error()}
+	}
+	change.After = f.Settings
+	control.Changed(ctx, change)
+	return told(f)
+}
+
+func told(f *network.Found) (*api.Network, error) {
+	text, err := f.Settings.Text()
+	if err != nil {
+		return nil, err
+	}
+	out := &api.Network{Hostname: f.Settings.Hostname, DNS: f.Settings.DNS, NTP: f.Settings.NTP, Ports: ports(), Settings: string(text), From: f.From, Trouble: f.Trouble, Saved: f.Saved}
+	if !f.Until.IsZero() {
+		out.Until = &f.Until
+	}
+	return out, nil
+}
+
+// maxPorts bounds what is told of a machine.
+const maxPorts = 64
+
+// ports are the interfaces of this machine; none where the kernel does not tell.
+func ports() []api.NetworkPort {
+	out := []api.NetworkPort{}
+	all, err := net.Interfaces()
+	if err != nil {
+		return out
+	}
+	for _, i := range all[:min(len(all), maxPorts)] {
+		if i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		p := api.NetworkPort{Name: i.Name, MAC: i.HardwareAddr.String(), Up: i.Flags&net.FlagRunning != 0, Addresses: []netip.Prefix{}}
+		list, err := i.Addrs()
+		for _, a := range list {
+			if x, bad := netip.ParsePrefix(a.String()); bad == nil && err == nil {
+				p.Addresses = append(p.Addresses, x)
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
