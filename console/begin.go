@@ -58,6 +58,7 @@ type beginBody struct {
 	Form    *serverForm
 	Records []*api.DomainRecords
 	Checked *api.Checked
+	Machine *api.Network // where this is an appliance, whose name can be set here; nil elsewhere
 }
 
 // beginStep is a step, for the list of them.
@@ -122,7 +123,7 @@ func (c *Console) beginBody(r *http.Request, step string) (*beginBody, error) {
 	}
 	switch b.Step {
 	case stepHost:
-		b.Doctor = c.lookOf(r, "host.")
+		b.Doctor, b.Machine = c.lookOf(r, "host."), c.network(r)
 	case stepDNS:
 		b.Records = c.recordsOf(r, b.Served())
 	case stepLive:

@@ -17,6 +17,26 @@ type Network struct {
 	Trouble  []string          `json:"trouble,omitempty"` // what could not be used, a line each
 	Saved    string            `json:"saved,omitempty"`   // what an operator saved, likewise
 	Until    *time.Time        `json:"until,omitempty"`   // settings are on trial until then, and have to be confirmed
+
+	Interfaces []NetworkInterface `json:"interfaces"` // as Settings has them
+}
+
+// NetworkInterface is how one is set up, in the form of docs/appliance.md.
+type NetworkInterface struct {
+	Name      string         `json:"name,omitempty"`
+	MAC       string         `json:"mac,omitempty"`
+	DHCP      string         `json:"dhcp,omitempty"` // no, yes, ipv4, ipv6; empty: no
+	RefuseRA  bool           `json:"refuse_ra,omitempty"`
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
+	Routes    []NetworkRoute `json:"routes,omitempty"`
+	MTU       int            `json:"mtu,omitempty"`
+}
+
+// NetworkRoute is the way to a network, or to all others.
+type NetworkRoute struct {
+	To     netip.Prefix `json:"to"`
+	Via    netip.Addr   `json:"via"`
+	OnLink bool         `json:"on_link,omitempty"`
 }
 
 // NetworkPort is an interface of the machine.

@@ -55,7 +55,7 @@ func (d *Desk) Operations() []control.Operation {
 func (d *Desk) show(context.Context, *struct{}) (*api.Network, error) {
 	f, err := network.State(d.Run)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &api.Network{None: network.NoAppliance.Error(), Ports: []api.NetworkPort{}}, nil
+		return &api.Network{None: network.NoAppliance.Error(), Ports: []api.NetworkPort{}, Interfaces: []api.NetworkInterface{}}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -85,11 +85,22 @@ func told(f *network.Found) (*api.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Network{Hostname: f.Settings.Hostname, DNS: f.Settings.DNS, NTP: f.Settings.NTP, Ports: ports(), Settings: string(text), From: f.From, Trouble: f.Trouble, Saved: f.Saved}
+	out := &api.Network{Hostname: f.Settings.Hostname, DNS: f.Settings.DNS, NTP: f.Settings.NTP, Ports: ports(), Interfaces: []api.NetworkInterface{}, Settings: string(text), From: f.From, Trouble: f.Trouble, Saved: f.Saved}
+	for i := range f.Settings.Interfaces {
+		out.Interfaces = append(out.Interfaces, shown(&f.Settings.Interfaces[i]))
+	}
 	if !f.Until.IsZero() {
 		out.Until = &f.Until
 	}
 	return out, nil
+}
+
+func shown(n *network.Interface) api.NetworkInterface {
+	x := api.NetworkInterface{Name: n.Name, MAC: n.MAC, DHCP: n.DHCP, RefuseRA: n.RefuseRA, Addresses: n.Addresses, MTU: n.MTU}
+	for _, r := range n.Routes {
+		x.Routes = append(x.Routes, api.NetworkRoute{To: r.To, Via: r.Via, OnLink: r.OnLink})
+	}
+	return x
 }
 
 // maxPorts bounds what is told of a machine.
