@@ -147,6 +147,7 @@ func (c *Console) Handler() http.Handler {
 	c.healthPages(mux)
 	c.nodePages(mux)
 	c.appliancePages(mux)
+	c.backupPages(mux)
 	c.beginPages(mux)
 	c.page(mux, "GET /settings", access.SystemRead, c.settingsPage)
 	mux.HandleFunc("/", c.nowhere)
@@ -172,6 +173,7 @@ func places() []place {
 		{"System", "Users' portal", "/portal", "user", "", access.QuarantineRead, "portal links"},
 		{"System", "Nodes", "/nodes", "node", "", access.SystemRead, "node list"},
 		{"System", "Appliance", "/appliance", "node", "", access.SystemRead, "appliance status"},
+		{"System", "Backups", "/backups", "box", "", access.SystemRead, "backup status"},
 		{"System", "Settings", "/settings", "policy", "", access.SystemRead, "settings"},
 		{"System", "Users", "/users", "user", "u", access.UsersRead, "user list"},
 		{"System", "Audit log", "/audit", "audit", "", access.AuditRead, "audit list"},

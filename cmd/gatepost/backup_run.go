@@ -10,58 +10,59 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatepost/cmd/gatepost/backups"
+	"gatepost/internal/control"
 )
 
 // Times of backups that are made by themselves.
 const (
-	backupLook  = time.Minute      // how often is looked whether one is due
-	backupAgain = 15 * time.Minute // after one that failed
-	backupMost  = 6 * time.Hour    // that one may take
+	backupLook = time.Minute   // how often is looked whether one is due
+	backupMost = 6 * time.Hour // that one may take
 )
 
-// runBackups has backups made when they are due, each in a process of its own, which yields to ours.
+// backupOperations are those about backups.
+func (d *daemon) backupOperations() []control.Operation { return d.backupDesk().Operations() }
+
+// backupDesk is what they share with the schedule.
+func (d *daemon) backupDesk() *backups.Desk {
+	return d.backing.get(func() *backups.Desk { return backups.NewDesk(d.bootstrap) })
+}
+
+// runBackups has backups made when they are due or asked for, each in a process of its own, which yields to ours.
 func (d *daemon) runBackups(ctx context.Context) {
-	if !d.bootstrap.Backup.Used() {
-		return
-	}
-	tick := time.NewTicker(backupLook)
+	desk, tick := d.backupDesk(), time.NewTicker(backupLook)
 	defer tick.Stop()
 	var tried time.Time // also of one that came to no outcome
-	for {
-		last, err := backups.Outcomes(d.bootstrap.StateDir)
-		if err != nil {
-			d.log.Warn("backup: what came of the last one is not known", "error", err)
-		}
-		if backupDue(last, d.bootstrap.Backup.Every, time.Now()) && time.Since(tried) >= backupAgain {
+	for asked := false; ; {
+		if asked || d.bootstrap.Backup.Used() && time.Since(tried) >= backups.Again && d.backupIsDue() {
 			tried = time.Now()
-			d.makeBackup(ctx)
+			desk.Making(func() error { return d.makeBackup(ctx) })
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			asked = false
+		case <-desk.Asked():
+			asked = true
 		}
 	}
 }
 
-// backupDue reports whether the last one is so old that another is due, or failed some time ago. A clock that was set back makes one due.
+func (d *daemon) backupIsDue() bool {
+	last, err := backups.Outcomes(d.bootstrap.StateDir)
+	if err != nil {
+		d.log.Warn("backup: what came of the last one is not known", "error", err)
+	}
+	return backupDue(last, d.bootstrap.Backup.Every, time.Now())
+}
+
+// backupDue reports whether the last one is so old that another is due, or failed some time ago.
 func backupDue(last []backups.Outcome, every time.Duration, now time.Time) bool {
-	if len(last) == 0 {
-		return true
-	}
-	for i := range last {
-		wait := every
-		if last[i].Error != "" {
-			wait = min(every, backupAgain)
-		}
-		if age := now.Sub(last[i].Tried); age >= wait || age < -time.Minute {
-			return true
-		}
-	}
-	return false
+	return !backups.Due(last, every, now).After(now)
 }
 
-func (d *daemon) makeBackup(ctx context.Context) {
+// makeBackup has one made. The error is that it came to no outcome for some target, in words for people.
+func (d *daemon) makeBackup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, backupMost)
 	defer cancel()
 	cmd := ownCommand(ctx, "backup", "run", "--config", d.configPath)
@@ -77,7 +78,9 @@ func (d *daemon) makeBackup(ctx context.Context) {
 	}
 	if err != nil && ctx.Err() == nil {
 		d.log.Warn("backup: not all went well", "error", err, "said", said.String()[:min(said.Len(), 2000)])
+		err = fmt.Errorf("%w: %s", err, said.String()[:min(said.Len(), 400)])
 	}
+	return err
 }
 
 // backupHealth is the part "backup": no target may be without a good backup for twice as long as one is to be made in.

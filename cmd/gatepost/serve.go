@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatepost/cmd/gatepost/backups"
 	"gatepost/cmd/gatepost/maillog"
 	"gatepost/cmd/gatepost/strangers"
 	"gatepost/console"
@@ -64,11 +65,12 @@ type daemon struct {
 	life        context.Context // of what runs beside the sessions
 	store       *store.Log
 	mail        made[*maillog.Log] // what is asked of the message log
-	tail        *maillog.Tail      // shows to followers what store gets
-	clients     *store.Clients     // nil where its file cannot be used
-	knownFile   *store.Known       // nil where its file cannot be used
-	pastFile    *store.Known       // likewise: of reputations
-	greyFile    *store.Greylist    // likewise: of strangers
+	backing     made[*backups.Desk]
+	tail        *maillog.Tail   // shows to followers what store gets
+	clients     *store.Clients  // nil where its file cannot be used
+	knownFile   *store.Known    // nil where its file cannot be used
+	pastFile    *store.Known    // likewise: of reputations
+	greyFile    *store.Greylist // likewise: of strangers
 	memory      *memory.Clients
 	reports     *reports.Reports
 	tlsReports  *reports.Reports

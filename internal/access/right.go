@@ -32,7 +32,7 @@ const (
 	UsersChange      Right = "users.change"      //
 	AuditRead        Right = "audit.read"        //
 	PrivacyChange    Right = "privacy.change"    // export or erase what is kept of a person
-	ApplianceChange  Right = "appliance.change"  // update the appliance, go back, restart it; restore in the first run
+	ApplianceChange  Right = "appliance.change"  // update the appliance, go back, restart it; backups: make, fetch, restore in the first run
 	Own              Right = "own"               // of oneself: password, codes, sessions; every user has it
 )
 

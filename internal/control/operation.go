@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
 	"strings"
@@ -79,6 +80,8 @@ type File struct {
 	Name string // that it is kept under; letters, digits, dots, hyphens
 	Type string // of media
 	Data []byte
+	From io.ReadCloser // in place of Data, where that would be large: it is sent as it comes, and closed
+	Size int64         // of From, in octets
 }
 
 // Tagged is what a reply implements that has a version: If-Match of the request that changes it names that.

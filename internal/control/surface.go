@@ -92,10 +92,7 @@ func reply(w http.ResponseWriter, out any) {
 		h.Set("ETag", `"`+t.ETag()+`"`)
 	}
 	if f, ok := out.(*File); ok {
-		h.Set("Content-Type", f.Type)
-		h.Set("Content-Disposition", `attachment; filename="`+plainName(f.Name)+`"`)
-		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-		_, _ = w.Write(f.Data)
+		f.Send(w)
 		return
 	}
 	h.Set("Content-Type", "application/json")

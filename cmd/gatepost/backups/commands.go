@@ -36,6 +36,8 @@ func (s Shop) Commands() []cli.Command {
 		{Words: "backup create", Args: "[--to FILE|FOLDER] [--with quarantine,log] [--recipient age1...] [--passphrase-file FILE] [--config PATH] [--json]",
 			Doc: "write all that this gateway needs to be made anew into one encrypted file, while the daemon runs or not", Run: s.create, Note: "FILE of a passphrase: its first line; - is the standard input"},
 		{Words: "backup run", Args: "[--config PATH] [--json]", Doc: "make a backup as [backup] of gatepost.toml says, bring it to each target, and remove the oldest there, as the daemon does", Run: s.run},
+		{Words: "backup status", Args: "[--config PATH] [--json]", Doc: "show what the running daemon says of backups: each target's last good one, when the next is due, which lie on this machine", Run: asking(statusQuestion())},
+		{Words: "backup start", Args: "[--config PATH] [--json]", Doc: "have the running daemon make a backup now, in the background", Run: asking(startQuestion())},
 		{Words: "backup list", Args: "[FOLDER] [--config PATH] [--json]", Doc: "list the backups in a folder, by default backups/ in the state folder", Run: s.list},
 		{Words: "backup verify", Args: "FILE [--identity FILE] [--passphrase-file FILE] [--json]", Doc: "read a backup from beginning to end, and say what is in it and whether this program can use it", Run: s.verify},
 		{Words: "backup restore", Args: "FILE [--identity FILE] [--passphrase-file FILE] [--keep-config] [--config PATH] [--json]",

@@ -111,11 +111,13 @@ func keep(state string, all []Outcome) error {
 }
 
 // targetsOf are the targets of the configuration.
-func targetsOf(b *config.Bootstrap) []config.BackupTarget {
-	if len(b.Backup.Targets) > 0 {
-		return b.Backup.Targets
+func targetsOf(b *config.Bootstrap) []config.BackupTarget { return targetsIn(b.StateDir, &b.Backup) }
+
+func targetsIn(state string, b *config.Backup) []config.BackupTarget {
+	if len(b.Targets) > 0 {
+		return b.Targets
 	}
-	return []config.BackupTarget{{Name: Here, Directory: filepath.Join(b.StateDir, backup.Folder)}}
+	return []config.BackupTarget{{Name: Here, Directory: filepath.Join(state, backup.Folder)}}
 }
 
 // bring makes the backup in a folder of its own, from where it goes to each target.
