@@ -73,6 +73,7 @@ func (d *daemon) state(ctx context.Context) *api.Status {
 
 func status(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "status")
+	alive := f.Bool("alive", false, "")
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
@@ -87,7 +88,7 @@ func status(ctx context.Context, e cli.Env, args []string) int {
 	} else {
 		printStatus(e, s)
 	}
-	if !s.Well() {
+	if !*alive && !s.Well() { // a daemon whose scanner is away is no reason to start another
 		return cli.Found
 	}
 	return cli.Done

@@ -95,7 +95,7 @@ func lifeOfDeb(t *testing.T, m made) {
 	write(t, filepath.Join(root, "etc/group"), "root:x:0:\n", 0o644)
 	dpkg := func(args ...string) string {
 		t.Helper()
-		return run(t, "dpkg", append([]string{"--root=" + root, "--force-script-chrootless", "--force-depends", "--force-confdef", "--force-confold"}, args...)...)
+		return run(t, "dpkg", append([]string{"--root=" + root, "--force-script-chrootless", "--force-unsafe-io", "--force-depends", "--force-confdef", "--force-confold"}, args...)...)
 	}
 	document, state := filepath.Join(root, "etc/gatepost/gatepost.toml"), filepath.Join(root, "var/lib/gatepost")
 
