@@ -10,6 +10,7 @@ import (
 	examination "gatepost/cmd/gatepost/doctor"
 	"gatepost/cmd/gatepost/entries"
 	"gatepost/cmd/gatepost/firewall"
+	"gatepost/cmd/gatepost/forward"
 	"gatepost/cmd/gatepost/gate"
 	"gatepost/cmd/gatepost/links"
 	"gatepost/cmd/gatepost/network"
@@ -38,7 +39,7 @@ func groups() []cli.Group {
 			{Words: "check", Args: "[--config PATH] [--live] [--json]", Doc: "say whether the configuration can be used, and what is wrong", Run: check},
 			{Words: "doctor", Args: "[--all] [--only GROUP,...] [--domain D] [--listener HOST:PORT] [--dns SERVER] [--others HOST,...] [--config PATH] [--json]", Doc: "look at everything from outside in, with what exactly to do about what is not well", Run: examine, Note: doctorNote()},
 		}, examination.Commands(), []cli.Command{
-			{Words: "status", Args: "[--config PATH] [--json]", Doc: "show the running daemon: listeners, scanners, next hops, policy", Run: status},
+			{Words: "status", Args: "[--config PATH] [--alive] [--json]", Doc: "show the running daemon: listeners, scanners, next hops, policy; --alive: the exit code is 0 whenever it answers", Run: status},
 			{Words: "reload", Args: "[--config PATH]", Doc: "have the running daemon read its configuration again, as SIGHUP does", Run: reload},
 			{Words: "drain", Args: "[--after 30s] [--config PATH]", Doc: "have the balancer send clients elsewhere, and refuse new ones after a while", Run: drain},
 			{Words: "resume", Args: "[--config PATH]", Doc: "take clients again after drain", Run: resume},
@@ -95,7 +96,7 @@ func groups() []cli.Group {
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
-		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), gate.Commands(), firewall.Commands(), network.Commands(), screen.Commands(version))},
+		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), gate.Commands(), firewall.Commands(), network.Commands(), screen.Commands(version), forward.Commands())},
 		{Title: "Backups", Commands: backupShop().Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},

@@ -61,7 +61,7 @@ func TestOwnHelpers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, unit := range []string{"gatepost-firewall.service", "gatepost-firewall.path", "gatepost-screen.service"} {
+	for _, unit := range []string{"gatepost-firewall.service", "gatepost-firewall.path", "gatepost-screen.service", "gatepost-forward.service"} {
 		b, err := os.ReadFile(filepath.Join(unitFolder, unit))
 		if err != nil {
 			t.Fatal(err)

@@ -106,6 +106,7 @@ type SpamAssassin struct {
 // Log is where the journal goes and how long it is kept.
 type Log struct {
 	Syslog            string        `toml:"syslog" format:"syslog" default:"none" example:"unix:/dev/log" rfc:"RFC 5424" doc:"Where events go beside stdout: none, unix:/dev/log, udp:host:port or tcp:host:port."`
+	Machine           string        `toml:"machine" format:"syslog" default:"none" example:"tcp:192.0.2.1:601" rfc:"RFC 5424" doc:"In the appliance: where the journal of the whole machine goes, what the kernel and each service says, events of mail among it: none, udp:host:port or tcp:host:port."`
 	Keep              time.Duration `toml:"keep" default:"21d" min:"1d" max:"3650d" doc:"How long the message log is kept. Older days go, day by day."`
 	KeepRefused       time.Duration `toml:"keep_refused" default:"0s" max:"3650d" doc:"How long the message log keeps that of which no content came: connections and transactions that were refused or ended before DATA, and the networks refused before the banner. Their counts stay. 0s: as long as all else; otherwise at least a day, and less than keep."`
 	KeepBytes         Size          `toml:"keep_bytes" default:"4G" min:"16M" doc:"How big the message log may become. The oldest days go first."`
@@ -216,6 +217,9 @@ func (b *Bootstrap) Validate(report func(key, message, instead string)) {
 
 // Validate checks that pseudonyms come, and refusals go, while there is something to give them to, and to take away.
 func (l *Log) Validate(report func(key, message, instead string)) {
+	if strings.HasPrefix(l.Machine, "unix:") {
+		report("machine", "is a socket of this machine, whose journal it is", `write for example "tcp:192.0.2.1:601"`)
+	}
 	switch after := l.PseudonymiseAfter; {
 	case after > 0 && after < 24*time.Hour:
 		report("pseudonymise_after", "is less than a day, which is not over then", `write for example "7d", or "0s" for never`)

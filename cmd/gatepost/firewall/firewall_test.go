@@ -48,6 +48,7 @@ url = "postgres://gatepost@db.example.org/gatepost?sslmode=verify-full"
 log = "postgres://gatepost@192.0.2.60:5433/gatepost?sslmode=verify-full"
 [log]
 syslog = "udp:192.0.2.14:514"
+machine = "tcp:192.0.2.15:601"
 [tls]
 acme = [{ names = ["mx.example.org"], challenge = "dns-01" }]
 [acme]
@@ -192,6 +193,7 @@ func TestPlan(t *testing.T) {
 		meta skuid 1 tcp dport 5432 accept comment "PostgreSQL"
 		ip daddr { 192.0.2.60/32 } meta skuid 1 tcp dport 5433 accept comment "PostgreSQL"
 		ip daddr { 192.0.2.14/32 } meta skuid 1 udp dport 514 accept comment "journal to syslog"
+		ip daddr { 192.0.2.15/32 } meta skuid 1 tcp dport 601 accept comment "journal of the machine to syslog"
 		meta skuid 1 tcp dport 14000 accept comment "ACME"
 		ip daddr { 192.0.2.54/32 } meta skuid 1 tcp dport 53 accept comment "ACME, updates of DNS (RFC 2136)"
 		ip daddr { 192.0.2.54/32 } meta skuid 1 udp dport 53 accept comment "ACME, updates of DNS (RFC 2136)"

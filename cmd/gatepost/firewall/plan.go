@@ -130,6 +130,7 @@ func (p *plan) shared(b *config.Bootstrap) {
 		p.outURL("backups to "+b.Backup.Targets[i].Name, b.Backup.Targets[i].URL())
 	}
 	p.outSyslog("journal to syslog", b.Log.Syslog)
+	p.outSyslog("journal of the machine to syslog", b.Log.Machine)
 }
 
 // mail is where mail goes, and who knows recipients.
