@@ -28,14 +28,7 @@ func TestConsoleFirstRun(t *testing.T) {
 	w := newWorld(t, setup{console: "127.0.0.1:0", offers: "-", dns: dnslab.New(t, zones).Addr()})
 	w.policy = "[limits]\n" + noWaits + noGreylist + noRates() // it serves nobody
 	w.start(t)
-	rcpt := func(want string) *client {
-		t.Helper()
-		c := w.hello(t)
-		c.want("250", "MAIL FROM:<alice@example.org>")
-		c.want(want, "RCPT TO:<bob@corp.test>")
-		return c
-	}
-	rcpt("550 5.7.1")
+	w.notSetUp(t)
 	b := w.browse(t, lab.BrowserOptions{})
 	b.Step("begin.first", map[string]any{"code": w.setupCode(t), "name": ownerName, "password": operatorPassword}, nil)
 	var found string
@@ -66,12 +59,14 @@ func TestConsoleFirstRun(t *testing.T) {
 	if all := strings.Join(lines, "\n"); !strings.Contains(all, "corp.test. 3600 IN MX 10 "+hostname+".") || !strings.Contains(all, "v=spf1") {
 		t.Errorf("lines: %q", lines)
 	}
-	rcpt("550 5.7.1")
+	w.notSetUp(t)
 	b.Step("begin.live", nil, &said)
 	if !strings.Contains(said, "corp.test") {
 		t.Errorf("live: %q", said)
 	}
-	c := rcpt("250")
+	c := w.hello(t)
+	c.want("250", "MAIL FROM:<alice@example.org>")
+	c.want("250", "RCPT TO:<bob@corp.test>")
 	c.want("354", "DATA")
 	c.send(plainMail("alice@example.org", "the first", "hello") + ".\r\n")
 	if reply := c.reply(); !strings.HasPrefix(reply, "250 ") {
@@ -118,4 +113,14 @@ func (w *world) checksRecipients(t *testing.T, b *labtest.Browser) {
 	b.Step("begin.recipients", map[string]any{"of": "Domain corp.test", "way": ""}, nil)
 	b.Step("policy.publish", map[string]any{"comment": "checked", "wait": "0"}, nil)
 	nobody("550 5.1.1")
+}
+
+// notSetUp: nobody is served yet, and whoever connects hears what to do.
+func (w *world) notSetUp(t *testing.T) {
+	t.Helper()
+	c, banner := w.connect(t)
+	if !strings.HasPrefix(banner, "421 4.3.2 ") || !strings.Contains(banner, "web console") {
+		t.Errorf("before anything is set up: %q", banner)
+	}
+	c.conn.Close()
 }
