@@ -162,7 +162,7 @@ func (m *Machine) credential(string) (*Settings, error) {
 	return Read("credential "+Credential, text)
 }
 
-// fromVolume reads a volume of NoCloud, and keeps what it says: it is read once. One that has a fault is read again at the next start.
+// fromVolume reads a volume of NoCloud, and keeps what it says: it is read once. One whose network-config has a fault is read again at the next start.
 func (m *Machine) fromVolume(f *Found) {
 	if m.Settle != nil {
 		m.Settle()
@@ -186,7 +186,7 @@ func (m *Machine) fromVolume(f *Found) {
 	}
 	s.Hostname = host
 	f.merge(FromVolume, s)
-	if cloudErr == nil && metaErr == nil {
+	if cloudErr == nil { // a name that cannot be used is told, and no reason to lose the addresses with the volume
 		text, err := s.Text()
 		if err == nil {
 			err = durable.WriteFile(filepath.Join(m.State, volumeFile), text, 0o600)

@@ -128,10 +128,16 @@ func TestBroken(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(m.State, volumeFile)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a volume with a fault is not read again: %v", err)
 	}
-	insert(t, m, map[string]string{"network-config": "version: 2\nvlans: {x: {}}\nethernets: {eth0: {dhcp4: true}}"})
+	insert(t, m, map[string]string{"meta-data": "local-hostname: mx", "network-config": "version: 2\nvlans: {x: {}}\nethernets: {eth0: {dhcp4: true}}"})
 	put(t, m.Cmdline, "")
-	if f := m.Load(); f.From["interfaces"] != FromVolume || !strings.Contains(strings.Join(f.Trouble, "\n"), "network-config:2: vlans is left out") {
+	if f := m.Load(); f.From["interfaces"] != FromVolume || !strings.Contains(strings.Join(f.Trouble, "\n"), "network-config:2: vlans is left out") || !strings.Contains(strings.Join(f.Trouble, "\n"), "meta-data:1: local-hostname: ") {
 		t.Errorf("%+v", f)
+	}
+	if err := os.Remove(filepath.Join(m.Nodes, "sr0")); err != nil {
+		t.Fatal(err)
+	}
+	if f := m.Load(); f.From["interfaces"] != FromVolume {
+		t.Errorf("a name that cannot be used took the addresses away with the volume: %+v", f)
 	}
 }
 

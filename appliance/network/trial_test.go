@@ -108,11 +108,13 @@ func TestTrial(t *testing.T) {
 		}
 
 		_, over = asked(t, h, set)
-		a, _ = asked(t, h, question(t, Question{Do: DoConfirm}))
+		time.Sleep(10 * time.Second)
+		a, confirmed := asked(t, h, question(t, Question{Do: DoConfirm}))
 		if a.Error != "" || !a.Found.Until.IsZero() || !strings.Contains(a.Found.Saved, "192.0.2.7/24") {
 			t.Errorf("confirmed: %+v", a)
 		}
 		<-over
+		<-confirmed
 		expect("confirmed", true, true)
 		if got := strings.Join(*told, ", "); got != "interfaces, interfaces, interfaces, " {
 			t.Errorf("told %q", got)
