@@ -38,7 +38,7 @@ func (c *Console) appliancePage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) applianceRollback(w http.ResponseWriter, r *http.Request) {
-	if !c.confirmed(w, r, question{Head: "Go back to the version before?", Text: "It is booted at the next restart, with its settings as they were when this version was applied. This version is not booted again.", Button: "Go back", Danger: true}) {
+	if !c.confirmed(w, r, question{Head: "Go back to the version before?", Text: "It is booted at the next restart, with its settings as they were when this version was applied; users, policy and audit log too, where this version changed their tables. Mail stays. This version is not booted again.", Button: "Go back", Danger: true}) {
 		return
 	}
 	got, err := ask[*api.Appliance](c, r, "appliance rollback", nil)

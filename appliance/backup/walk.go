@@ -67,7 +67,7 @@ func passing(name string) bool {
 			return true
 		}
 	}
-	return strings.Contains(name, ".db.copy-") || strings.Contains(name, ".damaged.")
+	return strings.Contains(name, ".db.copy-") || strings.Contains(name, ".db.newer-") || strings.Contains(name, ".damaged.")
 }
 
 // sources lists what becomes a member, in the order of names.

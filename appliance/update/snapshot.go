@@ -156,11 +156,34 @@ func (m *Machine) Booted() (back bool, err error) {
 	if v, err := bundle.ParseVersion(string(last)); err == nil && v.Compare(m.Running) > 0 {
 		newer := *m
 		newer.Running = v
-		if back, err = m.restore(&newer); err != nil {
+		if back, err = m.restore(&newer); err == nil {
+			err = m.wentBack(v)
+		}
+		if err != nil {
 			return false, err // "booted" still says that the newer one ran: the next boot tries again
 		}
 	}
 	return back, durable.WriteFile(name, []byte(m.Running), 0o600)
+}
+
+// WentBack is a file in the folder of the configuration that tells the daemon that a newer version, whose name it holds, ran before this one.
+// The daemon has its stores in the form that it knows then, and removes it.
+const WentBack = "went-back"
+
+// wentBack leaves that file.
+func (m *Machine) wentBack(from bundle.Version) error {
+	if m.Config == "" {
+		return nil
+	}
+	root, err := os.OpenRoot(m.Config)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing ran with it
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return putBack(root, WentBack, []byte(from))
 }
 
 func (m *Machine) restore(newer *Machine) (bool, error) {

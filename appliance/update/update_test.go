@@ -198,8 +198,14 @@ func TestApply(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, "efi/EFI/Linux/gatepost_1.1+0.efi")); err != nil {
 		t.Error(err)
 	}
+	if _, err := os.Lstat(filepath.Join(root, "var/lib/gatepost", WentBack)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the daemon is told of a way back before there was one: %v", err)
+	}
 	runs("1.0", "a")
 	booted(true)
+	if get(t, root, "var/lib/gatepost/"+WentBack) != "1.1" {
+		t.Error("the daemon is not told that a newer version ran")
+	}
 	if get(t, root, "var/lib/gatepost/gatepost.toml") != "hostname = \"old\"\n" || get(t, root, "var/lib/gatepost/conf/policy.toml") != "old\n" {
 		t.Error("the configuration is not the old one")
 	}

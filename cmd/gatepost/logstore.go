@@ -31,6 +31,7 @@ func sharedLog(b *config.Bootstrap, log *slog.Logger) (*store.Shared, error) {
 // unless two of at most 255 names come to the same number, which costs nothing but that a reference may then lead to either.
 func (d *daemon) openLog() error {
 	b := d.bootstrap
+	d.goBack()
 	shared, err := sharedLog(b, d.log)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"console/portal":                {"internal/seats"},
 	"gateway/reports":               {"gateway", "internal/dmarcreport", "tls/tlsrpt"},
 	"gateway/received":              {"gateway", "internal/dmarcreport", "internal/mime", "internal/unpack", "internal/unpack/received", "tls/tlsrpt"},
-	"internal/store":                {"gateway", "gateway/quarantine", "gateway/reports", "gateway/received", "greylist", "internal/dmarcreport", "internal/store/pg"},
+	"internal/store":                {"gateway", "gateway/quarantine", "gateway/reports", "gateway/received", "greylist", "internal/dmarcreport", "internal/durable", "internal/store/pg"},
 	"internal/replay":               {"gateway", "internal/api", "internal/store"},
 	"filters":                       {"gateway", "gateway/recipients", "rbl", "greylist", "internal/..."},
 	"console":                       {"gateway", "internal/access", "internal/api", "internal/config", "internal/control", "internal/seats"},

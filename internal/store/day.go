@@ -49,7 +49,7 @@ func parseDay(name string) (d day, aside bool) {
 	switch tail = tail[len(fileSuffix):]; {
 	case tail == "":
 		return day(text), false
-	case strings.HasPrefix(tail, damaged):
+	case strings.HasPrefix(tail, damaged), strings.HasPrefix(tail, newerMark):
 		return day(text), true
 	}
 	return "", false

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // Applied returns the numbers of the migrations that a file of control data has. The file is only read; nobody writes to it meanwhile.
@@ -28,6 +30,19 @@ func Applied(ctx context.Context, path string) (out []int, err error) {
 		out = append(out, n)
 	}
 	return out, rows.Err()
+}
+
+// Known reports whether this program knows all migrations that a file of control data has.
+func Known(ctx context.Context, path string) (bool, error) {
+	all, err := Migrations()
+	if err != nil {
+		return false, err
+	}
+	applied, err := Applied(ctx, path)
+	if err != nil && strings.Contains(err.Error(), "no such table") { // nothing was written yet
+		return true, nil
+	}
+	return !slices.ContainsFunc(applied, func(n int) bool { return !slices.Contains(all, n) }), err
 }
 
 // Migrations are the numbers of those that this program has, for a file.

@@ -36,6 +36,8 @@ type Options struct {
 	Insecure bool          // a PostgreSQL beyond this machine may be spoken to in clear, or without knowing who it is
 	Time     time.Duration // that a transaction may take; 0: 5 s
 	Log      *slog.Logger  // nil: nothing is told
+
+	later []step // migrations that a later version has: of tests
 }
 
 // DB is the control data. Its methods may be called at the same time.

@@ -96,6 +96,7 @@ func (db *DB) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	all = append(all, db.o.later...)
 	if !db.d.postgres {
 		if err := touch(db.o.Path); err != nil {
 			return fmt.Errorf("control data: %w", err)
