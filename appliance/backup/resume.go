@@ -184,13 +184,15 @@ func (s *swap) documents() error {
 	})
 }
 
-// folder makes a folder of the configuration that is not there, for its owner and his group.
+// folder makes a folder of the configuration that is not there, for its owner and his group. Its name is on disk before what goes into it.
 func (s *swap) folder(name string) error {
 	err := os.Mkdir(name, 0o750)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	if err == nil {
+		err = ownedLike(name, s.state, true)
+	} else if errors.Is(err, fs.ErrExist) { // perhaps by a try that was cut off
+		err = nil
 	}
-	return errors.Join(err, ownedLike(name, s.state, true))
+	return errors.Join(err, durable.SyncFolder(filepath.Dir(name)))
 }
 
 // document replaces one, after what was there was put aside. It keeps the owner and mode of what was there; a new one can be read by the

@@ -13,16 +13,7 @@ import (
 
 // backupShop is what the commands of gatepost backup share with the daemon.
 func backupShop() backups.Shop {
-	return backups.Shop{Version: version, Named: namedFiles, Lock: func(dir string) (io.Closer, error) {
-		f, err := lockState(dir)
-		if err != nil {
-			return nil, err
-		}
-		if err := backup.Give(f.Name(), dir); err != nil { // else the daemon could not take it
-			return nil, errors.Join(err, f.Close())
-		}
-		return f, nil
-	}}
+	return backups.Shop{Version: version, Named: namedFiles, Lock: func(dir string) (io.Closer, error) { return lockState(dir) }}
 }
 
 // documentsToServe reads the documents, those of a restore that was cut off too. nil: there is nothing to serve by, and why was told.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,6 +150,15 @@ func TestCheckLiveAsks(t *testing.T) {
 
 func TestStateFolderHasOneOwner(t *testing.T) {
 	dir := t.TempDir()
+	if err := os.Chown(dir, 65534, 65534); err != nil { // the daemon's user; a command of root takes it now
+		t.Fatal(err)
+	}
+	defer func() {
+		info, err := os.Stat(filepath.Join(dir, "lock"))
+		if err != nil || info.Sys().(*syscall.Stat_t).Uid != 65534 {
+			t.Errorf("the lock is not the daemon's: %v, %v", info, err)
+		}
+	}()
 	first, err := lockState(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/appliance/backup"
 	"gatepost/internal/api"
 	"gatepost/internal/durable"
 )
@@ -18,7 +19,7 @@ import (
 // errLocked says that another process owns the state folder.
 var errLocked = errors.New("state folder: another gatepost runs with it")
 
-// lockState makes the state folder and takes it: one process owns it, and the lock goes with the process.
+// lockState makes the state folder and takes it: one process owns it, and the lock goes with the process. Its file is the folder's owner's.
 func lockState(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
@@ -34,6 +35,9 @@ func lockState(dir string) (*os.File, error) {
 	}
 	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err == nil {
+		err = backup.Give(name, dir) // else the daemon could not take what a command of root made
 	}
 	if err != nil {
 		f.Close()
