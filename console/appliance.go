@@ -22,6 +22,7 @@ func (c *Console) appliancePages(mux *http.ServeMux) {
 	c.networkPages(mux)
 	c.page(mux, "POST /appliance/rollback", access.ApplianceChange, c.applianceRollback)
 	c.page(mux, "POST /appliance/restart", access.ApplianceChange, c.applianceRestart)
+	c.page(mux, "POST /appliance/reset", access.ApplianceChange, c.applianceReset)
 }
 
 func (c *Console) appliancePage(w http.ResponseWriter, r *http.Request) {
@@ -58,6 +59,15 @@ func (c *Console) applianceRestart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.done(w, r, "/appliance", "It restarts.")
+}
+
+// applianceReset erases it. The words that are typed are the question that others are asked.
+func (c *Console) applianceReset(w http.ResponseWriter, r *http.Request) {
+	if _, err := ask[*api.ApplianceErasing](c, r, "appliance reset", posted(r, "keep", "words")); err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	c.done(w, r, "/appliance", "It restarts, and begins anew.")
 }
 
 // applianceUpdate hands the file of an update on as it comes: nothing of it is kept here. What refuses it is told after it was sent.

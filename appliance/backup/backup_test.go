@@ -56,7 +56,7 @@ func state() map[string]string {
 	return map[string]string{
 		"admin.db": "control data", "admin.db-wal": "not whole", "admin.db.copy-20260101T000000.0": "old", "reputation.db": "past", "known.db.damaged": "x",
 		"installation.key": "key 1", "keys/vault.key": "vault key", "dkim/s._domainkey.example.org.pem": "dkim", "certs/acme/key.pem": "acme", "alarms.json": "{}", "alarms.json.new": "half",
-		"log/log-2026-11-26.db": "day", "vault/q/aa/1.q": "kept mail", "quarantine.db": "index", "spool/q/aa/1.q": "waits", "tmp/x": "body", "lock": "1", "addresses.json": "{}",
+		"log/log-2026-11-26.db": "day", "vault/q/aa/1.q": "kept mail", "quarantine.db": "index", "spool/q/aa/1.q": "waits", "tmp/x": "body", "lock": "1", "addresses.json": "{}", "reset.json": "{}",
 		"before-20260101/admin.db": "older", ".backup-123/snapshot.db": "left by a crash",
 	}
 }

@@ -54,7 +54,7 @@ type source struct {
 // the machine and the moment. What begins a name with a point is ours while a backup is made.
 func keptAside(name string) bool {
 	switch name {
-	case "lock", "control.sock", "addresses.json", "tmp", "spool", Folder, markerName:
+	case "lock", "control.sock", "addresses.json", "tmp", "spool", "reset.json", Folder, markerName: // reset.json: a restore of it would erase what it restored
 		return true
 	}
 	return strings.HasPrefix(name, beforePrefix) || strings.HasPrefix(name, newPrefix) || strings.HasPrefix(name, ".")

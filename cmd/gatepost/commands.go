@@ -22,6 +22,7 @@ import (
 	theirs "gatepost/cmd/gatepost/received"
 	rcpts "gatepost/cmd/gatepost/recipients"
 	histories "gatepost/cmd/gatepost/reputation"
+	"gatepost/cmd/gatepost/resets"
 	nexthop "gatepost/cmd/gatepost/route"
 	"gatepost/cmd/gatepost/screen"
 	"gatepost/cmd/gatepost/shadow"
@@ -96,7 +97,7 @@ func groups() []cli.Group {
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
-		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), gate.Commands(), firewall.Commands(), network.Commands(), screen.Commands(version), forward.Commands())},
+		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), resets.Commands(), gate.Commands(), firewall.Commands(), network.Commands(), screen.Commands(version), forward.Commands())},
 		{Title: "Backups", Commands: backupShop().Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},

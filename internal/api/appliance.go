@@ -40,3 +40,14 @@ func (v *ApplianceVersion) Words() string {
 	}
 	return "unknown"
 }
+
+// ApplianceReset says what of an appliance stays when all else is erased.
+type ApplianceReset struct {
+	Keep  []string `json:"keep,omitempty" doc:"What stays: log, quarantine, settings"`
+	Words string   `json:"words" doc:"The words: erase everything"`
+}
+
+// ApplianceErasing is what will stay of an appliance that restarts now to erase the rest.
+type ApplianceErasing struct {
+	Keep []string `json:"keep"`
+}

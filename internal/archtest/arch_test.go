@@ -81,12 +81,13 @@ var arrows = map[string][]string{
 	"appliance/network":             {"appliance/network/volume", "internal/durable"},
 	"appliance/backup":              {"internal/durable"},
 	"appliance/forward":             {"internal/durable"},
+	"appliance/reset":               {"internal/durable"},
 	"appliance/backup/targets":      {"appliance/backup", "internal/durable"},
 	"internal/archtest":             {},
 }
 
 // engines know one subject and nothing of Gatepost. What one imports of ours, another leaf, is in arrows.
-var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/update", "appliance/backup", "appliance/backup/targets", "internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
+var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/update", "appliance/backup", "appliance/backup/targets", "appliance/reset", "internal/cutover", "internal/importer/postfix", "internal/importer/pmg", "internal/importer/lists",
 	"rbl", "greylist", "tls/certs", "tls/certs/acme", "tls/dane", "tls/mtasts", "tls/tlsrpt", "internal/dns", "internal/spf",
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
