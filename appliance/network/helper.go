@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -17,6 +18,7 @@ const Socket = "/run/gatepost-network.sock"
 
 // What the helper can be asked for.
 const (
+	DoStatus  = "status"
 	DoSet     = "set"
 	DoConfirm = "confirm"
 	DoName    = "name" // the host name alone
@@ -65,7 +67,7 @@ type Helper struct {
 func (h *Helper) Serve(ctx context.Context, conn net.Conn) error {
 	before := h.before()
 	f, err := h.answer(conn)
-	if err != nil {
+	if err != nil || f == nil {
 		return err
 	}
 	pause(ctx, heardTime)
@@ -97,6 +99,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// answer is what was changed; nil where nothing was.
 func (h *Helper) answer(conn net.Conn) (*Found, error) {
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
@@ -113,12 +116,18 @@ func (h *Helper) answer(conn net.Conn) (*Found, error) {
 		f, err = h.do(&q)
 	}
 	a := answer{Found: f}
+	if f != nil {
+		f.Ports = ports()
+	}
 	if err != nil {
 		a = answer{Error: err.Error()}
 	}
 	text, failed := json.Marshal(a)
 	if failed == nil {
 		_, failed = conn.Write(append(text, '\n'))
+	}
+	if err == nil && q.Do == DoStatus {
+		return nil, failed
 	}
 	if f != nil && err == nil {
 		return f, nil // who went away before the answer can still confirm, or it is taken back
@@ -128,6 +137,8 @@ func (h *Helper) answer(conn net.Conn) (*Found, error) {
 
 func (h *Helper) do(q *Question) (f *Found, err error) {
 	switch q.Do {
+	case DoStatus:
+		f, err = State(h.Machine.Run)
 	case DoSet:
 		f, err = h.Machine.Change([]byte(q.Text), q.Within)
 	case DoConfirm:
@@ -138,6 +149,31 @@ func (h *Helper) do(q *Question) (f *Found, err error) {
 		err = fmt.Errorf("%.20q is nothing that can be asked for", q.Do)
 	}
 	return f, err
+}
+
+// maxPorts bounds what is told of a machine.
+const maxPorts = 64
+
+// ports are the interfaces of this machine; none where the kernel does not tell.
+func ports() (out []Port) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	for _, i := range all[:min(len(all), maxPorts)] {
+		if i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		p := Port{Name: i.Name, MAC: i.HardwareAddr.String(), Up: i.Flags&net.FlagRunning != 0}
+		list, err := i.Addrs()
+		for _, a := range list {
+			if x, bad := netip.ParsePrefix(a.String()); bad == nil && err == nil {
+				p.Addresses = append(p.Addresses, x)
+			}
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // before is what is in force.

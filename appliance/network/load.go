@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,10 +61,19 @@ type Machine struct {
 // Found is what counts, and why.
 type Found struct {
 	Settings Settings          `json:"settings"`
-	From     map[string]string `json:"from"`    // hostname, dns, ntp and interfaces: where it is from
-	Trouble  []string          `json:"trouble"` // what could not be used, a line each
-	Saved    string            `json:"saved"`   // what an operator saved, as Text writes it; of a trial what was before it
-	Until    time.Time         `json:"until"`   // when a trial ends, and all is as before; zero: there is none
+	From     map[string]string `json:"from"`            // hostname, dns, ntp and interfaces: where it is from
+	Trouble  []string          `json:"trouble"`         // what could not be used, a line each
+	Saved    string            `json:"saved"`           // what an operator saved, as Text writes it; of a trial what was before it
+	Until    time.Time         `json:"until"`           // when a trial ends, and all is as before; zero: there is none
+	Ports    []Port            `json:"ports,omitempty"` // of an answer of the helper
+}
+
+// Port is an interface of the machine, as it is now.
+type Port struct {
+	Name      string         `json:"name"`
+	MAC       string         `json:"mac,omitempty"`
+	Up        bool           `json:"up"`
+	Addresses []netip.Prefix `json:"addresses"`
 }
 
 // Load reads all sources. What cannot be used is told in Trouble, and the next source counts in its place: that there is no settings at all is

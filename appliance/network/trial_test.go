@@ -91,6 +91,12 @@ func TestTrial(t *testing.T) {
 			t.Fatalf("%+v", a)
 		}
 		expect("on trial", true, false)
+		if a, looked := asked(t, h, question(t, Question{Do: DoStatus})); a.Error != "" || a.Found.Until.IsZero() {
+			t.Errorf("whoever looks sees no trial: %+v", a)
+		} else {
+			<-looked // and waits for nothing
+			expect("looked at", true, false)
+		}
 		if a, _ := asked(t, h, set); !strings.Contains(a.Error, "are on trial") {
 			t.Errorf("a second one: %+v", a)
 		}
@@ -176,6 +182,7 @@ func TestSavedAtOnce(t *testing.T) {
 		}
 		for q, want := range map[string]string{
 			"nonsense":                          "the question: ",
+			`{"do":"status"`:                    "the question: ",
 			`{"do":"reboot"}`:                   "\"reboot\" is nothing that can be asked for",
 			`{"do":"name","text":"mx"}`:         "settings: hostname: \"mx\" is not fully qualified; write",
 			`{"do":"set","text":"dns: x"}`:      "settings:1: dns: \"x\"",

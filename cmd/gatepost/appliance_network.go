@@ -8,5 +8,5 @@ import (
 
 // networkOperations are those about the network of the appliance.
 func (d *daemon) networkOperations() []control.Operation {
-	return (&network.Desk{Socket: leaf.Socket, Run: "/run"}).Operations()
+	return (&network.Desk{Socket: leaf.Socket}).Operations()
 }

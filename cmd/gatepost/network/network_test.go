@@ -19,8 +19,8 @@ import (
 func appliance(t *testing.T) *Desk {
 	t.Helper()
 	dir := t.TempDir()
-	d := &Desk{Socket: filepath.Join(dir, "s"), Run: filepath.Join(dir, "run")}
-	m := &network.Machine{State: dir, Run: d.Run}
+	d := &Desk{Socket: filepath.Join(dir, "s")}
+	m := &network.Machine{State: dir, Run: filepath.Join(dir, "run")}
 	if err := m.Apply(m.Load()); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestOperations(t *testing.T) {
 
 // TestNoAppliance shows that each says so on a machine that is none.
 func TestNoAppliance(t *testing.T) {
-	d := &Desk{Socket: filepath.Join(t.TempDir(), "none"), Run: t.TempDir()}
+	d := &Desk{Socket: filepath.Join(t.TempDir(), "none")}
 	s := &control.Surface{Operations: d.Operations()}
 	owner := access.Actor{Name: "o", Role: access.Owner}
 	if n, err := controltest.Ask[*api.Network](t.Context(), s, owner, "appliance network", &struct{}{}); err != nil || !strings.HasPrefix(n.None, "this machine is no appliance") {

@@ -3,8 +3,6 @@ package network
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"net"
 	"net/http"
 	"net/netip"
 
@@ -33,7 +31,6 @@ func nameQuestion() control.Operation {
 // Desk is what the operations work with.
 type Desk struct {
 	Socket string // of the helper; see network.Socket
-	Run    string // where the settings that are in force are told: /run
 }
 
 // Operations are those of the noun.
@@ -52,31 +49,36 @@ func (d *Desk) Operations() []control.Operation {
 	}
 }
 
-func (d *Desk) show(context.Context, *struct{}) (*api.Network, error) {
-	f, err := network.State(d.Run)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &api.Network{None: network.NoAppliance.Error(), Ports: []api.NetworkPort{}, Interfaces: []api.NetworkInterface{}}, nil
+func (d *Desk) show(ctx context.Context, _ *struct{}) (*api.Network, error) {
+	f, err := network.Ask(ctx, d.Socket, network.Question{Do: network.DoStatus})
+	if errors.Is(err, network.NoAppliance) {
+		return &api.Network{None: err.Error(), Ports: []api.NetworkPort{}, Interfaces: []api.NetworkInterface{}}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, refused(err)
 	}
 	return told(f)
 }
 
-// ask has the helper do something. What it does not do is told in its words: they have nothing that an owner may not know.
+// refused is what the helper did not do, in its words: they have nothing that an owner may not know.
+func refused(err error) error {
+	return &control.Fault{Status: http.StatusConflict, Message: err.Error()}
+}
+
+// ask has the helper change something.
 func (d *Desk) ask(ctx context.Context, q network.Question) (*api.Network, error) {
-	before, _ := network.State(d.Run) // where there is none, nothing was before
-	f, err := network.Ask(ctx, d.Socket, q)
 	change := control.Change{Object: "network"}
-	if before != nil {
+	if before, err := network.Ask(ctx, d.Socket, network.Question{Do: network.DoStatus}); err == nil {
 		change.Before = before.Settings
 	}
-	if err != nil {
-		control.Changed(ctx, change)
-		return nil, &control.Fault{Status: http.StatusConflict, Message: err.Error()}
+	f, err := network.Ask(ctx, d.Socket, q)
+	if err == nil {
+		change.After = f.Settings
 	}
-	change.After = f.Settings
 	control.Changed(ctx, change)
+	if err != nil {
+		return nil, refused(err)
+	}
 	return told(f)
 }
 
@@ -85,7 +87,10 @@ func told(f *network.Found) (*api.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Network{Hostname: f.Settings.Hostname, DNS: f.Settings.DNS, NTP: f.Settings.NTP, Ports: ports(), Interfaces: []api.NetworkInterface{}, Settings: string(text), From: f.From, Trouble: f.Trouble, Saved: f.Saved}
+	out := &api.Network{Hostname: f.Settings.Hostname, DNS: f.Settings.DNS, NTP: f.Settings.NTP, Ports: []api.NetworkPort{}, Interfaces: []api.NetworkInterface{}, Settings: string(text), From: f.From, Trouble: f.Trouble, Saved: f.Saved}
+	for _, p := range f.Ports {
+		out.Ports = append(out.Ports, api.NetworkPort{Name: p.Name, MAC: p.MAC, Up: p.Up, Addresses: append([]netip.Prefix{}, p.Addresses...)})
+	}
 	for i := range f.Settings.Interfaces {
 		out.Interfaces = append(out.Interfaces, shown(&f.Settings.Interfaces[i]))
 	}
@@ -101,30 +106,4 @@ func shown(n *network.Interface) api.NetworkInterface {
 		x.Routes = append(x.Routes, api.NetworkRoute{To: r.To, Via: r.Via, OnLink: r.OnLink})
 	}
 	return x
-}
-
-// maxPorts bounds what is told of a machine.
-const maxPorts = 64
-
-// ports are the interfaces of this machine; none where the kernel does not tell.
-func ports() []api.NetworkPort {
-	out := []api.NetworkPort{}
-	all, err := net.Interfaces()
-	if err != nil {
-		return out
-	}
-	for _, i := range all[:min(len(all), maxPorts)] {
-		if i.Flags&net.FlagLoopback != 0 {
-			continue
-		}
-		p := api.NetworkPort{Name: i.Name, MAC: i.HardwareAddr.String(), Up: i.Flags&net.FlagRunning != 0, Addresses: []netip.Prefix{}}
-		list, err := i.Addrs()
-		for _, a := range list {
-			if x, bad := netip.ParsePrefix(a.String()); bad == nil && err == nil {
-				p.Addresses = append(p.Addresses, x)
-			}
-		}
-		out = append(out, p)
-	}
-	return out
 }
