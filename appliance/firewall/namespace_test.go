@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -169,4 +171,41 @@ func TestInANetwork(t *testing.T) {
 	gateway.do("forbidden", "as 901 %s 192.0.2.2:22", long)
 	gateway.do("forbidden", "as 902 %s 192.0.2.2:25", long)
 	gateway.do("forbidden", "dial %s 192.0.2.2:25", long)
+}
+
+// TestClosedAtFirst: what the unit does before the rules are made lets nobody in or out, and leaves rules that are there alone.
+func TestClosedAtFirst(t *testing.T) {
+	unit, err := os.ReadFile("../../rootfs/usr/lib/systemd/system/gatepost-firewall.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^ExecStartPre=-/usr/sbin/nft "(.*)"$`).FindSubmatch(unit)
+	if found == nil {
+		t.Fatal("the unit closes nothing before it makes rules")
+	}
+	dir := t.TempDir()
+	p := &Plan{In: []Entry{{Why: "mail", Protocol: TCP, Port: 25}}}
+	for name, text := range map[string]string{"closed": string(found[1]) + "\n", "plan": p.Render(number)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gateway, stranger := newHost(t), newHost(t)
+	gateway.do("done", "run ip link add v0 type veth peer name v0 netns %d", stranger.pid)
+	for h, last := range map[*host]string{gateway: "1", stranger: "2"} {
+		h.do("done", "run ip addr add 192.0.2.%s/24 dev v0", last)
+		h.do("done", "run ip link set v0 up")
+		h.do("done", "run ip link set lo up")
+		h.do("done", "listen 25")
+	}
+	const long, short = "20s", "400ms"
+	stranger.do("open", "dial %s 192.0.2.1:25", long)
+	gateway.do("done", "run nft -f %s/closed", dir)
+	stranger.do("dropped", "dial %s 192.0.2.1:25", short)
+	gateway.do("dropped", "dial %s 192.0.2.2:25", short)
+	gateway.do("open", "dial %s 127.0.0.1:25", long)
+	gateway.do("done", "run nft -f %s/plan", dir)
+	stranger.do("open", "dial %s 192.0.2.1:25", long)
+	gateway.do("[", "run nft -f %s/closed", dir) // there is a table
+	stranger.do("open", "dial %s 192.0.2.1:25", long)
 }
