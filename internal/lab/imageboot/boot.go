@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -24,7 +23,7 @@ const (
 )
 
 // patience is how long one step of the test may take. Machines without KVM, beside other work, are slow.
-const patience = 8 * time.Minute
+const patience = 20 * time.Minute
 
 // boot boots a copy of the image on a bigger disk and looks at it from outside: banner, console, what strangers get, ports that
 // must be silent, a root that nobody wrote to, an end without a complaint, a second boot; and a root with one changed octet, which must be
@@ -36,10 +35,7 @@ func boot(image string) error {
 	}
 	defer os.RemoveAll(dir)
 	disk := filepath.Join(dir, "disk.raw")
-	if out, err := exec.Command("cp", "--sparse=always", image, disk).CombinedOutput(); err != nil {
-		return fmt.Errorf("copy: %w: %s", err, out)
-	}
-	if err := os.Truncate(disk, 4<<30); err != nil {
+	if err := copyDisk(image, disk); err != nil {
 		return err
 	}
 	before, err := slotSum(disk)
@@ -81,11 +77,12 @@ func bootWhole(dir, disk string) error {
 		ports = append(ports, p)
 	}
 	for round := 1; round <= 2; round++ {
-		v, err := start(dir, disk, ports)
+		v, err := start(hardware{dir: dir, disk: disk, ports: ports})
 		if err != nil {
 			return err
 		}
-		err = v.look(round, silent)
+		v.name = fmt.Sprintf("boot %d", round)
+		err = v.look(silent)
 		v.kill()
 		log, _ := v.said() // qemu has ended, as it was told
 		if err != nil {
@@ -104,28 +101,28 @@ func bootWhole(dir, disk string) error {
 }
 
 // look is what is seen of one boot, until the machine has switched itself off.
-func (v *vm) look(round int, silent map[int]string) error {
+func (v *vm) look(silent map[int]string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := v.awaitLine(ctx, "gatepost-init: slot a verified"); err != nil {
 		return err
 	}
-	v.took(round, "root verified")
+	v.took("root verified")
 	if err := v.await(ctx, "the banner", v.banner); err != nil {
 		return err
 	}
-	v.took(round, "SMTP banner")
+	v.took("SMTP banner")
 	if err := v.await(ctx, "the console", v.console); err != nil {
 		return err
 	}
-	v.took(round, "page of the first run over HTTPS")
+	v.took("page of the first run over HTTPS")
 	if err := v.stranger(); err != nil {
 		return err
 	}
 	if err := v.silent(silent); err != nil {
 		return err
 	}
-	if err := v.memory(ctx, round); err != nil {
+	if err := v.memory(ctx); err != nil {
 		return err
 	}
 	if err := v.ask("system_powerdown", nil, nil); err != nil {
@@ -133,15 +130,16 @@ func (v *vm) look(round int, silent map[int]string) error {
 	}
 	select {
 	case <-v.ended:
-		v.took(round, "switched off")
+		v.took("switched off")
 		return nil
 	case <-ctx.Done():
 		return errors.New("it does not switch itself off")
 	}
 }
 
-func (v *vm) took(round int, what string) {
-	fmt.Printf("boot %d: %s after %.0f s\n", round, what, time.Since(v.began).Seconds())
+// took prints how long it took since the machine was switched on.
+func (v *vm) took(what string) {
+	fmt.Printf("%s: %s after %.0f s\n", v.name, what, time.Since(v.began).Seconds())
 }
 
 // banner is nil when SMTP answers.
@@ -267,7 +265,7 @@ func (v *vm) probe(port int, greeting string) string {
 }
 
 // memory prints what the guest says of its memory, once it has said something.
-func (v *vm) memory(ctx context.Context, round int) error {
+func (v *vm) memory(ctx context.Context) error {
 	const balloon = "/machine/peripheral/balloon"
 	if err := v.ask("qom-set", map[string]any{"path": balloon, "property": "guest-stats-polling-interval", "value": 1}, nil); err != nil {
 		return err
@@ -287,7 +285,7 @@ func (v *vm) memory(ctx context.Context, round int) error {
 		return err
 	}
 	total, available := stats.Stats["stat-total-memory"]>>20, stats.Stats["stat-available-memory"]>>20
-	fmt.Printf("boot %d: memory in use %d MiB of %d\n", round, total-available, total)
+	fmt.Printf("%s: memory in use %d MiB of %d\n", v.name, total-available, total)
 	return nil
 }
 
@@ -307,7 +305,7 @@ func bootBroken(dir, disk string) error {
 	if _, err := f.WriteAt(one, where); err != nil {
 		return err
 	}
-	v, err := start(dir, disk, []int{25})
+	v, err := start(hardware{dir: dir, disk: disk, ports: []int{25}})
 	if err != nil {
 		return err
 	}

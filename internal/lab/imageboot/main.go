@@ -1,18 +1,33 @@
-// Imageboot boots a copy of the appliance's image in qemu and looks at it from outside: imageboot IMAGE. scripts/image --test runs it.
+// Imageboot boots the appliance's image in qemu and looks at it from outside; scripts/image runs it.
+//
+//	imageboot look IMAGE        first boot, second boot, a root with a changed octet
+//	imageboot live FOLDER       the first run, mail, an update, with the versions that versions.sh made in a folder
+//	imageboot relay HOST:PORT   joins stdin and stdout with a server; qemu starts it
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "imageboot: name one image")
-		os.Exit(2)
-	}
-	if err := boot(os.Args[1]); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "imageboot:", err)
 		os.Exit(1)
 	}
+}
+
+func run(args []string) error {
+	if len(args) == 2 {
+		switch args[0] {
+		case "look":
+			return boot(args[1])
+		case "live":
+			return live(args[1])
+		case "relay":
+			return relay(args[1])
+		}
+	}
+	return errors.New("say what to do, and name one thing: look, live or relay")
 }

@@ -29,10 +29,12 @@ type vm struct {
 	reply *json.Decoder
 	ports map[int]*lab.Port // of the guest -> of this machine
 	began time.Time
+	name  string        // for what is printed
 	ended chan struct{} // closed when qemu has ended
 
 	mu    sync.Mutex
 	text  bytes.Buffer // without colours
+	from  int          // where in it is looked from; see forget
 	fatal error
 }
 
@@ -41,8 +43,21 @@ func broken() []string {
 	return []string{"Kernel panic", "Unknown symbol", "[FAILED]", "Failed to mount", "Dependency failed"}
 }
 
-// start boots disk, which it may write, in dir. ports are those of the guest that shall be reachable.
-func start(dir, disk string, ports []int) (_ *vm, err error) {
+// hardware is what a machine is made of.
+type hardware struct {
+	dir   string // its own, for sockets and what the firmware keeps
+	disk  string // raw; it is written to
+	ports []int  // of the guest, that shall be reachable
+	sink  string // host:port of this machine, which the guest reaches as sinkHost; "": nothing is reached
+	log   string // file that what is said is added to; "": none
+}
+
+// sinkHost is where the guest reaches the host's sink, at port 25. It is the one place outside that there is for it.
+const sinkHost = "10.0.2.100"
+
+// start boots a machine.
+func start(h hardware) (_ *vm, err error) {
+	dir := h.dir
 	vars := filepath.Join(dir, "vars.fd")
 	if _, err := os.Stat(vars); err != nil {
 		empty, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -60,7 +75,7 @@ func start(dir, disk string, ports []int) (_ *vm, err error) {
 		}
 	}()
 	network := "user,id=net,restrict=on"
-	for _, p := range ports {
+	for _, p := range h.ports {
 		here, err := lab.ReservePort()
 		if err != nil {
 			return nil, err
@@ -68,14 +83,28 @@ func start(dir, disk string, ports []int) (_ *vm, err error) {
 		v.ports[p] = here
 		network += fmt.Sprintf(",hostfwd=tcp:%s-:%d", here.Addr(), p)
 	}
+	if h.sink != "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		// A process for each connection: what qemu connects by itself is one connection for all time.
+		network += fmt.Sprintf(",guestfwd=tcp:%s:25-cmd:%s relay %s", sinkHost, self, h.sink)
+	}
 	socket := filepath.Join(dir, "qmp.sock")
 	os.Remove(socket)
 	// KVM is not asked for: on some machines its device is there and guests hang on it (docs/appliance.md).
 	v.cmd = exec.Command("qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none",
 		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd", "-drive", "if=pflash,format=raw,unit=1,file="+vars,
-		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file="+disk, "-device", "virtio-blk-pci,drive=disk",
+		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file="+h.disk, "-device", "virtio-blk-pci,drive=disk",
 		"-netdev", network, "-device", "virtio-net-pci,netdev=net", "-device", "virtio-balloon-pci,id=balloon", "-device", "i6300esb",
 		"-serial", "stdio", "-qmp", "unix:"+socket+",server=on,wait=off")
+	var kept io.WriteCloser = discard{}
+	if h.log != "" {
+		if kept, err = os.OpenFile(h.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+			return nil, err
+		}
+	}
 	said, err := v.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -85,7 +114,7 @@ func start(dir, disk string, ports []int) (_ *vm, err error) {
 	if err := v.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("qemu: %w", err)
 	}
-	go v.read(said, &complaints)
+	go v.read(said, kept, &complaints)
 	return v, nil
 }
 
@@ -97,13 +126,15 @@ func (v *vm) release() {
 }
 
 // read collects what the machine says until it ends.
-func (v *vm) read(said io.Reader, complaints *bytes.Buffer) {
+func (v *vm) read(said io.Reader, kept io.WriteCloser, complaints *bytes.Buffer) {
+	defer kept.Close()
 	lines := bufio.NewReader(said)
 	for {
 		line, err := lines.ReadString('\n')
 		line = plain(line)
 		v.mu.Lock()
 		v.text.WriteString(line)
+		_, _ = io.WriteString(kept, line) // for who looks at a failure; it decides nothing
 		for _, b := range broken() {
 			if v.fatal == nil && strings.Contains(line, b) {
 				v.fatal = fmt.Errorf("the machine says: %s", strings.TrimSpace(line))
@@ -122,6 +153,12 @@ func (v *vm) read(said io.Reader, complaints *bytes.Buffer) {
 	v.mu.Unlock()
 	close(v.ended)
 }
+
+// discard keeps nothing.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) Close() error                { return nil }
 
 // plain takes the colours out of a line.
 func plain(s string) string {
@@ -142,6 +179,20 @@ func (v *vm) said() (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.text.String(), v.fatal
+}
+
+// forget has awaitLine look for what is said from now on only: of the next boot, in place of the last.
+func (v *vm) forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.from = v.text.Len()
+}
+
+// lately is what was said since forget.
+func (v *vm) lately() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.text.String()[v.from:]
 }
 
 // await asks again until nothing is missing; something broken, or the end of the time, is an error that names what was waited for and
@@ -166,7 +217,7 @@ func (v *vm) await(ctx context.Context, what string, missing func() error) error
 // awaitLine waits for a piece of text on the serial line.
 func (v *vm) awaitLine(ctx context.Context, text string) error {
 	return v.await(ctx, strconv.Quote(text), func() error {
-		if all, _ := v.said(); !strings.Contains(all, text) {
+		if !strings.Contains(v.lately(), text) {
 			return errors.New("it was not said")
 		}
 		return nil

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Versions that the life of an appliance goes through, as versions.sh makes them: the image of the first, and a bundle of the second.
+const (
+	first  = "1.0.0"
+	second = "1.0.1"
+)
+
+// all is how long it may take altogether.
+const all = 2 * time.Hour
+
+// life is an appliance with its owner, and a server behind it.
+type life struct {
+	dir    string // of its own
+	builds string // where the versions are
+	disk   string
+	sink   *sink
+	o      *owner
+	v      *vm // nil while it is off
+}
+
+// live has an appliance live through what it is made for: the first run, mail, an update.
+func live(builds string) (err error) {
+	dir, err := os.MkdirTemp("", "gatepost-image.")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	l := &life{dir: dir, builds: builds, disk: filepath.Join(dir, "disk.raw")}
+	if err := copyDisk(l.built("raw", first), l.disk); err != nil {
+		return err
+	}
+	if l.sink, err = newSink(); err != nil {
+		return err
+	}
+	defer l.sink.close()
+	ctx, cancel := context.WithTimeout(context.Background(), all)
+	defer cancel()
+	for _, step := range []func(context.Context) error{l.begins, l.updates} {
+		if err := step(ctx); err != nil {
+			return l.failed(err)
+		}
+	}
+	return nil
+}
+
+func (l *life) built(kind, version string) string {
+	return filepath.Join(l.builds, "gatepost-"+version+"."+kind)
+}
+
+// copyDisk makes a bigger disk of an image.
+func copyDisk(image, disk string) error {
+	if out, err := exec.Command("cp", "--sparse=always", image, disk).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy: %w: %s", err, out)
+	}
+	return os.Truncate(disk, 4<<30)
+}
+
+// on boots the appliance.
+func (l *life) on(name string) (err error) {
+	l.v, err = start(hardware{dir: l.dir, disk: l.disk, ports: []int{25, 8443}, sink: l.sink.port.Addr(), log: l.log()})
+	if err != nil {
+		return err
+	}
+	l.v.name = name
+	if l.o == nil {
+		l.o = newOwner(l.v)
+	}
+	l.o.v = l.v
+	return nil
+}
+
+// off switches it off properly.
+func (l *life) off(ctx context.Context) error {
+	if l.v == nil {
+		return nil
+	}
+	if err := l.v.ask("system_powerdown", nil, nil); err != nil {
+		return l.failed(err)
+	}
+	select {
+	case <-l.v.ended:
+	case <-ctx.Done():
+		return l.failed(ctx.Err())
+	}
+	l.v.kill()
+	l.v = nil
+	return nil
+}
+
+// log is where all that is said on the serial line is kept.
+func (l *life) log() string { return filepath.Join(l.builds, "serial.log") }
+
+// failed switches the machine off, and tells what it said last.
+func (l *life) failed(err error) error {
+	if l.v == nil {
+		return err
+	}
+	name := l.v.name
+	l.v.kill()
+	said, _ := l.v.said()
+	l.v = nil
+	return fmt.Errorf("%s: %w\n%s", name, err, tail(said))
+}
+
+// begins goes from the first boot to mail at the sink.
+func (l *life) begins(ctx context.Context) error {
+	if err := l.on("first boot"); err != nil {
+		return err
+	}
+	if err := l.o.wizard(ctx); err != nil {
+		return err
+	}
+	return l.o.mail(l.sink.GoSMTP)
+}
+
+// updates goes to the second version. The names on the ESP say the same as the appliance.
+func (l *life) updates(ctx context.Context) error {
+	if err := l.o.updated(ctx, l.built("gpu", second), second); err != nil {
+		return err
+	}
+	if err := l.o.mail(l.sink.GoSMTP); err != nil {
+		return err
+	}
+	if err := l.off(ctx); err != nil {
+		return err
+	}
+	return l.entries(first, second)
+}
+
+// entries compares the boot entries of a disk that is off.
+func (l *life) entries(want ...string) error {
+	out, err := exec.Command("mdir", "-b", "-i", fmt.Sprintf("%s@@%d", l.disk, 1<<20), "::EFI/Linux").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mdir: %w: %s", err, out)
+	}
+	got := strings.Fields(string(out))
+	for i := range want {
+		want[i] = "::/EFI/Linux/gatepost_" + want[i] + ".efi"
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		return fmt.Errorf("the EFI system partition has %q, not %q", got, want)
+	}
+	return nil
+}
