@@ -10,14 +10,16 @@ import (
 	"time"
 )
 
-// Versions that the life of an appliance goes through, as versions.sh makes them: the image of the first, and a bundle of the second.
+// Versions that the life of an appliance goes through, as versions.sh makes them: the image of the first, and bundles of the others, of
+// which the last never finds itself well.
 const (
-	first  = "1.0.0"
-	second = "1.0.1"
+	first   = "1.0.0"
+	second  = "1.0.1"
+	failing = "1.0.2"
 )
 
-// all is how long it may take altogether.
-const all = 2 * time.Hour
+// all is how long a whole life may take.
+const all = 3 * time.Hour
 
 // life is an appliance with its owner, and a server behind it.
 type life struct {
@@ -29,8 +31,9 @@ type life struct {
 	v      *vm // nil while it is off
 }
 
-// live has an appliance live through what it is made for: the first run, mail, an update.
-func live(builds string) (err error) {
+// live has an appliance live through all that it is made for: the first run, mail, an update. Short ends there; else also versions that
+// fail, and power cuts.
+func live(builds string, short bool) (err error) {
 	dir, err := os.MkdirTemp("", "gatepost-image.")
 	if err != nil {
 		return err
@@ -46,12 +49,16 @@ func live(builds string) (err error) {
 	defer l.sink.close()
 	ctx, cancel := context.WithTimeout(context.Background(), all)
 	defer cancel()
-	for _, step := range []func(context.Context) error{l.begins, l.updates} {
+	steps := []func(context.Context) error{l.begins, l.updates}
+	if !short {
+		steps = append(steps, l.fails, l.cutInMail, l.cutInUpdates)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return l.failed(err)
 		}
 	}
-	return nil
+	return l.off(ctx)
 }
 
 func (l *life) built(kind, version string) string {
@@ -67,8 +74,8 @@ func copyDisk(image, disk string) error {
 }
 
 // on boots the appliance.
-func (l *life) on(name string) (err error) {
-	l.v, err = start(hardware{dir: l.dir, disk: l.disk, ports: []int{25, 8443}, sink: l.sink.port.Addr(), log: l.log()})
+func (l *life) on(name string, frail bool) (err error) {
+	l.v, err = start(hardware{dir: l.dir, disk: l.disk, ports: []int{25, 8443}, sink: l.sink.port.Addr(), frail: frail, log: l.log()})
 	if err != nil {
 		return err
 	}
@@ -98,6 +105,13 @@ func (l *life) off(ctx context.Context) error {
 	return nil
 }
 
+// cut takes its power.
+func (l *life) cut() {
+	l.v.took("power cut")
+	l.v.kill()
+	l.v = nil
+}
+
 // log is where all that is said on the serial line is kept.
 func (l *life) log() string { return filepath.Join(l.builds, "serial.log") }
 
@@ -115,7 +129,7 @@ func (l *life) failed(err error) error {
 
 // begins goes from the first boot to mail at the sink.
 func (l *life) begins(ctx context.Context) error {
-	if err := l.on("first boot"); err != nil {
+	if err := l.on("first boot", false); err != nil {
 		return err
 	}
 	if err := l.o.wizard(ctx); err != nil {

@@ -1,12 +1,12 @@
 // Imageboot boots the appliance's image in qemu and looks at it from outside; scripts/image runs it.
 //
 //	imageboot look IMAGE        first boot, second boot, a root with a changed octet
-//	imageboot live FOLDER       the first run, mail, an update, with the versions that versions.sh made in a folder
+//	imageboot live FOLDER       what an appliance lives through, with the versions that versions.sh made in a folder
+//	imageboot live-short FOLDER the first part of it: the first run, mail, an update
 //	imageboot relay HOST:PORT   joins stdin and stdout with a server; qemu starts it
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 )
@@ -24,10 +24,12 @@ func run(args []string) error {
 		case "look":
 			return boot(args[1])
 		case "live":
-			return live(args[1])
+			return live(args[1], false)
+		case "live-short":
+			return live(args[1], true)
 		case "relay":
 			return relay(args[1])
 		}
 	}
-	return errors.New("say what to do, and name one thing: look, live or relay")
+	return fmt.Errorf("say what to do, and name one thing: look, live, live-short or relay")
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# versions.sh OUT: makes the versions that "imageboot live" goes through, with a key that is made for them and kept nowhere else, and
-# with the files of versions/: 1.0.0 as an image, and 1.0.1 as an update of it.
+# versions.sh OUT [short]: makes the versions that "imageboot live" goes through, with a key that is made for them and kept nowhere
+# else, and with the files of versions/: 1.0.0 as an image, and as updates of it 1.0.1, 1.0.2 whose daemon cannot start, and 1.0.3,
+# which tells figures of its services; short: the first two.
 . "$(dirname -- "$0")/../../../scripts/lib.sh"
 out=$1 here=$root/internal/lab/imageboot
 find_go
@@ -25,3 +26,6 @@ version() {
 
 version 1.0.0 all
 version 1.0.1 all
+[ "${2:-}" != short ] || exit 0
+version 1.0.2 all failing
+version 1.0.3 all figures
