@@ -29,6 +29,9 @@ func (l *life) fails(ctx context.Context) error {
 	if err := l.greets(ctx, "before.corp.example"); err != nil {
 		return err
 	}
+	if err := l.o.meets(); err != nil {
+		return err
+	}
 	if err := l.o.applies(ctx, l.built("gpu", failing), failing); err != nil {
 		return err
 	}
@@ -61,6 +64,9 @@ func (l *life) fails(ctx context.Context) error {
 
 // left is how it is after a version failed: the API says so, mail goes on, and it is no version that others are kept from.
 func (l *life) left(ctx context.Context) error {
+	if err := l.o.meets(); err != nil {
+		return err
+	}
 	err := l.o.await("the status", func(ctx context.Context) error {
 		a, err := l.o.status(ctx)
 		if err == nil && (a.Running != second || a.Trial || state(&a, failing) != "failed" || state(&a, second) != "good") {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -21,12 +22,34 @@ const (
 // shown last.
 func screenOf(said string) (code, fingerprint string, err error) {
 	codes := regexp.MustCompile(`The first owner comes in by this code:\s+(\S+)`).FindAllStringSubmatch(said, -1)
+	if len(codes) == 0 {
+		return "", "", errors.New("no code was shown")
+	}
+	fingerprint, err = certificateOf(said)
+	return codes[len(codes)-1][1], fingerprint, err
+}
+
+// certificateOf reads the digits of the certificate that was shown last.
+func certificateOf(said string) (string, error) {
 	digits := regexp.MustCompile(`must show this certificate \(SHA-256\):\s+([0-9A-F:]{47})\s+([0-9A-F:]{47})`).FindAllStringSubmatch(said, -1)
-	if len(codes) == 0 || len(digits) == 0 {
-		return "", "", fmt.Errorf("%d codes and %d certificates were shown", len(codes), len(digits))
+	if len(digits) == 0 {
+		return "", errors.New("no certificate was shown")
 	}
 	last := digits[len(digits)-1]
-	return codes[len(codes)-1][1], strings.ToLower(strings.ReplaceAll(last[1]+last[2], ":", "")), nil
+	return strings.ToLower(strings.ReplaceAll(last[1]+last[2], ":", "")), nil
+}
+
+// meets waits until the console shows the certificate that the screen says it must: another one, where the gateway has another name.
+func (o *owner) meets() error {
+	return o.await("the console with the certificate on the screen", func(ctx context.Context) error {
+		digits, err := certificateOf(o.v.lately())
+		if err != nil {
+			return err
+		}
+		o.fingerprint = digits
+		_, err = o.status(ctx)
+		return err
+	})
 }
 
 // wizard goes from the code on the screen to a gateway that takes mail for the domain, by the pages alone, and makes a token for the API.
