@@ -8,11 +8,8 @@ import (
 	"time"
 )
 
-// Bounds of what is uploaded.
-const (
-	uploadIdle  = 30 * time.Second // that nothing may come
-	uploadDrain = 30 * time.Second // that what is refused is read on
-)
+// uploadIdle is how long nothing may come of what is uploaded.
+const uploadIdle = 30 * time.Second
 
 // DefineUpload is Define of an operation whose body is octets that are read as they come, at most o.Body of them: its fields stand in
 // the path, in the header and in the query. What it has not read when it returns is thrown away.
@@ -55,15 +52,15 @@ func (b *incoming) Read(p []byte) (int, error) {
 
 // Receive makes a reader of the body of a request, which may take longer than the server has for others: most, and no more than half a
 // minute without an octet. drain is called before the answer: who still sends would see a connection that is reset, and never the reason,
-// so what is left is read on for a while. body is that of r, or what is read of it.
+// so what is left is read on, for as long as a whole one may take. body is that of r, or what is read of it.
 func Receive(w http.ResponseWriter, body io.Reader, most time.Duration) (in io.Reader, drain func(), err error) {
 	conn := http.NewResponseController(w)
-	if err := conn.SetWriteDeadline(time.Now().Add(most + uploadIdle + uploadDrain)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(2*most + uploadIdle)); err != nil {
 		return nil, nil, err
 	}
 	b := &incoming{Reader: body, conn: conn}
 	return b, func() {
-		b.last = time.Now().Add(uploadDrain)
+		b.last = time.Now().Add(most)
 		_, _ = io.Copy(io.Discard, b)
 	}, nil
 }
@@ -88,7 +85,7 @@ func (c *Client) Upload(ctx context.Context, o *Operation, in any, body io.Reade
 	}
 	r.Raw = body
 	long := *c.http
-	long.Timeout = o.Time + uploadIdle + uploadDrain
+	long.Timeout = 2*o.Time + uploadIdle
 	slow := *c
 	slow.http = &long
 	return slow.send(ctx, r, out)

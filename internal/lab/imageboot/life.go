@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -124,7 +125,20 @@ func (l *life) failed(err error) error {
 	l.v.kill()
 	said, _ := l.v.said()
 	l.v = nil
-	return fmt.Errorf("%s: %w\n%s", name, err, tail(said))
+	return fmt.Errorf("%s: %w\n%s\n%s", name, err, tail(said), l.journal())
+}
+
+// journal keeps the journal of a disk that is off, and says where: it knows what the serial line does not.
+func (l *life) journal() string {
+	to := filepath.Join(l.builds, "journal")
+	err := errors.Join(os.RemoveAll(to), os.Mkdir(to, 0o700))
+	if err == nil {
+		err = exec.Command("debugfs", "-R", "rdump /log/journal "+to, fmt.Sprintf("%s?offset=%d", l.disk, int64(dataStart))).Run()
+	}
+	if err != nil {
+		return "its journal could not be read: " + err.Error()
+	}
+	return "its journal: journalctl -D " + to + "/journal/*"
 }
 
 // begins goes from the first boot to mail at the sink.
