@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,7 +27,8 @@ const maxFiles = 1000
 // snapshot is what stands in snapshot.json, which is written last: without it the files beside it are no snapshot.
 type snapshot struct {
 	Version bundle.Version    `json:"version"`
-	Files   map[string]string `json:"files"` // SHA-256 of each, by its path below the folder of the configuration
+	Files   map[string]string `json:"files"`             // SHA-256 of each, by its path below the folder of the configuration
+	Folders []string          `json:"folders,omitempty"` // whose plain files are all among them, as Machine.Files has them
 }
 
 func (m *Machine) slots(v bundle.Version) string {
@@ -75,6 +77,7 @@ func (m *Machine) Snapshot() error {
 			}
 			s.Files[name] = sum(text)
 		}
+		s.Folders = m.folders()
 	}
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -105,12 +108,22 @@ func (m *Machine) files(root *os.Root) (out []string, err error) {
 			return nil, fmt.Errorf("%s: it has %d files; at most %d are kept", name, len(entries), maxFiles)
 		}
 		for _, e := range entries {
-			if e.Type().IsRegular() && !strings.HasSuffix(e.Name(), durable.Half) {
-				out = append(out, folder+"/"+e.Name())
+			if name := folder + "/" + e.Name(); e.Type().IsRegular() && !strings.HasSuffix(name, durable.Half) && !slices.Contains(m.Not, name) {
+				out = append(out, name)
 			}
 		}
 	}
 	return out, nil
+}
+
+// folders are those of which all files are kept.
+func (m *Machine) folders() (out []string) {
+	for _, name := range m.Files {
+		if strings.HasSuffix(name, "/") {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func sum(text []byte) string {
@@ -225,12 +238,70 @@ func (m *Machine) restore(newer *Machine) (bool, error) {
 			return false, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return len(texts) > 0, nil
+	gone, err := m.removeNewer(root, &s)
+	return len(texts) > 0 || gone, err
+}
+
+// removeNewer removes files of folders that the snapshot has whole, and that are not in it: the newer version brought them, and its own snapshot has
+// them. An older version may not know what is in them.
+func (m *Machine) removeNewer(root *os.Root, s *snapshot) (gone bool, err error) {
+	of := *m
+	of.Files = s.Folders
+	names, err := of.files(root)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		if _, kept := s.Files[name]; kept {
+			continue
+		}
+		if err := durable.Remove(root, name); err != nil {
+			return gone, err
+		}
+		if err := syncIn(root, filepath.Dir(name)); err != nil {
+			return gone, err
+		}
+		gone = true
+	}
+	return gone, nil
+}
+
+// syncIn makes what was renamed or removed in a folder last.
+func syncIn(root *os.Root, name string) error {
+	d, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// home is the folder that a file is put back in, which is made where it went: with the owner of the folder above it.
+func home(root *os.Root, dir string) (fs.FileInfo, error) {
+	info, err := root.Stat(dir)
+	if !errors.Is(err, fs.ErrNotExist) || dir == "." {
+		return info, err
+	}
+	above, err := home(root, filepath.Dir(dir))
+	if err != nil {
+		return nil, err
+	}
+	if err := root.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if owner, ok := above.Sys().(*syscall.Stat_t); ok {
+		if err := root.Lchown(dir, int(owner.Uid), int(owner.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	if err := syncIn(root, filepath.Dir(dir)); err != nil {
+		return nil, err
+	}
+	return root.Stat(dir)
 }
 
 // putBack writes a file of the daemon's folder with the owner of that folder, so that it is whole, old or new.
 func putBack(root *os.Root, name string, text []byte) error {
-	folder, err := root.Stat(filepath.Dir(name))
+	folder, err := home(root, filepath.Dir(name))
 	if err != nil {
 		return err
 	}
@@ -251,9 +322,5 @@ func putBack(root *os.Root, name string, text []byte) error {
 	if err := root.Rename(name+durable.Half, name); err != nil {
 		return err
 	}
-	d, err := root.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncIn(root, filepath.Dir(name))
 }

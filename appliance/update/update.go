@@ -34,6 +34,7 @@ type Machine struct {
 	Keys    []minisign.PublicKey
 	Config  string   // the folder of what a version is configured by
 	Files   []string // of it, by their paths below it; of a folder, whose name ends in /, its plain files. Those that are missing are left out
+	Not     []string // files of those folders that are of one boot, and belong to no version
 
 	disk disk // nil: the real one
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,6 +67,12 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer past.Close()
+	for name, text := range map[string]string{"gatepost.toml": "", "trial.toml": "of one boot", "tried.toml": "of one boot", "files/ldap-password": "hush"} {
+		place := filepath.Join(state, "settings", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(place), 0o700), os.WriteFile(place, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	id, phrase := filepath.Join(work, "id"), file(t, work, "phrase", "correct horse battery\n", 0o600)
 
 	code, public, errOut := gatepost(t, "backup", "key", "--out", id)
@@ -140,6 +147,12 @@ func TestBackup(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(there, "policy.toml"))
 	if err != nil || string(text) != servesOne {
 		t.Errorf("policy.toml is %q, %v", text, err)
+	}
+	if text, err := os.ReadFile(other + "/settings/files/ldap-password"); err != nil || string(text) != "hush" {
+		t.Errorf("a file that the settings of an appliance name is %q, %v", text, err)
+	}
+	if tried, err := filepath.Glob(other + "/settings/tri*"); err != nil || len(tried) > 0 {
+		t.Errorf("what was on trial comes back: %v, %v", tried, err)
 	}
 	was, err := filepath.Glob(other + "/before-*")
 	if err != nil || len(was) != 1 {

@@ -35,10 +35,26 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 	if c == nil {
 		return cli.Found
 	}
-	show(e, spoolPlace(c))
-	ignored := beside(c, f.Config)
-	if show(e, ignored); ignored.Refused() {
+	p, ok := construct(ctx, c, f.Config, func(problems config.Problems) { show(e, problems) })
+	if !ok {
 		return cli.Found
+	}
+	if *live && !askAll(ctx, e, c, p) {
+		return cli.Found
+	}
+	if !f.JSON {
+		fmt.Fprintf(e.Err, "%s can be used: policy %s, %d domains, %d routes, mode %s\n", f.Config, c.PolicyVersion,
+			len(c.Policy.Domains), len(c.Policy.Routes), c.Policy.Mode)
+	}
+	return cli.Done
+}
+
+// construct builds all that documents name, as a start does, and opens nothing of it. What is wrong is shown; ok says that they can be used.
+func construct(ctx context.Context, c *config.Config, path string, show func(config.Problems)) (p *parts, ok bool) {
+	show(spoolPlace(c))
+	ignored := beside(c, path)
+	if show(ignored); ignored.Refused() {
+		return nil, false
 	}
 	p, err := newParts(c.Bootstrap, slog.New(slog.DiscardHandler))
 	if err == nil {
@@ -46,18 +62,18 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 		if b, err = assemble(c, p); err == nil {
 			err = b.readFiles(ctx)
 		}
-		show(e, append(routeWarnings(c), alarmWarnings(c)...))
-		show(e, hostingWarnings(c))
+		show(append(routeWarnings(c), alarmWarnings(c)...))
+		show(hostingWarnings(c))
 		if err == nil {
-			show(e, policyWarnings(c, b.snapshot.Policy))
+			show(policyWarnings(c, b.snapshot.Policy))
 		}
-		show(e, engineWarnings(c))
-		show(e, portalWarnings(c))
+		show(engineWarnings(c))
+		show(portalWarnings(c))
 	}
 	if err == nil {
 		var warnings config.Problems
 		warnings, err = checkCertificates(c, time.Now())
-		show(e, warnings)
+		show(warnings)
 	}
 	if err == nil {
 		_, err = dataOptions(c.Bootstrap, slog.New(slog.DiscardHandler))
@@ -69,25 +85,21 @@ func check(ctx context.Context, e cli.Env, args []string) int {
 		_, err = makeLogins(c.Bootstrap, nil, slog.New(slog.DiscardHandler))
 	}
 	if err != nil {
-		if several, ok := errors.AsType[config.Problems](err); ok {
-			show(e, several)
-			return cli.Found
-		}
-		if at, ok := errors.AsType[*documentError](err); ok {
-			show(e, config.Problems{at.problem})
-			return cli.Found
-		}
-		show(e, unplaced(c, f.Config, err))
-		return cli.Found
+		show(placed(c, path, err))
+		return p, false
 	}
-	if *live && !askAll(ctx, e, c, p) {
-		return cli.Found
+	return p, true
+}
+
+// placed are the problems that an error is.
+func placed(c *config.Config, path string, err error) config.Problems {
+	if several, ok := errors.AsType[config.Problems](err); ok {
+		return several
 	}
-	if !f.JSON {
-		fmt.Fprintf(e.Err, "%s can be used: policy %s, %d domains, %d routes, mode %s\n", f.Config, c.PolicyVersion,
-			len(c.Policy.Domains), len(c.Policy.Routes), c.Policy.Mode)
+	if at, ok := errors.AsType[*documentError](err); ok {
+		return config.Problems{at.problem}
 	}
-	return cli.Done
+	return unplaced(c, path, err)
 }
 
 // beside tells that policy.toml does not count since a version was published, and what is wrong with it.

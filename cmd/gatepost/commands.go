@@ -25,6 +25,7 @@ import (
 	"gatepost/cmd/gatepost/resets"
 	nexthop "gatepost/cmd/gatepost/route"
 	"gatepost/cmd/gatepost/screen"
+	trials "gatepost/cmd/gatepost/settings"
 	"gatepost/cmd/gatepost/shadow"
 	"gatepost/cmd/gatepost/strangers"
 	"gatepost/cmd/gatepost/updates"
@@ -97,7 +98,7 @@ func groups() []cli.Group {
 		{Title: "Alarms, what is left out in an emergency, the report of the week", Commands: alarmCommands()},
 		{Title: "Nodes that share their control data", Commands: nodes.Commands()},
 		{Title: "What is kept of a person", Commands: privacy.Commands()},
-		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), resets.Commands(), gate.Commands(), firewall.Commands(), network.Commands(), screen.Commands(version), forward.Commands())},
+		{Title: "The appliance", Commands: slices.Concat(updates.Commands(), resets.Commands(), gate.Commands(), firewall.Commands(), network.Commands(), trials.Commands(), screen.Commands(version), forward.Commands())},
 		{Title: "Backups", Commands: backupShop().Commands()},
 		{Title: "Else", Commands: []cli.Command{
 			{Words: "unpack", Args: "FILE... [--config PATH] [--json]", Doc: "show what files hold, as the gateway sees it: in a process without rights", Run: unpackFiles},

@@ -42,6 +42,7 @@ var effects = map[string]string{
 	"quarantine":       "Mail that policy would keep back is deferred with 451: its senders keep it.",
 	"quarantine_index": "None. Lists of the quarantine show only what the node keeps that is asked.",
 	"backup":           "None. If this machine were lost now, what was changed since the last good backup would be gone.",
+	"settings":         "None. What gatepost.toml says cannot be read, so that nobody can change it.",
 	"certificates":     "Senders that verify us by name deliver nothing; others go on.",
 	"acme":             "None, until the certificate that is shown now ends.",
 	"tlsa":             "Senders that verify us by DANE deliver nothing; others go on.",

@@ -15,8 +15,9 @@ import (
 // errRestored ends a process whose state the next start replaces. It is an error, so that systemd starts the daemon again.
 var errRestored = errors.New("a backup is restored: the next start puts it in place")
 
-// restoring is what takes a backup in the first run.
+// restoring is what takes a backup in the first run, and what else restarts the machine with other settings.
 type restoring struct {
+	trying
 	restores made[*restores.Desk]
 	leave    context.CancelCauseFunc // ends the daemon
 }

@@ -366,7 +366,7 @@ func (d *daemon) work(ctx context.Context, running *loops) {
 		loop{"memory of next hops", d.keepHops},
 		loop{"mta-sts policies", d.parts.policies.Run},
 		loop{"mta-sts records", d.watchRecords},
-		loop{"alarms", d.runAlarms}, loop{"backups", d.runBackups}, loop{"restore", d.restoreDesk().Run},
+		loop{"alarms", d.runAlarms}, loop{"backups", d.runBackups}, loop{"restore", d.restoreDesk().Run}, loop{"settings", d.runSettings},
 	) {
 		running.start(l.name, func() { l.run(ctx) })
 	}

@@ -42,6 +42,7 @@ func (d *daemon) operations() []control.Operation {
 		d.restoreOperations(),
 		d.gateOperations(),
 		d.networkOperations(),
+		d.applianceSettingsOperations(),
 		d.backupOperations(),
 	)
 }

@@ -82,6 +82,7 @@ var arrows = map[string][]string{
 	"appliance/backup":              {"internal/durable"},
 	"appliance/forward":             {"internal/durable"},
 	"appliance/reset":               {"internal/durable"},
+	"appliance/settings":            {"internal/durable"},
 	"appliance/backup/targets":      {"appliance/backup", "internal/durable"},
 	"internal/archtest":             {},
 }
@@ -93,7 +94,7 @@ var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/upda
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
 	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/smtpwire", "internal/addrpool",
 	"internal/directory", "internal/ldapdir", "internal/oidc", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access", "internal/seats",
-	"appliance/firewall", "appliance/screen", "appliance/forward", "appliance/image", "appliance/network", "appliance/network/volume"}
+	"appliance/firewall", "appliance/screen", "appliance/forward", "appliance/image", "appliance/network", "appliance/network/volume", "appliance/settings"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.
 var owners = map[string][]string{

@@ -35,6 +35,12 @@ func Load(path string, sections Sections) (*Config, Problems) {
 	return load(path, sections, published)
 }
 
+// LoadText is Load with another text in place of that of gatepost.toml: what would be in force with it.
+func LoadText(path string, text []byte, sections Sections) (*Config, Problems) {
+	c := &Config{BootstrapPath: BootstrapIn(path)}
+	return c.load(c.BootstrapPath, c.decode(c.BootstrapPath, text), sections, published)
+}
+
 // LoadFiles is Load without what was published: the two documents as they lie there.
 func LoadFiles(path string, sections Sections) (*Config, Problems) {
 	return load(path, sections, func(*Bootstrap) (string, []byte, Problems) { return "", nil, nil })
@@ -68,15 +74,25 @@ func (c *Config) loadBootstrap(path string) (file string, all Problems) {
 	if problem == nil {
 		c.BootstrapPath = file
 	}
+	return file, c.decode(file, data)
+}
+
+// decode reads the text of gatepost.toml.
+func (c *Config) decode(file string, text []byte) (all Problems) {
 	c.BootstrapAt = Where{}
-	c.Bootstrap, all = decodeBootstrap(file, data, c.BootstrapAt)
-	return file, all
+	c.Bootstrap, all = decodeBootstrap(file, text, c.BootstrapAt)
+	return all
 }
 
 // load reads both documents. version says which counts in place of policy.toml; "" for none.
 func load(path string, sections Sections, version func(*Bootstrap) (string, []byte, Problems)) (*Config, Problems) {
 	c := &Config{}
 	bootstrap, all := c.loadBootstrap(path)
+	return c.load(bootstrap, all, sections, version)
+}
+
+// load reads the other document, and what both say together. bootstrap is the file that was read, with what is wrong in it.
+func (c *Config) load(bootstrap string, all Problems, sections Sections, version func(*Bootstrap) (string, []byte, Problems)) (*Config, Problems) {
 	var data []byte
 	var problem error
 	policy := filepath.Join(filepath.Dir(bootstrap), PolicyFile)

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"gatepost/appliance/backup"
+	"gatepost/appliance/settings"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
 	"gatepost/internal/store"
@@ -68,7 +69,7 @@ func (h *home) folder() string { return filepath.Dir(h.file) }
 // plan is what is backed up of this machine.
 func (s Shop) plan(e cli.Env, h *home, path string, with []string) *backup.Plan {
 	p := &backup.Plan{Version: s.Version, Host: h.b.Hostname, State: h.b.StateDir, Config: h.folder(), With: with, Snapshot: snapshot,
-		Without: []string{h.b.Body.Dir, h.b.Spool.Dir}, Named: []string{h.b.VaultKey}, Elsewhere: elsewhere(h.b)}
+		Without: append(settings.Trials(h.b.StateDir), h.b.Body.Dir, h.b.Spool.Dir), Named: []string{h.b.VaultKey}, Elsewhere: elsewhere(h.b)}
 	if c := e.Load(path); c != nil { // else its problems were told, and what can be saved is
 		p.Named = append(p.Named, s.Named(c, h.file)...)
 	}

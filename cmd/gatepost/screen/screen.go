@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatepost/appliance/screen"
+	"gatepost/appliance/settings"
 	"gatepost/cmd/gatepost/user"
 	"gatepost/internal/cli"
 	"gatepost/internal/config"
@@ -47,7 +48,7 @@ func run(ctx context.Context, e cli.Env, version string, args []string) int {
 	}
 	quiet := e
 	quiet.Err = io.Discard // what is wrong with a document is on no screen
-	w := &watch{e: quiet, flags: f, state: screen.State{Version: version}}
+	w := &watch{e: quiet, flags: f, settings: settings.Here(), state: screen.State{Version: version}}
 	if len(terminals) == 0 {
 		s := w.look(ctx)
 		_, text, _ := strings.Cut(s.Draw(), "\x1b[2J")
@@ -63,6 +64,7 @@ type watch struct {
 	e        cli.Env
 	flags    *cli.Flags
 	state    screen.State
+	settings *settings.Machine
 	process  time.Time // when the daemon that was asked made its socket
 	examined time.Time // when the certificate was looked at
 }
@@ -72,7 +74,7 @@ func (w *watch) look(ctx context.Context) screen.State {
 	ctx, done := context.WithTimeout(ctx, lookTime)
 	defer done()
 	s := &w.state
-	s.Addresses, s.Trouble = addresses(), troubles(TroubleFile)
+	s.Addresses, s.Trouble = addresses(), append(trial(w.settings), troubles(TroubleFile)...)
 	b, _ := config.LoadBootstrap(w.flags.Config)
 	if b == nil {
 		s.Running, s.Trouble = false, append(s.Trouble, "gatepost.toml cannot be used; gatepost check tells why")
@@ -134,6 +136,19 @@ func fingerprint(ctx context.Context, at netip.AddrPort) string {
 	}
 	sum := sha256.Sum256(shown[0].Raw)
 	return hex.EncodeToString(sum[:])
+}
+
+// trial tells of settings that are tried, or were within the last day. On a machine that is no appliance there are none.
+func trial(m *settings.Machine) []string {
+	s, err := m.State(time.Now())
+	switch {
+	case err != nil:
+	case s.OnTrial:
+		return []string{"Settings are on trial: confirm them in the console, or they are taken back."}
+	case !s.Over.IsZero():
+		return []string{"Settings of " + s.Over.UTC().Format("15:04 MST") + " were not confirmed: those before are in force."}
+	}
+	return nil
 }
 
 // addresses are those of this machine that others may reach.

@@ -3,6 +3,7 @@ package screen
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatepost/appliance/settings"
 	"gatepost/internal/access"
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
@@ -74,7 +76,7 @@ func TestLook(t *testing.T) {
 	}
 	f := cli.NewFlags(cli.Env{}, "appliance screen")
 	f.Config = dir
-	w := &watch{e: cli.Env{Out: new(bytes.Buffer), Err: new(bytes.Buffer)}, flags: f}
+	w := &watch{e: cli.Env{Out: new(bytes.Buffer), Err: new(bytes.Buffer)}, flags: f, settings: &settings.Machine{Shown: dir}}
 	expect := func(when string, running, owned bool, code string) {
 		t.Helper()
 		s := w.look(t.Context())
@@ -133,8 +135,28 @@ func TestHostOfTheMachine(t *testing.T) {
 	}
 	f := cli.NewFlags(cli.Env{}, "appliance screen")
 	f.Config = dir
-	w := &watch{e: cli.Env{Out: new(bytes.Buffer), Err: new(bytes.Buffer)}, flags: f}
+	w := &watch{e: cli.Env{Out: new(bytes.Buffer), Err: new(bytes.Buffer)}, flags: f, settings: &settings.Machine{Shown: dir}}
 	if s := w.look(t.Context()); s.Host != name {
 		t.Errorf("%q; want %q", s.Host, name)
+	}
+}
+
+// TestTrial shows what the screen tells of settings that are tried, and of those that nobody confirmed.
+func TestTrial(t *testing.T) {
+	dir := t.TempDir()
+	m := &settings.Machine{Folder: filepath.Join(dir, "settings"), Shown: filepath.Join(dir, "run"), Image: filepath.Join(dir, "image")}
+	if got := trial(m); got != nil {
+		t.Errorf("no appliance: %q", got)
+	}
+	if err := errors.Join(os.WriteFile(m.Image, nil, 0o600), os.Mkdir(m.Shown, 0o700), os.Mkdir(m.Folder, 0o700), m.Try(nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Settings are on trial", "were not confirmed", "were not confirmed"} {
+		if _, _, err := m.Boot(); err != nil {
+			t.Fatal(err)
+		}
+		if got := trial(m); len(got) != 1 || !strings.Contains(got[0], want) || len(got[0]) > 76 {
+			t.Errorf("%q; want %s", got, want)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 
+	"gatepost/appliance/settings"
 	"gatepost/appliance/update"
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
@@ -90,7 +91,8 @@ func apply(ctx context.Context, e cli.Env, args []string) int {
 func find() (*update.Machine, error) {
 	m, err := update.Find("/")
 	if err == nil {
-		m.Config, m.Files = "/var/lib/gatepost", []string{"settings/"}
+		m.Config, m.Files = "/var/lib/gatepost", []string{"settings/", "settings/files/"}
+		m.Not = settings.Trials("")
 	}
 	return m, err
 }
