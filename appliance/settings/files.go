@@ -58,7 +58,7 @@ func CheckName(name string) error {
 		}
 	}
 	if strings.Contains(name, ".db.") || strings.Contains(name, ".damaged.") {
-		return fmt.Errorf("the name %q cannot be: a backup would not have the file; leave out .db. and .damaged.", name)
+		return fmt.Errorf("the name %q cannot be: a backup would not have the file, for it has .db. or .damaged. in it", name)
 	}
 	return nil
 }
