@@ -20,6 +20,7 @@ func (c *Console) appliancePages(mux *http.ServeMux) {
 	c.page(mux, "GET /appliance", access.SystemRead, c.appliancePage)
 	c.upload(mux, "POST /appliance/update", access.ApplianceChange, maxUpdate, updateTime, c.applianceUpdate)
 	c.networkPages(mux)
+	c.settingsPages(mux)
 	c.page(mux, "POST /appliance/rollback", access.ApplianceChange, c.applianceRollback)
 	c.page(mux, "POST /appliance/restart", access.ApplianceChange, c.applianceRestart)
 	c.page(mux, "POST /appliance/reset", access.ApplianceChange, c.applianceReset)
