@@ -95,9 +95,10 @@ func (m *Machine) Boot() (tried bool, trial, err error) {
 	return false, trial, show(filepath.Join(m.Shown, textName), before)
 }
 
-// show puts a file in place at once. No boot finds what the one before was shown, so that nothing is flushed.
+// show puts a file in place at once, for others to read: secrets are in files of their own. No boot finds what the one before was shown, so that nothing
+// is flushed.
 func show(name string, text []byte) error {
-	if err := os.WriteFile(name+durable.Half, text, 0o644); err != nil {
+	if err := errors.Join(os.WriteFile(name+durable.Half, text, 0o644), os.Chmod(name+durable.Half, 0o644)); err != nil {
 		return err
 	}
 	return os.Rename(name+durable.Half, name)

@@ -56,6 +56,9 @@ func boot(t *testing.T, m *Machine) (text string, tried bool, trial error) {
 	if tried != m.OnTrial() {
 		t.Errorf("tried is %v, and on trial %v", tried, m.OnTrial())
 	}
+	if info, err := os.Stat(filepath.Join(m.Shown, textName)); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the screen and the firewall cannot read it: %v, %v", info, err)
+	}
 	s, err := m.State(time.Now())
 	if err != nil {
 		t.Fatal(err)
