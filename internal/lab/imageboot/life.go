@@ -32,8 +32,8 @@ type life struct {
 	v      *vm // nil while it is off
 }
 
-// live has an appliance live through all that it is made for: the first run, mail, an update. Short ends there; else also versions that
-// fail, and power cuts.
+// live has an appliance live through all that it is made for: the first run, mail, an update. Short ends there; else also settings on
+// trial, versions that fail, and power cuts.
 func live(builds string, short bool) (err error) {
 	dir, err := os.MkdirTemp("", "gatepost-image.")
 	if err != nil {
@@ -52,7 +52,7 @@ func live(builds string, short bool) (err error) {
 	defer cancel()
 	steps := []func(context.Context) error{l.begins, l.updates}
 	if !short {
-		steps = append(steps, l.fails, l.cutInMail, l.cutInUpdates)
+		steps = append(steps, l.tries, l.fails, l.cutInMail, l.cutInUpdates)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
