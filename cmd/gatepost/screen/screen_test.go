@@ -43,7 +43,7 @@ func start(t *testing.T, socket string) *daemon {
 		Operations: []control.Operation{
 			control.Define(control.Do("user setup-code", "/setup-code", "Make it", access.UsersChange), func(context.Context, *struct{}) (*api.SetupCode, error) {
 				if d.users > 0 {
-					return new(api.SetupCode), nil
+					return nil, &control.Fault{Status: http.StatusConflict, Message: "there is a user already"} // as package user has it
 				}
 				d.codes++
 				return &api.SetupCode{Code: fmt.Sprintf("code-%d", d.codes)}, nil
@@ -102,6 +102,11 @@ func TestLook(t *testing.T) {
 	if d.codes != 1 {
 		t.Errorf("%d codes of one process: each voids the one before", d.codes)
 	}
+	d.end()
+	expect("it ended again", false, false, "")
+	d = start(t, socket)
+	d.users = 1
+	expect("another process, and he is there", true, true, "")
 	var out bytes.Buffer
 	if code := run(t.Context(), cli.Env{Out: &out, Err: &out}, "1.2", []string{"--config", dir}); code != cli.Done || !strings.Contains(out.String(), "Gatepost 1.2   mx.example.org\n") {
 		t.Errorf("%d %q", code, out.String())

@@ -2,14 +2,20 @@ package user
 
 import (
 	"context"
+	"errors"
+	"net/http"
 
 	"gatepost/internal/api"
 	"gatepost/internal/cli"
+	"gatepost/internal/control"
 )
 
 // SetupCode has the daemon make the code for the first owner, as gatepost user setup-code does; "" where there is a user.
 func SetupCode(ctx context.Context, e cli.Env, f *cli.Flags) (string, error) {
 	c, err := cli.Call[api.SetupCode](ctx, e, f, setupQuestion(), &struct{}{})
+	if fault, ok := errors.AsType[*control.Fault](err); ok && fault.Status == http.StatusConflict { // there is a user
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}
