@@ -15,6 +15,7 @@ const (
 	BySocket  Via = "socket"  // root or the daemon's user, by the control socket
 	BySession Via = "session" // a browser that logged in
 	ByToken   Via = "token"   // a program with a token of the API
+	BySSH     Via = "ssh"     // a person with a key, at the restricted shell
 	ByPortal  Via = "portal"  // a recipient of mail, of his own
 	BySelf    Via = "daemon"  // the daemon itself: what runs out, what undoes itself
 )

@@ -138,6 +138,15 @@ type Store interface {
 	Passkeys(ctx context.Context, user string) ([]Passkey, error)
 	RemovePasskey(ctx context.Context, user string, id []byte) (bool, error)
 
+	// PutSSHKey adds one; ErrNone where there is no such user, or where he has the key.
+	PutSSHKey(ctx context.Context, k SSHKey) error
+	// SSHKey returns a key by its fingerprint and the name of its user, with him.
+	SSHKey(ctx context.Context, name, fingerprint string) (SSHKey, User, error)
+	// SSHKeys returns those of a user, of all with "", the newest first.
+	SSHKeys(ctx context.Context, user string) ([]SSHKey, error)
+	TouchSSHKey(ctx context.Context, id string, at time.Time, from string) error
+	RemoveSSHKey(ctx context.Context, id string) (bool, error)
+
 	PutSession(ctx context.Context, s Session) error
 	// Session returns a session with its user.
 	Session(ctx context.Context, token Digest) (Session, User, error)

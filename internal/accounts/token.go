@@ -22,8 +22,8 @@ type NewToken struct {
 
 // AddToken makes a token for whoever asks, or for a user upon whom he may act. The text is shown once.
 func (a *Accounts) AddToken(ctx context.Context, who access.Actor, user string, n NewToken) (text string, t Token, err error) {
-	if who.Via == access.ByToken {
-		return "", t, &Refusal{Kind: Forbidden, Message: "a token makes no token", Hint: "make it in the console or by the command line"}
+	if who.Via == access.ByToken || who.Via == access.BySSH { // it would outlive what let him in
+		return "", t, &Refusal{Kind: Forbidden, Message: "neither a token nor a key makes a token", Hint: "make it in the console or by the command line"}
 	}
 	u, err := a.find(ctx, user)
 	if err != nil {

@@ -43,7 +43,7 @@ func Covers(who access.Actor, u User) error {
 
 // himself reports whether an actor is a user. Whoever comes by the socket is an account of the system, whatever its name.
 func himself(who access.Actor, u User) bool {
-	return who.Name == u.Name && (who.Via == access.BySession || who.Via == access.ByToken)
+	return who.Name == u.Name && (who.Via == access.BySession || who.Via == access.ByToken || who.Via == access.BySSH)
 }
 
 // over refuses whoever may not act upon a user: only who may change users does, and who covers him.

@@ -74,6 +74,7 @@ var arrows = map[string][]string{
 	"internal/audit":                {"internal/access", "internal/control", "internal/cli", "internal/durable"},
 	"internal/versions":             {"internal/config", "internal/durable"},
 	"internal/store/admin":          {"internal/access", "internal/audit", "internal/versions", "internal/accounts", "internal/alarm", "internal/ownlist", "internal/store/pg", "internal/hits"},
+	"internal/sshd":                 {"internal/durable", "internal/seats"},
 	"internal/accounts":             {"internal/access"},
 	"internal/accounts/storetest":   {"internal/access", "internal/accounts"},
 	"internal/alarm":                {"gateway", "internal/hook"},
@@ -93,7 +94,7 @@ var engines = []string{"appliance/minisign", "appliance/bundle", "appliance/upda
 	"internal/dkim", "internal/dmarc", "internal/dmarcreport", "internal/dsn", "internal/author", "internal/authres", "internal/clamd", "internal/spamd", "internal/rspamd", "internal/icap",
 	"internal/milter", "internal/mime", "internal/filetype", "internal/links", "internal/confusable", "internal/hook", "internal/unpack", "internal/unpack/archive", "internal/unpack/office",
 	"internal/unpack/pdf", "internal/unpack/tnef", "internal/unpack/lzfu", "internal/unpack/web", "internal/unpack/image", "internal/unpack/received", "internal/limit", "internal/smtpwire", "internal/addrpool",
-	"internal/directory", "internal/ldapdir", "internal/oidc", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access", "internal/seats",
+	"internal/directory", "internal/ldapdir", "internal/oidc", "internal/systemd", "internal/durable", "internal/handover", "internal/sandbox", "internal/resources", "internal/reputation", "internal/doctor", "internal/freemail", "internal/access", "internal/seats", "internal/sshd",
 	"appliance/firewall", "appliance/screen", "appliance/forward", "appliance/image", "appliance/network", "appliance/network/volume", "appliance/settings"}
 
 // owners says which folder may import a third-party module outside of tests. golang.org/x is free but for x/time.

@@ -20,6 +20,7 @@ type Memory struct {
 	sessions map[accounts.Digest]accounts.Session
 	tokens   map[accounts.Digest]accounts.Token
 	passkeys []accounts.Passkey
+	keys     []accounts.SSHKey
 	codes    map[string]code // of each user
 }
 
@@ -113,6 +114,7 @@ func (m *Memory) ChangeUsers(_ context.Context, change func([]accounts.User) ([]
 		delete(m.secrets, id)
 		delete(m.codes, id)
 		m.passkeys = slices.DeleteFunc(m.passkeys, func(p accounts.Passkey) bool { return p.User == id })
+		m.keys = slices.DeleteFunc(m.keys, func(k accounts.SSHKey) bool { return k.User == id })
 		m.endAll(id, "")
 		for d, t := range m.tokens {
 			if t.User == id {

@@ -18,7 +18,7 @@ import (
 // Run runs all cases, each on a store that is empty.
 func Run(t *testing.T, open func(t *testing.T) accounts.Store) {
 	for name, test := range map[string]func(*testing.T, accounts.Store){
-		"users": users, "from outside": outside, "first": first, "secrets": secrets, "sessions": sessions, "tokens": tokens, "codes": codes, "passkeys": passkeys,
+		"users": users, "from outside": outside, "first": first, "secrets": secrets, "sessions": sessions, "tokens": tokens, "codes": codes, "passkeys": passkeys, "ssh keys": sshKeys,
 		"removal": removal, "nobody": nobody, "sweep": sweep, "at once": atOnce, "hostile text": hostile,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
@@ -247,6 +247,7 @@ func removal(t *testing.T, s accounts.Store) {
 		ok(t, s.PutSession(ctx, session(10+i, u, 1)))
 		ok(t, s.PutToken(ctx, token(20+i, u)))
 		ok(t, s.PutCode(ctx, u, digest(30+i), at(50)))
+		ok(t, s.PutSSHKey(ctx, sshKey(i, u)))
 		ok(t, s.PutPasskey(ctx, accounts.Passkey{ID: []byte{byte(i)}, User: u, Data: []byte("{}"), Created: at(1)}))
 	}
 	ok(t, s.ChangeUsers(ctx, func(all []accounts.User) ([]accounts.User, []string, error) { return nil, []string{"b1"}, nil }))
@@ -256,13 +257,16 @@ func removal(t *testing.T, s accounts.Store) {
 	none(t, err)
 	_, _, err = s.Session(ctx, digest(11))
 	none(t, err)
+	keys, err := s.SSHKeys(ctx, "")
+	ok(t, err)
+	equal(t, keys, []accounts.SSHKey{sshKey(0, "a1")})
 	_, _, err = s.Token(ctx, digest(21))
 	none(t, err)
 	_, err = s.Code(ctx, digest(31), at(2))
 	none(t, err)
-	keys, err := s.Passkeys(ctx, "b1")
+	left, err := s.Passkeys(ctx, "b1")
 	ok(t, err)
-	equal(t, len(keys), 0)
+	equal(t, len(left), 0)
 	again := bert()
 	again.ID = "b2"
 	put(t, s, again)
