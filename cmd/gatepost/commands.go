@@ -108,8 +108,10 @@ func groups() []cli.Group {
 }
 
 // commands are those of all groups.
-func commands() (all []cli.Command) {
-	for _, g := range groups() {
+func commands() []cli.Command { return commandsOf(groups()) }
+
+func commandsOf(groups []cli.Group) (all []cli.Command) {
+	for _, g := range groups {
 		all = append(all, g.Commands...)
 	}
 	return all
@@ -120,10 +122,14 @@ func asksForHelp(args []string) bool {
 	return slices.ContainsFunc(args, func(a string) bool { return a == "--help" || a == "-h" || a == "-help" })
 }
 
-// help shows every command, or with a noun only those that begin with it. It reports whether there are any.
-func help(w io.Writer, noun string) bool {
+// help shows every command of groups, or with a noun only those that begin with it. It reports whether there are any.
+func help(e cli.Env, w io.Writer, from []cli.Group, noun string) bool {
+	program := "gatepost "
+	if e.Apart {
+		program = ""
+	}
 	var b strings.Builder
-	for _, g := range groups() {
+	for _, g := range from {
 		begun := false
 		for _, c := range g.Commands {
 			if noun != "" && c.Words != noun && !strings.HasPrefix(c.Words, noun+" ") {
@@ -133,11 +139,16 @@ func help(w io.Writer, noun string) bool {
 				fmt.Fprintf(&b, "\n%s:\n", g.Title)
 			}
 			begun = true
-			fmt.Fprintf(&b, "  gatepost %-22s %s\n", c.Words, c.Doc)
+			fmt.Fprintf(&b, "  %s%-22s %s\n", program, c.Words, c.Doc)
 		}
 	}
 	if b.Len() == 0 {
 		return false
+	}
+	if e.Apart {
+		fmt.Fprint(w, b.String(), "\nCOMMAND --help shows its options. One line is one command, with quotes as in a shell, and nothing else of one. A FILE is -, what you send:\n"+
+			"ssh ... policy check - < policy.toml. Exit codes: 0 done, 1 finding or failure, 2 usage, 4 not allowed.\n")
+		return true
 	}
 	if noun == "" {
 		fmt.Fprintln(w, "gatepost is an inbound mail gateway in front of your mail server.")

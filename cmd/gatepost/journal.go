@@ -216,7 +216,7 @@ func (d *daemon) announce() {
 	if where.Metrics != "" {
 		attrs = append(attrs, slog.String("metrics", where.Metrics))
 	}
-	for name, at := range map[string][]string{"public_http": where.PublicHTTP, "public_https": where.PublicHTTPS, "portal": where.Portal} {
+	for name, at := range map[string][]string{"public_http": where.PublicHTTP, "public_https": where.PublicHTTPS, "portal": where.Portal, "ssh": where.SSH} {
 		if len(at) > 0 {
 			attrs = append(attrs, slog.String(name, strings.Join(at, ", ")))
 		}

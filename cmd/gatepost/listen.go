@@ -30,6 +30,7 @@ const (
 	publicHTTPSName = "public-https"
 	portalName      = "portal"
 	consoleName     = "console"
+	sshName         = "ssh"
 )
 
 // listeners are all the sockets of the document.
@@ -40,6 +41,7 @@ type listeners struct {
 	publicHTTPS []net.Listener
 	portal      []net.Listener
 	console     []net.Listener
+	ssh         []net.Listener
 }
 
 func (l *listeners) close() {
@@ -49,7 +51,7 @@ func (l *listeners) close() {
 	if l.metrics != nil {
 		l.metrics.Close()
 	}
-	for _, s := range slices.Concat(l.publicHTTP, l.publicHTTPS, l.portal, l.console) {
+	for _, s := range slices.Concat(l.publicHTTP, l.publicHTTPS, l.portal, l.console, l.ssh) {
 		s.Close()
 	}
 }
@@ -86,6 +88,9 @@ func listen(b *config.Bootstrap, brought []systemd.Socket) (out listeners, err e
 		return out, err
 	}
 	if rest, out.portal, err = openPublic(rest, portalName, "web.portal", b.Web.Portal); err != nil {
+		return out, err
+	}
+	if rest, out.ssh, err = openPublic(rest, sshName, "web.ssh", b.Web.SSH); err != nil {
 		return out, err
 	}
 	if at := b.Web.Console; at.IsValid() {
@@ -191,6 +196,9 @@ func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 	if b.Web.Console.IsValid() {
 		names = append(names, consoleName)
 	}
+	if len(b.Web.SSH) > 0 {
+		names = append(names, sshName)
+	}
 	var all []error
 	for _, s := range rest {
 		all = append(all, fmt.Errorf("systemd: no listener is named as the socket %s: write FileDescriptorName= with one of %s into its socket unit, or a [[listener]] with its name into gatepost.toml",
@@ -202,7 +210,7 @@ func unclaimed(b *config.Bootstrap, rest []systemd.Socket) error {
 // hint says what to do about the usual reasons why a socket cannot be opened.
 func hint(err error, name string, a netip.AddrPort) string {
 	unit := "gatepost.socket"
-	if name == publicHTTPName || name == publicHTTPSName || name == portalName || name == consoleName {
+	if name == publicHTTPName || name == publicHTTPSName || name == portalName || name == consoleName || name == sshName {
 		unit = "gatepost-" + name + ".socket" // a unit has one name for all of its sockets
 	}
 	switch {

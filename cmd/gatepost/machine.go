@@ -6,6 +6,7 @@ import (
 	"gatepost/console"
 	"gatepost/internal/config"
 	"gatepost/internal/resources"
+	"gatepost/internal/sshd"
 )
 
 // Descriptors beside those of sessions, next hops and scanners: listeners, log files, DNS, monitoring, the commands.
@@ -39,6 +40,9 @@ func descriptorsWanted(c *config.Config) int {
 	}
 	if len(b.Web.Portal) > 0 {
 		n += publicConnections
+	}
+	if len(b.Web.SSH) > 0 {
+		n += sshd.MaxConnections()
 	}
 	if b.Web.Console.IsValid() {
 		n += console.MaxConnections()

@@ -40,18 +40,23 @@ func run(ctx context.Context, e cli.Env, args []string) int {
 		return cli.Usage
 	}
 	e.Remote = remote
+	return dispatch(ctx, e, groups(), args)
+}
+
+// dispatch runs a command of groups.
+func dispatch(ctx context.Context, e cli.Env, from []cli.Group, args []string) int {
 	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
 		args = []string{"help"}
 	}
 	if args[0] == "help" && len(args) == 1 {
-		help(e.Out, "")
+		help(e, e.Out, from, "")
 		return cli.Done
 	}
 	asked := args[0] == "help" // for one command, or for those of a noun
 	if asked {
 		args = args[1:]
 	}
-	for _, c := range commands() {
+	for _, c := range commandsOf(from) {
 		words := strings.Fields(c.Words)
 		if len(args) < len(words) || strings.Join(args[:len(words)], " ") != c.Words {
 			continue
@@ -61,21 +66,25 @@ func run(ctx context.Context, e cli.Env, args []string) int {
 			c.Usage(e.Out)
 			return cli.Done
 		}
-		if remote != nil && !c.Asks && !asksOperation(c.Words) {
+		if e.Remote != nil && !e.Apart && !c.Asks && !asksOperation(c.Words) {
 			fmt.Fprintf(e.Err, "gatepost %s: it works on this machine, and not by --server\n", c.Words)
 			return cli.Usage
 		}
 		return c.Run(ctx, e, rest)
 	}
 	if asked || asksForHelp(args) {
-		if help(e.Out, args[0]) {
+		if help(e, e.Out, from, args[0]) {
 			return cli.Done
 		}
-	} else if len(args) == 1 && help(e.Err, args[0]) {
+	} else if len(args) == 1 && help(e, e.Err, from, args[0]) {
+		return cli.Usage
+	}
+	if e.Apart && elsewhere(args) {
+		fmt.Fprintf(e.Err, "gatepost %s: it works at the machine, and not by SSH\n", strings.Join(args[:min(len(args), 2)], " "))
 		return cli.Usage
 	}
 	of := "" // those that begin so
-	if help(io.Discard, args[0]) {
+	if help(e, io.Discard, from, args[0]) {
 		of = " " + args[0]
 	}
 	fmt.Fprintf(e.Err, "gatepost: there is no command %q; gatepost help%s lists them\n", strings.Join(args[:min(len(args), 2)], " "), of)

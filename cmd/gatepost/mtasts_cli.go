@@ -161,9 +161,8 @@ func reportedFailures(ctx context.Context, config, domain string) (good, bad int
 
 // lookAtPolicy looks at a domain. Its code is cli.Done where it could.
 func lookAtPolicy(ctx context.Context, e cli.Env, f *cli.Flags, domain, server string) (*config.Config, *policyLook, []found, int) {
-	c, problems := config.Load(f.Config, sections())
+	c := e.Load(f.Config)
 	if c == nil {
-		cli.Tell(e, problems)
 		return nil, nil, nil, cli.Found
 	}
 	domain = strings.ToLower(strings.TrimSuffix(domain, "."))

@@ -198,13 +198,13 @@ func (d *daemon) run(ctx context.Context, c *config.Config) (err error) {
 		Deliver: d.acceptor(), Spool: d.spoolPort(), NewBody: d.bodies.New, Journal: learner{d.journal, d}, Memory: d.memory, OnStress: d.tellStress,
 		IDs: d.ids, Front: d.front,
 		TLS: d.edge.Config, Leaving: d.leaving, Pressure: d.resources.Pressure, Log: d.log}
-	d.where = addressesOf(sockets)
+	d.where = d.addresses(sockets)
 	if len(sockets.publicHTTP)+len(sockets.publicHTTPS) > 0 {
 		d.public = d.newPublic()
 	}
 	d.instruments()
 	d.alarmInstruments(d.journal.Metrics())
-	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+len(sockets.portal)+len(sockets.console)+2)
+	failed := make(chan error, len(sockets.smtp)+len(sockets.publicHTTP)+len(sockets.publicHTTPS)+len(sockets.portal)+len(sockets.console)+len(sockets.ssh)+2)
 	serving, stopServing := context.WithCancel(background)
 	verbs := d.pulsed(socket)
 	running.start("nodes", func() { d.nodeDesk().Run(background) })

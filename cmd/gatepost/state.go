@@ -94,6 +94,9 @@ func addressesOf(all listeners) api.Addresses {
 	for _, l := range all.console {
 		a.Console = append(a.Console, l.Addr().String())
 	}
+	for _, l := range all.ssh {
+		a.SSH = append(a.SSH, l.Addr().String())
+	}
 	return a
 }
 

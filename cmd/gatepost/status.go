@@ -118,6 +118,9 @@ func printStatus(e cli.Env, s *api.Status) {
 	for _, at := range s.Addresses.Console {
 		fmt.Fprintf(e.Out, "     listener      %-28s console\n", at)
 	}
+	for _, at := range s.Addresses.SSH {
+		fmt.Fprintf(e.Out, "     listener      %-28s ssh, known by %s\n", at, s.Addresses.SSHKey)
+	}
 	if s.Addresses.Metrics != "" {
 		fmt.Fprintf(e.Out, "     metrics       %s\n", s.Addresses.Metrics)
 	}

@@ -156,13 +156,12 @@ func tlsTLSA(ctx context.Context, e cli.Env, args []string) int {
 	if _, ok := f.Read(e, args, 0); !ok {
 		return cli.Usage
 	}
-	c, problems := config.Load(f.Config, sections())
-	if c == nil {
-		cli.Tell(e, problems)
-		return cli.Found
-	}
 	all, err := cli.List[tlsaHost](ctx, e, f, tlsaQuestion(), &struct{}{})
 	if errors.Is(err, control.ErrNotRunning) {
+		c := e.Load(f.Config)
+		if c == nil {
+			return cli.Found
+		}
 		fmt.Fprintln(e.Err, "the daemon does not run: the certificates of the files are compared with DNS")
 		all, err = tlsaOfFiles(ctx, c)
 	}

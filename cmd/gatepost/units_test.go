@@ -23,7 +23,7 @@ func TestUnits(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := map[string]string{}
-	for _, name := range []string{"gatepost.service", "gatepost.socket", "gatepost-public-http.socket", "gatepost-public-https.socket", "gatepost-portal.socket"} {
+	for _, name := range []string{"gatepost.service", "gatepost.socket", "gatepost-public-http.socket", "gatepost-public-https.socket", "gatepost-portal.socket", "gatepost-ssh.socket"} {
 		b, err := os.ReadFile(filepath.Join(unitFolder, name))
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +43,7 @@ func TestUnits(t *testing.T) {
 		}
 		return string(out)
 	}
-	for line := range strings.Lines(tool("verify", "--man=no", "./gatepost.service", "./gatepost.socket", "./gatepost-public-http.socket", "./gatepost-public-https.socket", "./gatepost-portal.socket")) {
+	for line := range strings.Lines(tool("verify", "--man=no", "./gatepost.service", "./gatepost.socket", "./gatepost-public-http.socket", "./gatepost-public-https.socket", "./gatepost-portal.socket", "./gatepost-ssh.socket")) {
 		if strings.Contains(line, "gatepost.") || strings.Contains(line, "gatepost-") { // others are of this machine's own units
 			t.Errorf("systemd says: %s", line)
 		}
@@ -80,7 +80,7 @@ func TestUnits(t *testing.T) {
 	if have, want := value("gatepost.socket", "FileDescriptorName"), c.Bootstrap.Listeners[0].Name; have != want {
 		t.Errorf("the socket is %q, the listener %q", have, want)
 	}
-	for unit, want := range map[string]string{"gatepost-public-http.socket": publicHTTPName, "gatepost-public-https.socket": publicHTTPSName, "gatepost-portal.socket": portalName} {
+	for unit, want := range map[string]string{"gatepost-public-http.socket": publicHTTPName, "gatepost-public-https.socket": publicHTTPSName, "gatepost-portal.socket": portalName, "gatepost-ssh.socket": sshName} {
 		if have := value(unit, "FileDescriptorName"); have != want || value(unit, "Service") != "gatepost.service" {
 			t.Errorf("the socket of %s is %q, want %q", unit, have, want)
 		}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"gatepost/cmd/gatepost/user"
 	"gatepost/internal/access"
 	"gatepost/internal/accounts"
@@ -30,12 +32,16 @@ const accountsKey = "accounts.key"
 // people are those who may log in.
 type people struct {
 	*accounts.Accounts
+	hostKey   ssh.Signer                 // by which clients of SSH know this host; nil where nobody comes in so
 	logins    logins                     // who proves others
 	ldapState atomic.Pointer[loginState] // of the directory; nil before it was asked
 }
 
 // openUsers makes the accounts over control data that may not be there yet.
 func (d *daemon) openUsers() error {
+	if err := d.openSSHKey(); err != nil {
+		return err
+	}
 	name := filepath.Join(d.bootstrap.StateDir, accountsKey)
 	key, err := keyFile(name, accounts.KeySize, "; the second factors of all users are void then, and gatepost user reset --second lets one in again")
 	if err != nil {
@@ -117,7 +123,7 @@ func (d *daemon) tellSetup(ctx context.Context) error {
 
 // userOperations are those about users, tokens and sessions.
 func (d *daemon) userOperations() []control.Operation {
-	return (&user.Desk{Accounts: d.users.Accounts, Away: storeAway}).Operations()
+	return (&user.Desk{Accounts: d.users.Accounts, Away: storeAway, HostKey: d.users.sshFingerprint}).Operations()
 }
 
 // storeAway words an error of control data for whoever asks.

@@ -28,6 +28,15 @@ func (d *daemon) startWeb(background context.Context, running *loops, sockets *l
 		web := d.pulsed(l)
 		running.start("web.console", func() { failed <- d.console.Serve(background, web) })
 	}
+	if len(sockets.ssh) == 0 {
+		return
+	}
+	door := d.newSSH()
+	sshInstruments(door, d.journal.Metrics())
+	for _, l := range sockets.ssh {
+		web := d.pulsed(l)
+		running.start("web.ssh", func() { failed <- door.Serve(background, web) })
+	}
 }
 
 // serveWeb serves the listener for monitoring.

@@ -81,6 +81,8 @@ type Addresses struct {
 	PublicHTTPS []string          `json:"public_https,omitempty"`
 	Portal      []string          `json:"portal,omitempty"`
 	Console     []string          `json:"console,omitempty"`
+	SSH         []string          `json:"ssh,omitempty"`
+	SSHKey      string            `json:"ssh_key,omitempty"` // the fingerprint by which clients of SSH know this host: SHA256:...
 }
 
 // DrainedUntil is what ends a Drain.

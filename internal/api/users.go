@@ -72,6 +72,25 @@ type NewToken struct {
 	Secret string `json:"secret"` // as programs send it; it is shown once
 }
 
+// SSHKey is a public key by which a user comes in by SSH.
+type SSHKey struct {
+	ID          string    `json:"id"`
+	User        string    `json:"user"`
+	Name        string    `json:"name"`
+	Kind        string    `json:"kind"`        // such as ssh-ed25519
+	Fingerprint string    `json:"fingerprint"` // SHA256:..., as ssh-keygen -l shows it
+	Created     time.Time `json:"created"`
+	Used        time.Time `json:"used,omitzero"`
+	UsedFrom    string    `json:"used_from,omitempty"`
+}
+
+// SSHKeys is a page of a list.
+type SSHKeys struct {
+	Keys []SSHKey `json:"keys"`
+	Next string   `json:"next,omitempty"`
+	Host string   `json:"host,omitempty"` // the fingerprint by which clients know this gateway; "" where nobody comes in by SSH
+}
+
 // Session is a login.
 type Session struct {
 	ID      string    `json:"id"`

@@ -47,6 +47,9 @@ func clientOf(e Env, f *Flags) (*control.Client, error) {
 	if e.Remote != nil {
 		return e.Remote, nil
 	}
+	if e.Apart {
+		return nil, errors.New("nobody is asked")
+	}
 	b, problems := config.LoadBootstrap(f.Config)
 	if b == nil {
 		Tell(e, problems)

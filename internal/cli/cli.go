@@ -8,6 +8,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,21 @@ type Env struct {
 	Out, Err io.Writer
 	Sections func() config.Sections // the tables of policy.toml that the checks describe; nil: none
 	Remote   *control.Client        // who is asked in place of the daemon of this machine; nil: that one
+	In       io.Reader              // in place of the standard input; nil: that
+	Apart    bool                   // whoever asks is not at this machine: its files and documents are none of his
+}
+
+// Open opens a file that whoever asks named; - is the standard input.
+func (e Env) Open(name string) (io.ReadCloser, error) {
+	switch {
+	case name == "-" && e.In != nil:
+		return io.NopCloser(e.In), nil
+	case name == "-" && !e.Apart:
+		return io.NopCloser(os.Stdin), nil
+	case e.Apart:
+		return nil, errors.New("files of the gateway cannot be named from here: write - and send yours as standard input")
+	}
+	return os.Open(name)
 }
 
 // sections are those of the checks.
@@ -43,6 +59,10 @@ func (e Env) sections() config.Sections {
 
 // Load reads both documents. nil: they cannot be used, and why was told.
 func (e Env) Load(path string) *config.Config {
+	if e.Apart {
+		fmt.Fprintln(e.Err, "the documents of the gateway cannot be read from here")
+		return nil
+	}
 	c, problems := config.Load(path, e.sections())
 	if c == nil {
 		Tell(e, problems)

@@ -21,7 +21,9 @@ type Flags struct {
 func NewFlags(e Env, name string) *Flags {
 	f := &Flags{FlagSet: flag.NewFlagSet("gatepost "+name, flag.ContinueOnError)}
 	f.SetOutput(io.Discard)
-	f.StringVar(&f.Config, "config", DefaultConfig, "")
+	if !e.Apart {
+		f.StringVar(&f.Config, "config", DefaultConfig, "")
+	}
 	f.BoolVar(&f.JSON, "json", false, "")
 	return f
 }

@@ -128,6 +128,9 @@ type Web struct {
 	Console         netip.AddrPort `toml:"console" default:"127.0.0.1:8443" doc:"Address and port of the console, the operators' pages and the API, over HTTPS (docs/console.md). An empty text: none."`
 	ConsoleNetworks []netip.Prefix `toml:"console_networks" default:"127.0.0.0/8, ::1/128, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fc00::/7, fe80::/10" doc:"Who may connect to the console. Others find the connection closed."`
 	ConsoleName     string         `toml:"console_name" format:"hostname" example:"console.example.org" doc:"The name by which browsers reach the console. Not set: the host name. Passkeys are bound to it."`
+
+	SSH         []netip.AddrPort `toml:"ssh" example:"0.0.0.0:2222, [::]:2222" rfc:"RFC 4253" doc:"Addresses and ports where users of the console come in by SSH, with a key only, and may run commands of gatepost that their rights allow, and nothing else (docs/ssh.md). None: no such listener."`
+	SSHNetworks []netip.Prefix   `toml:"ssh_networks" default:"127.0.0.0/8, ::1/128, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fc00::/7, fe80::/10" doc:"Who may connect to web.ssh. Others find the connection closed."`
 }
 
 // Control is the private socket of the command line.
@@ -163,7 +166,7 @@ func (b *Bootstrap) Fill() {
 			l.ProxyFrom = nil // an empty list and none are the same
 		}
 	}
-	for _, at := range []*[]netip.AddrPort{&b.Web.PublicHTTP, &b.Web.PublicHTTPS, &b.Web.Portal} {
+	for _, at := range []*[]netip.AddrPort{&b.Web.PublicHTTP, &b.Web.PublicHTTPS, &b.Web.Portal, &b.Web.SSH} {
 		if len(*at) == 0 {
 			*at = nil
 		}
@@ -243,10 +246,10 @@ func (w *Web) apart(places map[netip.AddrPort]bool, report func(key, message, in
 		report("web.console", shown(w.Console.String())+" is in two listeners", `write another port, or console = "" for none`)
 	}
 	places[w.Console] = true
-	for i, at := range [][]netip.AddrPort{w.PublicHTTP, w.PublicHTTPS, w.Portal} {
+	for i, at := range [][]netip.AddrPort{w.PublicHTTP, w.PublicHTTPS, w.Portal, w.SSH} {
 		for _, a := range at {
 			if a.Port() != 0 && places[a] {
-				report([]string{"web.public_http", "web.public_https", "web.portal"}[i], shown(a.String())+" is in two listeners", "remove it from one of them")
+				report([]string{"web.public_http", "web.public_https", "web.portal", "web.ssh"}[i], shown(a.String())+" is in two listeners", "remove it from one of them")
 			}
 			places[a] = true
 		}
@@ -345,5 +348,8 @@ func (b *Bootstrap) Warn(report func(key, message, instead string)) {
 	}
 	if slices.ContainsFunc(b.Web.ConsoleNetworks, func(n netip.Prefix) bool { return n.Bits() == 0 }) {
 		report("web.console_networks", "lets the whole world try passwords", "write the networks that operators come from")
+	}
+	if len(b.Web.SSH) > 0 && slices.ContainsFunc(b.Web.SSHNetworks, func(n netip.Prefix) bool { return n.Bits() == 0 }) {
+		report("web.ssh_networks", "lets the whole world try keys", "write the networks that operators come from")
 	}
 }

@@ -51,6 +51,8 @@ type Addresses struct {
 	Listeners map[string]string `json:"listeners"`
 	Metrics   string            `json:"metrics"`
 	Console   []string          `json:"console"`
+	SSH       []string          `json:"ssh"`
+	SSHKey    string            `json:"ssh_key"`
 }
 
 // StateDir is the state folder of a daemon that is started in dir.

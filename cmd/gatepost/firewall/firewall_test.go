@@ -59,6 +59,8 @@ tsig_secret_file = "/etc/gatepost/tsig"
 [web]
 console = "0.0.0.0:8443"
 console_networks = ["10.0.0.0/8", "fd00::/8"]
+ssh = ["0.0.0.0:2222", "[::]:2222"]
+ssh_networks = ["10.9.0.0/16", "fd09::/16"]
 portal = ["0.0.0.0:8444"]
 portal_url = "https://mx.example.org:8444"
 public_https = ["0.0.0.0:443"]
@@ -168,6 +170,8 @@ func TestPlan(t *testing.T) {
 	text := worded(t, bootstrap, policy)
 	want := `		ip saddr { 10.0.0.0/8 } tcp dport 8443 accept comment "console"
 		ip6 saddr { fd00::/8 } tcp dport 8443 accept comment "console"
+		ip saddr { 10.9.0.0/16 } tcp dport 2222 accept comment "SSH"
+		ip6 saddr { fd09::/16 } tcp dport 2222 accept comment "SSH"
 		ip saddr { 10.0.0.8/32 } tcp dport 2525 accept comment "mail, listener balanced"
 		tcp dport 25 accept comment "mail, listener smtp"
 		tcp dport 443 accept comment "public pages over HTTPS (MTA-STS, ACME)"

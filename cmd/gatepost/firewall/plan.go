@@ -60,6 +60,9 @@ func (p *plan) incoming(b *config.Bootstrap) {
 		}
 	}
 	p.in("console", b.Web.Console, b.Web.ConsoleNetworks)
+	for _, at := range b.Web.SSH {
+		p.in("SSH", at, b.Web.SSHNetworks)
+	}
 	p.in("metrics", b.Web.Metrics, nil)
 	for why, list := range map[string][]netip.AddrPort{"public pages over HTTP (ACME)": b.Web.PublicHTTP, "public pages over HTTPS (MTA-STS, ACME)": b.Web.PublicHTTPS, "portal": b.Web.Portal} {
 		for _, at := range list {

@@ -114,15 +114,11 @@ func set(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	from := os.Stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return cli.Complain(e, "appliance network set", err)
-		}
-		defer file.Close()
-		from = file
+	from, err := e.Open(name)
+	if err != nil {
+		return cli.Complain(e, "appliance network set", err)
 	}
+	defer from.Close()
 	text, err := io.ReadAll(io.LimitReader(from, network.MaxFile+1))
 	if err != nil {
 		return cli.Complain(e, "appliance network set", err)

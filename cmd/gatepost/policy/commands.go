@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -44,15 +43,12 @@ func version(e cli.Env, what string, args []string) (int64, bool) {
 }
 
 // ReadDocument reads a file that is to be a policy, one octet more than it may have at most; - is the standard input.
-func ReadDocument(name string) (string, error) {
-	f := os.Stdin
-	if name != "-" {
-		var err error
-		if f, err = os.Open(name); err != nil {
-			return "", err
-		}
-		defer f.Close()
+func ReadDocument(e cli.Env, name string) (string, error) {
+	f, err := e.Open(name)
+	if err != nil {
+		return "", err
 	}
+	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, config.MaxFile+1))
 	return string(text), err
 }
@@ -240,7 +236,7 @@ func compare(ctx context.Context, e cli.Env, args []string) int {
 
 // checked has a file looked at, and tells its problems; or what it changes.
 func checked(ctx context.Context, e cli.Env, f *cli.Flags, what, file string, diff bool) (*api.Checked, int) {
-	text, err := ReadDocument(file)
+	text, err := ReadDocument(e, file)
 	if err != nil {
 		return nil, cli.Complain(e, "policy "+what, err)
 	}
@@ -291,7 +287,7 @@ func apply(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	text, err := ReadDocument(file)
+	text, err := ReadDocument(e, file)
 	if err != nil {
 		return cli.Complain(e, "policy apply", err)
 	}

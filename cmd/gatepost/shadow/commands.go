@@ -30,7 +30,7 @@ func start(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	text, err := policy.ReadDocument(file)
+	text, err := policy.ReadDocument(e, file)
 	if err != nil {
 		return cli.Complain(e, "policy shadow start", err)
 	}

@@ -21,10 +21,10 @@ type Terminal struct {
 	Offline func(ctx context.Context, e cli.Env, config string) (s *control.Surface, close func(), err error)
 }
 
-// Commands are user, token and session.
+// Commands are user, token, session and ssh key.
 func (t *Terminal) Commands() []cli.Command {
 	const common = " [--config PATH] [--json]"
-	return []cli.Command{
+	return append([]cli.Command{
 		{Words: "user list", Args: strings.TrimSpace(common), Doc: "list who may log in to the console, and what they may", Run: t.list},
 		{Words: "user show", Args: "NAME" + common, Doc: "show a user", Run: t.show},
 		{Words: "user add", Args: "NAME --role R [--domain D]... [--display TEXT] [--mail A]" + common, Doc: "make a user, and print a code by which he sets a password", Run: t.add, Note: roleNote()},
@@ -41,7 +41,7 @@ func (t *Terminal) Commands() []cli.Command {
 		{Words: "token revoke", Args: "ID" + common, Doc: "end a token", Run: t.revoke},
 		{Words: "session list", Args: "[--user U]" + common, Doc: "list who is logged in", Run: t.sessions},
 		{Words: "session end", Args: "ID --user U | --user U --all" + common, Doc: "end a session, or all of a user", Run: t.end},
-	}
+	}, t.keyCommands()...)
 }
 
 func roleNote() string {

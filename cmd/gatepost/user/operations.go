@@ -125,6 +125,8 @@ type Desk struct {
 	Accounts *accounts.Accounts
 	// Away words an error of the store as whoever asks may read it; nil: it is none of his.
 	Away func(error) error
+	// HostKey is the fingerprint by which clients of SSH know this gateway; nil, or "", where nobody comes in so.
+	HostKey func() string
 }
 
 // Operations are all that can be asked about users, tokens and sessions.
@@ -137,7 +139,7 @@ func (d *Desk) Operations() []control.Operation {
 		control.Define(enableQuestion(), func(ctx context.Context, in *named) (*api.User, error) { return d.disable(ctx, in, false) }),
 		control.Define(setupQuestion(), d.setupCode),
 		control.Define(rolesQuestion(), func(context.Context, *struct{}) (*api.Roles, error) { return roles(), nil }),
-	}, d.tokenOperations(), d.sessionOperations())
+	}, d.tokenOperations(), d.keyOperations(), d.sessionOperations())
 }
 
 // shown is a user as an admin sees him.

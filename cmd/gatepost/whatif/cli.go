@@ -2,6 +2,7 @@ package whatif
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,9 @@ func Commands() []cli.Command {
 
 // readDraft reads the file that is tried: policy.toml beside gatepost.toml where none is named.
 func readDraft(e cli.Env, f *cli.Flags, name string) (string, error) {
+	if name == "" && e.Apart {
+		return "", errors.New("write --policy - or --version N")
+	}
 	if name == "" {
 		name = f.Config
 		if info, err := os.Stat(name); err != nil || !info.IsDir() {
@@ -32,7 +36,7 @@ func readDraft(e cli.Env, f *cli.Flags, name string) (string, error) {
 		}
 		name = filepath.Join(name, config.PolicyFile)
 	}
-	text, err := policy.ReadDocument(name)
+	text, err := policy.ReadDocument(e, name)
 	if err == nil && len(text) > config.MaxFile {
 		err = fmt.Errorf("%s has more than %d octets", name, config.MaxFile)
 	}
