@@ -134,6 +134,8 @@ func (c *Console) Handler() http.Handler {
 	c.page(mux, "POST /tokens", access.Own, c.tokenAdd)
 	c.page(mux, "POST /tokens/end", access.Own, c.tokenEnd)
 	c.page(mux, "GET /account", access.Own, c.accountPage)
+	c.page(mux, "POST /account/keys", access.Own, c.keyAdd)
+	c.page(mux, "POST /account/keys/end", access.Own, c.keyEnd)
 	c.securityPages(mux)
 	c.policyPages(mux)
 	c.rulePages(mux)

@@ -22,6 +22,8 @@ type State struct {
 	Addresses     []netip.Addr // by which others reach this machine
 	Port          uint16       // of the console; 0: it has none that others reach
 	Fingerprint   string       // SHA-256 of the console's certificate, in hexadecimal digits
+	SSH           uint16       // port of SSH that others reach; 0 for none
+	SSHKey        string       // by which clients of SSH know this machine: SHA256:...
 	Code          string       // of the first owner, while there is none
 	Owned         bool         // there is an owner
 	Running       bool         // the daemon answers
@@ -59,6 +61,11 @@ func (s *State) Draw() string {
 		for part := range slices.Chunk([]byte(strings.ToUpper(s.Fingerprint)), 32) {
 			line("  %s", pairs(part))
 		}
+	}
+	if s.SSH != 0 && s.SSHKey != "" {
+		line("")
+		line("SSH, for users with a key, at port %d. It must show:", s.SSH)
+		line("  %s", s.SSHKey)
 	}
 	line("")
 	switch {

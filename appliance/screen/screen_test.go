@@ -38,11 +38,12 @@ Nobody owns this gateway yet. The first owner comes in by this code:
 		t.Errorf("%q\nwant\n%q", got, want)
 	}
 	for text, change := range map[string]func(*State){
-		"There is no network address yet.":  func(s *State) { s.Addresses = nil },
-		"The console is not reachable from": func(s *State) { s.Port = 0 },
-		"does not answer.":                  func(s *State) { s.Running = false },
-		"There is no login here.":           func(s *State) { s.Code, s.Owned = "", true },
-		"! gatepost.ip: no address":         func(s *State) { s.Trouble = []string{"gatepost.ip: no address"} },
+		"There is no network address yet.":            func(s *State) { s.Addresses = nil },
+		"The console is not reachable from":           func(s *State) { s.Port = 0 },
+		"does not answer.":                            func(s *State) { s.Running = false },
+		"at port 22. It must show:\r\n  SHA256:x\r\n": func(s *State) { s.SSH, s.SSHKey = 22, "SHA256:x" },
+		"There is no login here.":                     func(s *State) { s.Code, s.Owned = "", true },
+		"! gatepost.ip: no address":                   func(s *State) { s.Trouble = []string{"gatepost.ip: no address"} },
 	} {
 		s := full()
 		change(&s)

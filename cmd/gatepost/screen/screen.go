@@ -87,7 +87,16 @@ func (w *watch) look(ctx context.Context) screen.State {
 	if at := b.Web.Console; at.Port() != 0 && !at.Addr().IsLoopback() {
 		s.Port = at.Port()
 	}
+	s.SSH = 0
+	for _, at := range b.Web.SSH {
+		if !at.Addr().IsLoopback() {
+			s.SSH = at.Port()
+		}
+	}
 	w.owner(ctx, b.Control.Socket)
+	if s.Running && s.SSH != 0 && s.SSHKey == "" {
+		s.SSHKey, _ = user.HostKey(ctx, w.e, w.flags) // where it is not told, it is asked again
+	}
 	if s.Running && (s.Fingerprint == "" || time.Since(w.examined) > shownAge) { // the console comes later than what it is asked by
 		w.examined, s.Fingerprint = time.Now(), fingerprint(ctx, b.Web.Console)
 	}
@@ -119,7 +128,7 @@ func (w *watch) owner(ctx context.Context, socket string) {
 }
 
 func (w *watch) forget() {
-	w.process, w.state.Running, w.state.Code, w.state.Owned, w.state.Fingerprint = time.Time{}, false, "", false, ""
+	w.process, w.state.Running, w.state.Code, w.state.Owned, w.state.Fingerprint, w.state.SSHKey = time.Time{}, false, "", false, "", ""
 }
 
 // fingerprint is that of the certificate that the console shows; "" where it does not answer.

@@ -25,6 +25,13 @@ type listing struct {
 	Cursor string `json:"cursor" doc:"from where"`
 }
 
+// keyListing is what ssh key list takes.
+type keyListing struct {
+	listing
+	User string `json:"user" doc:"whose"`
+	All  bool   `json:"all" doc:"of all"`
+}
+
 // daemon answers at a control socket what the screen asks, and counts the codes that it made.
 type daemon struct {
 	codes, users int
@@ -50,6 +57,9 @@ func start(t *testing.T, socket string) *daemon {
 			}),
 			control.Define(control.Look("user list", "/users", "List them", access.UsersRead), func(context.Context, *listing) (*api.Users, error) {
 				return &api.Users{Users: make([]api.User, d.users)}, nil
+			}),
+			control.Define(control.Look("ssh key list", "/ssh-keys", "List them", access.Own), func(context.Context, *keyListing) (*api.SSHKeys, error) {
+				return &api.SSHKeys{Host: "SHA256:x"}, nil
 			})}}
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan error, 1)
@@ -70,7 +80,7 @@ func TestLook(t *testing.T) {
 	console := httptest.NewTLSServer(nil)
 	defer console.Close()
 	socket := filepath.Join(dir, "s")
-	text := fmt.Sprintf("hostname = \"mx.example.org\"\nstate_dir = %q\n[control]\nsocket = %q\n[web]\nconsole = %q\n", dir, socket, console.Listener.Addr())
+	text := fmt.Sprintf("hostname = \"mx.example.org\"\nstate_dir = %q\n[control]\nsocket = %q\n[web]\nconsole = %q\nssh = [\"0.0.0.0:2222\"]\n", dir, socket, console.Listener.Addr())
 	if err := os.WriteFile(filepath.Join(dir, "gatepost.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +92,9 @@ func TestLook(t *testing.T) {
 		s := w.look(t.Context())
 		if s.Running != running || s.Owned != owned || s.Code != code || s.Host != "mx.example.org" || s.Port != 0 {
 			t.Errorf("%s: %+v", when, s)
+		}
+		if s.SSH != 2222 || (s.SSHKey != "") != running {
+			t.Errorf("%s: SSH %d %q", when, s.SSH, s.SSHKey)
 		}
 		if running && len(s.Fingerprint) != 64 {
 			t.Errorf("%s: fingerprint %q", when, s.Fingerprint)

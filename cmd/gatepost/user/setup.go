@@ -27,3 +27,12 @@ func Any(ctx context.Context, e cli.Env, f *cli.Flags) (bool, error) {
 	all, err := cli.Call[api.Users](ctx, e, f, listQuestion(), &page{Limit: 1})
 	return err == nil && len(all.Users) > 0, err
 }
+
+// HostKey is the fingerprint by which clients of SSH know the gateway; "" where nobody comes in by SSH.
+func HostKey(ctx context.Context, e cli.Env, f *cli.Flags) (string, error) {
+	all, err := cli.Call[api.SSHKeys](ctx, e, f, keysQuestion(), &whose{page: page{Limit: 1}, All: true})
+	if err != nil {
+		return "", err
+	}
+	return all.Host, nil
+}

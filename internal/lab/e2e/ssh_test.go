@@ -3,7 +3,10 @@ package e2e
 import (
 	"context"
 	"errors"
+	"html"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,12 +88,11 @@ func (c *sshClient) run(user, key, in string, args ...string) (said string, code
 func TestSSH(t *testing.T) {
 	t.Parallel()
 	w := begin(t, setup{console: "127.0.0.1:0", web: "ssh = [\"127.0.0.1:0\"]\n"})
-	w.owner(t)
+	owner := w.owner(t)
 	w.operator(t, "vera", "auditor")
 	c := newSSH(t, w)
-	for _, name := range []string{ownerName, "vera"} {
-		w.command(t, 0, "ssh", "key", "add", filepath.Join(c.dir, name+".pub"), "--user", name)
-	}
+	w.command(t, 0, "ssh", "key", "add", filepath.Join(c.dir, "vera.pub"), "--user", "vera")
+	c.byPage(owner)
 	state := filepath.Join(w.dir, "state")
 	secret := filepath.Join(state, "accounts.key")
 	if _, err := os.Stat(secret); err != nil {
@@ -102,14 +104,14 @@ func TestSSH(t *testing.T) {
 		code          int
 		want          string
 	}{
-		{"vera", "vera", "", []string{"status"}, 0, "listener"},
+		{"vera", "vera", "", []string{"status", "--alive"}, 0, "ssh, known by SHA256:"},
 		{"vera", "vera", "", []string{"gatepost", "queue", "list", "--json"}, 0, ""},
 		{"vera", "vera", "", []string{"trace", "00000-00000-0000"}, 1, "nothing is known"},
 		{"vera", "vera", "", []string{"queue", "list", "--state", "'no such; state'"}, 2, "gatepost queue list"},
 		{"vera", "vera", "", []string{"reload"}, 4, "needs the right system.change"},
 		{"vera", "vera", "", []string{"user", "add", "mallory", "--role", "owner"}, 4, "needs the right users.change"},
 		{ownerName, ownerName, "", []string{"reload"}, 0, ""},
-		{ownerName, ownerName, "nonsense = [", []string{"policy", "check", "-"}, 1, "nonsense"},
+		{ownerName, ownerName, "nonsense = [", []string{"policy", "check", "-"}, 1, "syntax error"},
 		{ownerName, ownerName, "", []string{"policy", "check", secret}, 1, "files of the gateway cannot be named"},
 		{ownerName, ownerName, "", []string{"policy", "check", "--config", state, "-"}, 2, "not defined: -config"},
 		{ownerName, ownerName, "", []string{"backup", "create", "--to", "/tmp/x"}, 2, "works at the machine"},
@@ -173,5 +175,29 @@ func (c *sshClient) goes(w *world) {
 	}
 	if said, code := c.run("vera", "vera", "", "status"); code != 255 {
 		t.Errorf("she comes in: %d, %s", code, said)
+	}
+}
+
+// byPage has the owner add her key at the page of her account.
+func (c *sshClient) byPage(b *browserOf) {
+	t := c.t
+	t.Helper()
+	key, err := os.ReadFile(filepath.Join(c.dir, ownerName+".pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := b.ask("GET", "/account", nil).part(t, `name="form" value="([^"]+)"`)
+	for _, x := range []struct {
+		key  string
+		code int
+		want string
+	}{{"ssh-rsa AAAA", http.StatusBadRequest, "is no public key of SSH"}, {string(key), http.StatusSeeOther, ""}, {string(key), http.StatusConflict, "this key already"}} {
+		if a := b.ask("POST", "/account/keys", url.Values{"form": {token}, "key": {x.key}, "name": {""}}); a.code != x.code || !strings.Contains(a.body, x.want) {
+			t.Errorf("%.40q: %d %s", x.key, a.code, a.body)
+		}
+	}
+	page := html.UnescapeString(b.ask("GET", "/account", nil).body)
+	if shown := strings.Fields(c.tool("ssh-keygen", "-l", "-f", filepath.Join(c.dir, "known")))[1]; !strings.Contains(page, shown) || !strings.Contains(page, ownerName+" at home") {
+		t.Errorf("neither the key of the gateway nor hers is shown: %s", page)
 	}
 }
