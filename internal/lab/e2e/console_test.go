@@ -4,6 +4,7 @@ import (
 	"gatepost/internal/lab/dnslab"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -49,9 +50,12 @@ func TestConsoleLogin(t *testing.T) {
 // TestConsoleTour looks at every page that a link leads to, as the owner of a gateway that has mail of each kind.
 func TestConsoleTour(t *testing.T) {
 	t.Parallel()
-	w := begin(t, consoleSetup(dnslab.New(t, dnslab.Text(consoleZones))))
+	s := consoleSetup(dnslab.New(t, dnslab.Text(consoleZones)))
+	s.web += "ssh = [\"127.0.0.1:0\"]\n"
+	w := begin(t, s)
 	b := w.browse(t, lab.BrowserOptions{})
 	w.signIn(t, b)
+	w.command(t, 0, "ssh", "key", "add", filepath.Join(newSSH(t, w).dir, ownerName+".pub"), "--user", ownerName) // what /account shows of it is long
 	m := &matrix{world: w, owner: w.visitor(t)}
 	if a := m.owner.ask("POST", "/login", url.Values{"name": {ownerName}, "password": {operatorPassword}}); a.code != http.StatusSeeOther {
 		t.Fatalf("login: %d", a.code)
