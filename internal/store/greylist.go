@@ -46,7 +46,7 @@ func (g *Greylist) Load(ctx context.Context, pair func(greylist.Key, greylist.Re
 		return err
 	}
 	defer rows.Close()
-	var key sql.RawBytes
+	var key octets
 	var value int64
 	for rows.Next() {
 		if err := rows.Scan(&key, &value); err != nil {

@@ -94,8 +94,8 @@ func (v *view) judgedBlock(ctx context.Context, seq int64, reader *judgingReader
 		return err
 	}
 	defer rows.Close()
+	var body octets
 	for rows.Next() {
-		var body sql.RawBytes
 		if err := rows.Scan(&body); err != nil {
 			return err
 		}

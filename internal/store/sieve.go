@@ -240,7 +240,7 @@ func (m *sieveMaker) read(ctx context.Context, tx *sql.Tx, first, last int64) er
 		return err
 	}
 	defer rows.Close()
-	var block sql.RawBytes
+	var block octets
 	for at := 0; rows.Next(); {
 		var seq int64
 		if err := rows.Scan(&seq, &block); err != nil {

@@ -71,7 +71,7 @@ func (v *view) allSieves(ctx context.Context, low, high int64) (all []sifted, er
 		return nil, err
 	}
 	defer rows.Close()
-	var body sql.RawBytes
+	var body octets
 	for rows.Next() {
 		var s sifted
 		if err := rows.Scan(&s.first, &s.last, &s.parts, &body); err != nil {
@@ -99,6 +99,7 @@ func (v *view) ask(ctx context.Context, all []sifted, keys []uint64) error {
 		return err
 	}
 	defer st.Close()
+	var part octets
 	for i := range all {
 		s := &all[i]
 		if s.mask == 0 {
@@ -106,7 +107,7 @@ func (v *view) ask(ctx context.Context, all []sifted, keys []uint64) error {
 		}
 		found := uint64(0)
 		for _, key := range keys {
-			mask, err := askPart(ctx, st, key, s.first*maxParts+int64(place(key, s.parts)))
+			mask, err := askPart(ctx, st, &part, key, s.first*maxParts+int64(place(key, s.parts)))
 			if err != nil {
 				return err
 			}
@@ -118,7 +119,7 @@ func (v *view) ask(ctx context.Context, all []sifted, keys []uint64) error {
 }
 
 // askPart asks one part. One that is not there says nothing.
-func askPart(ctx context.Context, st *sql.Stmt, key uint64, id int64) (uint64, error) {
+func askPart(ctx context.Context, st *sql.Stmt, part *octets, key uint64, id int64) (uint64, error) {
 	rows, err := st.QueryContext(ctx, id)
 	if err != nil {
 		return 0, err
@@ -126,11 +127,10 @@ func askPart(ctx context.Context, st *sql.Stmt, key uint64, id int64) (uint64, e
 	defer rows.Close()
 	mask := ^uint64(0)
 	if rows.Next() {
-		var part sql.RawBytes
-		if err := rows.Scan(&part); err != nil {
+		if err := rows.Scan(part); err != nil {
 			return 0, err
 		}
-		mask = spansWith(key, part)
+		mask = spansWith(key, *part)
 	}
 	return mask, rows.Err()
 }
@@ -173,7 +173,7 @@ func someBlocks(ctx context.Context, st *sql.Stmt, see func(*blockRow) bool, arg
 	}
 	defer rows.Close()
 	var b blockRow
-	var body sql.RawBytes
+	var body octets
 	for rows.Next() {
 		if err := rows.Scan(&b.seq, &b.top, &body); err != nil {
 			return false, err
