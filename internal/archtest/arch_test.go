@@ -62,6 +62,7 @@ var arrows = map[string][]string{
 	"internal/unpack/received":      {"internal/unpack", "internal/dmarcreport", "tls/tlsrpt"},
 	"internal/lab":                  {"gateway", "internal/..."},
 	"internal/lab/...":              {"gateway", "internal/..."},
+	"internal/lab/imageboot":        {"gateway", "internal/...", "appliance/backup", "appliance/reset"}, // what an owner has at hand: a key, and the words
 	"internal/handover":             {"internal/smtpwire"},
 	"internal/doctor":               {"internal/smtpwire"},
 	"tls/certs":                     {"internal/durable"},

@@ -29,11 +29,12 @@ type life struct {
 	disk   string
 	sink   *sink
 	o      *owner
-	v      *vm // nil while it is off
+	v      *vm    // nil while it is off
+	key    string // that opens its backups; "" before it makes any
 }
 
 // live has an appliance live through all that it is made for: the first run, mail, an update. Short ends there; else also settings on
-// trial, versions that fail, and power cuts.
+// trial, versions that fail, power cuts, a rollback, and all of it erased and restored.
 func live(builds string, short bool) (err error) {
 	dir, err := os.MkdirTemp("", "gatepost-image.")
 	if err != nil {
@@ -52,7 +53,7 @@ func live(builds string, short bool) (err error) {
 	defer cancel()
 	steps := []func(context.Context) error{l.begins, l.updates}
 	if !short {
-		steps = append(steps, l.tries, l.fails, l.cutInMail, l.cutInUpdates)
+		steps = append(steps, l.tries, l.fails, l.cutInMail, l.cutInUpdates, l.returns, l.anew)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -8,13 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	"gatepost/appliance/backup"
 	"gatepost/internal/api"
 )
 
 // settingsPath is where the API has gatepost.toml.
 const settingsPath = "/appliance/settings"
 
-// tries changes the settings of the appliance: those that are confirmed stay, and those with which the daemon cannot start are gone again
+// tries changes the settings of the appliance: those that are confirmed stay, and have backups made from then on; and those with which the daemon cannot start are gone again
 // without a hand.
 func (l *life) tries(ctx context.Context) error {
 	if err := l.on("settings on trial", true); err != nil {
@@ -24,7 +25,12 @@ func (l *life) tries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	good := "# sent by its owner\n" + string(text)
+	private, public, err := backup.NewKey()
+	if err != nil {
+		return err
+	}
+	l.key = private
+	good := fmt.Sprintf("%s\n[backup]\nevery = \"24h\"\nrecipients = [%q]\n", text, public)
 	if err := l.o.meets(); err != nil {
 		return err
 	}

@@ -116,6 +116,11 @@ func (o *owner) updated(ctx context.Context, file, version string) error {
 		return err
 	}
 	o.v.took("version " + version + " found good")
+	return o.remembers(ctx, before)
+}
+
+// remembers looks whether the log still has what it had.
+func (o *owner) remembers(ctx context.Context, before []string) error {
 	after, err := o.logged(ctx)
 	if err != nil {
 		return err

@@ -52,8 +52,8 @@ func (o *owner) meets() error {
 	})
 }
 
-// wizard goes from the code on the screen to a gateway that takes mail for the domain, by the pages alone, and makes a token for the API.
-func (o *owner) wizard(ctx context.Context) error {
+// enters becomes the first owner, by the code on the screen.
+func (o *owner) enters(ctx context.Context) error {
 	var code string
 	err := o.v.await(ctx, "the screen", func() (err error) {
 		code, o.fingerprint, err = screenOf(o.v.lately())
@@ -66,7 +66,12 @@ func (o *owner) wizard(ctx context.Context) error {
 	if err := o.await("the page of the first owner", func(ctx context.Context) error { _, err := o.page(ctx, "/setup"); return err }); err != nil {
 		return err
 	}
-	if err := o.leads(ctx, "/begin", "/setup", "/setup", "code", code, "name", ownerName, "password", ownerPassword, "again", ownerPassword); err != nil {
+	return o.leads(ctx, "/begin", "/setup", "/setup", "code", code, "name", ownerName, "password", ownerPassword, "again", ownerPassword)
+}
+
+// wizard goes from the code on the screen to a gateway that takes mail for the domain, by the pages alone, and makes a token for the API.
+func (o *owner) wizard(ctx context.Context) error {
+	if err := o.enters(ctx); err != nil {
 		return err
 	}
 	if err := o.leads(ctx, "/begin?step=host", "/begin?step=host", "/begin/host"); err != nil {
