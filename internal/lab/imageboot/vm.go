@@ -24,16 +24,17 @@ import (
 // broken ends it.
 type vm struct {
 	dir   string
-	cmd   *exec.Cmd
-	qmp   net.Conn
-	reply *json.Decoder
+	args  []string          // of qemu
 	ports map[int]*lab.Port // of the guest -> of this machine
 	began time.Time
 	name  string        // for what is printed
 	ended chan struct{} // closed when qemu has ended
 
 	mu    sync.Mutex
+	cmd   *exec.Cmd
+	off   bool         // it does not start again
 	text  bytes.Buffer // without colours
+	boot  int          // where in it the last boot begins
 	from  int          // where in it is looked from; see forget
 	fatal error
 }
@@ -92,31 +93,47 @@ func start(h hardware) (_ *vm, err error) {
 		// A process for each connection: what qemu connects by itself is one connection for all time.
 		network += fmt.Sprintf(",guestfwd=tcp:%s:25-cmd:%s relay %s", sinkHost, self, h.sink)
 	}
-	socket := filepath.Join(dir, "qmp.sock")
-	os.Remove(socket)
 	// KVM is not asked for: on some machines its device is there and guests hang on it (docs/appliance.md).
-	v.cmd = exec.Command("qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none",
-		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd", "-drive", "if=pflash,format=raw,unit=1,file="+vars,
-		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file="+h.disk, "-device", "virtio-blk-pci,drive=disk",
+	v.args = []string{"-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none", "-action", "reboot=shutdown",
+		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd", "-drive", "if=pflash,format=raw,unit=1,file=" + vars,
+		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + h.disk, "-device", "virtio-blk-pci,drive=disk",
 		"-netdev", network, "-device", "virtio-net-pci,netdev=net", "-device", "virtio-balloon-pci,id=balloon", "-device", "i6300esb",
-		"-serial", "stdio", "-qmp", "unix:"+socket+",server=on,wait=off")
+		"-serial", "stdio", "-qmp", "unix:" + v.socket() + ",server=on,wait=off"}
 	var kept io.WriteCloser = discard{}
 	if h.log != "" {
 		if kept, err = os.OpenFile(h.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
 			return nil, err
 		}
 	}
-	said, err := v.cmd.StdoutPipe()
+	said, complaints, err := v.launch()
 	if err != nil {
 		return nil, err
 	}
-	var complaints bytes.Buffer
-	v.cmd.Stderr = &complaints
-	if err := v.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("qemu: %w", err)
-	}
-	go v.read(said, kept, &complaints, h.frail)
+	go v.run(said, kept, complaints, h.frail)
 	return v, nil
+}
+
+func (v *vm) socket() string { return filepath.Join(v.dir, "qmp.sock") }
+
+// launch starts qemu, for one boot.
+func (v *vm) launch() (said io.Reader, complaints *bytes.Buffer, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.off {
+		return nil, nil, errors.New("its power was taken")
+	}
+	os.Remove(v.socket())
+	cmd := exec.Command("qemu-system-x86_64", v.args...)
+	if said, err = cmd.StdoutPipe(); err != nil {
+		return nil, nil, err
+	}
+	complaints = new(bytes.Buffer)
+	cmd.Stderr = complaints
+	if err := cmd.Start(); err != nil {
+		return nil, nil, fmt.Errorf("qemu: %w", err)
+	}
+	v.cmd, v.boot = cmd, v.text.Len()
+	return said, complaints, nil
 }
 
 // release gives the ports back.
@@ -126,9 +143,38 @@ func (v *vm) release() {
 	}
 }
 
-// read collects what the machine says until it ends.
-func (v *vm) read(said io.Reader, kept io.WriteCloser, complaints *bytes.Buffer, frail bool) {
+// run runs the machine until it is switched off. Where the guest restarts, another qemu goes on: what one has translated of the memory of
+// the boot before makes each write there slow, and one in ten restarts took longer than firmware waits (qemu 7.2).
+func (v *vm) run(said io.Reader, kept io.WriteCloser, complaints *bytes.Buffer, frail bool) {
 	defer kept.Close()
+	for {
+		v.read(said, kept, frail)
+		err := v.cmd.Wait() // nobody else sets it
+		if err == nil && !v.poweredDown() {
+			if said, complaints, err = v.launch(); err == nil {
+				continue
+			}
+			complaints = new(bytes.Buffer)
+		}
+		v.mu.Lock()
+		if v.fatal == nil {
+			v.fatal = fmt.Errorf("qemu has ended (%v) %s", err, complaints)
+		}
+		v.mu.Unlock()
+		close(v.ended)
+		return
+	}
+}
+
+// poweredDown reports whether the guest has switched itself off in this boot.
+func (v *vm) poweredDown() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return strings.Contains(v.text.String()[v.boot:], "reboot: Power down")
+}
+
+// read collects what the machine says until this boot ends.
+func (v *vm) read(said io.Reader, kept io.Writer, frail bool) {
 	lines := bufio.NewReader(said)
 	for {
 		line, err := lines.ReadString('\n')
@@ -143,16 +189,9 @@ func (v *vm) read(said io.Reader, kept io.WriteCloser, complaints *bytes.Buffer,
 		}
 		v.mu.Unlock()
 		if err != nil {
-			break
+			return
 		}
 	}
-	err := v.cmd.Wait()
-	v.mu.Lock()
-	if v.fatal == nil {
-		v.fatal = fmt.Errorf("qemu has ended (%v) %s", err, complaints.String())
-	}
-	v.mu.Unlock()
-	close(v.ended)
 }
 
 // discard keeps nothing.
@@ -227,25 +266,29 @@ func (v *vm) awaitLine(ctx context.Context, text string) error {
 
 // ask sends a command by qemu's own protocol (QMP) and reads its answer into result, which may be nil.
 func (v *vm) ask(command string, arguments, result any) error {
-	if v.qmp == nil {
-		c, err := net.Dial("unix", filepath.Join(v.dir, "qmp.sock"))
-		if err != nil {
-			return fmt.Errorf("qmp: %w", err)
-		}
-		v.qmp, v.reply = c, json.NewDecoder(c)
-		var greeting json.RawMessage
-		if err := v.reply.Decode(&greeting); err != nil {
-			return fmt.Errorf("qmp: %w", err)
-		}
-		if err := v.ask("qmp_capabilities", nil, nil); err != nil {
-			return err
-		}
+	c, err := net.Dial("unix", v.socket())
+	if err != nil {
+		return fmt.Errorf("qmp: %w", err)
 	}
+	defer c.Close()
+	reply := json.NewDecoder(c)
+	var greeting json.RawMessage
+	if err := reply.Decode(&greeting); err != nil {
+		return fmt.Errorf("qmp: %w", err)
+	}
+	if err := exchange(c, reply, "qmp_capabilities", nil, nil); err != nil {
+		return err
+	}
+	return exchange(c, reply, command, arguments, result)
+}
+
+// exchange is one command and its answer.
+func exchange(c net.Conn, reply *json.Decoder, command string, arguments, result any) error {
 	question := map[string]any{"execute": command}
 	if arguments != nil {
 		question["arguments"] = arguments
 	}
-	if err := json.NewEncoder(v.qmp).Encode(question); err != nil {
+	if err := json.NewEncoder(c).Encode(question); err != nil {
 		return fmt.Errorf("qmp %s: %w", command, err)
 	}
 	for {
@@ -255,7 +298,7 @@ func (v *vm) ask(command string, arguments, result any) error {
 				Desc string `json:"desc"`
 			} `json:"error"`
 		}
-		if err := v.reply.Decode(&answer); err != nil {
+		if err := reply.Decode(&answer); err != nil {
 			return fmt.Errorf("qmp %s: %w", command, err)
 		}
 		switch {
@@ -272,11 +315,11 @@ func (v *vm) ask(command string, arguments, result any) error {
 
 // kill takes the machine's power, and waits until it is gone.
 func (v *vm) kill() {
-	if v.qmp != nil {
-		v.qmp.Close()
-	}
-	err := v.cmd.Process.Kill()
-	if err == nil || errors.Is(err, os.ErrProcessDone) {
+	v.mu.Lock()
+	v.off = true
+	cmd := v.cmd
+	v.mu.Unlock()
+	if err := cmd.Process.Kill(); err == nil || errors.Is(err, os.ErrProcessDone) {
 		<-v.ended
 	}
 	v.release()
