@@ -72,17 +72,18 @@ func newSSHDoor(users *accounts.Accounts, s *control.Surface) *sshDoor {
 	return &sshDoor{users: users, guesses: accounts.NewGuesses(), surface: s, handler: s.Handler(""), groups: offered(s.Operations), log: s.Log}
 }
 
-// stays are commands that ask operations, and that are not offered by SSH: they take a file that is no text, or what they give
-// would outlive the key by which somebody came in.
+// stays are commands that ask operations, and that are not offered by SSH: they read a file of this machine or ask at its terminal, or
+// what they give would outlive the key by which somebody came in.
 func stays() []string {
-	return []string{"appliance update", "appliance reset", "recipients import", "ssh key add", "token add"}
+	return []string{"appliance reset", "recipients import", "ssh key add", "token add"}
 }
 
-// offered are the commands that ask an operation of the list, and no file.
+// offered are the commands that ask an operation of the list, and no file. What is uploaded has the time of a connection, of which a
+// question in the process has none.
 func offered(operations []control.Operation) (out []cli.Group) {
 	asks := map[string]bool{"version": true}
 	for i := range operations {
-		asks[operations[i].Name] = !operations[i].Streams()
+		asks[operations[i].Name] = !operations[i].Streams() && !operations[i].Upload
 	}
 	for _, name := range stays() {
 		delete(asks, name)

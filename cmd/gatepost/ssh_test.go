@@ -98,7 +98,8 @@ func TestSSHOffers(t *testing.T) {
 	}
 	for name, want := range map[string]bool{"queue list": true, "quarantine release": true, "policy apply": true, "status": true, "trace": true, "log search": true, "user list": true, "ssh key list": true, "version": true,
 		"serve": false, "check": false, "doctor": false, "import postfix": false, "backup create": false, "backup restore": false, "unpack": false, "mime": false, "dkim key make": false, "config default": false,
-		"appliance serve-network": false, "appliance do-reset": false, "appliance update": false, "appliance reset": false, "log follow": false, "ssh key add": false, "token add": false} {
+		"appliance serve-network": false, "appliance do-reset": false, "appliance settings try": true, "appliance file list": true,
+		"appliance file put": false, "appliance update": false, "appliance reset": false, "log follow": false, "ssh key add": false, "token add": false} {
 		if words[name] != want {
 			t.Errorf("%s: %v", name, !want)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -55,7 +54,7 @@ func tell(w, beside io.Writer, s *api.ApplianceSettings) {
 		return
 	}
 	for line := range strings.Lines(s.Text) {
-		fmt.Fprintln(w, cli.Shown(strings.TrimRight(line, "\r\n"), 4000))
+		fmt.Fprintln(w, cli.Shown(strings.TrimRight(line, "\r\n"), leaf.MaxText))
 	}
 	for _, text := range s.Warnings {
 		fmt.Fprintln(beside, cli.Shown(text, 400))
@@ -82,15 +81,11 @@ func try(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	from := os.Stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return cli.Complain(e, "appliance settings try", err)
-		}
-		defer file.Close()
-		from = file
+	from, err := e.Open(name)
+	if err != nil {
+		return cli.Complain(e, "appliance settings try", err)
 	}
+	defer from.Close()
 	text, err := io.ReadAll(io.LimitReader(from, leaf.MaxText+1))
 	if err != nil {
 		return cli.Complain(e, "appliance settings try", err)
@@ -165,14 +160,17 @@ func sinceBoot() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-func put(ctx context.Context, e cli.Env, args []string) int { return putFrom(ctx, e, args, os.Stdin) }
-
-func putFrom(ctx context.Context, e cli.Env, args []string, from io.Reader) int {
+func put(ctx context.Context, e cli.Env, args []string) int {
 	f := cli.NewFlags(e, "appliance file put")
 	name, ok := f.One(e, args, "give the file a name, as ldap-password; what is in it is the standard input")
 	if !ok {
 		return cli.Usage
 	}
+	from, err := e.Open("-")
+	if err != nil {
+		return cli.Complain(e, "appliance file put", err)
+	}
+	defer from.Close()
 	out, err := cli.Upload[api.ApplianceFiles](ctx, e, f, putQuestion(), &fileIn{Name: name}, from)
 	return cli.Reply(e, f, "appliance file put", out, err, func(a *api.ApplianceFiles) {
 		fmt.Fprintf(e.Out, "%s%s is kept\n", a.Folder, name)
