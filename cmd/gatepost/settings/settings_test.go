@@ -309,8 +309,9 @@ func TestEnded(t *testing.T) {
 func TestTell(t *testing.T) {
 	until := time.Now()
 	var out, beside strings.Builder
-	tell(&out, &beside, &api.ApplianceSettings{Text: "a = 1\r\nb = \"\x1b[2J\"\n", Trial: true, Until: &until, Waits: true, Over: &until})
-	if !strings.HasPrefix(out.String(), "a = 1\nb = ") || strings.Contains(out.String(), "\x1b") {
+	long := "c = \"" + strings.Repeat("x", 10000) + "\"\n"
+	tell(&out, &beside, &api.ApplianceSettings{Text: "a = 1\r\nb = \"\x1b[2J\"\n" + long, Trial: true, Until: &until, Waits: true, Over: &until})
+	if !strings.HasPrefix(out.String(), "a = 1\nb = ") || !strings.HasSuffix(out.String(), "\n"+long) || strings.Contains(out.String(), "\x1b") {
 		t.Errorf("%q", out.String())
 	}
 	for _, want := range []string{"on trial: the appliance restarts at ", "others are tried by the next start", "were tried and not confirmed"} {
