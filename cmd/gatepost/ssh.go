@@ -188,7 +188,7 @@ func (g *sshGuest) Run(ctx context.Context, c *sshd.Command) int {
 	if err != nil {
 		return cli.Complain(e, "ssh", storeAway(err))
 	}
-	e.Remote = control.NewLocal(g.door.handler, who)
+	e.Remote = control.NewLocal(g.door.handler, who, g.door.log)
 	words := c.Words
 	if len(words) > 0 && strings.HasPrefix(words[0], "-") && !asksForHelp(words[:1]) {
 		fmt.Fprintf(e.Err, "gatepost: %q stands before the command, where nothing stands here\n", words[0])

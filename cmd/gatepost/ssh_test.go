@@ -67,7 +67,7 @@ func TestSSHNamesNoFile(t *testing.T) {
 		}
 		for _, args := range append(rest, nil, []string{"--days", "1"}) {
 			var out bytes.Buffer
-			e := cli.Env{Out: &out, Err: &out, In: strings.NewReader("in"), Apart: true, Sections: sections, Remote: control.NewLocal(nobody, access.Actor{Name: "olga", Role: access.Owner, Via: access.BySSH})}
+			e := cli.Env{Out: &out, Err: &out, In: strings.NewReader("in"), Apart: true, Sections: sections, Remote: control.NewLocal(nobody, access.Actor{Name: "olga", Role: access.Owner, Via: access.BySSH}, slog.New(slog.DiscardHandler))}
 			dispatch(t.Context(), e, groups, append(strings.Fields(c.Words), args...))
 			n++
 			if text := out.String(); strings.Contains(text, secret) || strings.Contains(text, "no such file") {

@@ -2,24 +2,28 @@ package control
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 
 	"gatepost/internal/access"
 )
 
 // NewLocal returns a client that asks a handler in the same process, as an actor: what a Surface without Who serves without a
-// prefix. Each answer goes through a pipe, so that what nobody reads is not kept.
-func NewLocal(h http.Handler, who access.Actor) *Client {
-	return &Client{root: "http://gatepost", where: "this gateway", http: &http.Client{Timeout: verbTime + readTime, Transport: &local{h, who}}}
+// prefix. Each answer goes through a pipe, so that what nobody reads is not kept. An operation that takes an upload cannot be asked: its
+// time is that of a connection. The log is told what broke.
+func NewLocal(h http.Handler, who access.Actor, log *slog.Logger) *Client {
+	return &Client{root: "http://gatepost", where: "this gateway", http: &http.Client{Timeout: verbTime + readTime, Transport: &local{h, who, log}}}
 }
 
 // local carries requests to a handler.
 type local struct {
 	handler http.Handler
 	who     access.Actor
+	log     *slog.Logger
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -37,7 +41,8 @@ func (l *local) RoundTrip(r *http.Request) (*http.Response, error) {
 		defer func() {
 			err := io.EOF
 			if p := recover(); p != nil { // as http.Server has it: one question ends, and nothing else
-				err = fmt.Errorf("control: %v", p)
+				l.log.Error("control: a question broke", "method", r.Method, "path", clip(r.URL.Path, 100), "panic", p, "stack", string(debug.Stack()))
+				err = errors.New("it broke; the log tells why")
 			}
 			a.WriteHeader(http.StatusOK)
 			_ = to.CloseWithError(err)

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -32,7 +34,8 @@ func TestLocal(t *testing.T) {
 		return false, ctx.Err()
 	})
 	s := &Surface{Operations: []Operation{who, large, secret, broken, slow}}
-	c := NewLocal(s.Handler(""), access.Actor{Name: "anna", Role: access.HelpDesk, Via: access.BySSH})
+	var log bytes.Buffer
+	c := NewLocal(s.Handler(""), access.Actor{Name: "anna", Role: access.HelpDesk, Via: access.BySSH}, slog.New(slog.NewTextHandler(&log, nil)))
 	var a access.Actor
 	if err := c.Ask(t.Context(), &who, &in{}, &a); err != nil || a.Name != "anna" || a.Via != access.BySSH {
 		t.Errorf("%+v, %v", a, err)
@@ -45,8 +48,11 @@ func TestLocal(t *testing.T) {
 	if f, ok := errors.AsType[*Fault](c.Ask(t.Context(), &secret, &in{}, &yes)); !ok || f.Status != http.StatusForbidden {
 		t.Error("a right that he has not")
 	}
-	if err := c.Ask(t.Context(), &broken, &in{}, &yes); err == nil {
-		t.Error("what broke was answered")
+	if err := c.Ask(t.Context(), &broken, &in{}, &yes); err == nil || strings.Contains(err.Error(), "as asked") {
+		t.Errorf("what broke was answered, or told to whoever asked: %v", err)
+	}
+	if said := log.String(); !strings.Contains(said, "path=/broken") || !strings.Contains(said, "as asked") || !strings.Contains(said, "local_test.go") {
+		t.Errorf("the log says %s", said)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
