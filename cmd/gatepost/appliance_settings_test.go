@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	leaf "gatepost/appliance/settings"
@@ -25,6 +26,9 @@ func TestCheckText(t *testing.T) {
 	if err := errors.Join(os.Mkdir(m.Folder, 0o700), m.PutFile("there", []byte("x"))); err != nil {
 		t.Fatal(err)
 	}
+	if err := syscall.Mkfifo(m.Path("pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	own, err := os.ReadFile(config.BootstrapIn(path))
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +38,7 @@ func TestCheckText(t *testing.T) {
 	for what, tt := range map[string]struct{ text, want string }{
 		"as it is":                 {string(own), ""},
 		"a file that is there":     {named("there"), ""},
+		"one that says nothing":    {named("pipe"), ""}, // and that nobody waits for
 		"one that is not":          {named("gone"), "credentials_file"},
 		"how it gets there":        {named("gone"), "gatepost appliance file put gone"},
 		"a key that is none":       {string(own) + "\n[web]\nconsol = 1\n", "gatepost.toml:"},
