@@ -43,7 +43,7 @@ func (s *session) serve(ctx context.Context, reqs <-chan *ssh.Request) {
 	defer s.ch.Close()
 	started := false
 	for r := range reqs {
-		ok := false
+		ok, begin := false, func() {}
 		switch r.Type {
 		case "pty-req":
 			ok = !started && s.pty(r.Payload)
@@ -54,12 +54,13 @@ func (s *session) serve(ctx context.Context, reqs <-chan *ssh.Request) {
 			if ok = !started && (r.Type == "shell" || ssh.Unmarshal(r.Payload, &line) == nil); ok {
 				started = true
 				shell := r.Type == "shell"
-				run.Go(func() { s.end(s.work(ctx, shell, line.Text)) })
+				begin = func() { run.Go(func() { s.end(s.work(ctx, shell, line.Text)) }) }
 			}
 		}
 		if r.WantReply {
 			_ = r.Reply(ok, nil) // a client that is gone needs no answer
 		}
+		begin() // behind the answer, which a channel that ended has none of
 	}
 }
 

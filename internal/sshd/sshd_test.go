@@ -227,6 +227,27 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestAnsweredFirst shows that a client hears that its command runs before it hears that it ended: a library that waits for the one takes
+// the other for a broken connection.
+func TestAnsweredFirst(t *testing.T) {
+	w := newWorld(t, Times{})
+	client, err := w.raw(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for i := range 2000 {
+		one, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := one.Run("code 0"); err != nil {
+			t.Fatalf("command %d: %v", i, err)
+		}
+		one.Close()
+	}
+}
+
 // TestRefused shows what no client gets: another key, another name, a password, nothing at all, forwarding, files, variables.
 func TestRefused(t *testing.T) {
 	w := newWorld(t, Times{})
