@@ -175,7 +175,7 @@ func put(ctx context.Context, e cli.Env, args []string) int {
 	return cli.Reply(e, f, "appliance file put", out, err, func(a *api.ApplianceFiles) {
 		fmt.Fprintf(e.Out, "%s%s is kept\n", a.Folder, name)
 		if a.Note != "" {
-			fmt.Fprintln(e.Out, a.Note)
+			fmt.Fprintln(e.Out, cli.Shown(a.Note, 2000))
 		}
 	})
 }

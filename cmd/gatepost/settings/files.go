@@ -23,6 +23,9 @@ const putTime = time.Minute
 // nextStart is said of a file that is in use.
 const nextStart = "the settings in force name it: what was put takes effect when the appliance restarts"
 
+// notWith is said of one with which they cannot be used.
+const notWith = "the settings in force name it, and cannot be used with it: put another in its place before the appliance restarts: "
+
 func listQuestion() control.Operation {
 	return control.Look("appliance file list", "/appliance/files", "List the files of the appliance that gatepost.toml can name, without what is in them", access.ApplianceChange)
 }
@@ -110,11 +113,25 @@ func (d *Desk) put(ctx context.Context, in *fileIn, body io.Reader) (*api.Applia
 		if f.Name == in.Name {
 			control.Changed(ctx, control.Change{Object: "file " + f.Name, After: map[string]int64{"octets": f.Octets}}) // a sum of a short secret would tell it
 			if f.Used {
-				out.Note = nextStart
+				out.Note = d.taken(ctx)
 			}
 		}
 	}
 	return out, nil
+}
+
+// taken is what is said of a file that was put in place of one in use. No trial leads back from it, so that whoever put it has to hear now
+// where nothing starts with it.
+func (d *Desk) taken(ctx context.Context) string {
+	s, err := d.Machine.State(time.Now())
+	if err != nil {
+		return nextStart
+	}
+	problems := d.Check(ctx, []byte(s.Text))
+	if !problems.Refused() {
+		return nextStart
+	}
+	return notWith + strings.Join(lines(problems, false), "; ")
 }
 
 func (d *Desk) remove(ctx context.Context, in *fileIn) (*api.ApplianceFiles, error) {

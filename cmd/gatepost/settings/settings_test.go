@@ -199,6 +199,17 @@ func TestFiles(t *testing.T) {
 	if a, status, said = put("ldap-password", "other"); status != 200 || a.Note != nextStart || !a.Files[0].Used {
 		t.Errorf("%+v, %d %s", a, status, said)
 	}
+	check := b.Check
+	b.Check = func(_ context.Context, text []byte) config.Problems {
+		if string(text) != old {
+			t.Errorf("checked is %s", text)
+		}
+		return config.Problems{{File: "gatepost.toml", Key: "login.ldap.password_file", Message: "is empty"}}
+	}
+	if a, status, said = put("ldap-password", ""); status != 200 || !strings.HasPrefix(a.Note, notWith) || !strings.Contains(a.Note, "login.ldap.password_file: is empty") {
+		t.Errorf("nobody hears that nothing starts with it: %+v, %d %s", a, status, said)
+	}
+	b.Check = check
 	if status, said := remove("ldap-password"); status != 409 || !strings.Contains(said, "ldap-password: it stays") {
 		t.Errorf("%d %s", status, said)
 	}
