@@ -211,6 +211,9 @@ type reader struct {
 }
 
 func (r *reader) Read(b []byte) (int, error) {
+	if len(b) == 0 { // term.Terminal has no room left for a key that has no end, and would ask again for ever, whoever is gone
+		return 0, io.ErrShortBuffer
+	}
 	n, err := r.Reader.Read(b)
 	if n > 0 {
 		r.v.active()

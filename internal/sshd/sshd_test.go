@@ -343,6 +343,7 @@ func TestOver(t *testing.T) {
 		"idle":               {Times{Idle: short, Check: short / 10}, "wait", func(*world) {}, "wait ends, left"},
 		"not read":           {Times{Write: short}, "flood", func(*world) {}, "flood ends, left"},
 		"may stay no longer": {Times{Check: short / 10}, "wait", func(w *world) { w.house.out.Store(true) }, "wait ends, left"},
+		"no end of a key":    {Times{Idle: short, Check: short / 10}, "", func(w *world) {}, "left"},
 		"the daemon ends":    {Times{}, "wait", func(w *world) { w.end() }, "wait ends, left"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -357,7 +358,21 @@ func TestOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			go ssh.DiscardRequests(reqs)
-			if ok, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Line string }{c.line})); !ok || err != nil {
+			if c.line == "" { // at a terminal, with an escape sequence that is longer than any, and goes on
+				if ok, err := ch.SendRequest("pty-req", true, ssh.Marshal(struct {
+					Term       string
+					W, H, X, Y uint32
+					Modes      string
+				}{"xterm", 80, 24, 0, 0, ""})); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+				if ok, err := ch.SendRequest("shell", true, nil); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+				if _, err := ch.Write([]byte("\x1b[" + strings.Repeat("1", 1000))); err != nil {
+					t.Fatal(err)
+				}
+			} else if ok, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Line string }{c.line})); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
 			c.do(w)
