@@ -40,6 +40,8 @@ func TestSSHNamesNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
+	ours := os.Stdin // of the daemon, which is nobody's who comes by SSH
+	t.Cleanup(func() { os.Stdin = ours })
 	var mu sync.Mutex
 	var asked bytes.Buffer
 	nobody := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,9 +68,15 @@ func TestSSHNamesNoFile(t *testing.T) {
 			}
 		}
 		for _, args := range append(rest, nil, []string{"--days", "1"}) {
+			stdin, err := os.Open(there)
+			if err != nil {
+				t.Fatal(err)
+			}
+			os.Stdin = stdin
 			var out bytes.Buffer
 			e := cli.Env{Out: &out, Err: &out, In: strings.NewReader("in"), Apart: true, Sections: sections, Remote: control.NewLocal(nobody, access.Actor{Name: "olga", Role: access.Owner, Via: access.BySSH}, slog.New(slog.DiscardHandler))}
 			dispatch(t.Context(), e, groups, append(strings.Fields(c.Words), args...))
+			stdin.Close()
 			n++
 			if text := out.String(); strings.Contains(text, secret) || strings.Contains(text, "no such file") {
 				t.Errorf("%s %q: %s", c.Words, args, text)
