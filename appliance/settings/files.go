@@ -45,10 +45,10 @@ func (m *Machine) Path(name string) string { return filepath.Join(m.Folder, file
 
 // CheckName says what is wrong with a name.
 func CheckName(name string) error {
-	bad := strings.TrimFunc(name, func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-'
-	})
-	if name == "" || len(name) > maxName || bad != "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '/' || r > '~' }) || name[0] == '.' {
+	bad := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
+	}
+	if name == "" || len(name) > maxName || strings.ContainsFunc(name, bad) || name[0] == '.' {
 		return fmt.Errorf("the name %.80q cannot be: write 1 to %d of A-Z a-z 0-9 . _ - and begin with no dot", name, maxName)
 	}
 	// Backups and snapshots leave out what has the name of a file that is half written, or copy it as a database.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ type SSHKey struct {
 	Fingerprint string // "SHA256:..."
 	Data        []byte // as RFC 4253 section 6.6 writes it
 	Created     time.Time
-	Used        time.Time // zero for never; to the minute
+	Used        time.Time // zero for never
 	UsedFrom    string
 }
 
@@ -97,7 +98,7 @@ func (a *Accounts) AddSSHKey(ctx context.Context, who access.Actor, user, name, 
 		return SSHKey{}, err
 	}
 	if len(all) >= mostSSHKeys {
-		return SSHKey{}, &Refusal{Kind: Conflict, Message: "the user has 10 keys", Hint: "remove one that is not used"}
+		return SSHKey{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("the user has %d keys", mostSSHKeys), Hint: "remove one that is not used"}
 	}
 	k.ID, k.User, k.Created = newID(), u.ID, clock()
 	if err := a.store.PutSSHKey(ctx, k); errors.Is(err, ErrNone) {
