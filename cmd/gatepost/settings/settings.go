@@ -209,7 +209,10 @@ func (d *Desk) try(ctx context.Context, in *api.ApplianceSettingsTry) (*api.Appl
 	}
 	d.Log.Warn("settings: others are tried at the restart that is asked for now", "by", access.Of(ctx).Name)
 	if _, err := d.Ask(ctx, update.DoRestart); err != nil {
-		return nil, refused(http.StatusConflict, errors.Join(err, d.Machine.Withdraw(), errors.New("nothing was changed")))
+		if back := d.Machine.Withdraw(); back != nil {
+			return nil, refused(http.StatusConflict, errors.Join(err, back, errors.New("the next start tries them")))
+		}
+		return nil, refused(http.StatusConflict, errors.Join(err, errors.New("nothing was changed")))
 	}
 	out, err := d.state()
 	if err == nil {
