@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +77,7 @@ func (d *Desk) named() func(name string) bool {
 	}
 	return func(name string) bool {
 		path := d.Machine.Path(name)
-		return slices.Contains(inForce, path) || strings.Contains(before, path+"\"") || strings.Contains(before, path+"'")
+		return slices.ContainsFunc(inForce, func(x string) bool { return filepath.Clean(x) == path }) || strings.Contains(before, path+"\"") || strings.Contains(before, path+"'")
 	}
 }
 
