@@ -41,6 +41,7 @@ func (s *session) serve(ctx context.Context, reqs <-chan *ssh.Request) {
 	defer run.Wait()
 	defer cancel()
 	defer s.ch.Close()
+	defer s.broke(io.Discard, new(int)) // of a terminal that gets another size
 	started := false
 	for r := range reqs {
 		ok, begin := false, func() {}
@@ -109,12 +110,13 @@ func (s *session) end(code int) {
 }
 
 // work runs one command, or those that are typed, and returns the exit code of the last.
-func (s *session) work(ctx context.Context, shell bool, line string) int {
+func (s *session) work(ctx context.Context, shell bool, line string) (code int) {
 	s.mu.Lock()
 	terminal := s.terminal
 	s.mu.Unlock()
 	in := &reader{s.ch, s.v}
 	out, complaints := io.Writer(&writer{s.ch, s.v}), io.Writer(&writer{s.ch.Stderr(), s.v})
+	defer s.broke(complaints, &code) // of what edits lines, for example
 	switch {
 	case shell && terminal:
 		return s.typed(ctx, in, out)
@@ -139,14 +141,17 @@ func (s *session) run(ctx context.Context, line string, in io.Reader, out, compl
 	if len(words) > 0 && words[0] == "gatepost" { // as it is written elsewhere
 		words = words[1:]
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			s.v.s.Log.Error("ssh: a command broke", "panic", p, "stack", string(debug.Stack()))
-			fmt.Fprintln(complaints, "gatepost: it failed; the log tells why")
-			code = failed
-		}
-	}()
+	defer s.broke(complaints, &code)
 	return s.g.Run(ctx, &Command{Words: words, In: in, Out: out, Err: complaints})
+}
+
+// broke is deferred: what panics ends a command, or a session where it is no command, and never the daemon.
+func (s *session) broke(complaints io.Writer, code *int) {
+	if p := recover(); p != nil {
+		s.v.s.Log.Error("ssh: a command broke", "panic", p, "stack", string(debug.Stack()))
+		fmt.Fprintln(complaints, "gatepost: it failed; the log tells why")
+		*code = failed
+	}
 }
 
 // leaves reports whether a line ends a session.
