@@ -112,7 +112,7 @@ func (o *owner) erases(ctx context.Context) error {
 	if err := o.ask(ctx, http.MethodPost, "/appliance/reset", &api.ApplianceReset{Words: reset.Words}, nil); err != nil {
 		return err
 	}
-	if err := o.v.awaitLine(ctx, "gatepost-init: slot "); err != nil {
+	if err := o.v.awaitLine(ctx, "gatepost-init: version "); err != nil {
 		return err
 	}
 	o.v.took("restarted for the reset")
@@ -172,7 +172,7 @@ func (o *owner) restores(ctx context.Context, file []byte, key string) error {
 	if a.code != http.StatusOK || !strings.Contains(a.body, "restarts by itself") {
 		return errors.New("the restore did not begin: " + a.body)
 	}
-	if err := o.v.awaitLine(ctx, "gatepost-init: slot "); err != nil {
+	if err := o.v.awaitLine(ctx, "gatepost-init: version "); err != nil {
 		return err
 	}
 	o.v.took("restarted for the restore")

@@ -53,7 +53,7 @@ func (l *life) tries(ctx context.Context) error {
 		return err
 	}
 	l.v.forget()
-	if err := l.v.awaitLine(ctx, "gatepost-init: slot "); err != nil {
+	if err := l.v.awaitLine(ctx, "gatepost-init: version "); err != nil {
 		return fmt.Errorf("the machine does not restart by itself: %w", err)
 	}
 	l.v.took("restarted by itself")
@@ -70,7 +70,7 @@ func (o *owner) sends(ctx context.Context, text string) error {
 	if err := o.ask(ctx, http.MethodPost, settingsPath, &api.ApplianceSettingsTry{Text: text}, nil); err != nil {
 		return err
 	}
-	if err := o.v.awaitLine(ctx, "gatepost-init: slot "); err != nil {
+	if err := o.v.awaitLine(ctx, "gatepost-init: version "); err != nil {
 		return err
 	}
 	o.v.took("restarted with settings on trial")
