@@ -134,7 +134,9 @@ func (l *life) journal() string {
 	to := filepath.Join(l.builds, "journal")
 	err := errors.Join(os.RemoveAll(to), os.Mkdir(to, 0o700))
 	if err == nil {
-		err = exec.Command("debugfs", "-R", "rdump /log/journal "+to, fmt.Sprintf("%s?offset=%d", l.disk, int64(dataStart))).Run()
+		data := fmt.Sprintf("%s?offset=%d", l.disk, int64(dataStart))
+		_ = exec.Command("e2fsck", "-fy", data).Run() // as the next boot would; it tells of what it mends by its exit code
+		err = exec.Command("debugfs", "-R", "rdump /log/journal "+to, data).Run()
 	}
 	if err != nil {
 		return "its journal could not be read: " + err.Error()

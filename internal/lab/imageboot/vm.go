@@ -50,7 +50,7 @@ type hardware struct {
 	disk  string // raw; it is written to
 	ports []int  // of the guest, that shall be reachable
 	sink  string // host:port of this machine, which the guest reaches as sinkHost; "": nothing is reached
-	frail bool   // units may fail
+	frail bool   // units may fail, and what needs them
 	log   string // file that what is said is added to; "": none
 }
 
@@ -183,7 +183,7 @@ func (v *vm) read(said io.Reader, kept io.Writer, frail bool) {
 		v.text.WriteString(line)
 		_, _ = io.WriteString(kept, line) // for who looks at a failure; it decides nothing
 		for _, b := range broken() {
-			if v.fatal == nil && strings.Contains(line, b) && (!frail || b != "[FAILED]") {
+			if v.fatal == nil && strings.Contains(line, b) && (!frail || b != "[FAILED]" && b != "Dependency failed") {
 				v.fatal = fmt.Errorf("the machine says: %s", strings.TrimSpace(line))
 			}
 		}
