@@ -127,9 +127,19 @@ func (m *Machine) roomOnESP() (int64, error) {
 	return room, nil
 }
 
-// stale are the files of the ESP that an update removes: entries but that of the running version, and what was not finished.
+// stale are the files of the ESP that an update removes: entries but that of the running version, what was not finished, and what
+// fsck.fat salvaged of such.
 func (m *Machine) stale() (out []string, err error) {
-	names, err := m.os().List(m.linux())
+	names, err := m.os().List(m.ESP)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if upper := strings.ToUpper(name); strings.HasPrefix(upper, "FSCK") && strings.HasSuffix(upper, ".REC") {
+			out = append(out, filepath.Join(m.ESP, name))
+		}
+	}
+	names, err = m.os().List(m.linux())
 	for _, name := range names {
 		e, ok := ParseEntry(name)
 		if ok && e.Version != m.Running || strings.HasPrefix(name, "gatepost_") && strings.HasSuffix(name, durable.Half) {

@@ -252,7 +252,7 @@ func world() *cutDisk {
 	d := &cutDisk{names: map[string]*inode{}, room: 64 << 20}
 	for name, text := range map[string]string{
 		"esp/EFI/Linux/gatepost_1.0.efi": uki("1.0"), "esp/EFI/Linux/gatepost_1.1.efi": uki("1.1"), "esp/EFI/Linux/other.efi": "not ours",
-		"esp/EFI/Linux/gatepost_0.9+3.efi.new": "half a kern", "work/update-root": "half a ro",
+		"esp/EFI/Linux/gatepost_0.9+3.efi.new": "half a kern", "esp/FSCK0000.REC": "a piece of it", "work/update-root": "half a ro",
 		"dev/a": image("1.0") + strings.Repeat("\x00", 3000), "dev/b": image("1.1") + strings.Repeat("\x00", 3000),
 	} {
 		d.names[name] = &inode{now: []byte(text), flushed: []byte(text)}
@@ -297,6 +297,9 @@ func TestPowerCuts(t *testing.T) {
 					}
 					if again := boot(t, left); again.Running != "1.2" || again.Slot != "a" {
 						t.Errorf("%s runs from %s", again.Running, again.Slot)
+					}
+					if left.names["esp/FSCK0000.REC"] != nil {
+						t.Error("what fsck.fat salvaged fills the partition")
 					}
 				})
 			}
