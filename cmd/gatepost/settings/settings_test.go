@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,7 @@ type bench struct {
 	surface  *control.Surface
 	status   update.Status
 	fails    error // of a restart
-	restarts int
+	restarts atomic.Int32
 	named    []string
 	audited  bytes.Buffer
 }
@@ -47,7 +48,7 @@ func newBench(t *testing.T) *bench {
 	b.Desk = &Desk{Machine: m, Log: slog.New(slog.DiscardHandler), Named: func() []string { return b.named },
 		Ask: func(_ context.Context, do string) (*update.Answer, error) {
 			if do == update.DoRestart {
-				b.restarts++
+				b.restarts.Add(1)
 				return &update.Answer{}, b.fails
 			}
 			return &update.Answer{Status: &b.status}, nil
@@ -122,11 +123,11 @@ func TestOperations(t *testing.T) {
 		t.Errorf("%d %s", status, said)
 	}
 	b.audited.Reset()
-	b.restarts = 0
+	b.restarts.Store(0)
 	const other = "hostname = \"secretive.example.org\"\n[web]\nconsole = \"[::]:8443\"\n"
 	s, status, said := b.try(t, strings.ReplaceAll(other, "\n", "\r\n"))
-	if status != 200 || !s.Waits || s.Text != old || b.restarts != 1 || len(s.Warnings) != 1 {
-		t.Fatalf("%+v, %d %s, %d restarts", s, status, said, b.restarts)
+	if status != 200 || !s.Waits || s.Text != old || b.restarts.Load() != 1 || len(s.Warnings) != 1 {
+		t.Fatalf("%+v, %d %s, %d restarts", s, status, said, b.restarts.Load())
 	}
 	b.boot(t)
 	if s, _, _ = ask[api.ApplianceSettings](t, b, "appliance settings", &struct{}{}, ""); !s.Trial || s.Text != other {
@@ -268,7 +269,7 @@ func TestTrialEnds(t *testing.T) {
 			}
 			time.Sleep(trialTime - time.Second)
 			synctest.Wait()
-			if b.restarts > 0 {
+			if b.restarts.Load() > 0 {
 				t.Error("it does not wait")
 			}
 			if confirmed {
@@ -278,8 +279,8 @@ func TestTrialEnds(t *testing.T) {
 			}
 			time.Sleep(2*time.Second + againTime)
 			synctest.Wait()
-			if want := map[bool]int{false: 2, true: 0}[confirmed]; b.restarts != want {
-				t.Errorf("confirmed %v: %d restarts, want %d", confirmed, b.restarts, want)
+			if want := map[bool]int32{false: 2, true: 0}[confirmed]; b.restarts.Load() != want {
+				t.Errorf("confirmed %v: %d restarts, want %d", confirmed, b.restarts.Load(), want)
 			}
 			stop()
 			synctest.Wait()
