@@ -204,7 +204,7 @@ func arrives(ctx context.Context, t testing.TB, box lab.Maildir, sent []byte) []
 func arrivesIn(ctx context.Context, t testing.TB, box func(id string) [][]byte, sent []byte) []string {
 	t.Helper()
 	// What does not come in that time was refused, or lost.
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	id := messageID(t, sent)
 	var found [][]byte

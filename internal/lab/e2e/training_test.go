@@ -27,8 +27,8 @@ func (s *school) offer(t *testing.T, n int) (ref string) {
 	c.want("250", "MAIL FROM:<alice@example.org>")
 	c.want("250", "RCPT TO:<bob@served.test>")
 	c.want("354", "DATA")
-	c.send(fmt.Sprintf("From: alice@example.org\r\nTo: bob@served.test\r\nSubject: offer %d\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <offer%d@example.org>\r\n\r\n"+
-		"cheap pills casino lottery winner prize claim urgent transfer million dollars, number %d\r\n.\r\n", n, n, n))
+	c.send(fmt.Sprintf("From: alice@example.org\r\nTo: bob@served.test\r\nSubject: offer %d\r\nDate: %s\r\nMessage-ID: <offer%d@example.org>\r\n\r\n"+
+		"cheap pills casino lottery winner prize claim urgent transfer million dollars, number %d\r\n.\r\n", n, time.Now().Format(time.RFC1123Z), n, n))
 	ref = spoolRef(t, c.reply())
 	c.want("221", "QUIT")
 	return ref
