@@ -101,12 +101,8 @@ func (l *life) greets(ctx context.Context, host string) error {
 
 // settings writes the settings of the appliance, with a host name, while it is off.
 func (l *life) settings(host string) error {
-	text, err := os.ReadFile(filepath.Join(l.builds, "gatepost.toml"))
-	if err != nil {
-		return err
-	}
 	file := filepath.Join(l.dir, "gatepost.toml")
-	if err := os.WriteFile(file, append([]byte("hostname = \""+host+"\"\n"), text...), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("hostname = \""+host+"\"\n"+l.text), 0o600); err != nil {
 		return err
 	}
 	const name = "/lib/gatepost/settings/gatepost.toml"

@@ -30,6 +30,7 @@ type life struct {
 	sink   *sink
 	o      *owner
 	v      *vm    // nil while it is off
+	text   string // of gatepost.toml, as its owner has confirmed it; "" before
 	key    string // that opens its backups; "" before it makes any
 }
 

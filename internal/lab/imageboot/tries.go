@@ -46,6 +46,7 @@ func (l *life) tries(ctx context.Context) error {
 	if err := l.o.ask(ctx, http.MethodPost, settingsPath+"/confirm", struct{}{}, nil); err != nil {
 		return err
 	}
+	l.text = good
 	l.v.took("settings tried and confirmed")
 
 	// The check cannot know that nothing can be written there.
