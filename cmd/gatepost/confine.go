@@ -25,6 +25,14 @@ func authorities() []string {
 // errOutside says that a reload names a file that the sandbox of the start does not hold.
 const errOutside = "%w; the sandbox was made at the start for the files that were named then: restart needed"
 
+// absolute is the path of the documents as the sandbox and our children know it: of "conf" alone nothing says that it is a folder of ours.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
+}
+
 // rights are what the daemon keeps of the file system: what both documents name, what the system's resolver and TLS read,
 // our own program, and the folders that we write.
 func (d *daemon) rights(c *config.Config) sandbox.Rights {

@@ -135,7 +135,7 @@ func serve(ctx context.Context, e cli.Env, args []string) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcMost)
 	}
-	d := &daemon{e: e, configPath: f.Config, bootstrap: c.Bootstrap, started: time.Now(), ids: new(gateway.IDs), log: newLogger(e, c.Bootstrap)}
+	d := &daemon{e: e, configPath: absolute(f.Config), bootstrap: c.Bootstrap, started: time.Now(), ids: new(gateway.IDs), log: newLogger(e, c.Bootstrap)}
 	ctx, d.leave = context.WithCancelCause(ctx)
 	if err := errors.Join(d.run(ctx, c), d.left(ctx)); err != nil {
 		fmt.Fprintf(e.Err, "gatepost: %v\n", err)
