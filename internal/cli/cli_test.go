@@ -152,3 +152,21 @@ func TestAskWithABrokenPolicy(t *testing.T) {
 		t.Errorf("%v, told %s", err, told.String())
 	}
 }
+
+// TestRead shows how much of a file is read, where - comes from, and that who is not at the machine names none of its files.
+func TestRead(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte("abcdef"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		apart bool
+		name  string
+		want  string
+	}{{false, name, "abcd"}, {false, "-", "sent"}, {true, "-", "sent"}, {true, name, ""}, {false, name + ".none", ""}} {
+		text, err := Env{In: strings.NewReader("sent here"), Apart: c.apart}.Read(c.name, 3)
+		if string(text) != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%v %s: %q %v", c.apart, c.name, text, err)
+		}
+	}
+}

@@ -114,12 +114,7 @@ func set(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	from, err := e.Open(name)
-	if err != nil {
-		return cli.Complain(e, "appliance network set", err)
-	}
-	defer from.Close()
-	text, err := io.ReadAll(io.LimitReader(from, network.MaxFile+1))
+	text, err := e.Read(name, network.MaxFile)
 	if err != nil {
 		return cli.Complain(e, "appliance network set", err)
 	}

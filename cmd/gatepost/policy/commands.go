@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -44,12 +43,7 @@ func version(e cli.Env, what string, args []string) (int64, bool) {
 
 // ReadDocument reads a file that is to be a policy, one octet more than it may have at most; - is the standard input.
 func ReadDocument(e cli.Env, name string) (string, error) {
-	f, err := e.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, config.MaxFile+1))
+	text, err := e.Read(name, config.MaxFile)
 	return string(text), err
 }
 

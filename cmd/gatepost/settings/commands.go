@@ -81,12 +81,7 @@ func try(ctx context.Context, e cli.Env, args []string) int {
 	if !ok {
 		return cli.Usage
 	}
-	from, err := e.Open(name)
-	if err != nil {
-		return cli.Complain(e, "appliance settings try", err)
-	}
-	defer from.Close()
-	text, err := io.ReadAll(io.LimitReader(from, leaf.MaxText+1))
+	text, err := e.Read(name, leaf.MaxText)
 	if err != nil {
 		return cli.Complain(e, "appliance settings try", err)
 	}

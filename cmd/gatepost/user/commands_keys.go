@@ -3,7 +3,6 @@ package user
 import (
 	"context"
 	"fmt"
-	"io"
 	"text/tabwriter"
 
 	"gatepost/internal/api"
@@ -29,12 +28,7 @@ func (t *Terminal) keyAdd(ctx context.Context, e cli.Env, args []string) int {
 	f.StringVar(&in.User, "user", "", "")
 	f.StringVar(&in.Name, "name", "", "")
 	return run(ctx, t, e, f, keyQuestion(), args, 1, 1, func(rest []string) (*keyIn, error) {
-		file, err := e.Open(rest[0])
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		text, err := io.ReadAll(io.LimitReader(file, longestKey+1))
+		text, err := e.Read(rest[0], longestKey)
 		in.Key = string(text)
 		return in, err
 	}, func(k *api.SSHKey) {
