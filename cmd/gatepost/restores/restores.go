@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -174,7 +175,7 @@ func (d *Desk) status(context.Context, *struct{}) (*api.Restore, error) {
 	if out.State == "" {
 		out.State = none
 	}
-	if !writable(d.Config) {
+	if !replaceable(d.Config) {
 		out.Keeps = d.Config
 	}
 	if m := d.manifest; m != nil {
@@ -192,8 +193,15 @@ func (d *Desk) room() int64 {
 	return max(left.Octets-reserve, 0)
 }
 
-// writable reports whether the daemon's user may replace what is in a folder.
-func writable(folder string) bool { return unix.Access(folder, unix.W_OK|unix.X_OK) == nil }
+// replaceable reports whether the daemon's user may replace what is in a folder for good. An appliance shows its settings below /run, in a
+// folder of that user, and the settings are in the state folder.
+func replaceable(folder string) bool {
+	whole, err := filepath.EvalSymlinks(folder)
+	return err == nil && !ofOneBoot(whole) && unix.Access(whole, unix.W_OK|unix.X_OK) == nil
+}
+
+// ofOneBoot reports whether a folder is gone at the next boot (FHS 3.0 section 3.15).
+func ofOneBoot(folder string) bool { return strings.HasPrefix(folder+"/", "/run/") }
 
 // upload keeps the file while it comes. One that breaks off leaves nothing.
 func (d *Desk) upload(ctx context.Context, in *api.RestoreSize, body io.Reader) (*api.Restore, error) {

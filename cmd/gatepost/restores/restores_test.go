@@ -297,3 +297,23 @@ func TestForgotten(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// TestReplaceable shows whose documents a restore replaces: not those of a folder that is gone at the next boot, where they would have to
+// be made before whoever shows it has.
+func TestReplaceable(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("/run", link); err != nil {
+		t.Fatal(err)
+	}
+	for folder, want := range map[string]bool{dir: true, link: false, "/run": false, filepath.Join(dir, "none"): false} {
+		if got := replaceable(folder); got != want {
+			t.Errorf("%s: %v", folder, got)
+		}
+	}
+	for folder, want := range map[string]bool{"/run/gatepost-config": true, "/run": true, "/runs": false, "/etc/run": false} {
+		if got := ofOneBoot(folder); got != want {
+			t.Errorf("%s: %v", folder, got)
+		}
+	}
+}

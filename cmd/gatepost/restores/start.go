@@ -70,7 +70,7 @@ func (d *Desk) start(ctx context.Context, _ *struct{}) (*api.Restore, error) {
 	}
 	// Whoever asked may go away: what was begun is brought to its end.
 	ctx = context.WithoutCancel(ctx)
-	to := &backup.Target{State: d.State, Config: d.Config, KeepConfig: !writable(d.Config), Known: d.Known}
+	to := &backup.Target{State: d.State, Config: d.Config, KeepConfig: !replaceable(d.Config), Known: d.Known}
 	done, err := to.Stage(ctx, func() (io.ReadCloser, error) { return d.open(ctx) }, d.key)
 	if err != nil {
 		d.end(verified)
