@@ -22,7 +22,7 @@ type linked struct {
 	password int         // the part whose page asks for a password; -1 for none
 	form     string      // where the first form of a page that is shown is sent
 	tree     *mime.Tree
-	failed   error // why nobody could look into the attachments
+	failed   error // why nobody could look into the attachments, or into a text
 }
 
 // linksIn finds the links of a message, once: of its texts and pages, and of what is in its attachments. It is never nil.
@@ -56,14 +56,23 @@ func findLinks(t *mime.Tree, o opened) *linked {
 	var list links.List
 	for i := range t.Parts {
 		p := &t.Parts[i]
-		if !p.Leaf || len(p.Text) == 0 {
+		if !p.Leaf {
 			continue
 		}
-		if !isPage(p) {
-			list.Octets(i, p.Text)
+		var page links.Page
+		err := t.Text(i, func(text []byte) {
+			switch {
+			case len(text) == 0:
+			case isPage(p):
+				page = list.HTML(i, string(text))
+			default:
+				list.Octets(i, text)
+			}
+		})
+		if err != nil { // what it holds is not known
+			out.failed = err
 			continue
 		}
-		page := list.HTML(i, string(p.Text))
 		if p.Disposition == "attachment" { // what it does is looked at where attachments are
 			continue
 		}

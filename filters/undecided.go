@@ -144,7 +144,15 @@ func moreThanText(t *mime.Tree) string {
 		case !p.Leaf && p.Type == "multipart/alternative":
 		case !p.Leaf, p.Doubt, p.Cut, p.Type != "text/plain" && p.Type != "text/html", p.Disposition == "attachment", len(p.Names) > 0:
 			return "it has an attachment"
-		case mayLink(p.Text):
+		}
+		if !p.Leaf {
+			continue
+		}
+		link := false
+		if t.Text(i, func(text []byte) { link = mayLink(text) }) != nil {
+			return "it cannot be read"
+		}
+		if link {
 			return "it has a link"
 		}
 	}

@@ -111,7 +111,7 @@ func (c *urlCheck) run(ctx context.Context, in *gateway.Input) gateway.Finding {
 	if l.more {
 		w.say("many", "", "", nil, "")
 	}
-	if l.failed != nil && w.f.Result == gateway.Pass { // what the attachments hold is not known
+	if l.failed != nil && w.f.Result == gateway.Pass { // what the rest holds is not known
 		f := notUnpacked(l.failed)
 		w.f.Result, w.f.Reason, w.f.Evidence = f.Result, f.Reason, append(w.f.Evidence, f.Evidence...)
 	}

@@ -2,6 +2,7 @@ package filters
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -216,6 +217,43 @@ func TestURLsUnpacked(t *testing.T) {
 		}
 		if f.Result == gateway.Fail && (!slices.Equal(f.Parts, []int{2}) || !strings.Contains(evidence(f, "link"), "part 2 (invoice.pdf)")) {
 			t.Errorf("parts %v, %v", f.Parts, f.Evidence)
+		}
+	}
+}
+
+// later is a body that can be read until it is gone.
+type later struct {
+	gateway.Body
+	gone *bool
+}
+
+func (l later) ReadAt(p []byte, at int64) (int, error) {
+	if *l.gone {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return l.Body.ReadAt(p, at)
+}
+
+// TestURLsOfLongText: a text that is too long to be kept is looked at as well, and where it cannot be read again its links
+// are unknown.
+func TestURLsOfLongText(t *testing.T) {
+	text := "From: a@b.example\r\nContent-Type: text/html\r\n\r\n" + strings.Repeat("<p>words\r\n", 30_000) +
+		`<a href="https://evil.test/">https://www.bank.test/</a>` + "\r\n"
+	for _, c := range []struct {
+		gone bool
+		want gateway.Result
+	}{{false, gateway.Fail}, {true, gateway.Unknown}} {
+		d := &Deps{}
+		pl := build(t, "", d)
+		e := dataOf(t, text)
+		gone := false
+		e.Body = later{e.Body, &gone}
+		if tree(&gateway.Input{Envelope: e}) == nil {
+			t.Fatal("no tree")
+		}
+		gone = c.gone
+		if f := impersonation(t, d, pl, "urls", "198.51.100.7", e); f.Result != c.want {
+			t.Errorf("gone %t: %s %s %v", c.gone, f.Result, f.Reason, f.Evidence)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func FuzzWalk(f *testing.F) {
 	f.Add([]byte("Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n\r\n--\r\n----\r\n"))
 	f.Add([]byte("Content-Type: text/plain; charset=utf-7\nContent-Transfer-Encoding: quoted-printable\n\n+ADw-=\n=yb"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l := Limits{Parts: 50, Depth: 6, Header: 4 << 10, Text: 8 << 10, Head: 64}
+		l := Limits{Parts: 50, Depth: 6, Header: 4 << 10, Text: 8 << 10, Kept: 8 << 10, Head: 64}
 		tree := mustWalk(t, b, l)
 		sound(t, b, tree)
 		if len(tree.Parts) > l.Parts {
@@ -30,17 +30,24 @@ func FuzzWalk(f *testing.F) {
 		text := 0
 		for i := range tree.Parts {
 			p := &tree.Parts[i]
-			text += len(p.Text)
-			if p.Depth > l.Depth+1 || len(p.Head) > l.Head || !utf8.Valid(p.Text) {
-				t.Errorf("part %d: depth %d, head %d, text %q", i, p.Depth, len(p.Head), p.Text)
+			shown := textOf(t, tree, i)
+			text += len(shown)
+			if p.Depth > l.Depth+1 || len(p.Head) > l.Head || !utf8.ValidString(shown) {
+				t.Errorf("part %d: depth %d, head %d, text %q", i, p.Depth, len(p.Head), shown)
 			}
 		}
 		if text > 3*8<<10 {
 			t.Errorf("%d octets of text", text)
 		}
+		l.Kept = 0 // the texts are read again
 		other, err := Walk(file{bytes.NewReader(b)}, l)
 		if err != nil || other.String() != tree.String() {
-			t.Errorf("from a file: %v\n%swant\n%s", err, other, tree)
+			t.Fatalf("from a file: %v\n%swant\n%s", err, other, tree)
+		}
+		for i := range tree.Parts {
+			if is, want := textOf(t, other, i), textOf(t, tree, i); is != want {
+				t.Errorf("part %d: read again, its text is %q, want %q", i, is, want)
+			}
 		}
 	})
 }

@@ -25,7 +25,9 @@ type leaf struct {
 	raw    int64
 	head   []byte
 	isText bool
-	text   []byte // as it is written, charset and all
+	text   []byte // as it is written, charset and all; nil where it is too long to be kept
+	looked int64  // octets of it that count
+	lent   bool   // text lies in the message
 	cut    bool
 	uu     *blocks
 	marks  []mark
@@ -93,10 +95,16 @@ func (l *leaf) take(b []byte) {
 	n := int(min(l.w.text, int64(len(b))))
 	l.cut = l.cut || n < len(b)
 	l.w.text -= int64(n)
-	if len(l.text) == 0 && borrow {
-		l.text = b[:n:n]
-	} else {
-		l.text = append(l.text, b[:n]...)
+	before := l.looked
+	l.looked += int64(n)
+	switch {
+	case before == 0 && borrow:
+		l.text, l.lent = b[:n:n], true
+	case n == 0 || l.text == nil && before > 0: // nothing more, or too long already
+	case l.looked > l.w.kept:
+		l.text, l.lent = nil, false
+	default:
+		l.text, l.lent = append(l.text, b[:n]...), false
 	}
 }
 
@@ -107,12 +115,15 @@ func (l *leaf) end() {
 		l.take(l.w.buf)
 	}
 	p := &l.w.t.Parts[l.part]
-	p.Octets, p.Head, p.Cut = l.octets, l.head, l.cut
+	p.Octets, p.Head, p.Cut, p.looked = l.octets, l.head, l.cut, l.looked
 	if l.sum != nil {
 		l.sum.Sum(p.SHA256[:0])
 	}
 	if l.isText {
-		p.Text = l.w.decoded(l.part, l.text)
+		if !l.lent {
+			l.w.kept -= int64(len(l.text))
+		}
+		p.text = l.w.decoded(l.part, l.text)
 	}
 	if l.dec.broken && !p.stops {
 		kind := Base64Broken
@@ -141,6 +152,9 @@ func (w *walk) decoded(part int, text []byte) []byte {
 	}
 	if odd {
 		w.defect(CharsetOdd, part, charset)
+	}
+	if text == nil { // it is read again, or there is none
+		return nil
 	}
 	return toUTF8(charset, text)
 }

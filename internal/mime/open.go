@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"runtime"
 	"sort"
 )
 
@@ -30,6 +31,33 @@ func (t *Tree) Content(part int, max int64) ([]byte, error) {
 		return nil, fmt.Errorf("part %q: %w", t.Parts[part].Path, err)
 	}
 	return b.Bytes(), nil
+}
+
+// longTexts are the long texts that are in memory at the same time, in the whole process: however many messages are looked
+// at, what their texts take has a bound. Looking at a text is work for a processor, so that more would not be faster.
+var longTexts = make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))
+
+// Text has use look at the text of a part: UTF-8, as far as Limits.Text allows; nothing of a part that is no text. A long one
+// is read again from the message, waits for others to be looked at, and is gone when use returns; an error says that it
+// could not be read, and use was not called. The text may lie in the message itself: use may not change it, nor ask for
+// another text, and copies what it keeps.
+func (t *Tree) Text(part int, use func(text []byte)) error {
+	p := &t.Parts[part]
+	if p.text != nil || p.looked == 0 {
+		use(p.text)
+		return nil
+	}
+	longTexts <- struct{}{}
+	defer func() { <-longTexts }()
+	b, err := t.Content(part, p.looked)
+	if err == nil && int64(len(b)) < p.looked {
+		err = fmt.Errorf("part %q: %w", p.Path, io.ErrUnexpectedEOF)
+	}
+	if err != nil {
+		return err
+	}
+	use(toUTF8(p.Params["charset"], b))
+	return nil
 }
 
 // Header returns the header section of a part, without the empty line, as far as max octets; nil where it cannot be read.

@@ -5,13 +5,14 @@ type Limits struct {
 	Parts  int   // parts in all
 	Depth  int   // of multipart and message/rfc822 in each other
 	Header int   // octets of the header section of one part
-	Text   int64 // octets of decoded text that are kept, of all text parts together
+	Text   int64 // octets of decoded text that are looked at, of all text parts together
+	Kept   int64 // octets of them that are kept in memory, besides what lies there in the message; a text that is longer is read again
 	Head   int   // octets of the decoded beginning of each leaf that are kept
 }
 
 // DefaultLimits are those of the gateway (PRODUCT: 1000 parts, depth 20, header section 256 KiB).
 func DefaultLimits() Limits {
-	return Limits{Parts: 1000, Depth: 20, Header: 256 << 10, Text: 2 << 20, Head: 4 << 10}
+	return Limits{Parts: 1000, Depth: 20, Header: 256 << 10, Text: 2 << 20, Kept: 128 << 10, Head: 4 << 10}
 }
 
 // Tree is what a message is made of. It reads the message it was made of again in Open, and is good as long as that is.
@@ -46,16 +47,17 @@ type Part struct {
 	Doubt       bool              // only some clients see it: a second reading, a uuencoded block, what stands before the first boundary
 
 	// Of a leaf, decoded. SHA256 is zero of a text that is shown: it has no name and is no attachment, and its sum would cost
-	// each message more than all else. Head and Text may lie in the message itself: nobody may change them, and what is kept of
-	// them longer than the message is copied.
+	// each message more than all else. Head may lie in the message itself: nobody may change it, and what is kept of it longer
+	// than the message is copied.
 	Octets int64
 	SHA256 [32]byte
 	Head   []byte // the beginning, as Limits.Head allows
-	Text   []byte // UTF-8, of text parts, as Limits.Text allows
-	Cut    bool   // Text is not all of it
+	Cut    bool   // Tree.Text is not all of it
 
-	block transferEncoding // of a file in a text, which Encoding names too
-	stops bool             // of base64: read up to its first padding
+	text   []byte           // UTF-8; nil of a text that is read again
+	looked int64            // octets of it, before they are UTF-8, that Limits.Text allows
+	block  transferEncoding // of a file in a text, which Encoding names too
+	stops  bool             // of base64: read up to its first padding
 }
 
 // Name is the name that most clients would give the part; "" for none.

@@ -10,7 +10,7 @@ import (
 // Walk reads a message once and tells what it is made of. It fails only where the message cannot be read.
 func Walk(src Source, l Limits) (*Tree, error) {
 	t := &Tree{src: src}
-	w := &walk{t: t, l: l, text: l.Text, again: 2*src.Size() + 1<<20}
+	w := &walk{t: t, l: l, text: l.Text, kept: l.Kept, again: 2*src.Size() + 1<<20}
 	r := w.run(-1, 0, src.Size())
 	if root, ok := r.part(Part{Parent: -1}); ok {
 		r.message(root, "text/plain")
@@ -26,7 +26,8 @@ func Walk(src Source, l Limits) (*Tree, error) {
 type walk struct {
 	t       *Tree
 	l       Limits
-	text    int64 // octets of text that may still be kept
+	text    int64 // octets of text that may still be looked at
+	kept    int64 // octets of them that may still be kept
 	again   int64 // octets that may still be read a second time
 	seconds int   // second readings begun
 	nested  int   // runs in each other

@@ -25,6 +25,15 @@ func mustWalk(t testing.TB, b []byte, l Limits) *Tree {
 	return tree
 }
 
+// textOf is the text of a part.
+func textOf(t testing.TB, tree *Tree, part int) (out string) {
+	t.Helper()
+	if err := tree.Text(part, func(text []byte) { out = string(text) }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // TestCorpus holds the tree of each message of testdata against what is written beside it, read from memory and from a file,
 // in which the whole is never in sight.
 func TestCorpus(t *testing.T) {
@@ -53,7 +62,9 @@ func TestCorpus(t *testing.T) {
 			if got := tree.String(); got != string(text) {
 				t.Errorf("is\n%swant\n%s", got, text)
 			}
-			other, err := Walk(file{bytes.NewReader(b)}, DefaultLimits())
+			l := DefaultLimits()
+			l.Kept = 0 // texts are read again
+			other, err := Walk(file{bytes.NewReader(b)}, l)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,6 +72,11 @@ func TestCorpus(t *testing.T) {
 				t.Errorf("from a file\n%swant\n%s", got, text)
 			}
 			sound(t, b, other)
+			for i := range tree.Parts {
+				if is, want := textOf(t, other, i), textOf(t, tree, i); is != want {
+					t.Errorf("part %d: read again, its text is %q, want %q", i, is, want)
+				}
+			}
 		})
 	}
 }
@@ -130,5 +146,30 @@ func TestUnreadable(t *testing.T) {
 		if tree, err := Walk(sick{after}, DefaultLimits()); err == nil {
 			t.Errorf("after %d octets: %v", after, tree)
 		}
+	}
+}
+
+// TestLongText: of a text that is longer than what is kept nothing stays in memory; it is read again when it is asked for, as
+// far as it counts, and a message that is gone by then is an error and no shorter text.
+func TestLongText(t *testing.T) {
+	line := strings.Repeat("z\xe4h", 20) + "\r\n"
+	message := "Content-Type: text/plain; charset=iso-8859-1\r\n\r\n" + strings.Repeat(line, 100)
+	l := DefaultLimits()
+	l.Kept, l.Text = 1000, 3000
+	source := &file{bytes.NewReader([]byte(message))}
+	tree, err := Walk(source, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := &tree.Parts[0]; p.text != nil || !p.Cut || p.looked != 3000 {
+		t.Errorf("%d octets are kept, %d count, cut %t", len(p.text), p.looked, p.Cut)
+	}
+	want := strings.ReplaceAll(strings.Repeat(line, 100)[:3000], "\xe4", "\u00e4")
+	if got := textOf(t, tree, 0); got != want {
+		t.Errorf("it is %q, want %q", got, want)
+	}
+	source.ReaderAt = bytes.NewReader([]byte(message[:2000]))
+	if err := tree.Text(0, func(text []byte) { t.Errorf("%d octets were looked at", len(text)) }); err == nil {
+		t.Error("half a text is no error")
 	}
 }

@@ -27,21 +27,32 @@ func printParts(w io.Writer, l *quarantine.Looked) {
 	}
 	for i := range tree.Parts {
 		p := &tree.Parts[i]
-		if !p.Leaf || len(p.Text) == 0 {
+		if !p.Leaf {
 			continue
 		}
-		fmt.Fprintf(w, "\nText of %s (%s):\n", orRoot(p.Path), cli.Shown(p.Type, 100))
-		n := 0
-		for line := range bytes.Lines(p.Text) {
-			if n++; n > maxViewText {
-				fmt.Fprintln(w, "  ...")
-				break
+		err := tree.Text(i, func(text []byte) {
+			if len(text) > 0 {
+				printText(w, p, text)
 			}
-			fmt.Fprintln(w, "  "+cli.Shown(string(bytes.TrimRight(line, "\r\n")), maxViewLine))
+		})
+		if err != nil {
+			fmt.Fprintf(w, "\n(%s)\n", cli.Shown(err.Error(), 200))
 		}
-		if p.Cut {
-			fmt.Fprintln(w, "  (and more)")
+	}
+}
+
+func printText(w io.Writer, p *mime.Part, text []byte) {
+	fmt.Fprintf(w, "\nText of %s (%s):\n", orRoot(p.Path), cli.Shown(p.Type, 100))
+	n := 0
+	for line := range bytes.Lines(text) {
+		if n++; n > maxViewText {
+			fmt.Fprintln(w, "  ...")
+			break
 		}
+		fmt.Fprintln(w, "  "+cli.Shown(string(bytes.TrimRight(line, "\r\n")), maxViewLine))
+	}
+	if p.Cut {
+		fmt.Fprintln(w, "  (and more)")
 	}
 }
 
