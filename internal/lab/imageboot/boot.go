@@ -69,20 +69,40 @@ func slotSum(disk string) ([32]byte, error) {
 	return [32]byte(h.Sum(nil)), nil
 }
 
-// bootWhole boots twice: the first boot, and one after a proper end.
+// told are settings of the network, as a hypervisor may tell them, and toldAddress and toldName what the screen has of them.
+const (
+	told = `hostname: mx.example.org
+ntp: [ntp.example.org]
+interfaces:
+  - addresses: [10.0.2.44/24]
+    routes: [{to: default, via: 10.0.2.2}]
+`
+	toldAddress = "10.0.2.44"
+	toldName    = "mx.example.org"
+)
+
+// bootWhole boots twice: the first boot, with DHCP; and one after a proper end, with what the hypervisor tells of the network.
 func bootWhole(dir, disk string) error {
 	silent := silentPorts()
 	ports := []int{25, 8443}
 	for p := range silent {
 		ports = append(ports, p)
 	}
+	about := filepath.Join(dir, "network.yaml")
+	if err := os.WriteFile(about, []byte(told), 0o600); err != nil {
+		return err
+	}
 	for round := 1; round <= 2; round++ {
-		v, err := start(hardware{dir: dir, disk: disk, ports: ports})
+		is, screen := hardware{dir: dir, disk: disk, ports: ports}, []string{"   gatepost"}
+		if round == 2 {
+			is.at, is.about, screen = toldAddress, about, []string{"   " + toldName, "https://" + toldAddress + ":8443/"}
+		}
+		v, err := start(is)
 		if err != nil {
 			return err
 		}
 		v.name = fmt.Sprintf("boot %d", round)
-		err = v.look(silent)
+		err = v.look(silent, screen)
 		v.kill()
 		log, _ := v.said() // qemu has ended, as it was told
 		if err != nil {
@@ -101,7 +121,7 @@ func bootWhole(dir, disk string) error {
 }
 
 // look is what is seen of one boot, until the machine has switched itself off.
-func (v *vm) look(silent map[int]string) error {
+func (v *vm) look(silent map[int]string, screen []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := v.awaitLine(ctx, "gatepost-init: slot a verified"); err != nil {
@@ -116,6 +136,11 @@ func (v *vm) look(silent map[int]string) error {
 		return err
 	}
 	v.took("page of the first run over HTTPS")
+	for _, text := range screen {
+		if err := v.awaitLine(ctx, text); err != nil {
+			return err
+		}
+	}
 	if err := v.silent(silent); err != nil {
 		return err
 	}

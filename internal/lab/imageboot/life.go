@@ -28,6 +28,7 @@ type life struct {
 	builds string // where the versions are
 	disk   string
 	sink   *sink
+	logs   *collector
 	o      *owner
 	v      *vm    // nil while it is off
 	text   string // of gatepost.toml, as its owner has confirmed it; "" before
@@ -50,6 +51,10 @@ func live(builds string, short bool) (err error) {
 		return err
 	}
 	defer l.sink.close()
+	if l.logs, err = newCollector(); err != nil {
+		return err
+	}
+	defer l.logs.close()
 	ctx, cancel := context.WithTimeout(context.Background(), all)
 	defer cancel()
 	steps := []func(context.Context) error{l.begins, l.updates}
@@ -78,7 +83,7 @@ func copyDisk(image, disk string) error {
 
 // on boots the appliance.
 func (l *life) on(name string, frail bool) (err error) {
-	l.v, err = start(hardware{dir: l.dir, disk: l.disk, ports: []int{25, 8443}, sink: l.sink.port.Addr(), frail: frail, log: l.log()})
+	l.v, err = start(hardware{dir: l.dir, disk: l.disk, ports: []int{25, 8443}, sink: l.sink.port.Addr(), logs: l.logs.l.Addr().String(), frail: frail, log: l.log()})
 	if err != nil {
 		return err
 	}

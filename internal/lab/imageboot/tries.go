@@ -15,8 +15,8 @@ import (
 // settingsPath is where the API has gatepost.toml.
 const settingsPath = "/appliance/settings"
 
-// tries changes the settings of the appliance: those that are confirmed stay, and have backups made from then on; and those with which the daemon cannot start are gone again
-// without a hand.
+// tries changes the settings of the appliance: those that are confirmed stay, and have backups made and the journal sent elsewhere from then on; and those with which the
+// daemon cannot start are gone again without a hand.
 func (l *life) tries(ctx context.Context) error {
 	if err := l.on("settings on trial", true); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (l *life) tries(ctx context.Context) error {
 		return err
 	}
 	l.key = private
-	good := fmt.Sprintf("%s\n[backup]\nevery = \"24h\"\nrecipients = [%q]\n", text, public)
+	good := fmt.Sprintf("%s\n[backup]\nevery = \"24h\"\nrecipients = [%q]\n\n[log]\nmachine = \"tcp:%s:601\"\n", text, public, sinkHost)
 	if err := l.o.meets(); err != nil {
 		return err
 	}
@@ -48,6 +48,17 @@ func (l *life) tries(ctx context.Context) error {
 	}
 	l.text = good
 	l.v.took("settings tried and confirmed")
+	// What the kernel, the first service of systemd and the daemon said, since the machine was on.
+	err = l.o.await("the journal at the syslog server", func(context.Context) error {
+		if lacks := l.logs.lacks(" kernel ", " systemd ", " gatepost "); lacks != "" {
+			return fmt.Errorf("nothing of%shas come", lacks)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	l.v.took("the journal came to a syslog server")
 
 	// The check cannot know that nothing can be written there.
 	if err := l.o.sends(ctx, good+"[control]\nsocket = \"/nowhere/control.sock\"\n"); err != nil {

@@ -49,12 +49,15 @@ type hardware struct {
 	dir   string // its own, for sockets and what the firmware keeps
 	disk  string // raw; it is written to
 	ports []int  // of the guest, that shall be reachable
-	sink  string // host:port of this machine, which the guest reaches as sinkHost; "": nothing is reached
+	at    string // the guest's address; "": the one that it has by DHCP
+	about string // file with settings of its network, as a credential of systemd; "": none
+	sink  string // host:port of this machine, which the guest reaches as sinkHost, port 25; "": nothing is reached
+	logs  string // the same, for the syslog server at port 601
 	frail bool   // units may fail, and what needs them
 	log   string // file that what is said is added to; "": none
 }
 
-// sinkHost is where the guest reaches the host's sink, at port 25. It is the one place outside that there is for it.
+// sinkHost is where the guest reaches the host's sink, at port 25, and its syslog server, at 601. It is the one place outside that there is for it.
 const sinkHost = "10.0.2.100"
 
 // start boots a machine.
@@ -83,15 +86,16 @@ func start(h hardware) (_ *vm, err error) {
 			return nil, err
 		}
 		v.ports[p] = here
-		network += fmt.Sprintf(",hostfwd=tcp:%s-:%d", here.Addr(), p)
+		network += fmt.Sprintf(",hostfwd=tcp:%s-%s:%d", here.Addr(), h.at, p)
 	}
-	if h.sink != "" {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	for port, to := range map[int]string{25: h.sink, 601: h.logs} {
+		if to != "" { // a process for each connection: what qemu connects by itself is one connection for all time
+			network += fmt.Sprintf(",guestfwd=tcp:%s:%d-cmd:%s relay %s", sinkHost, port, self, to)
 		}
-		// A process for each connection: what qemu connects by itself is one connection for all time.
-		network += fmt.Sprintf(",guestfwd=tcp:%s:25-cmd:%s relay %s", sinkHost, self, h.sink)
 	}
 	// KVM is not asked for: on some machines its device is there and guests hang on it (docs/appliance.md).
 	v.args = []string{"-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none", "-action", "reboot=shutdown",
@@ -99,6 +103,9 @@ func start(h hardware) (_ *vm, err error) {
 		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + h.disk, "-device", "virtio-blk-pci,drive=disk",
 		"-netdev", network, "-device", "virtio-net-pci,netdev=net", "-device", "virtio-balloon-pci,id=balloon", "-device", "i6300esb",
 		"-serial", "stdio", "-qmp", "unix:" + v.socket() + ",server=on,wait=off"}
+	if h.about != "" {
+		v.args = append(v.args, "-fw_cfg", "name=opt/io.systemd.credentials/gatepost.network,file="+h.about)
+	}
 	var kept io.WriteCloser = discard{}
 	if h.log != "" {
 		if kept, err = os.OpenFile(h.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
