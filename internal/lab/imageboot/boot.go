@@ -276,29 +276,38 @@ func (v *vm) probe(port int, greeting string) string {
 	return string(answer[:n])
 }
 
-// memory prints what the guest says of its memory, once it has said something.
+// settled is how long the memory in use must not have fallen before it is at rest: while services start they take more.
+const settled = 20 * time.Second
+
+// memory prints what the guest says of its memory, once it is at rest, and the most that was in use until then.
 func (v *vm) memory(ctx context.Context) error {
 	const balloon = "/machine/peripheral/balloon"
 	if err := v.ask("qom-set", map[string]any{"path": balloon, "property": "guest-stats-polling-interval", "value": 1}, nil); err != nil {
 		return err
 	}
-	var stats struct {
-		LastUpdate int64            `json:"last-update"`
-		Stats      map[string]int64 `json:"stats"`
-	}
+	var total, most, least int64
+	var since time.Time
 	err := v.await(ctx, "the memory's figures", func() error {
-		err := v.ask("qom-get", map[string]any{"path": balloon, "property": "guest-stats"}, &stats)
-		if err == nil && stats.Stats["stat-total-memory"] <= 0 {
-			err = errors.New("there are none")
+		var stats struct{ Stats map[string]int64 }
+		if err := v.ask("qom-get", map[string]any{"path": balloon, "property": "guest-stats"}, &stats); err != nil {
+			return err
 		}
-		return err
+		if total = stats.Stats["stat-total-memory"] >> 20; total <= 0 {
+			return errors.New("there are none")
+		}
+		used := total - stats.Stats["stat-available-memory"]>>20
+		if most = max(most, used); least == 0 || used < least {
+			least, since = used, time.Now()
+		}
+		if time.Since(since) < settled {
+			return fmt.Errorf("it falls: %d MiB", used)
+		}
+		return nil
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		fmt.Printf("%s: memory in use %d MiB of %d at rest, %d before\n", v.name, least, total, most)
 	}
-	total, available := stats.Stats["stat-total-memory"]>>20, stats.Stats["stat-available-memory"]>>20
-	fmt.Printf("%s: memory in use %d MiB of %d\n", v.name, total-available, total)
-	return nil
+	return err
 }
 
 // bootBroken changes one octet in the middle of the root and boots: nothing of it may run.
