@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net"
+	"regexp"
 	"sync"
 )
 
@@ -48,16 +50,16 @@ func (c *collector) take(from net.Conn) {
 	}
 }
 
-// lacks is the first of some texts that has not come yet; "" for none.
-func (c *collector) lacks(texts ...string) string {
+// lacks is an error while nothing has come of one of some programs, each a pattern of its APP-NAME and PROCID (RFC 5424 section 6.2).
+func (c *collector) lacks(programs ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, t := range texts {
-		if !bytes.Contains(c.text.Bytes(), []byte(t)) {
-			return t
+	for _, p := range programs {
+		if !regexp.MustCompile(`>1 \S+ \S+ ` + p + ` - - `).Match(c.text.Bytes()) {
+			return fmt.Errorf("nothing of %q has come", p)
 		}
 	}
-	return ""
+	return nil
 }
 
 func (c *collector) close() { c.l.Close() }
