@@ -142,11 +142,9 @@ func moreThanText(t *mime.Tree) string {
 		p := &t.Parts[i]
 		switch {
 		case !p.Leaf && p.Type == "multipart/alternative":
+			continue
 		case !p.Leaf, p.Doubt, p.Cut, p.Type != "text/plain" && p.Type != "text/html", p.Disposition == "attachment", len(p.Names) > 0:
 			return "it has an attachment"
-		}
-		if !p.Leaf {
-			continue
 		}
 		link := false
 		if t.Text(i, func(text []byte) { link = mayLink(text) }) != nil {
